@@ -1,0 +1,66 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+
+	"buf.build/go/protovalidate"
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+)
+
+// Next runs the rest of a chain, and at its end the method itself. The response is nil if the method answers with a stream.
+type Next func(ctx context.Context, request proto.Message) (proto.Message, error)
+
+// Interceptor wraps every call of a method, in this process and over a network alike. It is called once per method when the server
+// starts; what it returns is called for each call, with the context of the callee. It does not change the messages.
+type Interceptor func(method *Method, next Next) Next
+
+// chain folds the interceptors around the end of a method: outermost the error boundary, innermost validation.
+func (s *Server) chain(method *Method, end Next) Next {
+	next := validate(s.validator, end)
+	for i := len(s.interceptors) - 1; i >= 0; i-- {
+		next = s.interceptors[i](method, next)
+	}
+	return boundary(s.log, method, next)
+}
+
+// boundary lets nothing out of a method but a response or a sealed error.
+func boundary(log *slog.Logger, method *Method, next Next) Next {
+	return func(ctx context.Context, request proto.Message) (response proto.Message, err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				log.LogAttrs(ctx, slog.LevelError, "method panicked",
+					append(callAttrs(ctx, method), slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))...)
+				response, err = nil, internal()
+			}
+		}()
+		if response, err = next(ctx, request); err != nil {
+			return nil, seal(ctx, log, method, err)
+		}
+		return response, nil
+	}
+}
+
+// validate holds the request against the rules of its contract. What is wrong is told by field path, in the message and as a
+// detail of type buf.validate.Violations.
+func validate(validator protovalidate.Validator, next Next) Next {
+	return func(ctx context.Context, request proto.Message) (proto.Message, error) {
+		err := validator.Validate(request)
+		if err == nil {
+			return next(ctx, request)
+		}
+		var violations *protovalidate.ValidationError
+		if !errors.As(err, &violations) {
+			return nil, fmt.Errorf("validate: %w", err)
+		}
+		invalid := connect.NewError(connect.CodeInvalidArgument, violations)
+		if detail, err := connect.NewErrorDetail(violations.ToProto()); err == nil {
+			invalid.AddDetail(detail)
+		}
+		return nil, invalid
+	}
+}

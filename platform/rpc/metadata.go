@@ -1,0 +1,190 @@
+package rpc
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// Metadata is all that travels with a call besides the request.
+type Metadata struct {
+	// Principal is on whose behalf the call is made.
+	Principal Principal
+	// CorrelationID joins everything that belongs to one piece of business. A client may choose it.
+	CorrelationID string
+	// RequestID names one request at the public door. The edge chooses it.
+	RequestID string
+	// Trace is the W3C traceparent.
+	Trace string
+	// Caller is the module that makes the call; the edge is "edge". The seam sets it.
+	Caller string
+}
+
+// Principal is a person or a program in whose name something is done. The zero value is nobody: an anonymous visitor.
+type Principal struct {
+	// Subject is the id, for instance "usr_…". Empty means nobody.
+	Subject string   `json:"sub"`
+	Roles   []string `json:"roles,omitempty"`
+}
+
+// Anonymous reports whether the principal is nobody.
+func (p Principal) Anonymous() bool { return p.Subject == "" }
+
+// The headers that carry [Metadata] over a network. The edge removes those that a client sends.
+const (
+	headerPrincipal     = "Cleave-Principal"
+	headerCaller        = "Cleave-Caller"
+	headerRequestID     = "Cleave-Request-Id"
+	headerCorrelationID = "Cleave-Correlation-Id"
+	headerTrace         = "Traceparent"
+)
+
+// maxID bounds the ids in [Metadata], in bytes.
+const maxID = 128
+
+// ValidID reports whether s can be a correlation or request id: 1 to 128 visible ASCII characters.
+func ValidID(s string) bool {
+	if s == "" || len(s) > maxID {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// Encode sets the headers that carry the metadata, and removes those that carry none.
+func (m Metadata) Encode(header http.Header) error {
+	set := func(name, value string) {
+		if value == "" {
+			header.Del(name)
+		} else {
+			header.Set(name, value)
+		}
+	}
+	principal := ""
+	if !m.Principal.Anonymous() {
+		text, err := json.Marshal(m.Principal)
+		if err != nil {
+			return fmt.Errorf("encode principal: %w", err)
+		}
+		principal = base64.RawURLEncoding.EncodeToString(text)
+	}
+	set(headerPrincipal, principal)
+	for name, value := range map[string]string{
+		headerCaller: m.Caller, headerRequestID: m.RequestID, headerCorrelationID: m.CorrelationID, headerTrace: m.Trace,
+	} {
+		if value != "" && !ValidID(value) {
+			value = ""
+		}
+		set(name, value)
+	}
+	return nil
+}
+
+// DecodeMetadata reads what [Metadata.Encode] wrote. Ids that are not valid are dropped; a principal that cannot be read is an
+// error, because nobody may lose or gain rights by it.
+func DecodeMetadata(header http.Header) (Metadata, error) {
+	id := func(name string) string {
+		if value := header.Get(name); ValidID(value) {
+			return value
+		}
+		return ""
+	}
+	m := Metadata{
+		CorrelationID: id(headerCorrelationID), RequestID: id(headerRequestID), Trace: id(headerTrace), Caller: id(headerCaller),
+	}
+	if encoded := header.Get(headerPrincipal); encoded != "" {
+		text, err := base64.RawURLEncoding.DecodeString(encoded)
+		if err == nil {
+			err = json.Unmarshal(text, &m.Principal)
+		}
+		if err != nil {
+			return Metadata{}, fmt.Errorf("decode principal: %w", err)
+		}
+	}
+	return m, nil
+}
+
+// normal drops what [Metadata.Encode] would drop, so that a call in this process carries the same as one over a network.
+func (m Metadata) normal() Metadata {
+	for _, id := range []*string{&m.Caller, &m.RequestID, &m.CorrelationID, &m.Trace} {
+		if *id != "" && !ValidID(*id) {
+			*id = ""
+		}
+	}
+	if m.Principal.Anonymous() {
+		m.Principal = Principal{}
+	}
+	return m
+}
+
+// call is the only value in a callee's context.
+type call struct {
+	metadata Metadata
+	method   *Method
+}
+
+type (
+	callKey   struct{}
+	refuseKey struct{}
+)
+
+// WithMetadata returns a context whose calls carry m. A module does not need it: a call made with the context of a method carries
+// the metadata of that method's call.
+func WithMetadata(ctx context.Context, m Metadata) context.Context {
+	return context.WithValue(ctx, callKey{}, &call{metadata: m.normal(), method: MethodOf(ctx)})
+}
+
+// MetadataOf returns the metadata that came with the call that ctx belongs to. Its slices are not to be changed.
+func MetadataOf(ctx context.Context) Metadata {
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		return c.metadata
+	}
+	return Metadata{}
+}
+
+// MethodOf returns the method that ctx belongs to, or nil outside of one.
+func MethodOf(ctx context.Context) *Method {
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		return c.method
+	}
+	return nil
+}
+
+// RefuseCalls returns a context with which every call over the seam fails, saying why. A database transaction uses it: a call
+// inside would hold its locks for as long as the other module takes, and would not be undone with it.
+func RefuseCalls(ctx context.Context, why string) context.Context {
+	return context.WithValue(ctx, refuseKey{}, why)
+}
+
+// refused returns why calls with ctx are refused, or "".
+func refused(ctx context.Context) string {
+	why, _ := ctx.Value(refuseKey{}).(string)
+	return why
+}
+
+// cleanContext is the context of a callee: the deadline and cancellation of its parent, and one value.
+type cleanContext struct {
+	parent context.Context
+	call   *call
+}
+
+func (c *cleanContext) Deadline() (time.Time, bool) { return c.parent.Deadline() }
+func (c *cleanContext) Done() <-chan struct{}       { return c.parent.Done() }
+func (c *cleanContext) Err() error                  { return c.parent.Err() }
+
+func (c *cleanContext) Value(key any) any {
+	if key == (callKey{}) && c.call != nil {
+		return c.call
+	}
+	return nil
+}
+
+// AfterFunc lets contexts derived from c attach to the parent. Without it the context package starts a goroutine for each.
+func (c *cleanContext) AfterFunc(f func()) func() bool { return context.AfterFunc(c.parent, f) }

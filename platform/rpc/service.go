@@ -1,0 +1,55 @@
+package rpc
+
+import (
+	"net/http"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+)
+
+// Service describes a service of a contract. Generated code holds one value per service; nobody else makes or changes one.
+type Service struct {
+	// Name is the full name in the contract, for instance "cleave.orders.v1.OrderService".
+	Name string
+	// Module is the module that serves it, for instance "orders".
+	Module  string
+	Methods []*Method
+}
+
+// Method describes a method of a [Service].
+type Method struct {
+	// Name is the name in the contract, for instance "PlaceOrder".
+	Name string
+	// Procedure is the path of the method, for instance "/cleave.orders.v1.OrderService/PlaceOrder".
+	Procedure   string
+	Idempotency connect.IdempotencyLevel
+	// ServerStream says that the method answers with a stream.
+	ServerStream bool
+	// Public says that the edge serves the method.
+	Public bool
+
+	// NewRequest returns an empty request of the method.
+	NewRequest func() proto.Message
+	// NewResponse returns an empty response of the method, and CheckResponse reports what the wire would refuse in one.
+	NewResponse   func() proto.Message
+	CheckResponse func(proto.Message) error
+}
+
+// Handler is the implementation of a [Service], made by a generated constructor like ordersv1cleave.NewOrderServiceHandler.
+type Handler struct {
+	Service *Service
+
+	implementation any
+	mount          func(...connect.HandlerOption) (string, http.Handler)
+}
+
+// NewHandler is for generated code: it joins a service, its implementation and its Connect handler.
+func NewHandler[H any](service *Service, implementation H, mount func(H, ...connect.HandlerOption) (string, http.Handler)) Handler {
+	return Handler{
+		Service:        service,
+		implementation: implementation,
+		mount: func(options ...connect.HandlerOption) (string, http.Handler) {
+			return mount(implementation, options...)
+		},
+	}
+}
