@@ -69,7 +69,7 @@ func copyField(g *protogen.GeneratedFile, plugin *protogen.Plugin, field *protog
 		key, value := field.Message.Fields[0], field.Message.Fields[1]
 		g.P("if len(", from, ") > 0 {")
 		g.P(to, " = make(map[", goType(g, key), "]", goType(g, value), ", len(", from, "))")
-		g.P("c.Grow(2*len(", from, "))")
+		g.P("c.EnterMap(len(", from, "))")
 		g.P("for k, v := range ", from, " {")
 		k := "k"
 		if isText(key) {
@@ -80,6 +80,7 @@ func copyField(g *protogen.GeneratedFile, plugin *protogen.Plugin, field *protog
 		}
 		g.P(to, "[", k, "] = ", copyValue(g, plugin, value, "v"))
 		g.P("}")
+		g.P("c.Leave()")
 		g.P("}")
 	case field.Desc.IsList() && field.Message != nil:
 		g.P("if len(", from, ") > 0 {")

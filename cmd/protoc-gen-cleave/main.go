@@ -127,6 +127,7 @@ func generateService(g *protogen.GeneratedFile, file *protogen.File, service *pr
 		}
 		g.P("NewRequest: func() ", protoPackage.Ident("Message"), " { return new(", method.Input.GoIdent, ") },")
 		g.P("NewResponse: func() ", protoPackage.Ident("Message"), " { return new(", method.Output.GoIdent, ") },")
+		g.P("CheckRequest: ", rpcPackage.Ident("CheckMessage"), "(Copy", method.Input.GoIdent.GoName, "),")
 		g.P("CheckResponse: ", rpcPackage.Ident("CheckMessage"), "(Copy", method.Output.GoIdent.GoName, "),")
 		g.P("},")
 	}

@@ -15,13 +15,16 @@ import (
 // Next runs the rest of a chain, and at its end the method itself. The response is nil if the method answers with a stream.
 type Next func(ctx context.Context, request proto.Message) (proto.Message, error)
 
-// Interceptor wraps every call of a method, in this process and over a network alike. It is called once per method when the server
-// starts; what it returns is called for each call, with the context of the callee. It does not change the messages.
+// Interceptor wraps every call of a method, in this process and over a network alike. It is called once per method when the service
+// is added to its server; what it returns is called for each call, with the context of the callee. It may refuse a call with an
+// error, but it neither changes the messages nor answers for the method.
 type Interceptor func(method *Method, next Next) Next
 
-// chain folds the interceptors around the end of a method: outermost the error boundary, innermost validation.
-func (s *Server) chain(method *Method, end Next) Next {
-	next := validate(s.validator, end)
+// chain folds the interceptors around a method: outermost the error boundary, innermost validation.
+func (s *Server) chain(method *Method) Next {
+	next := validate(s.validator, method, func(ctx context.Context, request proto.Message) (proto.Message, error) {
+		return callOf(ctx).end(ctx, request)
+	})
 	for i := len(s.interceptors) - 1; i >= 0; i-- {
 		next = s.interceptors[i](method, next)
 	}
@@ -47,7 +50,7 @@ func boundary(log *slog.Logger, method *Method, next Next) Next {
 
 // validate holds the request against the rules of its contract. What is wrong is told by field path, in the message and as a
 // detail of type buf.validate.Violations.
-func validate(validator protovalidate.Validator, next Next) Next {
+func validate(validator protovalidate.Validator, method *Method, next Next) Next {
 	return func(ctx context.Context, request proto.Message) (proto.Message, error) {
 		err := validator.Validate(request)
 		if err == nil {

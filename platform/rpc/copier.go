@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"unicode/utf8"
 
-	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -32,9 +31,13 @@ type Copier struct {
 	problem error
 }
 
+// scalarBytes is the most that a value needs that is not a string or bytes: a tag of 5 and a varint of 10. It is also more than the tag
+// and length of anything else.
+const scalarBytes = 15
+
 // Enter begins a message with so many set or unset fields that are not strings or bytes. It reports whether to go on.
 func (c *Copier) Enter(fields int) bool {
-	c.bytes += 14 * (fields + 1) // tag ≤ 4, value ≤ 10, and its own length prefix
+	c.bytes += scalarBytes * (fields + 1)
 	if c.depth++; c.depth > maxDepth {
 		c.problem = errTooDeep
 		return false
@@ -42,15 +45,23 @@ func (c *Copier) Enter(fields int) bool {
 	return true
 }
 
-// Leave ends a message.
+// EnterMap begins a map with so many entries. An entry is a message when it is encoded.
+func (c *Copier) EnterMap(entries int) {
+	c.bytes += 3 * scalarBytes * entries
+	if c.depth++; c.depth > maxDepth {
+		c.problem = errTooDeep
+	}
+}
+
+// Leave ends a message or a map.
 func (c *Copier) Leave() { c.depth-- }
 
 // Grow counts repeated values that are not strings, bytes or messages.
-func (c *Copier) Grow(values int) { c.bytes += 14 * values }
+func (c *Copier) Grow(values int) { c.bytes += scalarBytes * values }
 
 // String takes a string over.
 func (c *Copier) String(s string) string {
-	c.bytes += len(s) + 14
+	c.bytes += len(s) + scalarBytes
 	if !utf8.ValidString(s) {
 		c.problem = errInvalidUTF8
 	}
@@ -91,7 +102,7 @@ func (c *Copier) OptionalBytes(b []byte) []byte {
 	if b == nil {
 		return nil
 	}
-	c.bytes += len(b) + 14
+	c.bytes += len(b) + scalarBytes
 	return append(make([]byte, 0, len(b)), b...)
 }
 
@@ -118,8 +129,12 @@ func CopyTimestamp(c *Copier, t *timestamppb.Timestamp) *timestamppb.Timestamp {
 	if t == nil {
 		return nil
 	}
-	c.Grow(2)
-	return &timestamppb.Timestamp{Seconds: t.Seconds, Nanos: t.Nanos}
+	copied := &timestamppb.Timestamp{Seconds: t.Seconds, Nanos: t.Nanos}
+	if c.Enter(2) {
+		c.Unknown(t, copied)
+	}
+	c.Leave()
+	return copied
 }
 
 // CopyDuration copies a duration.
@@ -127,8 +142,12 @@ func CopyDuration(c *Copier, d *durationpb.Duration) *durationpb.Duration {
 	if d == nil {
 		return nil
 	}
-	c.Grow(2)
-	return &durationpb.Duration{Seconds: d.Seconds, Nanos: d.Nanos}
+	copied := &durationpb.Duration{Seconds: d.Seconds, Nanos: d.Nanos}
+	if c.Enter(2) {
+		c.Unknown(d, copied)
+	}
+	c.Leave()
+	return copied
 }
 
 // CopyMessage copies a message for which there is no generated function: one of a contract that is not ours. It encodes and
@@ -142,10 +161,11 @@ func CopyMessage[M proto.Message](c *Copier, m M) M {
 		c.problem = errInvalidUTF8
 		return m
 	}
-	c.bytes += len(encoded) + 14
+	c.bytes += len(encoded) + scalarBytes
 	copied := m.ProtoReflect().New().Interface().(M)
-	if err := proto.Unmarshal(encoded, copied); err != nil {
-		c.problem = fmt.Errorf("message cannot be decoded: %w", err)
+	levels := maxDepth - c.depth
+	if levels < 1 || (proto.UnmarshalOptions{RecursionLimit: levels}).Unmarshal(encoded, copied) != nil {
+		c.problem = errTooDeep
 	}
 	return copied
 }
@@ -186,19 +206,4 @@ func CheckMessage[M any](copyFunc CopyFunc[M]) func(proto.Message) error {
 		_, err := copyMessage(copyFunc, any(m).(*M))
 		return err
 	}
-}
-
-// requestError says what is wrong with a request that the wire would refuse, and responseError with a response.
-func requestError(err error) *connect.Error {
-	if errors.Is(err, errTooLarge) {
-		return connect.NewWireError(connect.CodeResourceExhausted, fmt.Errorf("request: %w", err))
-	}
-	return connect.NewWireError(connect.CodeInvalidArgument, fmt.Errorf("request: %w", err))
-}
-
-func responseError(err error) *connect.Error {
-	if errors.Is(err, errTooLarge) {
-		return connect.NewWireError(connect.CodeResourceExhausted, fmt.Errorf("response: %w", err))
-	}
-	return internal()
 }

@@ -55,33 +55,35 @@ func NotFound(thing, id string) error {
 // are not a [connect.Error] become internal without their text, which is logged here.
 func seal(ctx context.Context, log *slog.Logger, method *Method, err error) *connect.Error {
 	var connectErr *connect.Error
-	switch {
-	case errors.As(err, &connectErr):
+	if errors.As(err, &connectErr) && connectErr != nil && validCode(connectErr.Code()) {
 		return rebuild(connectErr)
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+	}
+	if connectErr == nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
 		return contextError(err)
 	}
 	log.LogAttrs(ctx, slog.LevelError, "method failed", append(callAttrs(ctx, method), slog.String("error", err.Error()))...)
 	return internal()
 }
 
+func validCode(code connect.Code) bool {
+	return code >= connect.CodeCanceled && code <= connect.CodeUnauthenticated
+}
+
 // rebuild copies what of an error travels. The result stands for itself: it wraps nothing, so errors.Is cannot see through a call.
+// Blanks around the message are dropped, because the trailers of gRPC-Web drop some.
 func rebuild(err *connect.Error) *connect.Error {
-	code := err.Code()
-	if code < connect.CodeCanceled || code > connect.CodeUnauthenticated {
-		return internal()
-	}
-	message := strings.ToValidUTF8(err.Message(), "\uFFFD")
+	message := strings.TrimSpace(strings.ToValidUTF8(err.Message(), "\uFFFD"))
 	if len(message) > maxErrorMessage {
 		message = strings.ToValidUTF8(message[:maxErrorMessage], "") + "…"
 	}
-	sealed := connect.NewWireError(code, errors.New(message))
+	sealed := connect.NewWireError(err.Code(), errors.New(message))
 	size := 0
 	for _, detail := range err.Details() {
-		if size += len(detail.Bytes()) + len(detail.Type()); size > maxErrorDetails {
+		value := detail.Bytes() // A copy.
+		if size += len(value) + len(detail.Type()); size > maxErrorDetails {
 			break
 		}
-		packed := &anypb.Any{TypeUrl: "type.googleapis.com/" + detail.Type(), Value: append([]byte(nil), detail.Bytes()...)}
+		packed := &anypb.Any{TypeUrl: "type.googleapis.com/" + detail.Type(), Value: value}
 		if copied, err := connect.NewErrorDetail(packed); err == nil {
 			sealed.AddDetail(copied)
 		}
@@ -93,12 +95,33 @@ func internal() *connect.Error {
 	return connect.NewWireError(connect.CodeInternal, errors.New("internal error"))
 }
 
-// contextError says that a deadline passed or that the caller gave up.
+// unavailable says that nobody answers for a module. It names no address.
+func unavailable(module string) *connect.Error {
+	return connect.NewWireError(connect.CodeUnavailable, fmt.Errorf("%s is unavailable", module))
+}
+
+// contextError says that a deadline passed or that the caller gave up. It wraps nothing, because it does not when the callee was
+// the first to notice.
 func contextError(err error) *connect.Error {
 	if errors.Is(err, context.DeadlineExceeded) {
-		return connect.NewWireError(connect.CodeDeadlineExceeded, context.DeadlineExceeded)
+		return connect.NewWireError(connect.CodeDeadlineExceeded, errors.New(context.DeadlineExceeded.Error()))
 	}
-	return connect.NewWireError(connect.CodeCanceled, context.Canceled)
+	return connect.NewWireError(connect.CodeCanceled, errors.New(context.Canceled.Error()))
+}
+
+// requestError says what is wrong with a request that the wire would refuse, and responseError with a response.
+func requestError(err error) *connect.Error {
+	if errors.Is(err, errTooLarge) {
+		return connect.NewWireError(connect.CodeResourceExhausted, fmt.Errorf("request: %w", err))
+	}
+	return connect.NewWireError(connect.CodeInvalidArgument, fmt.Errorf("request: %w", err))
+}
+
+func responseError(err error) *connect.Error {
+	if errors.Is(err, errTooLarge) {
+		return connect.NewWireError(connect.CodeResourceExhausted, fmt.Errorf("response: %w", err))
+	}
+	return internal()
 }
 
 // callAttrs say in a log which call it was.

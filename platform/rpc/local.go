@@ -2,16 +2,13 @@ package rpc
 
 import (
 	"context"
-	"fmt"
-	"log/slog"
 	"sync/atomic"
 
-	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 )
 
 // Local is a service of this process as its direct clients see it.
-type Local struct{ *clientInterceptor }
+type Local struct{ *callerInterceptor }
 
 // Unary is a method that a direct client calls. Generated clients hold one per method.
 type Unary[H, Req, Res any] struct {
@@ -21,8 +18,14 @@ type Unary[H, Req, Res any] struct {
 	copyRequest  CopyFunc[Req]
 	copyResponse CopyFunc[Res]
 
-	// The service may be built after its callers, so the chain is folded at the first call that finds it.
-	run atomic.Pointer[Next]
+	// The service may be built after its callers, so it is looked up until a call finds it.
+	found atomic.Pointer[localMethod[H]]
+}
+
+// localMethod is a method of a service that is there.
+type localMethod[H any] struct {
+	implementation H
+	run            Next
 }
 
 // NewUnary is for generated code.
@@ -32,33 +35,18 @@ func NewUnary[H, Req, Res any](
 	return &Unary[H, Req, Res]{local: local, method: method, invoke: invoke, copyRequest: copyRequest, copyResponse: copyResponse}
 }
 
-// chain returns the method with the chain around it. It fails while the service is not built yet.
-func (u *Unary[H, Req, Res]) chain() (Next, error) {
-	if run := u.run.Load(); run != nil {
-		return *run, nil
+// find returns the method, or nil while its service is not there yet.
+func (u *Unary[H, Req, Res]) find() *localMethod[H] {
+	if m := u.found.Load(); m != nil {
+		return m
 	}
-	server := u.local.caller.directory.server
-	handler, ok := server.handler(u.local.service)
-	if !ok {
-		return nil, connect.NewWireError(connect.CodeUnavailable, fmt.Errorf("%s is unavailable", u.local.service.Module))
+	service := u.local.caller.directory.server.service(u.local.service.Name)
+	if service == nil {
+		return nil
 	}
-	implementation := handler.implementation.(H)
-	run := server.chain(u.method, func(ctx context.Context, request proto.Message) (proto.Message, error) {
-		response, err := u.invoke(implementation, ctx, any(request).(*Req))
-		if err != nil {
-			return nil, err
-		}
-		// The copy is made on this side, before the callee can get hold of its message again.
-		copied, err := copyMessage(u.copyResponse, response)
-		if err != nil {
-			server.log.LogAttrs(ctx, slog.LevelError, "response cannot be sent",
-				append(callAttrs(ctx, u.method), slog.String("error", err.Error()))...)
-			return nil, responseError(err)
-		}
-		return any(copied).(proto.Message), nil
-	})
-	u.run.Store(&run)
-	return run, nil
+	m := &localMethod[H]{implementation: service.handler.implementation.(H), run: service.chains[u.method.Procedure]}
+	u.found.Store(m)
+	return m
 }
 
 // Call calls the method. It returns at the latest when ctx is done; the callee may then still be at work, with a context that is
@@ -68,39 +56,64 @@ func (u *Unary[H, Req, Res]) Call(ctx context.Context, request *Req) (*Res, erro
 	if err != nil {
 		return nil, err
 	}
-	run, err := u.chain()
-	if err != nil {
-		return nil, err
-	}
+	metadata.Principal = metadata.Principal.clone()
 	copied, err := copyMessage(u.copyRequest, request)
 	if err != nil {
 		return nil, requestError(err)
 	}
-	inner := &cleanContext{parent: ctx, call: &call{metadata: metadata, method: u.method}}
-	message := any(copied).(proto.Message)
-	if ctx.Done() == nil { // Nobody can lose patience: no goroutine is needed to leave the callee behind.
-		return answer[Res](run(inner, message))
+	method := u.find()
+	if method == nil {
+		return nil, unavailable(u.local.service.Module)
 	}
-	type result struct {
-		response proto.Message
+	type answer struct {
+		response *Res
 		err      error
 	}
-	done := make(chan result, 1)
+	answered := make(chan answer, 1)
 	go func() {
-		response, err := run(inner, message)
-		done <- result{response, err}
+		// Stands if the callee ends this goroutine, as it would end that of a network call.
+		a := answer{err: unavailable(u.local.service.Module)}
+		// What the callee has started ends with the call, as it does with that of a network call.
+		parent, end := context.WithCancel(ctx)
+		defer func() {
+			end()
+			answered <- a
+		}()
+		a.response, a.err = u.serve(&calleeContext{parent: parent, call: &call{metadata: metadata, method: u.method}}, method, copied)
 	}()
 	select {
-	case r := <-done:
-		return answer[Res](r.response, r.err)
+	case a := <-answered:
+		if a.err != nil && ctx.Err() != nil {
+			return nil, contextError(ctx.Err())
+		}
+		return a.response, a.err
 	case <-ctx.Done():
 		return nil, contextError(ctx.Err())
 	}
 }
 
-func answer[Res any](response proto.Message, err error) (*Res, error) {
-	if err != nil {
+// serve runs the method on the callee's side.
+func (u *Unary[H, Req, Res]) serve(ctx *calleeContext, method *localMethod[H], request *Req) (*Res, error) {
+	server := u.local.caller.directory.server
+	var answer *Res
+	ctx.call.end = func(ctx context.Context, _ proto.Message) (proto.Message, error) {
+		response, err := u.invoke(method.implementation, ctx, request)
+		if err != nil {
+			return nil, err
+		}
+		// The copy is made on this side, before the callee can get hold of its message again.
+		copied, err := copyMessage(u.copyResponse, response)
+		if err != nil {
+			return nil, server.refuseResponse(ctx, u.method, err)
+		}
+		answer = copied
+		return any(copied).(proto.Message), nil
+	}
+	if _, err := method.run(ctx, any(request).(proto.Message)); err != nil {
 		return nil, err
 	}
-	return any(response).(*Res), nil
+	if answer == nil {
+		return nil, server.unanswered(ctx, u.method)
+	}
+	return answer, nil
 }

@@ -3,7 +3,6 @@ package rpc
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"sync"
 )
@@ -12,10 +11,12 @@ import (
 // they meet the very handler that a network client meets.
 type memoryTransport struct{ handler http.Handler }
 
+var errHandlerGone = errors.New("handler ended without an answer")
+
 // RoundTrip runs the handler on a goroutine of its own, which ends when the handler returns. The handler sees the deadline and
 // cancellation of the request's context and none of its values.
 func (t *memoryTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	ctx, cancel := context.WithCancelCause(&cleanContext{parent: r.Context(), call: nil})
+	ctx, cancel := context.WithCancel(&calleeContext{parent: r.Context()})
 	inner := r.Clone(ctx)
 	inner.RequestURI = r.URL.RequestURI()
 	inner.Proto, inner.ProtoMajor, inner.ProtoMinor = "HTTP/2.0", 2, 0
@@ -23,47 +24,53 @@ func (t *memoryTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if inner.Body == nil {
 		inner.Body = http.NoBody
 	}
-	body, pipe := io.Pipe()
+	pipe := newMemoryPipe()
 	w := &memoryWriter{header: http.Header{}, pipe: pipe, begun: make(chan struct{})}
 	go func() {
-		defer cancel(nil)
+		// A panic is caught by the chain, or is one of the HTTP layer itself; a test double may end the goroutine.
+		err := errHandlerGone
 		defer func() {
-			if p := recover(); p != nil { // The boundary of the chain has logged what it caught; this is the HTTP layer itself.
-				pipe.CloseWithError(errors.New("handler panicked"))
-				w.begin(http.StatusInternalServerError)
-			}
+			_ = recover()
+			w.begin(http.StatusInternalServerError)
+			pipe.end(err)
+			cancel()
 		}()
 		t.handler.ServeHTTP(w, inner)
 		w.begin(http.StatusOK)
-		pipe.Close()
+		err = nil
 	}()
-	stop := context.AfterFunc(r.Context(), func() { pipe.CloseWithError(r.Context().Err()) })
+	stop := context.AfterFunc(r.Context(), func() { pipe.cut(r.Context().Err()) })
 	select {
 	case <-w.begun:
 	case <-r.Context().Done():
 		return nil, r.Context().Err()
 	}
+	leave := func() {
+		stop()
+		cancel()
+	}
 	return &http.Response{
 		Status: http.StatusText(w.status), StatusCode: w.status, Proto: "HTTP/2.0", ProtoMajor: 2,
-		Header: w.sent, Body: &memoryBody{body, func() { stop(); cancel(nil) }}, ContentLength: -1, Request: r, Trailer: http.Header{},
+		Header: w.sent, Body: &memoryBody{pipe, leave}, ContentLength: -1, Request: r, Trailer: http.Header{},
 	}, nil
 }
 
 // memoryBody ends the handler's context when the caller leaves.
 type memoryBody struct {
-	*io.PipeReader
+	*memoryPipe
 	leave func()
 }
 
 func (b *memoryBody) Close() error {
 	b.leave()
-	return b.PipeReader.Close()
+	b.cut(http.ErrBodyReadAfterClose)
+	return nil
 }
 
 type memoryWriter struct {
 	header, sent http.Header
 	status       int
-	pipe         *io.PipeWriter
+	pipe         *memoryPipe
 	once         sync.Once
 	begun        chan struct{}
 }

@@ -1,12 +1,11 @@
 package rpc
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"time"
+	"strings"
 )
 
 // Metadata is all that travels with a call besides the request.
@@ -28,6 +27,12 @@ type Principal struct {
 	// Subject is the id, for instance "usr_…". Empty means nobody.
 	Subject string   `json:"sub"`
 	Roles   []string `json:"roles,omitempty"`
+}
+
+// clone returns a principal that shares no memory with p. No roles are nil, as they are after a network.
+func (p Principal) clone() Principal {
+	p.Roles = append([]string(nil), p.Roles...)
+	return p
 }
 
 // Anonymous reports whether the principal is nobody.
@@ -120,71 +125,12 @@ func (m Metadata) normal() Metadata {
 	}
 	if m.Principal.Anonymous() {
 		m.Principal = Principal{}
+		return m
+	}
+	m.Principal.Subject = strings.ToValidUTF8(m.Principal.Subject, "\uFFFD")
+	m.Principal = m.Principal.clone()
+	for i, role := range m.Principal.Roles {
+		m.Principal.Roles[i] = strings.ToValidUTF8(role, "\uFFFD")
 	}
 	return m
 }
-
-// call is the only value in a callee's context.
-type call struct {
-	metadata Metadata
-	method   *Method
-}
-
-type (
-	callKey   struct{}
-	refuseKey struct{}
-)
-
-// WithMetadata returns a context whose calls carry m. A module does not need it: a call made with the context of a method carries
-// the metadata of that method's call.
-func WithMetadata(ctx context.Context, m Metadata) context.Context {
-	return context.WithValue(ctx, callKey{}, &call{metadata: m.normal(), method: MethodOf(ctx)})
-}
-
-// MetadataOf returns the metadata that came with the call that ctx belongs to. Its slices are not to be changed.
-func MetadataOf(ctx context.Context) Metadata {
-	if c, ok := ctx.Value(callKey{}).(*call); ok {
-		return c.metadata
-	}
-	return Metadata{}
-}
-
-// MethodOf returns the method that ctx belongs to, or nil outside of one.
-func MethodOf(ctx context.Context) *Method {
-	if c, ok := ctx.Value(callKey{}).(*call); ok {
-		return c.method
-	}
-	return nil
-}
-
-// RefuseCalls returns a context with which every call over the seam fails, saying why. A database transaction uses it: a call
-// inside would hold its locks for as long as the other module takes, and would not be undone with it.
-func RefuseCalls(ctx context.Context, why string) context.Context {
-	return context.WithValue(ctx, refuseKey{}, why)
-}
-
-// refused returns why calls with ctx are refused, or "".
-func refused(ctx context.Context) string {
-	why, _ := ctx.Value(refuseKey{}).(string)
-	return why
-}
-
-// cleanContext is the context of a callee: the deadline and cancellation of its parent, and one value.
-type cleanContext struct {
-	parent context.Context
-	call   *call
-}
-
-func (c *cleanContext) Deadline() (time.Time, bool) { return c.parent.Deadline() }
-func (c *cleanContext) Done() <-chan struct{}       { return c.parent.Done() }
-func (c *cleanContext) Err() error                  { return c.parent.Err() }
-
-func (c *cleanContext) Value(key any) any {
-	if key == (callKey{}) && c.call != nil {
-		return c.call
-	}
-	return nil
-}
-
-// AfterFunc lets contexts derived from c attach to the parent. Without it the context package starts a goroutine for each.
-func (c *cleanContext) AfterFunc(f func()) func() bool { return context.AfterFunc(c.parent, f) }

@@ -28,10 +28,11 @@ type Method struct {
 	// Public says that the edge serves the method.
 	Public bool
 
-	// NewRequest returns an empty request of the method.
-	NewRequest func() proto.Message
-	// NewResponse returns an empty response of the method, and CheckResponse reports what the wire would refuse in one.
-	NewResponse   func() proto.Message
+	// NewRequest and NewResponse return an empty request and response of the method.
+	NewRequest  func() proto.Message
+	NewResponse func() proto.Message
+	// CheckRequest and CheckResponse report what the wire would refuse in a request and a response.
+	CheckRequest  func(proto.Message) error
 	CheckResponse func(proto.Message) error
 }
 

@@ -27,6 +27,7 @@ var CatalogService = &rpc.Service{
 			Public:        true,
 			NewRequest:    func() proto.Message { return new(v1.GetProductRequest) },
 			NewResponse:   func() proto.Message { return new(v1.GetProductResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyGetProductRequest),
 			CheckResponse: rpc.CheckMessage(CopyGetProductResponse),
 		},
 		{
@@ -36,6 +37,7 @@ var CatalogService = &rpc.Service{
 			Public:        true,
 			NewRequest:    func() proto.Message { return new(v1.ListProductsRequest) },
 			NewResponse:   func() proto.Message { return new(v1.ListProductsResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyListProductsRequest),
 			CheckResponse: rpc.CheckMessage(CopyListProductsResponse),
 		},
 		{
@@ -45,6 +47,7 @@ var CatalogService = &rpc.Service{
 			Public:        true,
 			NewRequest:    func() proto.Message { return new(v1.BatchGetVariantsRequest) },
 			NewResponse:   func() proto.Message { return new(v1.BatchGetVariantsResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyBatchGetVariantsRequest),
 			CheckResponse: rpc.CheckMessage(CopyBatchGetVariantsResponse),
 		},
 		{
@@ -53,6 +56,7 @@ var CatalogService = &rpc.Service{
 			Idempotency:   connect.IdempotencyIdempotent,
 			NewRequest:    func() proto.Message { return new(v1.BatchUpsertProductsRequest) },
 			NewResponse:   func() proto.Message { return new(v1.BatchUpsertProductsResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyBatchUpsertProductsRequest),
 			CheckResponse: rpc.CheckMessage(CopyBatchUpsertProductsResponse),
 		},
 	},

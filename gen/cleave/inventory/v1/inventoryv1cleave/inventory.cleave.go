@@ -26,6 +26,7 @@ var InventoryService = &rpc.Service{
 			Public:        true,
 			NewRequest:    func() proto.Message { return new(v1.BatchGetAvailabilityRequest) },
 			NewResponse:   func() proto.Message { return new(v1.BatchGetAvailabilityResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyBatchGetAvailabilityRequest),
 			CheckResponse: rpc.CheckMessage(CopyBatchGetAvailabilityResponse),
 		},
 		{
@@ -34,6 +35,7 @@ var InventoryService = &rpc.Service{
 			Idempotency:   connect.IdempotencyIdempotent,
 			NewRequest:    func() proto.Message { return new(v1.AdjustStockRequest) },
 			NewResponse:   func() proto.Message { return new(v1.AdjustStockResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyAdjustStockRequest),
 			CheckResponse: rpc.CheckMessage(CopyAdjustStockResponse),
 		},
 		{
@@ -42,6 +44,7 @@ var InventoryService = &rpc.Service{
 			Idempotency:   connect.IdempotencyIdempotent,
 			NewRequest:    func() proto.Message { return new(v1.ReserveRequest) },
 			NewResponse:   func() proto.Message { return new(v1.ReserveResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyReserveRequest),
 			CheckResponse: rpc.CheckMessage(CopyReserveResponse),
 		},
 		{
@@ -50,6 +53,7 @@ var InventoryService = &rpc.Service{
 			Idempotency:   connect.IdempotencyIdempotent,
 			NewRequest:    func() proto.Message { return new(v1.CommitReservationRequest) },
 			NewResponse:   func() proto.Message { return new(v1.CommitReservationResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyCommitReservationRequest),
 			CheckResponse: rpc.CheckMessage(CopyCommitReservationResponse),
 		},
 		{
@@ -58,6 +62,7 @@ var InventoryService = &rpc.Service{
 			Idempotency:   connect.IdempotencyIdempotent,
 			NewRequest:    func() proto.Message { return new(v1.ReleaseReservationRequest) },
 			NewResponse:   func() proto.Message { return new(v1.ReleaseReservationResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyReleaseReservationRequest),
 			CheckResponse: rpc.CheckMessage(CopyReleaseReservationResponse),
 		},
 		{
@@ -66,6 +71,7 @@ var InventoryService = &rpc.Service{
 			Idempotency:   connect.IdempotencyNoSideEffects,
 			NewRequest:    func() proto.Message { return new(v1.GetReservationRequest) },
 			NewResponse:   func() proto.Message { return new(v1.GetReservationResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyGetReservationRequest),
 			CheckResponse: rpc.CheckMessage(CopyGetReservationResponse),
 		},
 	},

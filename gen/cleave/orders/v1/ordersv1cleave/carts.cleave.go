@@ -27,6 +27,7 @@ var CartService = &rpc.Service{
 			Public:        true,
 			NewRequest:    func() proto.Message { return new(v1.CreateCartRequest) },
 			NewResponse:   func() proto.Message { return new(v1.CreateCartResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyCreateCartRequest),
 			CheckResponse: rpc.CheckMessage(CopyCreateCartResponse),
 		},
 		{
@@ -36,6 +37,7 @@ var CartService = &rpc.Service{
 			Public:        true,
 			NewRequest:    func() proto.Message { return new(v1.GetCartRequest) },
 			NewResponse:   func() proto.Message { return new(v1.GetCartResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyGetCartRequest),
 			CheckResponse: rpc.CheckMessage(CopyGetCartResponse),
 		},
 		{
@@ -45,6 +47,7 @@ var CartService = &rpc.Service{
 			Public:        true,
 			NewRequest:    func() proto.Message { return new(v1.SetCartItemRequest) },
 			NewResponse:   func() proto.Message { return new(v1.SetCartItemResponse) },
+			CheckRequest:  rpc.CheckMessage(CopySetCartItemRequest),
 			CheckResponse: rpc.CheckMessage(CopySetCartItemResponse),
 		},
 		{
@@ -54,6 +57,7 @@ var CartService = &rpc.Service{
 			Public:        true,
 			NewRequest:    func() proto.Message { return new(v1.CreateQuoteRequest) },
 			NewResponse:   func() proto.Message { return new(v1.CreateQuoteResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyCreateQuoteRequest),
 			CheckResponse: rpc.CheckMessage(CopyCreateQuoteResponse),
 		},
 	},

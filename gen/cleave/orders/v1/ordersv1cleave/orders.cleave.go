@@ -27,6 +27,7 @@ var OrderService = &rpc.Service{
 			Public:        true,
 			NewRequest:    func() proto.Message { return new(v1.PlaceOrderRequest) },
 			NewResponse:   func() proto.Message { return new(v1.PlaceOrderResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyPlaceOrderRequest),
 			CheckResponse: rpc.CheckMessage(CopyPlaceOrderResponse),
 		},
 		{
@@ -36,6 +37,7 @@ var OrderService = &rpc.Service{
 			Public:        true,
 			NewRequest:    func() proto.Message { return new(v1.GetOrderRequest) },
 			NewResponse:   func() proto.Message { return new(v1.GetOrderResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyGetOrderRequest),
 			CheckResponse: rpc.CheckMessage(CopyGetOrderResponse),
 		},
 		{
@@ -45,6 +47,7 @@ var OrderService = &rpc.Service{
 			Public:        true,
 			NewRequest:    func() proto.Message { return new(v1.ListOrdersRequest) },
 			NewResponse:   func() proto.Message { return new(v1.ListOrdersResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyListOrdersRequest),
 			CheckResponse: rpc.CheckMessage(CopyListOrdersResponse),
 		},
 		{
@@ -55,6 +58,7 @@ var OrderService = &rpc.Service{
 			Public:        true,
 			NewRequest:    func() proto.Message { return new(v1.WatchOrderRequest) },
 			NewResponse:   func() proto.Message { return new(v1.WatchOrderResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyWatchOrderRequest),
 			CheckResponse: rpc.CheckMessage(CopyWatchOrderResponse),
 		},
 		{
@@ -64,6 +68,7 @@ var OrderService = &rpc.Service{
 			Public:        true,
 			NewRequest:    func() proto.Message { return new(v1.CancelOrderRequest) },
 			NewResponse:   func() proto.Message { return new(v1.CancelOrderResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyCancelOrderRequest),
 			CheckResponse: rpc.CheckMessage(CopyCancelOrderResponse),
 		},
 	},

@@ -26,6 +26,7 @@ var PaymentService = &rpc.Service{
 			Idempotency:   connect.IdempotencyIdempotent,
 			NewRequest:    func() proto.Message { return new(v1.AuthorizePaymentRequest) },
 			NewResponse:   func() proto.Message { return new(v1.AuthorizePaymentResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyAuthorizePaymentRequest),
 			CheckResponse: rpc.CheckMessage(CopyAuthorizePaymentResponse),
 		},
 		{
@@ -34,6 +35,7 @@ var PaymentService = &rpc.Service{
 			Idempotency:   connect.IdempotencyIdempotent,
 			NewRequest:    func() proto.Message { return new(v1.CapturePaymentRequest) },
 			NewResponse:   func() proto.Message { return new(v1.CapturePaymentResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyCapturePaymentRequest),
 			CheckResponse: rpc.CheckMessage(CopyCapturePaymentResponse),
 		},
 		{
@@ -42,6 +44,7 @@ var PaymentService = &rpc.Service{
 			Idempotency:   connect.IdempotencyIdempotent,
 			NewRequest:    func() proto.Message { return new(v1.VoidPaymentRequest) },
 			NewResponse:   func() proto.Message { return new(v1.VoidPaymentResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyVoidPaymentRequest),
 			CheckResponse: rpc.CheckMessage(CopyVoidPaymentResponse),
 		},
 		{
@@ -50,6 +53,7 @@ var PaymentService = &rpc.Service{
 			Idempotency:   connect.IdempotencyIdempotent,
 			NewRequest:    func() proto.Message { return new(v1.RefundPaymentRequest) },
 			NewResponse:   func() proto.Message { return new(v1.RefundPaymentResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyRefundPaymentRequest),
 			CheckResponse: rpc.CheckMessage(CopyRefundPaymentResponse),
 		},
 		{
@@ -58,6 +62,7 @@ var PaymentService = &rpc.Service{
 			Idempotency:   connect.IdempotencyNoSideEffects,
 			NewRequest:    func() proto.Message { return new(v1.GetPaymentRequest) },
 			NewResponse:   func() proto.Message { return new(v1.GetPaymentResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyGetPaymentRequest),
 			CheckResponse: rpc.CheckMessage(CopyGetPaymentResponse),
 		},
 	},

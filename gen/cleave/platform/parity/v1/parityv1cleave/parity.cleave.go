@@ -26,6 +26,7 @@ var ParityService = &rpc.Service{
 			Public:        true,
 			NewRequest:    func() proto.Message { return new(v1.CallRequest) },
 			NewResponse:   func() proto.Message { return new(v1.CallResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyCallRequest),
 			CheckResponse: rpc.CheckMessage(CopyCallResponse),
 		},
 		{
@@ -34,6 +35,7 @@ var ParityService = &rpc.Service{
 			Idempotency:   connect.IdempotencyNoSideEffects,
 			NewRequest:    func() proto.Message { return new(v1.LookRequest) },
 			NewResponse:   func() proto.Message { return new(v1.LookResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyLookRequest),
 			CheckResponse: rpc.CheckMessage(CopyLookResponse),
 		},
 		{
@@ -44,6 +46,7 @@ var ParityService = &rpc.Service{
 			Public:        true,
 			NewRequest:    func() proto.Message { return new(v1.WatchRequest) },
 			NewResponse:   func() proto.Message { return new(v1.WatchResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyWatchRequest),
 			CheckResponse: rpc.CheckMessage(CopyWatchResponse),
 		},
 	},
@@ -94,20 +97,22 @@ func CopyPayload(c *rpc.Copier, m *v1.Payload) *v1.Payload {
 	r.Texts = c.Strings(m.Texts)
 	if len(m.Counts) > 0 {
 		r.Counts = make(map[string]int64, len(m.Counts))
-		c.Grow(2 * len(m.Counts))
+		c.EnterMap(len(m.Counts))
 		for k, v := range m.Counts {
 			r.Counts[c.String(k)] = v
 		}
+		c.Leave()
 	}
 	if len(m.Children) > 0 {
 		r.Children = make(map[string]*v1.Payload, len(m.Children))
-		c.Grow(2 * len(m.Children))
+		c.EnterMap(len(m.Children))
 		for k, v := range m.Children {
 			if v == nil {
 				v = new(v1.Payload)
 			}
 			r.Children[c.String(k)] = CopyPayload(c, v)
 		}
+		c.Leave()
 	}
 	r.Child = CopyPayload(c, m.Child)
 	if len(m.Items) > 0 {
@@ -179,10 +184,11 @@ func CopyCallResponse(c *rpc.Copier, m *v1.CallResponse) *v1.CallResponse {
 	r.Payload = CopyPayload(c, m.Payload)
 	if len(m.Seen) > 0 {
 		r.Seen = make(map[string]string, len(m.Seen))
-		c.Grow(2 * len(m.Seen))
+		c.EnterMap(len(m.Seen))
 		for k, v := range m.Seen {
 			r.Seen[c.String(k)] = c.String(v)
 		}
+		c.Leave()
 	}
 	c.Unknown(m, r)
 	c.Leave()
@@ -249,10 +255,11 @@ func CopyWatchResponse(c *rpc.Copier, m *v1.WatchResponse) *v1.WatchResponse {
 	r.Text = c.String(m.Text)
 	if len(m.Seen) > 0 {
 		r.Seen = make(map[string]string, len(m.Seen))
-		c.Grow(2 * len(m.Seen))
+		c.EnterMap(len(m.Seen))
 		for k, v := range m.Seen {
 			r.Seen[c.String(k)] = c.String(v)
 		}
+		c.Leave()
 	}
 	c.Unknown(m, r)
 	c.Leave()

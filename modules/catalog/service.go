@@ -1,0 +1,95 @@
+package catalog
+
+import (
+	"context"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	catalogv1 "github.com/cleave-go/cleave/gen/cleave/catalog/v1"
+	typev1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
+	"github.com/cleave-go/cleave/modules/catalog/internal/ent"
+	"github.com/cleave-go/cleave/modules/catalog/internal/ent/product"
+	"github.com/cleave-go/cleave/modules/catalog/internal/ent/variant"
+	"github.com/cleave-go/cleave/platform/db"
+	"github.com/cleave-go/cleave/platform/page"
+	"github.com/cleave-go/cleave/platform/rpc"
+)
+
+// service implements CatalogService: a transaction per method.
+type service struct {
+	store *db.Store[*ent.Client]
+}
+
+type tx = db.Tx[*ent.Client]
+
+func (s *service) GetProduct(ctx context.Context, r *catalogv1.GetProductRequest) (*catalogv1.GetProductResponse, error) {
+	row, err := s.store.Ent.Product.Query().Where(product.ID(r.GetId()), product.State(string(published))).WithVariants(inOrder).Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil, rpc.NotFound("product", r.GetId())
+	}
+	if err != nil {
+		return nil, db.Unavailable(err)
+	}
+	return &catalogv1.GetProductResponse{Product: message(row)}, nil
+}
+
+func (s *service) ListProducts(ctx context.Context, r *catalogv1.ListProductsRequest) (*catalogv1.ListProductsResponse, error) {
+	size := page.Size(r.GetPageSize())
+	after, err := page.Decode(r.GetPageToken(), r.GetCategory())
+	if err != nil {
+		return nil, connect.NewError(connect.CodeInvalidArgument, err)
+	}
+	query := s.store.Ent.Product.Query().Where(product.State(string(published)), product.IDGT(after))
+	if r.GetCategory() != "" {
+		query.Where(product.Category(r.GetCategory()))
+	}
+	rows, err := query.Order(product.ByID()).Limit(size + 1).WithVariants(inOrder).All(ctx)
+	if err != nil {
+		return nil, db.Unavailable(err)
+	}
+	answer := &catalogv1.ListProductsResponse{}
+	for i, row := range rows {
+		if i == size { // One more than was asked for: there is a next page.
+			answer.NextPageToken = page.Encode(rows[i-1].ID, r.GetCategory())
+			break
+		}
+		answer.Products = append(answer.Products, message(row))
+	}
+	return answer, nil
+}
+
+func (s *service) BatchGetVariants(ctx context.Context, r *catalogv1.BatchGetVariantsRequest) (*catalogv1.BatchGetVariantsResponse, error) {
+	rows, err := s.store.Ent.Variant.Query().
+		Where(variant.IDIn(r.GetSkus()...), variant.HasProductWith(product.State(string(published)))).WithProduct().All(ctx)
+	if err != nil {
+		return nil, db.Unavailable(err)
+	}
+	answer := &catalogv1.BatchGetVariantsResponse{}
+	for _, row := range rows {
+		answer.Variants = append(answer.Variants, variantMessage(row, row.Edges.Product.Title))
+	}
+	return answer, nil
+}
+
+// inOrder loads variants as they were given.
+func inOrder(q *ent.VariantQuery) { q.Order(variant.ByPosition()) }
+
+// message maps a product and its variants.
+func message(row *ent.Product) *catalogv1.Product {
+	m := &catalogv1.Product{
+		Id: row.ID, Title: row.Title, Description: row.Description, Category: row.Category, State: messageStates[state(row.State)],
+		CreateTime: timestamppb.New(row.CreateTime), UpdateTime: timestamppb.New(row.UpdateTime),
+	}
+	for _, v := range row.Edges.Variants {
+		m.Variants = append(m.Variants, variantMessage(v, row.Title))
+	}
+	return m
+}
+
+func variantMessage(row *ent.Variant, productTitle string) *catalogv1.Variant {
+	return &catalogv1.Variant{
+		Sku: row.ID, Title: row.Title, ProductId: row.ProductID, ProductTitle: productTitle, PriceVersion: row.PriceVersion,
+		Price: &typev1.Money{Amount: row.PriceAmount, Currency: row.PriceCurrency},
+	}
+}

@@ -1,0 +1,38 @@
+// Package inventory owns stock: how many pieces of a SKU there are, how they came and went, and who has a claim on them.
+//
+// It does not own what a SKU is (catalog) or what becomes of an order (orders): it knows orders only as a reference that a
+// reservation carries.
+package inventory
+
+import (
+	"embed"
+
+	"entgo.io/ent/dialect"
+
+	"github.com/cleave-go/cleave/gen/cleave/inventory/v1/inventoryv1cleave"
+	"github.com/cleave-go/cleave/modules/inventory/internal/ent"
+	"github.com/cleave-go/cleave/platform/db"
+	"github.com/cleave-go/cleave/platform/job"
+	"github.com/cleave-go/cleave/platform/module"
+	"github.com/cleave-go/cleave/platform/rpc"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Module is the inventory module.
+var Module = module.Module{
+	Name:       "inventory",
+	Serves:     []*rpc.Service{inventoryv1cleave.InventoryService},
+	Migrations: migrations,
+	Build:      build,
+}
+
+func build(host *module.Host) ([]rpc.Handler, error) {
+	s := &service{
+		store: db.NewStore(host.DB, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) }),
+		jobs:  host.Jobs,
+	}
+	job.Handle(host.Jobs, s.expireHold)
+	return []rpc.Handler{inventoryv1cleave.NewInventoryServiceHandler(s)}, nil
+}

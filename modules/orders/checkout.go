@@ -1,0 +1,323 @@
+package orders
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	inventoryv1 "github.com/cleave-go/cleave/gen/cleave/inventory/v1"
+	"github.com/cleave-go/cleave/gen/cleave/inventory/v1/inventoryv1connect"
+	paymentsv1 "github.com/cleave-go/cleave/gen/cleave/payments/v1"
+	"github.com/cleave-go/cleave/gen/cleave/payments/v1/paymentsv1connect"
+	typev1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent/order"
+	"github.com/cleave-go/cleave/platform/rpc"
+)
+
+// The times of a checkout.
+const (
+	// holdTTL is how long stock is held for an order that is not paid yet.
+	holdTTL = 15 * time.Minute
+	// stepTimeout bounds one call to another module.
+	stepTimeout = 10 * time.Second
+	// attempts and pause are how often, and how long apart, a step is tried that failed for a passing reason, before the order is
+	// left to its job. The pause doubles.
+	attempts = 6
+	pause    = 100 * time.Millisecond
+	// resumeAfter is when the job of an order looks whether it has been seen through.
+	resumeAfter = 15 * time.Second
+)
+
+// checkout sees orders through: reserve stock, authorize the payment, commit the stock, capture the payment, confirm; or undo what
+// has been done, in reverse.
+//
+// What to do next follows from the order alone (see nextMove), and every step is a call with a request id made of the order's id and
+// the step's name. So a step may be repeated by whoever comes upon the order: it happens once.
+type checkout struct {
+	*service
+	inventory inventoryv1connect.InventoryServiceClient
+	payments  paymentsv1connect.PaymentServiceClient
+
+	mu sync.Mutex
+	// running holds the orders that this process is seeing through, and whether to look at them again at the end.
+	running map[string]bool
+}
+
+// begin sees an order through in the background, unless this process is at it already.
+func (c *checkout) begin(ctx context.Context, orderID string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, running := c.running[orderID]; running {
+		c.running[orderID] = true
+		return
+	}
+	if c.running == nil {
+		c.running = map[string]bool{}
+	}
+	c.running[orderID] = false
+	if !c.tasks.Go(ctx, func(ctx context.Context) { c.run(ctx, orderID) }) {
+		delete(c.running, orderID) // Too many at once, or the process stops: the order's job comes to it.
+	}
+}
+
+func (c *checkout) run(ctx context.Context, orderID string) {
+	for {
+		if err := c.drive(ctx, orderID); err != nil {
+			c.log.WarnContext(ctx, "checkout is left to its job", "order", orderID, "error", err)
+		}
+		c.mu.Lock()
+		again := c.running[orderID]
+		c.running[orderID] = false
+		if !again {
+			delete(c.running, orderID)
+		}
+		c.mu.Unlock()
+		if !again {
+			return
+		}
+	}
+}
+
+// drive makes one move after the other until the order is settled. It fails when a step keeps failing.
+func (c *checkout) drive(ctx context.Context, orderID string) error {
+	failures := 0
+	for {
+		row, err := c.store.Ent.Order.Get(ctx, orderID)
+		if ent.IsNotFound(err) {
+			return nil
+		}
+		if err == nil {
+			next := nextMove(state(row.State), row.Reason)
+			if next == rest {
+				return nil
+			}
+			err = c.make(ctx, row, next)
+		}
+		if err == nil {
+			failures = 0
+			continue
+		}
+		if failures++; failures == attempts {
+			return err
+		}
+		select {
+		case <-time.After(rand.N(pause << failures)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// make makes one move. An error that will not pass turns the order back, by giving it a reason.
+func (c *checkout) make(ctx context.Context, row *ent.Order, next move) error {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	var err error
+	switch next {
+	case reserve:
+		err = c.reserve(ctx, row)
+	case authorize:
+		err = c.authorize(ctx, row)
+	case finish:
+		err = c.finish(ctx, row)
+	case undo:
+		return c.undo(ctx, row)
+	}
+	reason := lasting(err)
+	switch {
+	case reason == "":
+		return err
+	case next == reserve: // A refusal is an answer: nothing has been done that could be undone.
+		return c.advance(ctx, row.ID, rejected, "stock could not be reserved", func(u *ent.OrderUpdateOne) { u.SetReason(reason) })
+	default:
+		return c.turnBack(ctx, row.ID, reason, nil)
+	}
+}
+
+// lasting returns the reason of an error that will not pass by itself, or "".
+func lasting(err error) string {
+	var connectErr *connect.Error
+	if !errors.As(err, &connectErr) {
+		return ""
+	}
+	switch connectErr.Code() {
+	case connect.CodeFailedPrecondition, connect.CodeInvalidArgument, connect.CodeNotFound, connect.CodeOutOfRange, connect.CodePermissionDenied,
+		connect.CodeUnimplemented, connect.CodeUnauthenticated, connect.CodeAlreadyExists:
+		if reason := rpc.Reason(err); reason != "" {
+			return reason
+		}
+		return "REFUSED"
+	}
+	return ""
+}
+
+func (c *checkout) reserve(ctx context.Context, row *ent.Order) error {
+	request := &inventoryv1.ReserveRequest{RequestId: row.ID + "/reserve", Reference: row.ID, Ttl: durationpb.New(holdTTL)}
+	for _, l := range row.Lines {
+		request.Lines = append(request.Lines, &inventoryv1.Line{Sku: l.SKU, Quantity: l.Quantity})
+	}
+	answer, err := c.inventory.Reserve(ctx, request)
+	if err != nil {
+		return fmt.Errorf("reserve stock: %w", err)
+	}
+	return c.advance(ctx, row.ID, reserved, "stock reserved", func(u *ent.OrderUpdateOne) { u.SetReservationID(answer.GetReservation().GetId()) })
+}
+
+func (c *checkout) authorize(ctx context.Context, row *ent.Order) error {
+	if row.Total == 0 {
+		return c.advance(ctx, row.ID, paying, "nothing to pay", nil)
+	}
+	payment, err := c.authorized(ctx, row)
+	if err != nil {
+		return err
+	}
+	known := func(u *ent.OrderUpdateOne) { u.SetPaymentID(payment.GetId()) }
+	switch payment.GetState() {
+	case paymentsv1.PaymentState_PAYMENT_STATE_DECLINED:
+		return c.turnBack(ctx, row.ID, "CARD_DECLINED", known)
+	case paymentsv1.PaymentState_PAYMENT_STATE_CREATED, paymentsv1.PaymentState_PAYMENT_STATE_AUTHORIZING, paymentsv1.PaymentState_PAYMENT_STATE_UNKNOWN:
+		if state(row.State) != paymentUnknown {
+			if err := c.advance(ctx, row.ID, paymentUnknown, "the payment provider has not answered", known); err != nil {
+				return err
+			}
+		}
+		return errors.New("the outcome of the payment is not known yet")
+	case paymentsv1.PaymentState_PAYMENT_STATE_AUTHORIZED:
+		return c.advance(ctx, row.ID, paying, "payment authorized", known)
+	default:
+		return c.turnBack(ctx, row.ID, "PAYMENT_STATE", known)
+	}
+}
+
+// authorized asks for the order's payment. The same question, asked again, gets the same payment.
+func (c *checkout) authorized(ctx context.Context, row *ent.Order) (*paymentsv1.Payment, error) {
+	answer, err := c.payments.AuthorizePayment(ctx, &paymentsv1.AuthorizePaymentRequest{
+		RequestId: row.ID + "/authorize", Reference: row.ID, PaymentMethod: row.PaymentMethod,
+		Amount: &typev1.Money{Amount: row.Total, Currency: row.Currency},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("authorize payment: %w", err)
+	}
+	return answer.GetPayment(), nil
+}
+
+// finish commits the stock before it takes the money, because stock can be had again and a charge annoys.
+func (c *checkout) finish(ctx context.Context, row *ent.Order) error {
+	if _, err := c.inventory.CommitReservation(ctx, &inventoryv1.CommitReservationRequest{RequestId: row.ID + "/commit", Id: row.ReservationID}); err != nil {
+		return fmt.Errorf("commit stock: %w", err)
+	}
+	if row.Total > 0 {
+		answer, err := c.payments.CapturePayment(ctx, &paymentsv1.CapturePaymentRequest{RequestId: row.ID + "/capture", Id: row.PaymentID})
+		if err != nil {
+			return fmt.Errorf("capture payment: %w", err)
+		}
+		if answer.GetPayment().GetState() != paymentsv1.PaymentState_PAYMENT_STATE_CAPTURED {
+			return errors.New("the payment is not captured yet")
+		}
+	}
+	return c.advance(ctx, row.ID, confirmed, "payment captured", nil)
+}
+
+// undo gives everything back, in reverse: the money, then the stock.
+func (c *checkout) undo(ctx context.Context, row *ent.Order) error {
+	// Where it is not known whether a step was taken, because its answer was never written down, the step is repeated under its
+	// request id to learn what there is to give back.
+	if row.ReservationID == "" {
+		if err := c.reserve(ctx, row); lasting(err) == "" {
+			return err // Come back with the reservation, or after a pause.
+		}
+		return c.advance(ctx, row.ID, end(state(row.State)), "nothing had been reserved", nil)
+	}
+	if row.Total > 0 {
+		if err := c.undoPayment(ctx, row); err != nil {
+			return err
+		}
+	}
+	if _, err := c.inventory.ReleaseReservation(ctx, &inventoryv1.ReleaseReservationRequest{RequestId: row.ID + "/release", Id: row.ReservationID}); err != nil {
+		return fmt.Errorf("release stock: %w", err)
+	}
+	return c.advance(ctx, row.ID, end(state(row.State)), "stock and money given back", nil)
+}
+
+// undoPayment sees to it that the order's payment ends with nothing charged.
+func (c *checkout) undoPayment(ctx context.Context, row *ent.Order) error {
+	payment, err := c.authorized(ctx, row)
+	if err != nil {
+		return err
+	}
+	switch payment.GetState() {
+	case paymentsv1.PaymentState_PAYMENT_STATE_AUTHORIZED:
+		answer, err := c.payments.VoidPayment(ctx, &paymentsv1.VoidPaymentRequest{RequestId: row.ID + "/void", Id: payment.GetId()})
+		if err != nil {
+			return fmt.Errorf("void payment: %w", err)
+		}
+		payment = answer.GetPayment()
+	case paymentsv1.PaymentState_PAYMENT_STATE_CAPTURED, paymentsv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED:
+		answer, err := c.payments.RefundPayment(ctx, &paymentsv1.RefundPaymentRequest{RequestId: row.ID + "/refund", Id: payment.GetId()})
+		if err != nil {
+			return fmt.Errorf("refund payment: %w", err)
+		}
+		payment = answer.GetPayment()
+	}
+	switch payment.GetState() {
+	case paymentsv1.PaymentState_PAYMENT_STATE_DECLINED, paymentsv1.PaymentState_PAYMENT_STATE_VOIDED, paymentsv1.PaymentState_PAYMENT_STATE_REFUNDED:
+		return nil
+	default:
+		return fmt.Errorf("payment %s is %s: not undone yet", payment.GetId(), payment.GetState())
+	}
+}
+
+// advance moves an order on and writes down what a step brought. If somebody else has moved it or turned it back meanwhile, only
+// what the step brought is written down, and the next move follows from what the order is then.
+func (c *checkout) advance(ctx context.Context, orderID string, next state, note string, change func(*ent.OrderUpdateOne)) error {
+	return c.update(ctx, orderID, func(ctx context.Context, tx tx, row *ent.Order) error {
+		turnedBack := row.Reason != "" && next != rejected && next != cancelled
+		if state(row.State).canBecome(next) && !turnedBack {
+			_, err := moveTo(ctx, tx, row, next, note, change)
+			return err
+		}
+		if change == nil {
+			return nil
+		}
+		update := tx.Ent.Order.UpdateOneID(row.ID)
+		change(update)
+		return update.Exec(ctx)
+	})
+}
+
+// turnBack gives an order a reason to be undone. The first reason stays.
+func (c *checkout) turnBack(ctx context.Context, orderID, reason string, change func(*ent.OrderUpdateOne)) error {
+	return c.update(ctx, orderID, func(ctx context.Context, tx tx, row *ent.Order) error {
+		if state(row.State).settled() || row.Reason != "" {
+			return nil
+		}
+		update := tx.Ent.Order.UpdateOneID(row.ID).SetReason(reason)
+		if change != nil {
+			change(update)
+		}
+		return update.Exec(ctx)
+	})
+}
+
+// update changes a locked order in a transaction, and tells those who watch it.
+func (c *checkout) update(ctx context.Context, orderID string, change func(context.Context, tx, *ent.Order) error) error {
+	err := c.store.Tx(ctx, func(ctx context.Context, tx tx) error {
+		row, err := tx.Ent.Order.Query().Where(order.ID(orderID)).ForUpdate().Only(ctx)
+		if err != nil {
+			return err
+		}
+		return change(ctx, tx, row)
+	})
+	if err != nil {
+		return fmt.Errorf("update order %s: %w", orderID, err)
+	}
+	c.changes.tell(orderID)
+	return nil
+}

@@ -1,0 +1,150 @@
+// Package schema holds the tables of the orders module.
+package schema
+
+import (
+	"time"
+
+	"entgo.io/ent"
+	"entgo.io/ent/dialect/entsql"
+	"entgo.io/ent/schema"
+	"entgo.io/ent/schema/edge"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+)
+
+// Cart is what a customer wants.
+type Cart struct{ ent.Schema }
+
+func (Cart) Annotations() []schema.Annotation {
+	return []schema.Annotation{entsql.Annotation{Table: "cart"}}
+}
+
+func (Cart) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").Immutable(),
+		field.String("user_id").Immutable(),
+		field.String("state"),
+		field.Time("create_time").Immutable().Default(time.Now).Annotations(entsql.Default("now()")),
+		field.Time("update_time").Default(time.Now).UpdateDefault(time.Now).Annotations(entsql.Default("now()")),
+	}
+}
+
+func (Cart) Edges() []ent.Edge { return []ent.Edge{edge.To("items", CartItem.Type)} }
+
+func (Cart) Indexes() []ent.Index { return []ent.Index{index.Fields("user_id", "id")} }
+
+// CartItem is a number of pieces of one SKU in a cart.
+type CartItem struct{ ent.Schema }
+
+func (CartItem) Annotations() []schema.Annotation {
+	return []schema.Annotation{
+		entsql.Annotation{Table: "cart_item", Checks: map[string]string{"quantity_positive": "quantity > 0"}},
+	}
+}
+
+func (CartItem) Fields() []ent.Field {
+	return []ent.Field{
+		field.Int64("id").Immutable(),
+		field.String("cart_id").Immutable(),
+		field.String("sku").Immutable(),
+		field.Int64("quantity"),
+	}
+}
+
+func (CartItem) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.From("cart", Cart.Type).Ref("items").Field("cart_id").Unique().Required().Immutable(),
+	}
+}
+
+func (CartItem) Indexes() []ent.Index { return []ent.Index{index.Fields("cart_id", "sku").Unique()} }
+
+// Line is a line of a quote or of an order. Both keep their lines as a document, because a line is never looked for nor changed.
+type Line struct {
+	SKU          string `json:"sku"`
+	Title        string `json:"title"`
+	Quantity     int64  `json:"quantity"`
+	UnitAmount   int64  `json:"unit_amount"`
+	PriceVersion int64  `json:"price_version"`
+}
+
+// Quote is what a cart costs, for a while.
+type Quote struct{ ent.Schema }
+
+func (Quote) Annotations() []schema.Annotation {
+	return []schema.Annotation{entsql.Annotation{Table: "quote"}}
+}
+
+func (Quote) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").Immutable(),
+		field.String("cart_id").Immutable(),
+		field.String("user_id").Immutable(),
+		field.JSON("lines", []Line{}).Immutable(),
+		field.Int64("total").Immutable(),
+		field.String("currency").Immutable(),
+		field.Time("expire_time").Immutable(),
+	}
+}
+
+func (Quote) Indexes() []ent.Index { return []ent.Index{index.Fields("expire_time")} }
+
+// Order is what a customer has bought, or tried to.
+type Order struct{ ent.Schema }
+
+func (Order) Annotations() []schema.Annotation {
+	return []schema.Annotation{
+		entsql.Annotation{Table: "order", Checks: map[string]string{"total_not_negative": "total >= 0"}},
+	}
+}
+
+func (Order) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").Immutable(),
+		field.String("user_id").Immutable(),
+		field.String("quote_id").Immutable().Unique().Comment("a quote can be ordered once"),
+		field.String("state"),
+		field.String("reason").Default("").Comment("why it is rejected or cancelled; set before anything is undone"),
+		field.JSON("lines", []Line{}).Immutable(),
+		field.Int64("total").Immutable(),
+		field.String("currency").Immutable(),
+		field.String("payment_method").Immutable().Sensitive(),
+		field.String("reservation_id").Default(""),
+		field.String("payment_id").Default(""),
+		field.Int64("sequence").Default(1),
+		field.Time("create_time").Immutable().Default(time.Now).Annotations(entsql.Default("now()")),
+		field.Time("update_time").Default(time.Now).UpdateDefault(time.Now).Annotations(entsql.Default("now()")),
+	}
+}
+
+func (Order) Edges() []ent.Edge { return []ent.Edge{edge.To("transitions", Transition.Type)} }
+
+func (Order) Indexes() []ent.Index { return []ent.Index{index.Fields("user_id", "id")} }
+
+// Transition is one change of an order's state. It is never changed or removed.
+type Transition struct{ ent.Schema }
+
+func (Transition) Annotations() []schema.Annotation {
+	return []schema.Annotation{entsql.Annotation{Table: "transition"}}
+}
+
+func (Transition) Fields() []ent.Field {
+	return []ent.Field{
+		field.Int64("id").Immutable(),
+		field.String("order_id").Immutable(),
+		field.Int64("sequence").Immutable(),
+		field.String("state").Immutable(),
+		field.String("note").Immutable().Default(""),
+		field.Time("create_time").Immutable().Default(time.Now).Annotations(entsql.Default("now()")),
+	}
+}
+
+func (Transition) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.From("order", Order.Type).Ref("transitions").Field("order_id").Unique().Required().Immutable(),
+	}
+}
+
+func (Transition) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("order_id", "sequence").Unique()}
+}

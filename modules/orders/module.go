@@ -1,0 +1,50 @@
+// Package orders owns what customers do with the shop: carts, quotes, orders, and the checkout that sees an order through.
+//
+// It does not own prices (catalog), stock (inventory) or money (payments): it keeps the ids of what they did for an order.
+package orders
+
+import (
+	"embed"
+
+	"entgo.io/ent/dialect"
+
+	"github.com/cleave-go/cleave/gen/cleave/catalog/v1/catalogv1cleave"
+	"github.com/cleave-go/cleave/gen/cleave/inventory/v1/inventoryv1cleave"
+	"github.com/cleave-go/cleave/gen/cleave/orders/v1/ordersv1cleave"
+	"github.com/cleave-go/cleave/gen/cleave/payments/v1/paymentsv1cleave"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent"
+	"github.com/cleave-go/cleave/platform/db"
+	"github.com/cleave-go/cleave/platform/job"
+	"github.com/cleave-go/cleave/platform/module"
+	"github.com/cleave-go/cleave/platform/rpc"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Module is the orders module.
+var Module = module.Module{
+	Name:       "orders",
+	Serves:     []*rpc.Service{ordersv1cleave.CartService, ordersv1cleave.OrderService},
+	Calls:      []*rpc.Service{catalogv1cleave.CatalogService, inventoryv1cleave.InventoryService, paymentsv1cleave.PaymentService},
+	Migrations: migrations,
+	Build:      build,
+}
+
+func build(host *module.Host) ([]rpc.Handler, error) {
+	s := &service{
+		store:   db.NewStore(host.DB, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) }),
+		jobs:    host.Jobs,
+		tasks:   host.Tasks,
+		log:     host.Log,
+		catalog: catalogv1cleave.NewCatalogServiceClient(host.Calls),
+		changes: newChanges(),
+	}
+	s.checkout = &checkout{
+		service:   s,
+		inventory: inventoryv1cleave.NewInventoryServiceClient(host.Calls),
+		payments:  paymentsv1cleave.NewPaymentServiceClient(host.Calls),
+	}
+	job.Handle(host.Jobs, s.resumeCheckout)
+	return []rpc.Handler{ordersv1cleave.NewCartServiceHandler(s), ordersv1cleave.NewOrderServiceHandler(s)}, nil
+}

@@ -1,0 +1,252 @@
+package orders
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/cleave-go/cleave/gen/cleave/catalog/v1/catalogv1connect"
+	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
+	typev1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent/order"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent/quote"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent/schema"
+	"github.com/cleave-go/cleave/platform/db"
+	"github.com/cleave-go/cleave/platform/id"
+	"github.com/cleave-go/cleave/platform/idempotency"
+	"github.com/cleave-go/cleave/platform/job"
+	"github.com/cleave-go/cleave/platform/module"
+	"github.com/cleave-go/cleave/platform/page"
+	"github.com/cleave-go/cleave/platform/rpc"
+)
+
+// service implements OrderService here and CartService in carts.go: a transaction per method.
+type service struct {
+	store    *db.Store[*ent.Client]
+	jobs     *job.Client
+	tasks    *module.Tasks
+	log      *slog.Logger
+	catalog  catalogv1connect.CatalogServiceClient
+	checkout *checkout
+	changes  *changes
+}
+
+type tx = db.Tx[*ent.Client]
+
+// user returns the customer who calls.
+func user(ctx context.Context) (string, error) {
+	principal := rpc.MetadataOf(ctx).Principal
+	if principal.Anonymous() {
+		return "", rpc.Errorf(connect.CodeUnauthenticated, "SIGN_IN", "sign in first")
+	}
+	return principal.Subject, nil
+}
+
+func (s *service) PlaceOrder(ctx context.Context, r *ordersv1.PlaceOrderRequest) (*ordersv1.PlaceOrderResponse, error) {
+	userID, err := user(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if kept, err := idempotency.Kept[ordersv1.PlaceOrderResponse](ctx, s.store.Pool(), r); kept != nil || err != nil {
+		return kept, err
+	}
+	q, err := s.store.Ent.Quote.Query().Where(quote.ID(r.GetQuoteId()), quote.UserID(userID)).Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil, rpc.NotFound("quote", r.GetQuoteId())
+	}
+	if err != nil {
+		return nil, db.Unavailable(err)
+	}
+	if err := s.checkPrices(ctx, q.Lines); err != nil {
+		return nil, err
+	}
+	var answer *ordersv1.PlaceOrderResponse
+	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
+		answer, err = idempotency.Once(ctx, tx, r, func() (*ordersv1.PlaceOrderResponse, error) {
+			placed, err := s.place(ctx, tx, q, r.GetPaymentMethod())
+			return &ordersv1.PlaceOrderResponse{Order: placed}, err
+		})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	// The order is durable: from here on it is seen through, whether the client stays or not.
+	s.checkout.begin(ctx, answer.GetOrder().GetId())
+	return answer, nil
+}
+
+// place turns a quote into an order that is pending, and owes itself a job that sees it through if this process does not.
+func (s *service) place(ctx context.Context, tx tx, q *ent.Quote, paymentMethod string) (*ordersv1.Order, error) {
+	// The lock lets one of several orders of the same cart win.
+	cart, err := lockCart(ctx, tx, q.CartID, q.UserID)
+	if err != nil {
+		return nil, err
+	}
+	used, err := tx.Ent.Order.Query().Where(order.QuoteID(q.ID)).Exist(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if used || cartState(cart.State) != active {
+		return nil, rpc.Errorf(connect.CodeFailedPrecondition, "QUOTE_USED", "quote %s has been ordered already", q.ID)
+	}
+	var now time.Time // The database's: all replicas agree on it.
+	if err := tx.QueryRow(ctx, "SELECT now()").Scan(&now); err != nil {
+		return nil, err
+	}
+	if now.After(q.ExpireTime) {
+		return nil, rpc.Errorf(connect.CodeFailedPrecondition, "QUOTE_EXPIRED", "quote %s has expired: ask for a new one", q.ID)
+	}
+	row, err := tx.Ent.Order.Create().SetID(id.New("ord")).SetUserID(q.UserID).SetQuoteID(q.ID).SetState(string(pending)).
+		SetLines(q.Lines).SetTotal(q.Total).SetCurrency(q.Currency).SetPaymentMethod(paymentMethod).SetCreateTime(now).SetUpdateTime(now).Save(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := tx.Ent.Transition.Create().SetOrderID(row.ID).SetSequence(1).SetState(string(pending)).SetNote("order placed").Exec(ctx); err != nil {
+		return nil, err
+	}
+	if err := tx.Ent.Cart.UpdateOneID(cart.ID).SetState(string(converted)).Exec(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.jobs.Insert(ctx, tx, resumeCheckout{OrderID: row.ID}, now.Add(resumeAfter)); err != nil {
+		return nil, err
+	}
+	return orderMessage(row), nil
+}
+
+func (s *service) GetOrder(ctx context.Context, r *ordersv1.GetOrderRequest) (*ordersv1.GetOrderResponse, error) {
+	row, err := s.ownOrder(ctx, r.GetId())
+	if err != nil {
+		return nil, err
+	}
+	return &ordersv1.GetOrderResponse{Order: orderMessage(row)}, nil
+}
+
+// ownOrder loads an order of the caller's.
+func (s *service) ownOrder(ctx context.Context, orderID string) (*ent.Order, error) {
+	userID, err := user(ctx)
+	if err != nil {
+		return nil, err
+	}
+	row, err := s.store.Ent.Order.Query().Where(order.ID(orderID), order.UserID(userID)).Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil, rpc.NotFound("order", orderID)
+	}
+	return row, db.Unavailable(err)
+}
+
+func (s *service) ListOrders(ctx context.Context, r *ordersv1.ListOrdersRequest) (*ordersv1.ListOrdersResponse, error) {
+	userID, err := user(ctx)
+	if err != nil {
+		return nil, err
+	}
+	size := page.Size(r.GetPageSize())
+	after, err := page.Decode(r.GetPageToken(), userID)
+	if err != nil {
+		return nil, connect.NewError(connect.CodeInvalidArgument, err)
+	}
+	query := s.store.Ent.Order.Query().Where(order.UserID(userID))
+	if after != "" {
+		query.Where(order.IDLT(after))
+	}
+	// Ids sort by time.
+	rows, err := query.Order(ent.Desc(order.FieldID)).Limit(size + 1).All(ctx)
+	if err != nil {
+		return nil, db.Unavailable(err)
+	}
+	answer := &ordersv1.ListOrdersResponse{}
+	for i, row := range rows {
+		if i == size { // One more than was asked for: there is a next page.
+			answer.NextPageToken = page.Encode(rows[i-1].ID, userID)
+			break
+		}
+		answer.Orders = append(answer.Orders, orderMessage(row))
+	}
+	return answer, nil
+}
+
+func (s *service) CancelOrder(ctx context.Context, r *ordersv1.CancelOrderRequest) (*ordersv1.CancelOrderResponse, error) {
+	userID, err := user(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var answer *ordersv1.CancelOrderResponse
+	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
+		answer, err = idempotency.Once(ctx, tx, r, func() (*ordersv1.CancelOrderResponse, error) {
+			row, err := s.cancel(ctx, tx, r.GetId(), userID)
+			if err != nil {
+				return nil, err
+			}
+			return &ordersv1.CancelOrderResponse{Order: orderMessage(row)}, nil
+		})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.changes.tell(r.GetId())
+	s.checkout.begin(ctx, r.GetId())
+	return answer, nil
+}
+
+// cancel writes down the wish to cancel; the checkout undoes what has been done.
+func (s *service) cancel(ctx context.Context, tx tx, orderID, userID string) (*ent.Order, error) {
+	row, err := tx.Ent.Order.Query().Where(order.ID(orderID), order.UserID(userID)).ForUpdate().Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil, rpc.NotFound("order", orderID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	switch s := state(row.State); {
+	case s == cancelPending || s == cancelled:
+		return row, nil
+	case !s.canBecome(cancelPending):
+		return nil, rpc.Errorf(connect.CodeFailedPrecondition, "ORDER_STATE", "order %s is %s and cannot be cancelled any more", row.ID, s)
+	}
+	if row, err = moveTo(ctx, tx, row, cancelPending, "cancelled by the customer", func(u *ent.OrderUpdateOne) { u.SetReason("CANCELLED_BY_CUSTOMER") }); err != nil {
+		return nil, err
+	}
+	return row, s.jobs.Insert(ctx, tx, resumeCheckout{OrderID: row.ID}, time.Now().Add(resumeAfter))
+}
+
+// moveTo changes the state of a locked order and writes the transition down. Change may set more.
+func moveTo(ctx context.Context, tx tx, row *ent.Order, next state, note string, change func(*ent.OrderUpdateOne)) (*ent.Order, error) {
+	if from := state(row.State); !from.canBecome(next) {
+		return nil, errors.New("order " + row.ID + " is " + string(from) + " and cannot become " + string(next))
+	}
+	update := tx.Ent.Order.UpdateOneID(row.ID).SetState(string(next)).SetSequence(row.Sequence + 1)
+	if change != nil {
+		change(update)
+	}
+	row, err := update.Save(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return row, tx.Ent.Transition.Create().SetOrderID(row.ID).SetSequence(row.Sequence).SetState(string(next)).SetNote(note).Exec(ctx)
+}
+
+// orderMessage maps an order.
+func orderMessage(row *ent.Order) *ordersv1.Order {
+	return &ordersv1.Order{
+		Id: row.ID, UserId: row.UserID, State: messageStates[state(row.State)], Reason: row.Reason, Lines: lineMessages(row.Lines, row.Currency),
+		Total: &typev1.Money{Amount: row.Total, Currency: row.Currency}, QuoteId: row.QuoteID, ReservationId: row.ReservationID,
+		PaymentId: row.PaymentID, Sequence: row.Sequence, CreateTime: timestamppb.New(row.CreateTime), UpdateTime: timestamppb.New(row.UpdateTime),
+	}
+}
+
+func lineMessages(lines []schema.Line, currency string) []*ordersv1.OrderLine {
+	messages := make([]*ordersv1.OrderLine, 0, len(lines))
+	for _, l := range lines {
+		messages = append(messages, &ordersv1.OrderLine{
+			Sku: l.SKU, Title: l.Title, Quantity: l.Quantity, PriceVersion: l.PriceVersion,
+			UnitPrice: &typev1.Money{Amount: l.UnitAmount, Currency: currency}, Total: &typev1.Money{Amount: l.UnitAmount * l.Quantity, Currency: currency},
+		})
+	}
+	return messages
+}

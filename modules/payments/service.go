@@ -1,0 +1,105 @@
+package payments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"connectrpc.com/connect"
+
+	paymentsv1 "github.com/cleave-go/cleave/gen/cleave/payments/v1"
+	"github.com/cleave-go/cleave/modules/payments/internal/ent"
+	"github.com/cleave-go/cleave/platform/db"
+	"github.com/cleave-go/cleave/platform/id"
+	"github.com/cleave-go/cleave/platform/job"
+	"github.com/cleave-go/cleave/platform/rpc"
+)
+
+// service implements PaymentService. A mutating method writes an attempt down, asks the provider, and stores the outcome: see perform.
+type service struct {
+	store    *db.Store[*ent.Client]
+	jobs     *job.Client
+	provider provider
+	log      *slog.Logger
+}
+
+func (s *service) AuthorizePayment(ctx context.Context, r *paymentsv1.AuthorizePaymentRequest) (*paymentsv1.AuthorizePaymentResponse, error) {
+	payment, err := s.perform(ctx, r, func(ctx context.Context, tx tx) (string, error) {
+		row, err := tx.Ent.Payment.Create().SetID(id.New("pay")).SetReference(r.GetReference()).SetState(string(created)).
+			SetAmount(r.GetAmount().GetAmount()).SetCurrency(r.GetAmount().GetCurrency()).SetPaymentMethod(r.GetPaymentMethod()).Save(ctx)
+		if err != nil {
+			return "", fmt.Errorf("create payment: %w", err)
+		}
+		return s.begin(ctx, tx, row, paymentOf(row).toAuthorize())
+	})
+	return &paymentsv1.AuthorizePaymentResponse{Payment: payment}, err
+}
+
+func (s *service) CapturePayment(ctx context.Context, r *paymentsv1.CapturePaymentRequest) (*paymentsv1.CapturePaymentResponse, error) {
+	payment, err := s.perform(ctx, r, func(ctx context.Context, tx tx) (string, error) {
+		row, err := lockPayment(ctx, tx, r.GetId())
+		if err != nil {
+			return "", err
+		}
+		a, err := paymentOf(row).toCapture()
+		if err != nil {
+			return "", failedPrecondition(row.ID, err)
+		}
+		return s.begin(ctx, tx, row, a)
+	})
+	return &paymentsv1.CapturePaymentResponse{Payment: payment}, err
+}
+
+func (s *service) VoidPayment(ctx context.Context, r *paymentsv1.VoidPaymentRequest) (*paymentsv1.VoidPaymentResponse, error) {
+	payment, err := s.perform(ctx, r, func(ctx context.Context, tx tx) (string, error) {
+		row, err := lockPayment(ctx, tx, r.GetId())
+		if err != nil {
+			return "", err
+		}
+		a, err := paymentOf(row).toVoid()
+		if err != nil {
+			return "", failedPrecondition(row.ID, err)
+		}
+		return s.begin(ctx, tx, row, a)
+	})
+	return &paymentsv1.VoidPaymentResponse{Payment: payment}, err
+}
+
+func (s *service) RefundPayment(ctx context.Context, r *paymentsv1.RefundPaymentRequest) (*paymentsv1.RefundPaymentResponse, error) {
+	payment, err := s.perform(ctx, r, func(ctx context.Context, tx tx) (string, error) {
+		row, err := lockPayment(ctx, tx, r.GetId())
+		if err != nil {
+			return "", err
+		}
+		if currency := r.GetAmount().GetCurrency(); r.GetAmount() != nil && currency != row.Currency {
+			return "", rpc.Errorf(connect.CodeInvalidArgument, "CURRENCY_MISMATCH", "payment %s is in %s, not %s", row.ID, row.Currency, currency)
+		}
+		a, err := paymentOf(row).toRefund(r.GetAmount().GetAmount())
+		if err != nil {
+			return "", failedPrecondition(row.ID, err)
+		}
+		return s.begin(ctx, tx, row, a)
+	})
+	return &paymentsv1.RefundPaymentResponse{Payment: payment}, err
+}
+
+func (s *service) GetPayment(ctx context.Context, r *paymentsv1.GetPaymentRequest) (*paymentsv1.GetPaymentResponse, error) {
+	row, err := s.store.Ent.Payment.Get(ctx, r.GetId())
+	if ent.IsNotFound(err) {
+		return nil, rpc.NotFound("payment", r.GetId())
+	}
+	if err != nil {
+		return nil, db.Unavailable(err)
+	}
+	return &paymentsv1.GetPaymentResponse{Payment: message(row)}, nil
+}
+
+// failedPrecondition makes of a broken rule the error of a method.
+func failedPrecondition(paymentID string, err error) error {
+	reason := "PAYMENT_STATE"
+	if errors.As(err, new(errTooMuch)) {
+		reason = "REFUND_EXCEEDS_CAPTURE"
+	}
+	return rpc.Errorf(connect.CodeFailedPrecondition, reason, "payment %s: %v", paymentID, err)
+}

@@ -1,0 +1,128 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cleave-go/cleave/platform/db"
+	"github.com/cleave-go/cleave/platform/module"
+	"github.com/cleave-go/cleave/platform/postgres"
+)
+
+// databases are those of the modules in this unit.
+type databases struct {
+	byModule map[string]*db.DB
+	// fresh says that a private database has not been seeded yet, which the file seeded would tell.
+	fresh  bool
+	seeded string
+}
+
+// openDatabases opens the database of each module, at once.
+func (u *unit) openDatabases(ctx context.Context) (*databases, error) {
+	d := &databases{byModule: map[string]*db.DB{}}
+	common, err := u.commonURL(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	open, ctx := errgroup.WithContext(ctx)
+	opened := make([]*db.DB, len(u.Modules))
+	for i, m := range u.Modules {
+		open.Go(func() (err error) {
+			opened[i], err = db.Open(ctx, u.databaseConfig(m, common))
+			return err
+		})
+	}
+	err = open.Wait()
+	for i, m := range u.Modules {
+		if database := opened[i]; database != nil {
+			d.byModule[m.Name] = database
+			u.onStop(func(context.Context) { database.Close() })
+			u.health.addCheck(func(ctx context.Context) error {
+				if err := database.Ping(ctx); err != nil {
+					return fmt.Errorf("the database of %s does not answer", m.Name)
+				}
+				return nil
+			})
+		}
+	}
+	return d, err
+}
+
+// databaseConfig says which database a module gets.
+func (u *unit) databaseConfig(m module.Module, common string) db.Config {
+	c := db.Config{
+		Module: m.Name, URL: u.values.String(moduleSetting(m.Name, "DATABASE_URL")), Secret: u.values.String("CLEAVE_DATABASE_SECRET"),
+		Migrations: m.Migrations, Migrate: u.values.String("CLEAVE_MIGRATE") == "auto",
+		MaxConns: u.values.Int("CLEAVE_DATABASE_MAX_CONNS") / len(u.Modules), Log: u.log,
+	}
+	if c.URL == "" {
+		c.URL = common
+	}
+	return c
+}
+
+// commonURL returns the database of the modules that have none of their own. If none is set and some module needs it, a private
+// PostgreSQL is started, where the program may.
+func (u *unit) commonURL(ctx context.Context, d *databases) (string, error) {
+	needed := ""
+	for _, m := range u.Modules {
+		if u.values.String(moduleSetting(m.Name, "DATABASE_URL")) == "" {
+			needed = m.Name
+		}
+	}
+	if url := u.values.String(databaseURL); url != "" || needed == "" {
+		return url, nil
+	}
+	if !u.PrivateDatabase {
+		return "", fmt.Errorf("no database is set: set %s, or %s for this module alone, to something like postgres://user:password@host:5432/database",
+			databaseURL, moduleSetting(needed, "DATABASE_URL"))
+	}
+	folder := u.values.String(dataDir)
+	server, err := postgres.Start(ctx, postgres.Options{Dir: filepath.Join(folder, "postgres"), Logger: u.log})
+	if err != nil {
+		return "", err
+	}
+	u.onStop(func(ctx context.Context) {
+		if err := server.Stop(ctx); err != nil {
+			u.log.Warn("the private PostgreSQL did not stop cleanly", "error", err)
+		}
+	})
+	go func() {
+		<-server.Done()
+		u.fail(errors.New("the private PostgreSQL has stopped: its log is in " + folder))
+	}()
+	d.seeded = filepath.Join(folder, "seeded")
+	_, err = os.Stat(d.seeded)
+	d.fresh = errors.Is(err, os.ErrNotExist)
+	return server.URL(), nil
+}
+
+// seed runs fn and remembers that it did.
+func (d *databases) seed(ctx context.Context, fn func(context.Context) error) error {
+	if err := fn(ctx); err != nil {
+		return fmt.Errorf("fill the new database: %w", err)
+	}
+	return os.WriteFile(d.seeded, []byte("This file says that the private database has been filled once. Remove the whole folder to start anew.\n"), 0o644)
+}
+
+// migrate opens the databases, which migrates them, and closes them again.
+func (u *unit) migrate(ctx context.Context) error {
+	defer u.stop()
+	u.failed = make(chan error, 1)
+	if len(u.Modules) == 0 {
+		return errors.New("there is no module in this binary")
+	}
+	if u.values.String("CLEAVE_MIGRATE") == "off" {
+		return errors.New("CLEAVE_MIGRATE=off forbids it: unset it for this command")
+	}
+	if _, err := u.openDatabases(ctx); err != nil {
+		return err
+	}
+	u.log.Info("schemas are up to date", "modules", u.contents())
+	return nil
+}

@@ -1,0 +1,147 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	neturl "net/url"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/cleave-go/cleave/platform/edge"
+	"github.com/cleave-go/cleave/platform/rpc"
+)
+
+// Limits of every port. A body is not limited in time, because it may be a stream; its messages are limited in size.
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 32 << 10
+)
+
+// ports are the listeners of a unit. Those that it does not need are nil.
+type ports struct{ public, internal, admin net.Listener }
+
+// listen opens the ports before anything else is done, because a port that is taken is the most likely thing to go wrong.
+func (u *unit) listen() (ports, error) {
+	var p ports
+	var err error
+	open := func(setting, addr string) (net.Listener, error) {
+		listener, err := net.Listen("tcp", addr)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return nil, fmt.Errorf("%s is taken: stop the program that listens there, or set %s", addr, setting)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("listen on %s: %w: correct %s", addr, err, setting)
+		}
+		u.onStop(func(context.Context) { listener.Close() })
+		return listener, nil
+	}
+	if len(u.Edge) > 0 {
+		addr := u.values.String(publicAddr)
+		if port := u.values.String("PORT"); port != "" && addr == "127.0.0.1:8080" {
+			addr = ":" + port
+		}
+		if p.public, err = open(publicAddr, addr); err != nil {
+			return p, err
+		}
+	}
+	if u.needsInternal() {
+		if p.internal, err = open(internalAddr, u.values.String(internalAddr)); err != nil {
+			return p, err
+		}
+	}
+	p.admin, err = open(adminAddr, u.values.String(adminAddr))
+	return p, err
+}
+
+// needsInternal reports whether anybody outside of this process calls the modules in it.
+func (u *unit) needsInternal() bool {
+	if len(u.Modules) == 0 {
+		return false
+	}
+	local := u.local()
+	for _, name := range u.house.Names() {
+		if !local[name] {
+			return true
+		}
+	}
+	return len(u.Edge) == 0
+}
+
+// serveHTTP serves HTTP/1.1 and HTTP/2 without TLS, until the unit stops. It returns at once.
+func (u *unit) serveHTTP(listener net.Listener, handler http.Handler) {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	server := &http.Server{
+		Handler: handler, Protocols: protocols, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(u.log.Handler(), slog.LevelWarn),
+	}
+	go func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			u.fail(fmt.Errorf("serve %s: %w", listener.Addr(), err))
+		}
+	}()
+	u.onStop(func(ctx context.Context) {
+		if err := server.Shutdown(ctx); err != nil {
+			u.log.Warn("requests were cut off", "addr", listener.Addr().String(), "error", err)
+			server.Close()
+		}
+	})
+}
+
+// peers returns where the modules live that are not in this unit.
+func (u *unit) peers() func(string) rpc.Peer {
+	client := &http.Client{Transport: newTransport()}
+	return func(name string) rpc.Peer {
+		url := u.values.String(moduleSetting(name, "URL"))
+		if url == "" {
+			url = strings.ReplaceAll(u.values.String("CLEAVE_PEER_URL"), "{module}", name)
+		}
+		return rpc.Peer{URL: strings.TrimSuffix(url, "/"), Client: client}
+	}
+}
+
+// newTransport returns a transport for the internal ports of other units: HTTP/2, with and without TLS.
+func newTransport() *http.Transport {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Transport{
+		Protocols:   protocols,
+		DialContext: (&net.Dialer{Timeout: 3 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		HTTP2: &http.HTTP2Config{
+			SendPingTimeout: 15 * time.Second, // Finds a peer that vanished without a word.
+			PingTimeout:     5 * time.Second,
+		},
+		IdleConnTimeout:     90 * time.Second,
+		TLSHandshakeTimeout: 5 * time.Second,
+	}
+}
+
+func forward(name string, peer rpc.Peer, log *slog.Logger) http.Handler {
+	target, err := neturl.Parse(peer.URL)
+	if err != nil { // The setting has been checked; {module} may still have made a bad one.
+		target = &neturl.URL{Scheme: "http", Host: "invalid.invalid"}
+	}
+	return edge.Forward(name, target, newTransport(), log)
+}
+
+// isLoopback reports whether only this machine can reach the listener.
+func isLoopback(listener net.Listener) bool {
+	addr, ok := listener.Addr().(*net.TCPAddr)
+	return ok && addr.IP.IsLoopback()
+}
+
+// url returns the address of a listener as one can type it, or "".
+func url(listener net.Listener) string {
+	if listener == nil {
+		return ""
+	}
+	return "http://" + listener.Addr().String()
+}

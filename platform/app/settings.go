@@ -1,0 +1,131 @@
+package app
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/cleave-go/cleave/platform/config"
+	"github.com/cleave-go/cleave/platform/module"
+)
+
+// The names of the settings that are read in more than one place.
+const (
+	publicAddr   = "CLEAVE_PUBLIC_ADDR"
+	internalAddr = "CLEAVE_INTERNAL_ADDR"
+	adminAddr    = "CLEAVE_ADMIN_ADDR"
+	databaseURL  = "DATABASE_URL"
+	dataDir      = "CLEAVE_DATA_DIR"
+)
+
+// moduleSetting returns the name of a setting of a module: CLEAVE_ORDERS_URL.
+func moduleSetting(module, what string) string {
+	return "CLEAVE_" + strings.ToUpper(module) + "_" + what
+}
+
+// settings returns everything that can be set, in the order of --help.
+func (p Program) settings(house module.Map) []config.Setting {
+	var list []config.Setting
+	if len(p.Edge) > 0 {
+		list = append(list,
+			config.Setting{Name: publicAddr, Default: "127.0.0.1:8080", Help: "address of the public port, the edge", Check: config.IsAddr},
+			config.Setting{Name: "PORT", Help: "port of the edge on all addresses, where " + publicAddr + " is not set", Check: config.IsInt(0, 65535)},
+		)
+	}
+	if len(p.Modules) > 0 {
+		list = append(list, config.Setting{Name: internalAddr, Default: "127.0.0.1:9080", Help: "address of the port for other modules; not opened where every module is local", Check: config.IsAddr})
+	}
+	list = append(list, config.Setting{Name: adminAddr, Default: "127.0.0.1:9090", Help: "address of the operator's port: /livez, /readyz, /metrics", Check: config.IsAddr})
+	if len(p.Modules) > 0 {
+		help := "PostgreSQL server and database, as a user who may create roles"
+		if p.PrivateDatabase {
+			help += "; without it a private PostgreSQL is started"
+			list = append(list, config.Setting{Name: dataDir, Default: "./.cleave", Help: "folder of the private PostgreSQL"})
+		}
+		isPostgres := config.IsURL("postgres", "postgresql")
+		list = append(list, config.Setting{Name: databaseURL, Help: help, Check: isPostgres})
+		for _, m := range p.Modules {
+			list = append(list, config.Setting{Name: moduleSetting(m.Name, "DATABASE_URL"), Help: "the same for module " + m.Name + " alone", Check: isPostgres})
+		}
+		list = append(list,
+			config.Setting{Name: "CLEAVE_DATABASE_SECRET", Help: "what the passwords of the modules' roles are derived from; the password in the URL if it is not set"},
+			config.Setting{Name: "CLEAVE_DATABASE_MAX_CONNS", Default: "60", Help: "database connections of this process, divided among its modules", Check: config.IsInt(1, 10000)},
+			config.Setting{Name: "CLEAVE_MIGRATE", Default: "auto", Help: "auto: bring the schemas up to date at start; off: refuse to start on older ones", Check: config.OneOf("auto", "off")},
+		)
+	}
+	for _, m := range p.Modules {
+		list = append(list, m.Settings...)
+	}
+	local := p.local()
+	remote := false
+	for _, name := range house.Names() {
+		if !local[name] {
+			remote = true
+			list = append(list, config.Setting{Name: moduleSetting(name, "URL"), Help: "internal port of module " + name, Check: config.IsURL("http", "https")})
+		}
+	}
+	if remote {
+		list = append(list, config.Setting{Name: "CLEAVE_PEER_URL", Default: "http://{module}:9080", Help: "internal port of the modules that have no URL of their own", Check: config.IsURL("http", "https")})
+	}
+	return append(list,
+		config.Setting{Name: "CLEAVE_MAP_FILE", Help: "file that replaces the map of the house which this binary carries"},
+		config.Setting{Name: "CLEAVE_DRAIN_DELAY", Default: "0s", Help: "how long to serve on after /readyz has gone red, for balancers to notice", Check: config.IsDuration},
+		config.Setting{Name: "CLEAVE_SHUTDOWN_TIMEOUT", Default: "20s", Help: "how long to wait for running requests and jobs at the stop", Check: config.IsDuration},
+		config.Setting{Name: "CLEAVE_LOG_LEVEL", Default: "info", Help: "debug, info, warn or error", Check: config.OneOf("debug", "info", "warn", "error")},
+		config.Setting{Name: "CLEAVE_LOG_FORMAT", Default: "auto", Help: "text, json, or auto: text on a terminal", Check: config.OneOf("auto", "text", "json")},
+	)
+}
+
+// local returns the modules of this binary.
+func (p Program) local() map[string]bool {
+	local := map[string]bool{}
+	for _, m := range p.Modules {
+		local[m.Name] = true
+	}
+	return local
+}
+
+// load reads the settings and returns the unit that they describe.
+func (p Program) load() (*unit, error) {
+	text := p.Map
+	if file := os.Getenv("CLEAVE_MAP_FILE"); file != "" {
+		var err error
+		if text, err = os.ReadFile(file); err != nil {
+			return nil, fmt.Errorf("CLEAVE_MAP_FILE: %w", err)
+		}
+	}
+	house, err := module.ParseMap(text)
+	if err != nil {
+		return nil, err
+	}
+	settings := p.settings(house)
+	values, err := config.Load(settings, os.LookupEnv)
+	if err != nil {
+		return nil, err
+	}
+	log := newLogger(os.Stderr, values)
+	// Kubernetes sets CLEAVE_SERVICE_HOST and the like for a service of that name: worth a warning, not worth a stop.
+	for _, name := range config.Unknown(settings, "CLEAVE_", os.Environ()) {
+		log.Warn("unknown setting, see --help", "name", name)
+	}
+	return &unit{Program: p, house: house, values: values, log: log}, nil
+}
+
+// newLogger returns the log of the process.
+func newLogger(file *os.File, values config.Values) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(values.String("CLEAVE_LOG_LEVEL"))) // Checked by the setting.
+	options := &slog.HandlerOptions{Level: level}
+	format := values.String("CLEAVE_LOG_FORMAT")
+	if format == "auto" {
+		format = "json"
+		if info, err := file.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+			format = "text"
+		}
+	}
+	if format == "text" {
+		return slog.New(slog.NewTextHandler(file, options))
+	}
+	return slog.New(slog.NewJSONHandler(file, options))
+}

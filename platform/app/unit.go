@@ -1,0 +1,184 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/cleave-go/cleave/platform/config"
+	"github.com/cleave-go/cleave/platform/edge"
+	"github.com/cleave-go/cleave/platform/job"
+	"github.com/cleave-go/cleave/platform/module"
+	"github.com/cleave-go/cleave/platform/rpc"
+)
+
+// unit is a program at work: the modules that share a process.
+type unit struct {
+	Program
+	house  module.Map
+	values config.Values
+	log    *slog.Logger
+
+	health   health
+	failed   chan error // The first part that fails stops the unit.
+	stoppers []func(context.Context)
+}
+
+// fail reports that a part has failed.
+func (u *unit) fail(err error) {
+	select {
+	case u.failed <- err:
+	default:
+	}
+}
+
+// onStop adds something to do when the unit stops. What was added last is done first.
+func (u *unit) onStop(stop func(context.Context)) { u.stoppers = append(u.stoppers, stop) }
+
+// stop does what onStop collected, in reverse, within the time that an operator allows.
+func (u *unit) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), u.values.Duration("CLEAVE_SHUTDOWN_TIMEOUT"))
+	defer cancel()
+	for i := len(u.stoppers) - 1; i >= 0; i-- {
+		u.stoppers[i](ctx)
+	}
+	u.stoppers = nil
+}
+
+// serve runs the unit until ctx ends or a part fails.
+func (u *unit) serve(ctx context.Context) error {
+	u.failed = make(chan error, 1)
+	defer u.stop()
+	began := time.Now()
+	ports, err := u.listen()
+	if err != nil {
+		return err
+	}
+	u.serveHTTP(ports.admin, u.adminHandler())
+	databases, err := u.openDatabases(ctx)
+	if err != nil {
+		return err
+	}
+	server, err := rpc.NewServer(u.log)
+	if err != nil {
+		return err
+	}
+	directory := rpc.NewDirectory(server, u.names(), u.peers())
+	if err := u.build(ctx, server, directory, databases); err != nil {
+		return err
+	}
+	if databases.fresh && u.Seed != nil {
+		if err := databases.seed(ctx, func(ctx context.Context) error { return u.Seed(ctx, directory) }); err != nil {
+			return err
+		}
+	}
+	if ports.internal != nil {
+		u.serveHTTP(ports.internal, server)
+		u.log.Warn("the internal port is plain HTTP: whoever reaches it can call every module", "addr", ports.internal.Addr().String())
+	}
+	if ports.public != nil {
+		u.serveHTTP(ports.public, u.edge(ports.public, server))
+	}
+	u.health.setReady(true)
+	u.log.Info("ready", "serves", u.contents(), "public", url(ports.public), "internal", url(ports.internal), "admin", url(ports.admin),
+		"after", time.Since(began).Round(time.Millisecond).String())
+
+	select {
+	case <-ctx.Done():
+		u.log.Info("stopping")
+	case err = <-u.failed:
+		u.log.Error("stopping because a part failed", "error", err)
+	}
+	u.health.setReady(false)
+	// Balancers learn from /readyz that no more is to be sent here; until they have, requests are served.
+	time.Sleep(u.values.Duration("CLEAVE_DRAIN_DELAY"))
+	u.stop()
+	if err == nil {
+		u.log.Info("stopped")
+	}
+	return err
+}
+
+// names returns the names of the modules in this unit.
+func (u *unit) names() []string {
+	var names []string
+	for _, m := range u.Modules {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+// build makes the modules and starts their jobs.
+func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Directory, databases *databases) error {
+	var all []*job.Client
+	for _, m := range u.Modules {
+		if err := u.house.CheckCalls(m); err != nil {
+			return err
+		}
+		log := u.log.With("module", m.Name)
+		jobs, err := job.New(databases.byModule[m.Name], log)
+		if err != nil {
+			return err
+		}
+		tasks := module.NewTasks(log)
+		host := &module.Host{
+			Log: log, Config: u.values, DB: databases.byModule[m.Name], Jobs: jobs, Tasks: tasks, Calls: directory.Caller(m.Name, m.Calls),
+		}
+		handlers, err := m.Build(host)
+		if err != nil {
+			return fmt.Errorf("build module %s: %w", m.Name, err)
+		}
+		if err := errors.Join(host.Calls.Err(), m.CheckHandlers(handlers)); err != nil {
+			return err
+		}
+		for _, h := range handlers {
+			if err := server.Handle(h); err != nil {
+				return err
+			}
+		}
+		u.onStop(tasks.Stop)
+		all = append(all, jobs)
+	}
+	// Jobs call other modules, so they start when all are built; and they stop before the tasks, side by side.
+	for _, jobs := range all {
+		if err := jobs.Start(ctx); err != nil {
+			return err
+		}
+	}
+	u.onStop(func(ctx context.Context) {
+		var waiting sync.WaitGroup
+		for _, jobs := range all {
+			waiting.Go(func() {
+				if err := jobs.Stop(ctx); err != nil {
+					u.log.Warn("jobs did not stop in time", "error", err)
+				}
+			})
+		}
+		waiting.Wait()
+	})
+	return nil
+}
+
+// edge returns the handler of the public port.
+func (u *unit) edge(listener net.Listener, server *rpc.Server) http.Handler {
+	local, peers := u.local(), u.peers()
+	c := edge.Config{Services: u.Edge, Route: func(name string) http.Handler {
+		if local[name] {
+			return server
+		}
+		return forward(name, peers(name), u.log)
+	}}
+	if isLoopback(listener) {
+		u.log.Warn("nobody has to sign in: every caller of the public port is the development user, because it listens on loopback only", "user", developmentUser)
+		c.Development = &rpc.Principal{Subject: developmentUser, Roles: []string{"customer"}}
+	}
+	return edge.New(c)
+}
+
+// developmentUser is who calls the public port of a laptop.
+const developmentUser = "usr_development"

@@ -1,0 +1,168 @@
+package db
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"regexp"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Config says which database a module gets.
+type Config struct {
+	// Module is the name of the module: its schema, and part of its roles' names.
+	Module string
+	// URL names the server and database, as a user who may create roles and schemas. Its password, or Secret if that is set, is what
+	// the passwords of the modules' roles are derived from: every process that has it finds the same ones.
+	URL    string
+	Secret string
+	// Migrations holds the module's versioned SQL in a folder migrations, in goose format.
+	Migrations fs.FS
+	// Migrate lets Open bring roles, schema and tables up to date. Without it an older schema is an error.
+	Migrate bool
+	// MaxConns bounds the connections of the module.
+	MaxConns int
+	Log      *slog.Logger
+}
+
+// DB is the database of one module.
+type DB struct {
+	pool   *pgxpool.Pool
+	module string
+}
+
+var moduleName = regexp.MustCompile(`^[a-z][a-z0-9]{0,30}$`)
+
+// connectTimeout bounds one attempt to reach the server.
+const connectTimeout = 5 * time.Second
+
+// Open connects to the module's schema as the module's role. It creates and migrates what is missing if the configuration allows
+// it, and otherwise says what is missing. A schema that is newer than the code is fine.
+func Open(ctx context.Context, c Config) (*DB, error) {
+	if !moduleName.MatchString(c.Module) {
+		return nil, fmt.Errorf("module name %q: small letters and digits only", c.Module)
+	}
+	admin, err := pgx.ParseConfig(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("the database URL of %s cannot be read; it looks like postgres://user:password@host:5432/database", c.Module)
+	}
+	admin.ConnectTimeout = connectTimeout
+	pool, err := c.login(admin)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.prepare(ctx, admin, pool); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return &DB{pool: pool, module: c.Module}, nil
+}
+
+// prepare makes sure that the role can log in and that the schema is what the code needs.
+func (c Config) prepare(ctx context.Context, admin *pgx.ConnConfig, pool *pgxpool.Pool) error {
+	problem, err := c.behind(ctx, pool)
+	if err != nil {
+		return c.explain(admin, err)
+	}
+	if problem == "" {
+		return nil
+	}
+	if !c.Migrate {
+		return fmt.Errorf("%s: run the migrate command of this program, or set CLEAVE_MIGRATE=auto", problem)
+	}
+	if err := c.provision(ctx, admin); err != nil {
+		return c.explain(admin, err)
+	}
+	// A pooled connection may be older than the grants.
+	pool.Reset()
+	if problem, err = c.behind(ctx, pool); err != nil {
+		return c.explain(admin, err)
+	}
+	if problem != "" {
+		return fmt.Errorf("after the migration %s", problem)
+	}
+	return nil
+}
+
+// explain says what to do about a server that cannot be reached.
+func (c Config) explain(admin *pgx.ConnConfig, err error) error {
+	var pgErr *pgconn.PgError
+	var dialErr *pgconn.ConnectError
+	if errors.As(err, &dialErr) && !errors.As(err, &pgErr) {
+		return fmt.Errorf("the database of %s at %s:%d cannot be reached: start it, or correct DATABASE_URL (%w)",
+			c.Module, admin.Host, admin.Port, rootCause(err))
+	}
+	return fmt.Errorf("prepare the database of %s: %w", c.Module, err)
+}
+
+func rootCause(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
+}
+
+func (c Config) role() string  { return "cleave_" + c.Module }
+func (c Config) owner() string { return "cleave_" + c.Module + "_owner" }
+
+// password derives the password of the module's role, the same in every process that knows the secret.
+func (c Config) password(admin *pgx.ConnConfig) string {
+	secret := c.Secret
+	if secret == "" {
+		secret = admin.Password
+	}
+	mac := hmac.New(sha256.New, []byte(secret))
+	io.WriteString(mac, "cleave role "+c.role())
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// login returns a pool of connections of the module's role, without opening one.
+func (c Config) login(admin *pgx.ConnConfig) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	config.ConnConfig.User = c.role()
+	config.ConnConfig.Password = c.password(admin)
+	config.ConnConfig.ConnectTimeout = connectTimeout
+	config.ConnConfig.RuntimeParams["search_path"] = c.Module
+	config.ConnConfig.RuntimeParams["application_name"] = "cleave " + c.Module
+	config.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "60000"
+	config.MaxConns = int32(max(c.MaxConns, 4))
+	config.MinIdleConns = 1
+	config.MaxConnIdleTime = 5 * time.Minute
+	return pgxpool.NewWithConfig(context.Background(), config)
+}
+
+// Module returns the name of the module whose database this is.
+func (d *DB) Module() string { return d.module }
+
+// Pool returns the connections, for what is neither ent's nor a transaction.
+func (d *DB) Pool() *pgxpool.Pool { return d.pool }
+
+// Ping reports whether the database answers.
+func (d *DB) Ping(ctx context.Context) error { return d.pool.Ping(ctx) }
+
+// Close closes the connections. It waits for those in use.
+func (d *DB) Close() { d.pool.Close() }
+
+// isConnectionLoss reports whether the connection broke under a statement.
+func isConnectionLoss(err error) bool {
+	var netErr net.Error
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.As(err, &netErr) || pgconn.SafeToRetry(err)
+}

@@ -1,0 +1,177 @@
+package db
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivermigrate"
+)
+
+//go:embed migrations/*.sql
+var platformMigrations embed.FS
+
+// The tables that count the migrations of a schema: those of the platform's own tables, and those of the module's.
+const (
+	platformVersions = "cleave_platform_version"
+	moduleVersions   = "cleave_version"
+)
+
+// lines are the two lines of SQL migrations of a schema. River has a third.
+func (c Config) lines() (map[string]fs.FS, error) {
+	platform, err := fs.Sub(platformMigrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	own, err := fs.Sub(c.Migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	return map[string]fs.FS{platformVersions: platform, moduleVersions: own}, nil
+}
+
+// migrate brings the tables up to date. The caller holds the module's migration lock.
+func (c Config) migrate(ctx context.Context, admin *pgx.ConnConfig) error {
+	owner := admin.Copy()
+	owner.RuntimeParams["role"] = c.owner()
+	owner.RuntimeParams["search_path"] = c.Module
+	sqlDB := stdlib.OpenDB(*owner)
+	defer sqlDB.Close()
+	lines, err := c.lines()
+	if err != nil {
+		return err
+	}
+	for _, table := range []string{platformVersions, moduleVersions} {
+		if version, err := newest(lines[table]); err != nil {
+			return err
+		} else if version == 0 { // goose takes no empty folder.
+			continue
+		}
+		provider, err := goose.NewProvider(goose.DialectPostgres, sqlDB, lines[table],
+			goose.WithTableName(table), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+		if err != nil {
+			return fmt.Errorf("read the migrations of %s: %w", c.Module, err)
+		}
+		results, err := provider.Up(ctx)
+		if err != nil {
+			return fmt.Errorf("migrate %s: %w", c.Module, err)
+		}
+		for _, result := range results {
+			c.Log.LogAttrs(ctx, slog.LevelInfo, "migrated", slog.String("module", c.Module), slog.String("migration", path.Base(result.Source.Path)))
+		}
+	}
+	pool, err := ownerPool(ctx, c.URL, owner)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	river, err := c.river(pool)
+	if err != nil {
+		return err
+	}
+	if _, err := river.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		return fmt.Errorf("migrate the jobs of %s: %w", c.Module, err)
+	}
+	return nil
+}
+
+func ownerPool(ctx context.Context, url string, owner *pgx.ConnConfig) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, err
+	}
+	config.ConnConfig = owner
+	config.MaxConns = 2
+	return pgxpool.NewWithConfig(ctx, config)
+}
+
+func (c Config) river(pool *pgxpool.Pool) (*rivermigrate.Migrator[pgx.Tx], error) {
+	return rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Schema: c.Module, Logger: slog.New(slog.DiscardHandler)})
+}
+
+// behind says what the schema lacks for the code, or "".
+func (c Config) behind(ctx context.Context, pool *pgxpool.Pool) (string, error) {
+	river, err := c.river(pool)
+	if err != nil {
+		return "", err
+	}
+	lines, err := c.lines()
+	if err != nil {
+		return "", err
+	}
+	riverVersions := river.AllVersions()
+	needs := []struct {
+		what, query string
+		version     int64
+	}{
+		{"platform tables", "SELECT coalesce(max(version_id), 0) FROM " + platformVersions + " WHERE is_applied", 0},
+		{"tables", "SELECT coalesce(max(version_id), 0) FROM " + moduleVersions + " WHERE is_applied", 0},
+		{"job tables", "SELECT coalesce(max(version), 0) FROM river_migration", int64(riverVersions[len(riverVersions)-1].Version)},
+	}
+	if needs[0].version, err = newest(lines[platformVersions]); err != nil {
+		return "", err
+	}
+	if needs[1].version, err = newest(lines[moduleVersions]); err != nil {
+		return "", err
+	}
+	for _, need := range needs {
+		if need.version == 0 {
+			continue
+		}
+		var has int64
+		err := pool.QueryRow(ctx, need.query).Scan(&has)
+		if isMissing(err) {
+			return fmt.Sprintf("the schema %s has not been created", c.Module), nil
+		}
+		if err != nil {
+			return "", err
+		}
+		if has < need.version {
+			return fmt.Sprintf("the %s of schema %s are at version %d, this program needs %d", need.what, c.Module, has, need.version), nil
+		}
+	}
+	return "", nil
+}
+
+// isMissing reports whether the error means that the role, its password, its rights, the schema or the table are not there yet.
+func isMissing(err error) bool {
+	var pgErr *pgconn.PgError
+	if !errors.As(err, &pgErr) {
+		return false
+	}
+	switch pgErr.Code {
+	case "28P01", "28000", "42P01", "3F000", "42501":
+		return true
+	}
+	return false
+}
+
+// newest returns the version of the newest migration in a folder; 0 if there is none.
+func newest(folder fs.FS) (int64, error) {
+	var version int64
+	names, err := fs.Glob(folder, "*.sql")
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range names {
+		number, _, _ := strings.Cut(name, "_")
+		n, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("migration %s does not begin with a number", name)
+		}
+		version = max(version, n)
+	}
+	return version, nil
+}

@@ -1,0 +1,156 @@
+// Package edge is the public door: the one handler that people and apps reach. It serves the public methods of the contracts that it is
+// given over Connect, gRPC and gRPC-Web, and hands each request to where the module lives: a handler of this process, or a proxy to
+// another. It knows no business word.
+//
+// It decides who the caller is and what a request may cost. It does not decide what the caller may do: that is the callee's chain.
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"sort"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/cleave-go/cleave/platform/id"
+	"github.com/cleave-go/cleave/platform/rpc"
+)
+
+// The longest that a request may take, whatever its client asks for.
+const (
+	unaryTimeout  = 30 * time.Second
+	streamTimeout = 15 * time.Minute
+)
+
+// CorrelationHeader carries the correlation id: a client may choose one, and every answer has it.
+const CorrelationHeader = "X-Correlation-Id"
+
+// Config says what the edge serves.
+type Config struct {
+	// Services are the contracts; only their public methods are served.
+	Services []*rpc.Service
+	// Route returns the handler that leads to a module. It is asked once per module.
+	Route func(module string) http.Handler
+	// Development stands in for callers that have not signed in; nil where it must not.
+	Development *rpc.Principal
+}
+
+// Edge is the handler of the public port.
+type Edge struct {
+	methods     map[string]route // by procedure
+	index       string
+	development rpc.Principal
+}
+
+type route struct {
+	handler http.Handler
+	timeout time.Duration
+}
+
+// New returns the handler of the public port.
+func New(c Config) *Edge {
+	e := &Edge{methods: map[string]route{}}
+	if c.Development != nil {
+		e.development = *c.Development
+	}
+	modules := map[string]http.Handler{}
+	var lines []string
+	for _, service := range c.Services {
+		for _, method := range service.Methods {
+			if !method.Public {
+				continue
+			}
+			if modules[service.Module] == nil {
+				modules[service.Module] = c.Route(service.Module)
+			}
+			timeout := unaryTimeout
+			if method.ServerStream {
+				timeout = streamTimeout
+			}
+			e.methods[method.Procedure] = route{modules[service.Module], timeout}
+			lines = append(lines, "  POST "+method.Procedure)
+		}
+	}
+	sort.Strings(lines)
+	e.index = "Cleave. Public methods, over Connect (JSON or protobuf), gRPC and gRPC-Web:\n\n" + strings.Join(lines, "\n") + "\n"
+	return e
+}
+
+// ServeHTTP serves one request.
+func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	metadata := rpc.Metadata{
+		Principal: e.development, Caller: "edge", RequestID: id.New("req"), CorrelationID: r.Header.Get(CorrelationHeader), Trace: r.Header.Get("Traceparent"),
+	}
+	if !rpc.ValidID(metadata.CorrelationID) {
+		metadata.CorrelationID = id.New("cor")
+	}
+	w.Header().Set(CorrelationHeader, metadata.CorrelationID)
+	route, ok := e.methods[r.URL.Path]
+	if !ok {
+		e.other(w, r)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), route.timeout)
+	defer cancel()
+	inner := r.Clone(ctx)
+	// This sets every header that modules believe, and removes those that the client sent.
+	if err := metadata.Encode(inner.Header); err != nil {
+		writeError(w, r, connect.NewError(connect.CodeInternal, errors.New("internal error")))
+		return
+	}
+	route.handler.ServeHTTP(w, inner)
+}
+
+// other answers what is no public method.
+func (e *Edge) other(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		fmt.Fprint(w, e.index)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusNotFound)
+	fmt.Fprintln(w, `{"code":"not_found","message":"there is no such public method; GET / lists them"}`)
+}
+
+// Forward returns a handler that leads to the module at a URL.
+func Forward(module string, target *url.URL, transport http.RoundTripper, log *slog.Logger) http.Handler {
+	return &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.SetXForwarded()
+		},
+		Transport:     transport,
+		FlushInterval: -1, // Items of a stream go on at once.
+		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			switch {
+			case errors.Is(err, context.DeadlineExceeded):
+				writeError(w, r, connect.NewError(connect.CodeDeadlineExceeded, context.DeadlineExceeded))
+			case errors.Is(err, context.Canceled):
+				writeError(w, r, connect.NewError(connect.CodeCanceled, context.Canceled))
+			default:
+				log.Warn("module did not answer", "module", module, "error", err)
+				writeError(w, r, connect.NewError(connect.CodeUnavailable, fmt.Errorf("%s is unavailable", module)))
+			}
+		},
+	}
+}
+
+// writeError answers in the protocol that the client speaks.
+func writeError(w http.ResponseWriter, r *http.Request, err *connect.Error) {
+	if writer := connect.NewErrorWriter(); writer.IsSupported(r) {
+		_ = writer.Write(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	fmt.Fprintf(w, "{\"code\":%q,\"message\":%q}\n", err.Code(), err.Message())
+}

@@ -1,0 +1,156 @@
+// Package module is the contract between a module and its host. A module says in one value what it is called, serves and calls, and
+// how it is built; the host (platform/app) gives it what it needs, and decides where everything lives.
+package module
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"sort"
+
+	"github.com/cleave-go/cleave/platform/config"
+	"github.com/cleave-go/cleave/platform/db"
+	"github.com/cleave-go/cleave/platform/job"
+	"github.com/cleave-go/cleave/platform/rpc"
+)
+
+// Module is what a module declares.
+type Module struct {
+	// Name is the module's name, its schema and part of its settings' names: small letters and digits.
+	Name string
+	// Serves are the services of the module's contract.
+	Serves []*rpc.Service
+	// Calls are the services of other modules that it calls. It cannot call others.
+	Calls []*rpc.Service
+	// Settings are its own settings: CLEAVE_<MODULE>_….
+	Settings []config.Setting
+	// Migrations holds the versioned SQL of its schema in a folder migrations, in goose format.
+	Migrations fs.FS
+	// Build makes the module. It must not call other modules yet: they may not be built. It returns a handler for each of Serves.
+	Build func(*Host) ([]rpc.Handler, error)
+}
+
+// Host is what a module gets.
+type Host struct {
+	Log    *slog.Logger
+	Config config.Values
+	DB     *db.DB
+	Jobs   *job.Client
+	// Calls makes clients of the services that the module declares, with their generated constructors.
+	Calls *rpc.Caller
+	// Tasks runs what goes on after a method has answered.
+	Tasks *Tasks
+}
+
+// Map is the map of the house: what all modules declare. Every binary carries it, because one that is compiled apart links no
+// other module.
+type Map struct {
+	Modules []MapModule `json:"modules"`
+}
+
+// MapModule is what one module declares.
+type MapModule struct {
+	Name   string       `json:"name"`
+	Serves []MapService `json:"serves"`
+	// Calls are the names of the services that it calls.
+	Calls []string `json:"calls"`
+}
+
+// MapService is a service on the map.
+type MapService struct {
+	Name string `json:"name"`
+	// Public and Internal are the names of its methods.
+	Public   []string `json:"public"`
+	Internal []string `json:"internal"`
+}
+
+// NewMap draws the map of the given modules, in the order of their names.
+func NewMap(modules []Module) Map {
+	m := Map{Modules: []MapModule{}}
+	for _, module := range modules {
+		entry := MapModule{Name: module.Name, Serves: []MapService{}, Calls: []string{}}
+		for _, service := range module.Serves {
+			s := MapService{Name: service.Name, Public: []string{}, Internal: []string{}}
+			for _, method := range service.Methods {
+				if method.Public {
+					s.Public = append(s.Public, method.Name)
+				} else {
+					s.Internal = append(s.Internal, method.Name)
+				}
+			}
+			entry.Serves = append(entry.Serves, s)
+		}
+		for _, service := range module.Calls {
+			entry.Calls = append(entry.Calls, service.Name)
+		}
+		sort.Strings(entry.Calls)
+		m.Modules = append(m.Modules, entry)
+	}
+	sort.Slice(m.Modules, func(i, j int) bool { return m.Modules[i].Name < m.Modules[j].Name })
+	return m
+}
+
+// ParseMap reads a map from JSON.
+func ParseMap(text []byte) (Map, error) {
+	var m Map
+	if err := json.Unmarshal(text, &m); err != nil {
+		return Map{}, fmt.Errorf("read the map of the house: %w", err)
+	}
+	return m, nil
+}
+
+// Names returns the names of the modules on the map.
+func (m Map) Names() []string {
+	names := make([]string, 0, len(m.Modules))
+	for _, module := range m.Modules {
+		names = append(names, module.Name)
+	}
+	return names
+}
+
+// Serves reports whether some module on the map serves the service.
+func (m Map) Serves(service string) bool {
+	for _, module := range m.Modules {
+		for _, s := range module.Serves {
+			if s.Name == service {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// CheckCalls says which declared call of a module leads nowhere.
+func (m Map) CheckCalls(module Module) error {
+	for _, service := range module.Calls {
+		if !m.Serves(service.Name) {
+			return fmt.Errorf("module %s calls %s, which no module on the map serves: run make generate, or correct CLEAVE_MAP_FILE", module.Name, service.Name)
+		}
+	}
+	return nil
+}
+
+// CheckHandlers says how what a module built differs from what it declares to serve.
+func (m Module) CheckHandlers(handlers []rpc.Handler) error {
+	built := map[string]bool{}
+	for _, h := range handlers {
+		built[h.Service.Name] = true
+	}
+	for _, service := range m.Serves {
+		if !built[service.Name] {
+			return fmt.Errorf("module %s declares that it serves %s but builds no handler for it", m.Name, service.Name)
+		}
+		delete(built, service.Name)
+	}
+	for name := range built {
+		return fmt.Errorf("module %s builds a handler for %s but does not declare it: add it to Serves in its module.go", m.Name, name)
+	}
+	return nil
+}
+
+// background is the context of a task: the metadata of the call that began it, and the end of the process.
+func background(stop context.Context, began context.Context) context.Context {
+	return rpc.WithMetadata(stop, rpc.MetadataOf(began))
+}

@@ -1,0 +1,42 @@
+// Package page holds what paged lists share (AIP-158): how large a page is, and a token that continues after the last item.
+package page
+
+import (
+	"encoding/base64"
+	"errors"
+	"strings"
+)
+
+const (
+	defaultSize = 50
+	maxSize     = 200
+)
+
+// Size returns how many items a page has for the size that was asked for.
+func Size(asked int32) int {
+	if asked <= 0 {
+		return defaultSize
+	}
+	return min(int(asked), maxSize)
+}
+
+// ErrToken says that a page token is not one that the same list gave out.
+var ErrToken = errors.New("page_token: is not one that this list gave out, with the same filter")
+
+// Encode returns the token of the page after an item. The filter is part of it, so that a token cannot be used for another list.
+func Encode(last, filter string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(last + "\n" + filter))
+}
+
+// Decode returns the item that the page comes after; "" for the first page.
+func Decode(token, filter string) (string, error) {
+	if token == "" {
+		return "", nil
+	}
+	text, err := base64.RawURLEncoding.DecodeString(token)
+	last, forFilter, ok := strings.Cut(string(text), "\n")
+	if err != nil || !ok || forFilter != filter {
+		return "", ErrToken
+	}
+	return last, nil
+}
