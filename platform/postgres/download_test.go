@@ -38,7 +38,7 @@ func archive(t *testing.T) []byte {
 }
 
 func TestDownload(t *testing.T) {
-	t.Parallel()
+	t.Setenv("TMPDIR", t.TempDir()) // where the library leaves a log
 	jar := archive(t)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !strings.Contains(r.URL.Path, "/18.3.0/embedded-postgres-binaries-") {

@@ -1,0 +1,67 @@
+# What one does with this repository. `make help` lists it.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+BUF := tools/node_modules/.bin/buf
+# What the contracts are compared with: the last release, or else the commit before.
+BASE ?= $(shell git describe --tags --abbrev=0 2>/dev/null || git rev-parse -q --verify HEAD~1 2>/dev/null || git rev-parse HEAD)
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: ## Run everything in one process, with a private PostgreSQL: the shop is at http://127.0.0.1:8080
+	go run ./cmd/all
+
+.PHONY: demo
+demo: ## Shop in the running shop as a customer would
+	go run ./cmd/cleave demo
+
+.PHONY: test
+test: ## Run every test, against a real PostgreSQL that the tests start themselves
+	go test ./...
+
+.PHONY: test-race
+test-race: ## The same with the race detector
+	go test -race ./...
+
+.PHONY: bench
+bench: ## Measure speed and size, as ratios of two things in one run
+	go run ./internal/bench
+
+.PHONY: check
+check: $(BUF) ## Everything but the tests: format, vet, contracts, generated code
+	@test -z "$$(gofmt -l cmd gen internal modules platform test examples)" || { gofmt -l cmd gen internal modules platform test examples; echo "run gofmt -w on these files"; exit 1; }
+	go vet ./...
+	cd examples/client && go vet ./...
+	$(BUF) lint
+	$(BUF) format --diff --exit-code proto
+	$(BUF) breaking --against '.git#ref=$(BASE)'
+	$(MAKE) --no-print-directory check-generated
+
+# Generated code is made anew in place and compared with what was there; a difference stays, to be looked at.
+.PHONY: check-generated
+check-generated:
+	before=$$($(generated-sum)); $(MAKE) --no-print-directory generate; \
+	test "$$before" = "$$($(generated-sum))" || { git status --short; echo "generated code is not up to date: commit what make generate wrote"; exit 1; }
+
+generated-sum = git ls-files -co --exclude-standard gen third_party cmd/internal/house modules/*/internal/ent platform/rpc | sort | xargs cat | sha256sum
+
+.PHONY: generate
+generate: $(BUF) ## Make all generated code anew: contracts, ent, the map of the house
+	go run ./internal/tools/protodeps third_party/proto
+	$(BUF) generate
+	go generate ./modules/... ./platform/...
+	go run ./cmd/all map > cmd/internal/house/house.json.new
+	mv cmd/internal/house/house.json.new cmd/internal/house/house.json
+
+.PHONY: migrate-new
+migrate-new: ## Write the next migration of a module from its ent schema: make migrate-new MODULE=orders NAME=add_notes
+	@test -n "$(MODULE)" -a -n "$(NAME)" || { echo "usage: make migrate-new MODULE=orders NAME=add_notes"; exit 2; }
+	go run ./internal/tools/migratenew $(MODULE) $(NAME)
+
+$(BUF): tools/package-lock.json
+	npm ci --prefix tools --silent
+	touch $@
