@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cleave-go/cleave/cmd/internal/demo"
+	"github.com/cleave-go/cleave/gen/cleave/catalog/v1/catalogv1connect"
+	"github.com/cleave-go/cleave/gen/cleave/inventory/v1/inventoryv1connect"
 )
 
 func main() {
@@ -29,7 +31,7 @@ func command() *cobra.Command {
 	root := &cobra.Command{
 		Use: "cleave", Short: "The tool beside Cleave", SilenceErrors: true, SilenceUsage: true,
 	}
-	root.AddCommand(demoCommand())
+	root.AddCommand(demoCommand(), seedCommand())
 	return root
 }
 
@@ -60,4 +62,38 @@ its first start), and prints what happens to each order. Ends with 1 if an order
 	c.Flags().StringVar(&url, "url", "http://127.0.0.1:8080", "public port of the shop")
 	c.Flags().DurationVar(&wait, "timeout", time.Minute, "how long it may take in all")
 	return c
+}
+
+// seedCommand fills a shop over the internal ports of its modules.
+func seedCommand() *cobra.Command {
+	var catalogURL, inventoryURL string
+	c := &cobra.Command{
+		Use:   "seed",
+		Short: "Write the demo catalogue and its stock into a shop that is apart",
+		Long: `Writes the demo catalogue over the internal ports of the modules catalog and inventory. The private database of a single
+process has it from its first start; this is for modules that run apart. It may be repeated.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(cmd.Context(), time.Minute)
+			defer cancel()
+			err := demo.Seed(ctx, catalogv1connect.NewCatalogServiceClient(http.DefaultClient, catalogURL),
+				inventoryv1connect.NewInventoryServiceClient(http.DefaultClient, inventoryURL))
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "The shop has the demo catalogue: %d products.\n", len(demo.Catalogue()))
+			return nil
+		},
+	}
+	c.Flags().StringVar(&catalogURL, "catalog-url", setting("CLEAVE_CATALOG_URL", "http://catalog:9080"), "internal port of module catalog, also by CLEAVE_CATALOG_URL")
+	c.Flags().StringVar(&inventoryURL, "inventory-url", setting("CLEAVE_INVENTORY_URL", "http://inventory:9080"), "internal port of module inventory, also by CLEAVE_INVENTORY_URL")
+	return c
+}
+
+// setting returns a variable of the environment, or the default where it is not set.
+func setting(name, fallback string) string {
+	if value := os.Getenv(name); value != "" {
+		return value
+	}
+	return fallback
 }

@@ -75,7 +75,10 @@ func (u *unit) commonURL(ctx context.Context, d *databases) (string, error) {
 			needed = m.Name
 		}
 	}
-	if url := u.values.String(databaseURL); url != "" || needed == "" {
+	if needed == "" {
+		return "", nil
+	}
+	if url := u.values.String(databaseURL); url != "" {
 		return url, nil
 	}
 	if !u.PrivateDatabase {

@@ -101,7 +101,7 @@ func (u *unit) peers() func(string) rpc.Peer {
 	return func(name string) rpc.Peer {
 		url := u.values.String(moduleSetting(name, "URL"))
 		if url == "" {
-			url = strings.ReplaceAll(u.values.String("CLEAVE_PEER_URL"), "{module}", name)
+			url = peerURL(u.values.String("CLEAVE_PEER_URL"), name)
 		}
 		return rpc.Peer{URL: strings.TrimSuffix(url, "/"), Client: client}
 	}

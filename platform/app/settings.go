@@ -66,7 +66,7 @@ func (p Program) settings(house module.Map) []config.Setting {
 		}
 	}
 	if remote {
-		list = append(list, config.Setting{Name: "CLEAVE_PEER_URL", Default: "http://{module}:9080", Help: "internal port of the modules that have no URL of their own", Check: config.IsURL("http", "https")})
+		list = append(list, config.Setting{Name: "CLEAVE_PEER_URL", Default: "http://{module}:9080", Help: "internal port of the modules that have no URL of their own", Check: isPeerURL})
 	}
 	return append(list,
 		config.Setting{Name: "CLEAVE_MAP_FILE", Help: "file that replaces the map of the house which this binary carries"},
@@ -76,6 +76,26 @@ func (p Program) settings(house module.Map) []config.Setting {
 		config.Setting{Name: "CLEAVE_LOG_FORMAT", Default: "auto", Help: "text, json, or auto: text on a terminal", Check: config.OneOf("auto", "text", "json")},
 	)
 }
+
+// houseSettings returns what some unit of the house reads: one file of settings may serve them all.
+func (p Program) houseSettings(house module.Map) []config.Setting {
+	list := p.settings(house)
+	for _, name := range house.Names() {
+		list = append(list, config.Setting{Name: moduleSetting(name, "URL")}, config.Setting{Name: moduleSetting(name, "DATABASE_URL")})
+	}
+	for _, name := range []string{publicAddr, internalAddr, dataDir, "CLEAVE_PEER_URL", "CLEAVE_DATABASE_SECRET", "CLEAVE_DATABASE_MAX_CONNS", "CLEAVE_MIGRATE"} {
+		list = append(list, config.Setting{Name: name})
+	}
+	return list
+}
+
+// isPeerURL takes URLs in which {module} stands for the name of a module.
+func isPeerURL(value string) error {
+	return config.IsURL("http", "https")(peerURL(value, "module"))
+}
+
+// peerURL puts the name of a module into a URL.
+func peerURL(pattern, name string) string { return strings.ReplaceAll(pattern, "{module}", name) }
 
 // local returns the modules of this binary.
 func (p Program) local() map[string]bool {
@@ -106,7 +126,7 @@ func (p Program) load() (*unit, error) {
 	}
 	log := newLogger(os.Stderr, values)
 	// Kubernetes sets CLEAVE_SERVICE_HOST and the like for a service of that name: worth a warning, not worth a stop.
-	for _, name := range config.Unknown(settings, "CLEAVE_", os.Environ()) {
+	for _, name := range config.Unknown(p.houseSettings(house), "CLEAVE_", os.Environ()) {
 		log.Warn("unknown setting, see --help", "name", name)
 	}
 	return &unit{Program: p, house: house, values: values, log: log}, nil
