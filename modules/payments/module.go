@@ -30,12 +30,11 @@ var Module = module.Module{
 }
 
 func build(host *module.Host) ([]rpc.Handler, error) {
-	s := &service{
-		store:    db.NewStore(host.DB, newEnt),
-		jobs:     host.Jobs,
-		provider: newSandbox(host.DB),
-		log:      host.Log,
-	}
+	return buildWith(host, newSandbox(host.DB))
+}
+
+func buildWith(host *module.Host, p provider) ([]rpc.Handler, error) {
+	s := &service{store: db.NewStore(host.DB, newEnt), jobs: host.Jobs, provider: p, log: host.Log}
 	job.Handle(host.Jobs, s.resolve)
 	return []rpc.Handler{paymentsv1cleave.NewPaymentServiceHandler(s)}, nil
 }

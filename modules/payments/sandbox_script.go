@@ -12,7 +12,7 @@ const (
 	methodChargeThenTimeout = "pm_charge_then_timeout"     // Done, but the first answer to each key is lost.
 	methodTimeoutThenCharge = "pm_timeout_before_charge"   // The first request of each key is lost, the second is answered.
 	methodSlow              = "pm_slow"                    // Every answer takes a second.
-	methodProviderDown      = "pm_provider_down"           // No request arrives.
+	methodProviderDown      = "pm_provider_down"           // No request that moves money arrives.
 )
 
 // slowness is how long the slow script takes.
@@ -26,7 +26,7 @@ type script struct {
 	losesRequest, losesAnswer bool
 	// delay passes before a request is looked at.
 	delay time.Duration
-	// down lets no request arrive.
+	// down lets no request that moves money arrive.
 	down bool
 }
 

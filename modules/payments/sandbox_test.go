@@ -1,0 +1,104 @@
+package payments
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// TestAKeyIsOfOneOperation holds the sandbox to what provider promises.
+func TestAKeyIsOfOneOperation(t *testing.T) {
+	b := setup(t)
+	s := newSandbox(b.database)
+	order := authorization{reference: "ord_1", amount: 1000, currency: "EUR", method: methodVisa}
+	charged, err := s.authorize(b.ctx, "k1", order)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.capture(b.ctx, "k2", charged.chargeID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.refund(b.ctx, "k3", charged.chargeID, 400); err != nil {
+		t.Fatal(err)
+	}
+	tooMuch, err := s.refund(b.ctx, "k4", charged.chargeID, 601)
+	if err != nil || tooMuch.declineCode != "refund_exceeds_capture" {
+		t.Fatalf("a refund of too much: %v, %v", tooMuch, err)
+	}
+	late, err := s.void(b.ctx, "k5", charged.chargeID)
+	if err != nil || late.declineCode != "charge_not_authorized" {
+		t.Fatalf("a void after the capture: %v, %v", late, err)
+	}
+
+	for name, c := range map[string]struct {
+		call func() (answer, error)
+		want answer
+	}{
+		"authorize": {func() (answer, error) { return s.authorize(b.ctx, "k1", order) }, charged},
+		"capture":   {func() (answer, error) { return s.capture(b.ctx, "k2", charged.chargeID) }, charged},
+		"refund":    {func() (answer, error) { return s.refund(b.ctx, "k3", charged.chargeID, 400) }, charged},
+		"refused":   {func() (answer, error) { return s.refund(b.ctx, "k4", charged.chargeID, 601) }, tooMuch},
+	} {
+		if got, err := c.call(); err != nil || got != c.want {
+			t.Errorf("%s again: %v, %v, want %v", name, got, err, c.want)
+		}
+	}
+	for name, call := range map[string]func() (answer, error){
+		"another amount": func() (answer, error) {
+			other := order
+			other.amount++
+			return s.authorize(b.ctx, "k1", other)
+		},
+		"another method": func() (answer, error) {
+			other := order
+			other.method = methodDeclined
+			return s.authorize(b.ctx, "k1", other)
+		},
+		"another kind":   func() (answer, error) { return s.void(b.ctx, "k2", charged.chargeID) },
+		"another refund": func() (answer, error) { return s.refund(b.ctx, "k3", charged.chargeID, 401) },
+	} {
+		if _, err := call(); !errors.Is(err, errKeyReused) {
+			t.Errorf("%s under the same key: %v", name, err)
+		}
+	}
+	if _, err := s.capture(b.ctx, "k6", "sbx_0"); !errors.Is(err, errNoCharge) {
+		t.Errorf("capture of no charge: %v", err)
+	}
+	if got, found, err := s.lookup(b.ctx, "k4"); err != nil || !found || got != tooMuch {
+		t.Errorf("lookup: %v, %t, %v", got, found, err)
+	}
+	if got, found, err := s.lookup(b.ctx, "k6"); err != nil || found {
+		t.Errorf("lookup of a key that did nothing: %v, %t, %v", got, found, err)
+	}
+	if n := b.count(t, "SELECT count(*) FROM payments.sandbox_operation"); n != 5 {
+		t.Errorf("the log has %d operations, want 5", n)
+	}
+}
+
+func TestTheSlowScript(t *testing.T) {
+	b := setup(t)
+	ctx, cancel := context.WithCancel(b.ctx)
+	cancel()
+	_, err := newSandbox(b.database).authorize(ctx, "k", authorization{amount: 1, currency: "EUR", method: methodSlow})
+	if !errors.Is(err, errUnknown) {
+		t.Errorf("got %v, want that it is unknown", err)
+	}
+	b.must(t, isAuthorized, authorize, "a", methodSlow, 1000)
+}
+
+func TestTheLogOfTheSandboxIsNeverChanged(t *testing.T) {
+	b := setup(t)
+	b.must(t, isAuthorized, authorize, "a", methodVisa, 1000)
+	for _, statement := range []string{
+		"UPDATE sandbox_operation SET outcome = 'nothing'", "DELETE FROM sandbox_operation",
+		"UPDATE sandbox_request SET key = 'nothing'", "DELETE FROM sandbox_request",
+	} {
+		_, err := b.database.Pool().Exec(b.ctx, statement)
+		var pgErr *pgconn.PgError
+		if !errors.As(err, &pgErr) || pgErr.Code != "42501" {
+			t.Errorf("%s: %v, want that permission is denied", statement, err)
+		}
+	}
+}

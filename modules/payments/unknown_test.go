@@ -1,0 +1,269 @@
+package payments
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+
+	paymentsv1 "github.com/cleave-go/cleave/gen/cleave/payments/v1"
+	"github.com/cleave-go/cleave/platform/module"
+	"github.com/cleave-go/cleave/platform/rpc"
+)
+
+func TestTheSameCallAsksAgain(t *testing.T) {
+	for _, method := range []string{methodChargeThenTimeout, methodTimeoutThenCharge} {
+		for _, end := range []kind{capture, void} {
+			t.Run(method+" "+string(end), func(t *testing.T) {
+				b := setup(t)
+				paymentID := b.must(t, isUnknown, authorize, "a", method, 1000).GetId()
+				_, err := b.try(end, "too early", paymentID, 0)
+				wantError(t, err, connect.CodeFailedPrecondition, "PAYMENT_STATE")
+				b.must(t, isAuthorized, authorize, "a", method, 1000)
+
+				if end == void {
+					b.must(t, isUnknown, void, "v", paymentID, 0)
+					_, err := b.try(capture, "c", paymentID, 0)
+					wantError(t, err, connect.CodeFailedPrecondition, "PAYMENT_STATE")
+					b.must(t, isVoided, void, "v", paymentID, 0)
+				} else {
+					b.must(t, isUnknown, capture, "c", paymentID, 0)
+					_, err := b.try(void, "v", paymentID, 0)
+					wantError(t, err, connect.CodeFailedPrecondition, "PAYMENT_STATE")
+					b.must(t, isCaptured, capture, "other", paymentID, 0) // It joins the capture that is not known.
+					b.must(t, isUnknown, refund, "r", paymentID, 400)
+					b.must(t, isUnknown, refund, "s", paymentID, 0)
+					b.must(t, isUnknown, refund, "r", paymentID, 400)
+					b.must(t, isRefunded, refund, "s", paymentID, 0)
+				}
+				if n := b.count(t, "SELECT count(*) - count(DISTINCT (kind, amount)) FROM payments.sandbox_operation"); n != 0 {
+					t.Errorf("the provider did %d things twice", n)
+				}
+			})
+		}
+	}
+}
+
+// TestResolve lets the job find out what no caller asks for again.
+func TestResolve(t *testing.T) {
+	for _, c := range []struct {
+		name, method string
+		want         paymentsv1.PaymentState
+		// before and after change the database around the call.
+		before, after string
+	}{
+		{name: "the answer was lost", method: methodChargeThenTimeout, want: isAuthorized},
+		{name: "the request was lost", method: methodTimeoutThenCharge, want: isAuthorized},
+		{
+			name: "the process was killed before it asked", method: methodTimeoutThenCharge, want: isAuthorized,
+			after: "UPDATE payments.payment SET state = 'authorizing'; UPDATE payments.attempt SET outcome = 'pending'",
+		},
+		{
+			name: "the provider was down", method: methodVisa, want: isAuthorized,
+			before: "REVOKE ALL ON payments.sandbox_request FROM cleave_payments",
+			after:  "GRANT SELECT, INSERT ON payments.sandbox_request TO cleave_payments",
+		},
+		{
+			name: "the provider was down and the card is bad", method: methodDeclined, want: isDeclined,
+			before: "REVOKE ALL ON payments.sandbox_request FROM cleave_payments",
+			after:  "GRANT SELECT, INSERT ON payments.sandbox_request TO cleave_payments",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := setup(t)
+			b.exec(t, c.before)
+			paymentID := b.must(t, isUnknown, authorize, "a", c.method, 1000).GetId()
+			b.exec(t, c.after)
+			b.runJobs(t, "completed")
+			if got := b.get(t, paymentID).GetState(); got != c.want {
+				t.Errorf("the job left the payment %s, not %s", got, c.want)
+			}
+			if n := b.count(t, "SELECT count(*) FROM payments.sandbox_operation"); n != 1 {
+				t.Errorf("the provider did %d operations, want 1", n)
+			}
+			b.must(t, c.want, authorize, "a", c.method, 1000)
+		})
+	}
+}
+
+func TestAKnownOutcomeLeavesTheJobNothingToDo(t *testing.T) {
+	b := setup(t)
+	paymentID := b.must(t, isAuthorized, authorize, "a", methodVisa, 1000).GetId()
+	before := b.must(t, isCaptured, capture, "c", paymentID, 0)
+	b.runJobs(t, "completed")
+	if after := b.get(t, paymentID); !proto.Equal(after, before) {
+		t.Errorf("the jobs made %v of %v", after, before)
+	}
+	if n := b.count(t, "SELECT count(*) FROM payments.sandbox_request"); n != 2 {
+		t.Errorf("the provider was asked %d times, want 2", n)
+	}
+}
+
+func TestAJobIsTriedAgainWhileNothingIsKnown(t *testing.T) {
+	b := setup(t)
+	b.must(t, isUnknown, authorize, "a", methodProviderDown, 1000)
+	b.runJobs(t, "retryable")
+}
+
+// runJobs makes all jobs due now, and works them until all are in a state of River's.
+func (b *bundle) runJobs(t *testing.T, want string) {
+	t.Helper()
+	t.Cleanup(func() {
+		if err := b.jobs.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	const mine = "FROM payments.river_job WHERE kind = 'payments.resolve'"
+	if n := b.count(t, "SELECT count(*) "+mine); n == 0 {
+		t.Fatal("there is no job")
+	}
+	b.await(t, "river_job", func() {
+		b.exec(t, "UPDATE payments.river_job SET state = 'available', scheduled_at = now() WHERE kind = 'payments.resolve'")
+		if err := b.jobs.Start(b.ctx); err != nil {
+			t.Fatal(err)
+		}
+	}, func() bool { return b.count(t, "SELECT count(*) "+mine+" AND state::text <> $1", want) == 0 })
+}
+
+// await calls begin, and returns when after an update of a table done says that it is done.
+func (b *bundle) await(t *testing.T, table string, begin func(), done func() bool) {
+	t.Helper()
+	conn, err := b.admin.Acquire(b.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	b.exec(t, "CREATE FUNCTION payments.tell() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NOTIFY updated; RETURN NULL; END'")
+	b.exec(t, "CREATE TRIGGER tell AFTER UPDATE ON payments."+table+" EXECUTE FUNCTION payments.tell()")
+	if _, err := conn.Exec(b.ctx, "LISTEN updated"); err != nil {
+		t.Fatal(err)
+	}
+	begin()
+	for !done() {
+		if _, err := conn.Conn().WaitForNotification(b.ctx); err != nil {
+			t.Fatalf("it was not done: %v", err)
+		}
+	}
+}
+
+func TestAProviderThatIsDown(t *testing.T) {
+	b := setup(t)
+	paymentID := b.must(t, isUnknown, authorize, "a", methodProviderDown, 1000).GetId()
+	b.must(t, isUnknown, authorize, "a", methodProviderDown, 1000)
+	for _, k := range []kind{capture, void, refund} {
+		_, err := b.try(k, "x", paymentID, 0)
+		wantError(t, err, connect.CodeFailedPrecondition, "PAYMENT_STATE")
+	}
+	if n := b.count(t, "SELECT count(*) FROM payments.sandbox_charge"); n != 0 {
+		t.Errorf("the provider has %d charges", n)
+	}
+}
+
+// goodbye is a provider whose caller goes away at the moment when it has authorized.
+type goodbye struct {
+	provider
+	leave func()
+}
+
+func (g goodbye) authorize(ctx context.Context, key string, a authorization) (answer, error) {
+	defer g.leave()
+	return g.provider.authorize(ctx, key, a)
+}
+
+func TestACallerThatGoesAwayChangesNothing(t *testing.T) {
+	ctx, leave := context.WithCancel(context.Background())
+	defer leave()
+	b := setupAs(t, func(host *module.Host) ([]rpc.Handler, error) {
+		return buildWith(host, goodbye{newSandbox(host.DB), leave})
+	})
+	b.await(t, "payment", func() {
+		_, err := b.AuthorizePayment(ctx, &paymentsv1.AuthorizePaymentRequest{
+			RequestId: "a", Reference: "ord_1", Amount: euros(1000), PaymentMethod: methodVisa,
+		})
+		wantError(t, err, connect.CodeCanceled, "")
+	}, func() bool {
+		return b.count(t, "SELECT count(*) FROM payments.payment WHERE state = 'authorized'") == 1
+	})
+}
+
+// overtaken is a provider whose first answer is lost, and known by a repetition before that is noticed.
+type overtaken struct {
+	provider
+	repeat func()
+}
+
+func (o overtaken) authorize(ctx context.Context, key string, a authorization) (answer, error) {
+	got, err := o.provider.authorize(ctx, key, a)
+	if errors.Is(err, errUnknown) {
+		o.repeat()
+	}
+	return got, err
+}
+
+func TestWhatIsKnownStaysKnown(t *testing.T) {
+	var b *bundle
+	b = setupAs(t, func(host *module.Host) ([]rpc.Handler, error) {
+		return buildWith(host, overtaken{newSandbox(host.DB), func() {
+			if payment, err := b.try(authorize, "a", methodChargeThenTimeout, 1000); payment.GetState() != isAuthorized {
+				t.Errorf("the repetition got %v, %v", payment, err)
+			}
+		}})
+	})
+	b.must(t, isAuthorized, authorize, "a", methodChargeThenTimeout, 1000)
+}
+
+func TestAMistakeIsNotTold(t *testing.T) {
+	b := setup(t)
+	paymentID := b.must(t, isUnknown, authorize, "a", methodTimeoutThenCharge, 1000).GetId()
+	b.exec(t, `INSERT INTO payments.sandbox_operation (key, kind, charge_id, amount, outcome)
+		SELECT id, 'void', 'sbx_0', 1, 'succeeded' FROM payments.attempt`)
+	_, err := b.try(authorize, "a", methodTimeoutThenCharge, 1000)
+	wantError(t, err, connect.CodeInternal, "")
+	var told *connect.Error
+	if !errors.As(err, &told) || told.Message() != "internal error" {
+		t.Errorf("the caller is told %v", err)
+	}
+	if s := b.get(t, paymentID).GetState(); s != isUnknown {
+		t.Errorf("the payment is %s", s)
+	}
+}
+
+// TestAnOldAttemptIsNotRepeated shows what happens after the provider may have forgotten a key.
+func TestAnOldAttemptIsNotRepeated(t *testing.T) {
+	const age = "UPDATE payments.attempt SET create_time = now() - $1::interval"
+	t.Run("what was done is found", func(t *testing.T) {
+		b := setup(t)
+		b.must(t, isUnknown, authorize, "a", methodChargeThenTimeout, 1000)
+		b.exec(t, age, lastWordAt+time.Hour)
+		b.must(t, isAuthorized, authorize, "a", methodChargeThenTimeout, 1000)
+	})
+	t.Run("what was never received is refused", func(t *testing.T) {
+		b := setup(t)
+		b.must(t, isUnknown, authorize, "a", methodTimeoutThenCharge, 1000)
+		b.exec(t, age, (repeatFor+lastWordAt)/2)
+		b.must(t, isUnknown, authorize, "a", methodTimeoutThenCharge, 1000)
+		b.exec(t, age, lastWordAt+time.Hour)
+		payment := b.must(t, isDeclined, authorize, "a", methodTimeoutThenCharge, 1000)
+		if payment.GetDeclineCode() != neverReceived {
+			t.Errorf("decline code: %q", payment.GetDeclineCode())
+		}
+		if n := b.count(t, "SELECT count(*) FROM payments.sandbox_charge"); n != 0 {
+			t.Errorf("the provider has %d charges", n)
+		}
+	})
+	t.Run("a refund that was never received can be made again", func(t *testing.T) {
+		b := setup(t)
+		paymentID := b.must(t, isUnknown, authorize, "a", methodTimeoutThenCharge, 1000).GetId()
+		b.must(t, isAuthorized, authorize, "a", methodTimeoutThenCharge, 1000)
+		b.must(t, isUnknown, capture, "c", paymentID, 0)
+		b.must(t, isCaptured, capture, "c", paymentID, 0)
+		b.must(t, isUnknown, refund, "r", paymentID, 0)
+		b.exec(t, age, lastWordAt+time.Hour)
+		b.must(t, isCaptured, refund, "r", paymentID, 0)
+		b.must(t, isUnknown, refund, "s", paymentID, 0)
+		b.must(t, isRefunded, refund, "s", paymentID, 0)
+	})
+}
