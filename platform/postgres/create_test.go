@@ -33,8 +33,8 @@ func fakeInstallation(t *testing.T, initdb string) {
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 }
 
-// halfway is an initdb that makes a part of the data, tells its process id through a pipe, and hangs. The result returns
-// that id when initdb has got there.
+// halfway is an initdb that makes a part of the data, starts a child, tells the child's process id through a pipe, and hangs.
+// The result returns that id when initdb has got there.
 func halfway(t *testing.T) func() int {
 	t.Helper()
 	dir := reachable(t)
@@ -45,7 +45,7 @@ func halfway(t *testing.T) func() int {
 	if err := os.Chmod(pipe, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	fakeInstallation(t, `mkdir "$2/base" && echo 15 > "$2/PG_VERSION" && echo $$ > '`+pipe+`'; exec sleep 60`)
+	fakeInstallation(t, `mkdir "$2/base" && echo 15 > "$2/PG_VERSION" && { sleep 1000 & echo $! > '`+pipe+`'; wait; }`)
 	return func() int {
 		content, err := os.ReadFile(pipe)
 		if err != nil {
@@ -63,9 +63,9 @@ func TestKillDuringInitdb(t *testing.T) {
 	dir := folder(t)
 	reached := halfway(t)
 	a := startApp(t, dir, "")
-	initdb := reached()
+	child := reached()
 	a.kill()
-	t.Cleanup(func() { _ = syscall.Kill(initdb, syscall.SIGKILL) })
+	t.Cleanup(func() { _ = syscall.Kill(child, syscall.SIGKILL) })
 
 	s := start(t, quick(dir))
 	query[int64](t, s.URL(), "SELECT 1::bigint")
@@ -83,14 +83,16 @@ func TestCancelDuringInitdb(t *testing.T) {
 		_, err := Start(ctx, Options{Dir: dir})
 		result <- err
 	}()
-	initdb := reached()
+	child := reached()
 	cancel()
 	if err := <-result; !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want that the context was cancelled", err)
 	}
-	if alive(initdb) {
-		t.Error("initdb still runs")
+	process, err := os.FindProcess(child)
+	if err != nil {
+		t.Fatal(err)
 	}
+	<-follow(process, dir).exited // initdb and what it has started are being killed
 	start(t, quick(dir))
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"strings"
 )
 
 // launch starts a server as a child of this process and waits until it accepts connections.
@@ -58,5 +59,9 @@ func launch(ctx context.Context, p place, bin binaries, settings map[string]stri
 		proc.kill()
 		return nil, at, err
 	}
-	return nil, at, fmt.Errorf("it ended at once (%s); %s", proc.state, lastLines(p.log(), before.Size()))
+	end := lastLines(p.log(), before.Size())
+	if strings.Contains(end, "pre-existing shared memory block") {
+		return nil, at, fmt.Errorf("%w (%s); %s", errOrphans, proc.state, end)
+	}
+	return nil, at, fmt.Errorf("it ended at once (%s); %s", proc.state, end)
 }

@@ -24,6 +24,7 @@ import (
 const appDir = "CLEAVE_POSTGRES_TEST_APP_DIR"
 
 func TestMain(m *testing.M) {
+	syscall.Umask(0o022) // the tests write programs for another user
 	if dir := os.Getenv(appDir); dir != "" {
 		if err := runApp(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -132,9 +133,8 @@ func ask[T any](ctx context.Context, url, sql string) (value T, err error) {
 
 // app is another process with a cluster.
 type app struct {
-	cmd   *exec.Cmd
-	out   *bufio.Scanner
-	stdin io.WriteCloser
+	cmd *exec.Cmd
+	out *bufio.Scanner
 }
 
 // startApp starts a process that starts a cluster in dir from the template. It is in a process group of its own, as a program that was
@@ -150,6 +150,10 @@ func startApp(t *testing.T, dir, template string) *app {
 		t.Fatal(err)
 	}
 	a.out = bufio.NewScanner(out)
+	// Never written to; the app ends with this process, however that ends.
+	if _, err := a.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
 	if err := a.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -180,6 +184,10 @@ func (a *app) kill() {
 func runApp(dir string) error {
 	interrupted, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
 	ctx := context.Background()
 	o := Options{Dir: dir, Settings: unsafe, Template: os.Getenv(appDir + "_TEMPLATE"),
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))}

@@ -128,7 +128,7 @@ func startNew(ctx context.Context, p place, o Options, log *slog.Logger) (*proce
 	if err := create(ctx, p, bin, o); err != nil {
 		return nil, endpoint{}, fmt.Errorf("create a PostgreSQL cluster in %s: %w", p.home, err)
 	}
-	proc, at, err := launch(ctx, p, bin, o.Settings)
+	proc, at, err := outwait(ctx, func() (*process, endpoint, error) { return launch(ctx, p, bin, o.Settings) })
 	if err != nil {
 		return nil, endpoint{}, fmt.Errorf("start PostgreSQL on %s: %w", p.data(), err)
 	}

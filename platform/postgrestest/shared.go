@@ -1,14 +1,11 @@
 package postgrestest
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -78,11 +75,3 @@ func (c *cluster) close() error {
 	defer cancel()
 	return c.node.remove(ctx)
 }
-
-// create makes a database from a template, both without quotes in their names.
-func (c *cluster) create(ctx context.Context, name, from string) error {
-	_, err := c.admin.Exec(ctx, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s", quote(name), quote(from)))
-	return err
-}
-
-func quote(name string) string { return pgx.Identifier{name}.Sanitize() }

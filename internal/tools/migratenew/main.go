@@ -9,7 +9,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -71,7 +70,11 @@ func run(ctx context.Context, module, name string) error {
 	if err := migrate.WriteSumFile(dir, sum); err != nil {
 		return err
 	}
-	server, err := postgres.Start(ctx, postgres.Options{Dir: filepath.Join(scratch, "postgres"), Logger: slog.New(slog.DiscardHandler)})
+	// The user that the server runs as has to reach the folder.
+	if err := os.Chmod(scratch, 0o755); err != nil {
+		return err
+	}
+	server, err := postgres.Start(ctx, postgres.Options{Dir: filepath.Join(scratch, "postgres")})
 	if err != nil {
 		return err
 	}
