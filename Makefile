@@ -53,6 +53,7 @@ generated-sum = git ls-files -co --exclude-standard gen third_party cmd/internal
 generate: $(BUF) ## Make all generated code anew: contracts, ent, the map of the house
 	go run ./internal/tools/protodeps third_party/proto
 	$(BUF) generate
+	cd platform/rpc/conformance && $(abspath $(BUF)) generate
 	go generate ./modules/... ./platform/...
 	go run ./cmd/all map > cmd/internal/house/house.json.new
 	mv cmd/internal/house/house.json.new cmd/internal/house/house.json

@@ -2,18 +2,19 @@ package rpc
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
 
-	"buf.build/go/protovalidate"
-	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 )
 
 // Next runs the rest of a chain, and at its end the method itself. The response is nil if the method answers with a stream.
 type Next func(ctx context.Context, request proto.Message) (proto.Message, error)
+
+func (n Next) serve(ctx context.Context, request proto.Message) (proto.Message, error) {
+	return n(ctx, request)
+}
 
 // Interceptor wraps every call of a method, in this process and over a network alike. It is called once per method when the service
 // is added to its server; what it returns is called for each call, with the context of the callee. It may refuse a call with an
@@ -23,7 +24,7 @@ type Interceptor func(method *Method, next Next) Next
 // chain folds the interceptors around a method: outermost the error boundary, innermost validation.
 func (s *Server) chain(method *Method) Next {
 	next := validate(s.validator, method, func(ctx context.Context, request proto.Message) (proto.Message, error) {
-		return callOf(ctx).end(ctx, request)
+		return callOf(ctx).end.serve(ctx, request)
 	})
 	for i := len(s.interceptors) - 1; i >= 0; i-- {
 		next = s.interceptors[i](method, next)
@@ -45,25 +46,5 @@ func boundary(log *slog.Logger, method *Method, next Next) Next {
 			return nil, seal(ctx, log, method, err)
 		}
 		return response, nil
-	}
-}
-
-// validate holds the request against the rules of its contract. What is wrong is told by field path, in the message and as a
-// detail of type buf.validate.Violations.
-func validate(validator protovalidate.Validator, method *Method, next Next) Next {
-	return func(ctx context.Context, request proto.Message) (proto.Message, error) {
-		err := validator.Validate(request)
-		if err == nil {
-			return next(ctx, request)
-		}
-		var violations *protovalidate.ValidationError
-		if !errors.As(err, &violations) {
-			return nil, fmt.Errorf("validate: %w", err)
-		}
-		invalid := connect.NewError(connect.CodeInvalidArgument, violations)
-		if detail, err := connect.NewErrorDetail(violations.ToProto()); err == nil {
-			invalid.AddDetail(detail)
-		}
-		return nil, invalid
 	}
 }

@@ -2,15 +2,23 @@ package rpc
 
 import (
 	"context"
+	"sync"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 )
 
 // call is the only value in a callee's context.
 type call struct {
 	metadata Metadata
 	method   *Method
-	// end is the method itself for this one call. The chain around it is folded once per method and finds it here.
-	end Next
+	// end runs the method itself for this one call. The chain around it is folded once per method and finds it here.
+	end chainEnd
+}
+
+// chainEnd is what a chain ends in.
+type chainEnd interface {
+	serve(ctx context.Context, request proto.Message) (proto.Message, error)
 }
 
 type (
@@ -81,3 +89,56 @@ func (c *calleeContext) Value(key any) any {
 
 // AfterFunc lets contexts derived from c attach to the parent. Without it the context package starts a goroutine for each.
 func (c *calleeContext) AfterFunc(f func()) func() bool { return context.AfterFunc(c.parent, f) }
+
+// localContext is the context of a callee in this process. It ends with the call, as that of a network call does, so that what the
+// callee left running cannot tell the two apart.
+type localContext struct {
+	calleeContext
+
+	mu    sync.Mutex
+	ended bool
+	// own is what can be waited for. It is made for a callee who waits or derives a context: it costs as much as a small message.
+	own    context.Context
+	cancel context.CancelFunc
+}
+
+// live returns own, made if need be.
+func (c *localContext) live() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.own == nil {
+		c.own, c.cancel = context.WithCancel(c.parent)
+		if c.ended {
+			c.cancel()
+		}
+	}
+	return c.own
+}
+
+// end ends the context.
+func (c *localContext) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+	if c.cancel != nil {
+		c.cancel()
+	}
+}
+
+func (c *localContext) Done() <-chan struct{} { return c.live().Done() }
+
+func (c *localContext) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.own != nil:
+		return c.own.Err()
+	case c.parent.Err() != nil:
+		return c.parent.Err()
+	case c.ended:
+		return context.Canceled
+	}
+	return nil
+}
+
+func (c *localContext) AfterFunc(f func()) func() bool { return context.AfterFunc(c.live(), f) }

@@ -70,9 +70,9 @@ func validCode(code connect.Code) bool {
 }
 
 // rebuild copies what of an error travels. The result stands for itself: it wraps nothing, so errors.Is cannot see through a call.
-// Blanks around the message are dropped, because the trailers of gRPC-Web drop some.
+// Spaces around the message are dropped, because the trailers of gRPC-Web drop them.
 func rebuild(err *connect.Error) *connect.Error {
-	message := strings.TrimSpace(strings.ToValidUTF8(err.Message(), "\uFFFD"))
+	message := strings.Trim(strings.ToValidUTF8(err.Message(), "\uFFFD"), " ")
 	if len(message) > maxErrorMessage {
 		message = strings.ToValidUTF8(message[:maxErrorMessage], "") + "…"
 	}

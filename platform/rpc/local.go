@@ -65,55 +65,64 @@ func (u *Unary[H, Req, Res]) Call(ctx context.Context, request *Req) (*Res, erro
 	if method == nil {
 		return nil, unavailable(u.local.service.Module)
 	}
-	type answer struct {
-		response *Res
-		err      error
-	}
-	answered := make(chan answer, 1)
-	go func() {
-		// Stands if the callee ends this goroutine, as it would end that of a network call.
-		a := answer{err: unavailable(u.local.service.Module)}
-		// What the callee has started ends with the call, as it does with that of a network call.
-		parent, end := context.WithCancel(ctx)
-		defer func() {
-			end()
-			answered <- a
-		}()
-		a.response, a.err = u.serve(&calleeContext{parent: parent, call: &call{metadata: metadata, method: u.method}}, method, copied)
-	}()
+	c := &localCall[H, Req, Res]{Unary: u, target: method, request: copied, done: make(chan struct{})}
+	c.call = call{metadata: metadata, method: u.method, end: c}
+	c.callee.calleeContext = calleeContext{parent: ctx, call: &c.call}
+	go c.run()
 	select {
-	case a := <-answered:
-		if a.err != nil && ctx.Err() != nil {
+	case <-c.done:
+		if c.err != nil && ctx.Err() != nil {
 			return nil, contextError(ctx.Err())
 		}
-		return a.response, a.err
+		return c.response, c.err
 	case <-ctx.Done():
 		return nil, contextError(ctx.Err())
 	}
 }
 
-// serve runs the method on the callee's side.
-func (u *Unary[H, Req, Res]) serve(ctx *calleeContext, method *localMethod[H], request *Req) (*Res, error) {
-	server := u.local.caller.directory.server
-	var answer *Res
-	ctx.call.end = func(ctx context.Context, _ proto.Message) (proto.Message, error) {
-		response, err := u.invoke(method.implementation, ctx, request)
-		if err != nil {
-			return nil, err
+// localCall is one call, on the callee's side.
+type localCall[H, Req, Res any] struct {
+	*Unary[H, Req, Res]
+	target  *localMethod[H]
+	callee  localContext
+	call    call
+	request *Req
+
+	// The answer is there when done is closed.
+	done     chan struct{}
+	response *Res
+	err      error
+}
+
+// run runs the method with the chain around it.
+func (c *localCall[H, Req, Res]) run() {
+	growStack(0)
+	returned := false
+	defer func() {
+		if !returned { // The callee has ended this goroutine, and would have ended that of a network call.
+			c.err = unavailable(c.local.service.Module)
 		}
-		// The copy is made on this side, before the callee can get hold of its message again.
-		copied, err := copyMessage(u.copyResponse, response)
-		if err != nil {
-			return nil, server.refuseResponse(ctx, u.method, err)
-		}
-		answer = copied
-		return any(copied).(proto.Message), nil
+		c.callee.end()
+		close(c.done)
+	}()
+	_, c.err = c.target.run(&c.callee, any(c.request).(proto.Message))
+	if c.err == nil && c.response == nil {
+		c.err = c.local.caller.directory.server.unanswered(&c.callee, c.method)
 	}
-	if _, err := method.run(ctx, any(request).(proto.Message)); err != nil {
+	returned = true
+}
+
+// serve is the end of the chain: the method itself.
+func (c *localCall[H, Req, Res]) serve(ctx context.Context, _ proto.Message) (proto.Message, error) {
+	response, err := c.invoke(c.target.implementation, ctx, c.request)
+	if err != nil {
 		return nil, err
 	}
-	if answer == nil {
-		return nil, server.unanswered(ctx, u.method)
+	// The copy is made on this side, before the callee can get hold of its message again.
+	copied, err := copyMessage(c.copyResponse, response)
+	if err != nil {
+		return nil, c.local.caller.directory.server.refuseResponse(ctx, c.method, err)
 	}
-	return answer, nil
+	c.response = copied
+	return any(copied).(proto.Message), nil
 }

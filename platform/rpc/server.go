@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -50,11 +49,8 @@ func NewServer(log *slog.Logger, interceptors ...Interceptor) (*Server, error) {
 func (s *Server) Handle(h Handler) error {
 	added := &served{handler: h, chains: map[string]Next{}, methods: map[string]*Method{}}
 	for _, method := range h.Service.Methods {
-		// The rules of a message are compiled when one is first seen: now, so that a rule that cannot be compiled stops the start
-		// and no caller waits for it.
-		var broken *protovalidate.CompilationError
-		if err := s.validator.Validate(method.NewRequest()); errors.As(err, &broken) {
-			return fmt.Errorf("rules of %s: %w", method.Procedure, err)
+		if err := compileRules(s.validator, method.NewRequest().ProtoReflect().Descriptor()); err != nil {
+			return fmt.Errorf("%s: %w", method.Procedure, err)
 		}
 		added.methods[method.Procedure] = method
 		added.chains[method.Procedure] = s.chain(method)

@@ -59,8 +59,15 @@ func TestErrorsThatAreNotMeantForTheCaller(t *testing.T) {
 			wantLog(t, p, "method failed", "password is hunter2", "/cleave.platform.parity.v1.ParityService/Call", `"caller":"caller"`)
 			return seen
 		}},
-		fails("nil *connect.Error", func() error { var err *connect.Error; return err }, internal),
-		fails("nil *connect.Error, wrapped", func() error { var err *connect.Error; return fmt.Errorf("load: %w", err) }, internal),
+		Case{Name: "nil *connect.Error", Want: internal, Do: func(t *testing.T, p *Pair) Seen {
+			p.OnCall(func(context.Context, *parityv1.CallRequest) (*parityv1.CallResponse, error) {
+				var err *connect.Error
+				return nil, fmt.Errorf("load order: %w", err)
+			})
+			seen := p.Call(p.Context, &parityv1.CallRequest{})
+			wantLog(t, p, "method failed", "load order")
+			return seen
+		}},
 		fails("error that panics", func() error { return new(explosive) }, internal),
 	)
 }
@@ -81,7 +88,7 @@ func TestErrorsThatAreWrapped(t *testing.T) {
 			Seen{Code: connect.CodeNotFound, Message: "gone"}),
 		Case{
 			Name: "errors.Is does not see through",
-			Want: Seen{Code: connect.CodeNotFound, Message: "no rows", Notes: []string{"is: false", "as: false"}},
+			Want: Seen{Code: connect.CodeNotFound, Message: "no rows\n", Notes: []string{"is: false", "as: false"}},
 			Do: func(_ *testing.T, p *Pair) Seen {
 				p.OnCall(func(context.Context, *parityv1.CallRequest) (*parityv1.CallResponse, error) {
 					return nil, connect.NewError(connect.CodeNotFound, errors.Join(sentinel, new(net404)))
@@ -150,7 +157,7 @@ func TestErrorMessages(t *testing.T) {
 		says("lines", "one\r\ntwo\tthree\x00\x1b[31m", "one\r\ntwo\tthree\x00\x1b[31m"),
 		says("quotes and markup", `100 % "sure" <b>&amp;</b> \n %41`, `100 % "sure" <b>&amp;</b> \n %41`),
 		says("beyond ASCII", "naïve 商品\u2028🛒", "naïve 商品\u2028🛒"),
-		says("blanks around", "  spaced out\n", "spaced out"),
+		says("blanks around", "  spaced out\t\n ", "spaced out\t\n"),
 		says("invalid UTF-8", "bad \xff\xfe end", "bad \uFFFD end"),
 		says("long", strings.Repeat("x", 10_000), strings.Repeat("x", 2048)+"…"),
 		says("long and beyond ASCII", "x"+strings.Repeat("é", 10_000), "x"+strings.Repeat("é", 1023)+"…"),

@@ -188,7 +188,7 @@ func TestSizes(t *testing.T) {
 	t.Parallel()
 	largest, larger := sized(rpc.MaxMessageBytes), sized(rpc.MaxMessageBytes+1)
 	// A message of many small parts, of which the copy's bound on the size is far from the size.
-	crumbs := &parityv1.Payload{Numbers: make([]int32, 1_000_000)}
+	crumbs := &parityv1.Payload{Numbers: make([]int32, 300_000)}
 	Run(t,
 		Case{Name: "largest request", Want: answered().noted("bytes: 4194304"), Do: func(_ *testing.T, p *Pair) Seen {
 			p.OnCall(func(_ context.Context, request *parityv1.CallRequest) (*parityv1.CallResponse, error) {
@@ -197,7 +197,7 @@ func TestSizes(t *testing.T) {
 			})
 			return p.Call(p.Context, &parityv1.CallRequest{Payload: largest})
 		}},
-		Case{Name: "crumbs", Want: answered().noted("numbers: 1000000"), Do: func(_ *testing.T, p *Pair) Seen {
+		Case{Name: "crumbs", Want: answered().noted("numbers: 300000"), Do: func(_ *testing.T, p *Pair) Seen {
 			p.OnCall(func(_ context.Context, request *parityv1.CallRequest) (*parityv1.CallResponse, error) {
 				p.Note("numbers: %d", len(request.GetPayload().GetNumbers()))
 				return &parityv1.CallResponse{}, nil

@@ -16,15 +16,20 @@ func carries(name string, sent, want rpc.Metadata) Case {
 	p := &Pair{}
 	noteMetadata(p, want)
 	return Case{Name: name, Want: answered().noted(p.notes...), Do: func(_ *testing.T, p *Pair) Seen {
-		p.OnCall(func(ctx context.Context, _ *parityv1.CallRequest) (*parityv1.CallResponse, error) {
-			noteMetadata(p, rpc.MetadataOf(ctx))
-			return &parityv1.CallResponse{}, nil
-		})
+		p.OnCall(noteCall(p))
 		return p.Call(rpc.WithMetadata(p.Context, sent), &parityv1.CallRequest{})
 	}}
 }
 
 func noteMetadata(p *Pair, m rpc.Metadata) { p.Note("%#v", m) }
+
+// noteCall is a callee that notes the metadata it is called with.
+func noteCall(p *Pair) func(context.Context, *parityv1.CallRequest) (*parityv1.CallResponse, error) {
+	return func(ctx context.Context, _ *parityv1.CallRequest) (*parityv1.CallResponse, error) {
+		noteMetadata(p, rpc.MetadataOf(ctx))
+		return &parityv1.CallResponse{}, nil
+	}
+}
 
 // full has every field.
 func full() rpc.Metadata {
@@ -144,10 +149,7 @@ func TestHeadersOfTheCallerAreNoMetadata(t *testing.T) {
 	}
 	Run(t,
 		Case{Name: "unary", Want: answered().noted(want.notes...), Do: func(_ *testing.T, p *Pair) Seen {
-			p.OnCall(func(ctx context.Context, _ *parityv1.CallRequest) (*parityv1.CallResponse, error) {
-				noteMetadata(p, rpc.MetadataOf(ctx))
-				return &parityv1.CallResponse{}, nil
-			})
+			p.OnCall(noteCall(p))
 			return p.Call(forge(p), &parityv1.CallRequest{})
 		}},
 		Case{Name: "stream", Want: Seen{}.noted(want.notes...), Do: func(_ *testing.T, p *Pair) Seen {

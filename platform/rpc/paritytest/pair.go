@@ -94,6 +94,12 @@ func (p *Pair) Note(format string, args ...any) {
 	p.notes = append(p.notes, fmt.Sprintf(format, args...))
 }
 
+func (p *Pair) noted() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]string(nil), p.notes...)
+}
+
 // Log returns what the callee's side has logged so far: a line of JSON for each record.
 func (p *Pair) Log() string { return p.log.String() }
 

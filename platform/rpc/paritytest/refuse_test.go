@@ -2,7 +2,12 @@ package paritytest
 
 import (
 	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"connectrpc.com/connect"
 
@@ -43,13 +48,43 @@ func TestCallInsideATransaction(t *testing.T) {
 			never(p)
 			return p.Watch(inside(p.Context), &parityv1.WatchRequest{})
 		}},
-		Case{Name: "by a callee, who has to answer for it", Want: Seen{Code: connect.CodeInternal, Message: want.Message}, Do: func(_ *testing.T, p *Pair) Seen {
+		Case{Name: "by a callee, who has to answer for it", Want: want, Do: func(_ *testing.T, p *Pair) Seen {
 			p.OnCall(func(ctx context.Context, _ *parityv1.CallRequest) (*parityv1.CallResponse, error) {
 				return p.Nested.Call(inside(ctx), &parityv1.CallRequest{})
 			})
 			return p.Call(p.Context, &parityv1.CallRequest{})
 		}},
 	)
+}
+
+// A call that is refused sends nothing, not even an empty request.
+func TestRefusedStreamSendsNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server, err := rpc.NewServer(slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		network := &silent{}
+		directory := rpc.NewDirectory(server, nil, func(string) rpc.Peer { return rpc.Peer{URL: "http://parity", Client: network} })
+		client := parityv1cleave.NewParityServiceClient(directory.Caller("caller", []*rpc.Service{parityv1cleave.ParityService}))
+		_, err = client.Watch(rpc.RefuseCalls(t.Context(), "a transaction is open"), &parityv1.WatchRequest{})
+		if connect.CodeOf(err) != connect.CodeInternal {
+			t.Errorf("error is %v", err)
+		}
+		synctest.Wait()
+		if n := network.requests.Load(); n != 0 {
+			t.Errorf("%d requests were sent", n)
+		}
+	})
+}
+
+// silent is a network that answers nothing.
+type silent struct{ requests atomic.Int32 }
+
+func (s *silent) Do(*http.Request) (*http.Response, error) {
+	s.requests.Add(1)
+	return nil, errors.New("nobody answers")
 }
 
 func TestCallThatIsNotDeclared(t *testing.T) {

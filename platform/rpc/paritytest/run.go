@@ -52,9 +52,7 @@ func Run(t *testing.T, cases ...Case) {
 func play(t *testing.T, way Way, c Case) Seen {
 	p := newPair(t, way, c)
 	seen := c.Do(t, p)
-	p.mu.Lock()
-	seen.Notes = append([]string(nil), p.notes...)
-	p.mu.Unlock()
+	seen.Notes = p.noted()
 	if difference := c.Want.difference(seen); difference != "" {
 		t.Errorf("wanted (-), seen (+):\n%s\nlog:\n%s", difference, p.Log())
 	}

@@ -299,7 +299,9 @@ type CallRequest struct {
 	Case    string   `protobuf:"bytes,1,opt,name=case,proto3" json:"case,omitempty"`
 	Payload *Payload `protobuf:"bytes,2,opt,name=payload,proto3" json:"payload,omitempty"`
 	// Shows validation.
-	Positive      int32 `protobuf:"varint,3,opt,name=positive,proto3" json:"positive,omitempty"`
+	Positive int32 `protobuf:"varint,3,opt,name=positive,proto3" json:"positive,omitempty"`
+	// Shows validation of messages inside.
+	Ruled         *Ruled `protobuf:"bytes,4,opt,name=ruled,proto3" json:"ruled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -355,6 +357,137 @@ func (x *CallRequest) GetPositive() int32 {
 	return 0
 }
 
+func (x *CallRequest) GetRuled() *Ruled {
+	if x != nil {
+		return x.Ruled
+	}
+	return nil
+}
+
+// Ruled has rules, as a message and for its fields, at any depth.
+type Ruled struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Low   int32                  `protobuf:"varint,2,opt,name=low,proto3" json:"low,omitempty"`
+	High  int32                  `protobuf:"varint,3,opt,name=high,proto3" json:"high,omitempty"`
+	Inner *Ruled                 `protobuf:"bytes,4,opt,name=inner,proto3" json:"inner,omitempty"`
+	List  []*Ruled               `protobuf:"bytes,5,rep,name=list,proto3" json:"list,omitempty"`
+	Map   map[string]*Ruled      `protobuf:"bytes,6,rep,name=map,proto3" json:"map,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Types that are valid to be assigned to Choice:
+	//
+	//	*Ruled_Chosen
+	Choice isRuled_Choice `protobuf_oneof:"choice"`
+	// Has no rules inside, and one of its own.
+	Payload       *Payload `protobuf:"bytes,8,opt,name=payload,proto3" json:"payload,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ruled) Reset() {
+	*x = Ruled{}
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ruled) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ruled) ProtoMessage() {}
+
+func (x *Ruled) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ruled.ProtoReflect.Descriptor instead.
+func (*Ruled) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Ruled) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Ruled) GetLow() int32 {
+	if x != nil {
+		return x.Low
+	}
+	return 0
+}
+
+func (x *Ruled) GetHigh() int32 {
+	if x != nil {
+		return x.High
+	}
+	return 0
+}
+
+func (x *Ruled) GetInner() *Ruled {
+	if x != nil {
+		return x.Inner
+	}
+	return nil
+}
+
+func (x *Ruled) GetList() []*Ruled {
+	if x != nil {
+		return x.List
+	}
+	return nil
+}
+
+func (x *Ruled) GetMap() map[string]*Ruled {
+	if x != nil {
+		return x.Map
+	}
+	return nil
+}
+
+func (x *Ruled) GetChoice() isRuled_Choice {
+	if x != nil {
+		return x.Choice
+	}
+	return nil
+}
+
+func (x *Ruled) GetChosen() *Ruled {
+	if x != nil {
+		if x, ok := x.Choice.(*Ruled_Chosen); ok {
+			return x.Chosen
+		}
+	}
+	return nil
+}
+
+func (x *Ruled) GetPayload() *Payload {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
+type isRuled_Choice interface {
+	isRuled_Choice()
+}
+
+type Ruled_Chosen struct {
+	Chosen *Ruled `protobuf:"bytes,7,opt,name=chosen,proto3,oneof"`
+}
+
+func (*Ruled_Chosen) isRuled_Choice() {}
+
 // CallResponse is what came of it.
 type CallResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -367,7 +500,7 @@ type CallResponse struct {
 
 func (x *CallResponse) Reset() {
 	*x = CallResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[2]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -379,7 +512,7 @@ func (x *CallResponse) String() string {
 func (*CallResponse) ProtoMessage() {}
 
 func (x *CallResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[2]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -392,7 +525,7 @@ func (x *CallResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallResponse.ProtoReflect.Descriptor instead.
 func (*CallResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{2}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *CallResponse) GetPayload() *Payload {
@@ -419,7 +552,7 @@ type LookRequest struct {
 
 func (x *LookRequest) Reset() {
 	*x = LookRequest{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[3]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -431,7 +564,7 @@ func (x *LookRequest) String() string {
 func (*LookRequest) ProtoMessage() {}
 
 func (x *LookRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[3]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -444,7 +577,7 @@ func (x *LookRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookRequest.ProtoReflect.Descriptor instead.
 func (*LookRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{3}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *LookRequest) GetCase() string {
@@ -465,7 +598,7 @@ type LookResponse struct {
 
 func (x *LookResponse) Reset() {
 	*x = LookResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[4]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -477,7 +610,7 @@ func (x *LookResponse) String() string {
 func (*LookResponse) ProtoMessage() {}
 
 func (x *LookResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[4]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -490,7 +623,7 @@ func (x *LookResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookResponse.ProtoReflect.Descriptor instead.
 func (*LookResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{4}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *LookResponse) GetText() string {
@@ -518,7 +651,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[5]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -530,7 +663,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[5]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -543,7 +676,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{5}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *WatchRequest) GetCase() string {
@@ -572,7 +705,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[6]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -584,7 +717,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[6]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -597,7 +730,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{6}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *WatchResponse) GetIndex() int32 {
@@ -658,11 +791,28 @@ const file_cleave_platform_parity_v1_parity_proto_rawDesc = "" +
 	"\x06choiceB\b\n" +
 	"\x06_maybeB\r\n" +
 	"\v_maybe_dataB\a\n" +
-	"\x05_flag\"\x8d\x01\n" +
+	"\x05_flag\"\xc5\x01\n" +
 	"\vCallRequest\x12\x1b\n" +
 	"\x04case\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18dR\x04case\x12<\n" +
 	"\apayload\x18\x02 \x01(\v2\".cleave.platform.parity.v1.PayloadR\apayload\x12#\n" +
-	"\bpositive\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpositive\"\xcc\x01\n" +
+	"\bpositive\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpositive\x126\n" +
+	"\x05ruled\x18\x04 \x01(\v2 .cleave.platform.parity.v1.RuledR\x05ruled\"\xe0\x04\n" +
+	"\x05Ruled\x12\x1b\n" +
+	"\x04name\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18\n" +
+	"R\x04name\x12\x10\n" +
+	"\x03low\x18\x02 \x01(\x05R\x03low\x12\x12\n" +
+	"\x04high\x18\x03 \x01(\x05R\x04high\x126\n" +
+	"\x05inner\x18\x04 \x01(\v2 .cleave.platform.parity.v1.RuledR\x05inner\x124\n" +
+	"\x04list\x18\x05 \x03(\v2 .cleave.platform.parity.v1.RuledR\x04list\x12;\n" +
+	"\x03map\x18\x06 \x03(\v2).cleave.platform.parity.v1.Ruled.MapEntryR\x03map\x12:\n" +
+	"\x06chosen\x18\a \x01(\v2 .cleave.platform.parity.v1.RuledH\x00R\x06chosen\x12\x7f\n" +
+	"\apayload\x18\b \x01(\v2\".cleave.platform.parity.v1.PayloadBA\xbaH>\xba\x01;\n" +
+	"\rruled.payload\x12\x16text must not be \"bad\"\x1a\x12this.text != 'bad'R\apayload\x1aX\n" +
+	"\bMapEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x126\n" +
+	"\x05value\x18\x02 \x01(\v2 .cleave.platform.parity.v1.RuledR\x05value:\x028\x01:H\xbaHE\x1aC\n" +
+	"\x0eruled.low_high\x12\x1alow must not be above high\x1a\x15this.low <= this.highB\b\n" +
+	"\x06choice\"\xcc\x01\n" +
 	"\fCallResponse\x12<\n" +
 	"\apayload\x18\x01 \x01(\v2\".cleave.platform.parity.v1.PayloadR\apayload\x12E\n" +
 	"\x04seen\x18\x02 \x03(\v21.cleave.platform.parity.v1.CallResponse.SeenEntryR\x04seen\x1a7\n" +
@@ -705,46 +855,55 @@ func file_cleave_platform_parity_v1_parity_proto_rawDescGZIP() []byte {
 }
 
 var file_cleave_platform_parity_v1_parity_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_cleave_platform_parity_v1_parity_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_cleave_platform_parity_v1_parity_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_cleave_platform_parity_v1_parity_proto_goTypes = []any{
 	(Kind)(0),                     // 0: cleave.platform.parity.v1.Kind
 	(*Payload)(nil),               // 1: cleave.platform.parity.v1.Payload
 	(*CallRequest)(nil),           // 2: cleave.platform.parity.v1.CallRequest
-	(*CallResponse)(nil),          // 3: cleave.platform.parity.v1.CallResponse
-	(*LookRequest)(nil),           // 4: cleave.platform.parity.v1.LookRequest
-	(*LookResponse)(nil),          // 5: cleave.platform.parity.v1.LookResponse
-	(*WatchRequest)(nil),          // 6: cleave.platform.parity.v1.WatchRequest
-	(*WatchResponse)(nil),         // 7: cleave.platform.parity.v1.WatchResponse
-	nil,                           // 8: cleave.platform.parity.v1.Payload.CountsEntry
-	nil,                           // 9: cleave.platform.parity.v1.Payload.ChildrenEntry
-	nil,                           // 10: cleave.platform.parity.v1.CallResponse.SeenEntry
-	nil,                           // 11: cleave.platform.parity.v1.WatchResponse.SeenEntry
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*Ruled)(nil),                 // 3: cleave.platform.parity.v1.Ruled
+	(*CallResponse)(nil),          // 4: cleave.platform.parity.v1.CallResponse
+	(*LookRequest)(nil),           // 5: cleave.platform.parity.v1.LookRequest
+	(*LookResponse)(nil),          // 6: cleave.platform.parity.v1.LookResponse
+	(*WatchRequest)(nil),          // 7: cleave.platform.parity.v1.WatchRequest
+	(*WatchResponse)(nil),         // 8: cleave.platform.parity.v1.WatchResponse
+	nil,                           // 9: cleave.platform.parity.v1.Payload.CountsEntry
+	nil,                           // 10: cleave.platform.parity.v1.Payload.ChildrenEntry
+	nil,                           // 11: cleave.platform.parity.v1.Ruled.MapEntry
+	nil,                           // 12: cleave.platform.parity.v1.CallResponse.SeenEntry
+	nil,                           // 13: cleave.platform.parity.v1.WatchResponse.SeenEntry
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
 }
 var file_cleave_platform_parity_v1_parity_proto_depIdxs = []int32{
-	8,  // 0: cleave.platform.parity.v1.Payload.counts:type_name -> cleave.platform.parity.v1.Payload.CountsEntry
-	9,  // 1: cleave.platform.parity.v1.Payload.children:type_name -> cleave.platform.parity.v1.Payload.ChildrenEntry
+	9,  // 0: cleave.platform.parity.v1.Payload.counts:type_name -> cleave.platform.parity.v1.Payload.CountsEntry
+	10, // 1: cleave.platform.parity.v1.Payload.children:type_name -> cleave.platform.parity.v1.Payload.ChildrenEntry
 	1,  // 2: cleave.platform.parity.v1.Payload.child:type_name -> cleave.platform.parity.v1.Payload
 	1,  // 3: cleave.platform.parity.v1.Payload.items:type_name -> cleave.platform.parity.v1.Payload
 	1,  // 4: cleave.platform.parity.v1.Payload.choice_child:type_name -> cleave.platform.parity.v1.Payload
-	12, // 5: cleave.platform.parity.v1.Payload.time:type_name -> google.protobuf.Timestamp
+	14, // 5: cleave.platform.parity.v1.Payload.time:type_name -> google.protobuf.Timestamp
 	0,  // 6: cleave.platform.parity.v1.Payload.kind:type_name -> cleave.platform.parity.v1.Kind
 	1,  // 7: cleave.platform.parity.v1.CallRequest.payload:type_name -> cleave.platform.parity.v1.Payload
-	1,  // 8: cleave.platform.parity.v1.CallResponse.payload:type_name -> cleave.platform.parity.v1.Payload
-	10, // 9: cleave.platform.parity.v1.CallResponse.seen:type_name -> cleave.platform.parity.v1.CallResponse.SeenEntry
-	11, // 10: cleave.platform.parity.v1.WatchResponse.seen:type_name -> cleave.platform.parity.v1.WatchResponse.SeenEntry
-	1,  // 11: cleave.platform.parity.v1.Payload.ChildrenEntry.value:type_name -> cleave.platform.parity.v1.Payload
-	2,  // 12: cleave.platform.parity.v1.ParityService.Call:input_type -> cleave.platform.parity.v1.CallRequest
-	4,  // 13: cleave.platform.parity.v1.ParityService.Look:input_type -> cleave.platform.parity.v1.LookRequest
-	6,  // 14: cleave.platform.parity.v1.ParityService.Watch:input_type -> cleave.platform.parity.v1.WatchRequest
-	3,  // 15: cleave.platform.parity.v1.ParityService.Call:output_type -> cleave.platform.parity.v1.CallResponse
-	5,  // 16: cleave.platform.parity.v1.ParityService.Look:output_type -> cleave.platform.parity.v1.LookResponse
-	7,  // 17: cleave.platform.parity.v1.ParityService.Watch:output_type -> cleave.platform.parity.v1.WatchResponse
-	15, // [15:18] is the sub-list for method output_type
-	12, // [12:15] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	3,  // 8: cleave.platform.parity.v1.CallRequest.ruled:type_name -> cleave.platform.parity.v1.Ruled
+	3,  // 9: cleave.platform.parity.v1.Ruled.inner:type_name -> cleave.platform.parity.v1.Ruled
+	3,  // 10: cleave.platform.parity.v1.Ruled.list:type_name -> cleave.platform.parity.v1.Ruled
+	11, // 11: cleave.platform.parity.v1.Ruled.map:type_name -> cleave.platform.parity.v1.Ruled.MapEntry
+	3,  // 12: cleave.platform.parity.v1.Ruled.chosen:type_name -> cleave.platform.parity.v1.Ruled
+	1,  // 13: cleave.platform.parity.v1.Ruled.payload:type_name -> cleave.platform.parity.v1.Payload
+	1,  // 14: cleave.platform.parity.v1.CallResponse.payload:type_name -> cleave.platform.parity.v1.Payload
+	12, // 15: cleave.platform.parity.v1.CallResponse.seen:type_name -> cleave.platform.parity.v1.CallResponse.SeenEntry
+	13, // 16: cleave.platform.parity.v1.WatchResponse.seen:type_name -> cleave.platform.parity.v1.WatchResponse.SeenEntry
+	1,  // 17: cleave.platform.parity.v1.Payload.ChildrenEntry.value:type_name -> cleave.platform.parity.v1.Payload
+	3,  // 18: cleave.platform.parity.v1.Ruled.MapEntry.value:type_name -> cleave.platform.parity.v1.Ruled
+	2,  // 19: cleave.platform.parity.v1.ParityService.Call:input_type -> cleave.platform.parity.v1.CallRequest
+	5,  // 20: cleave.platform.parity.v1.ParityService.Look:input_type -> cleave.platform.parity.v1.LookRequest
+	7,  // 21: cleave.platform.parity.v1.ParityService.Watch:input_type -> cleave.platform.parity.v1.WatchRequest
+	4,  // 22: cleave.platform.parity.v1.ParityService.Call:output_type -> cleave.platform.parity.v1.CallResponse
+	6,  // 23: cleave.platform.parity.v1.ParityService.Look:output_type -> cleave.platform.parity.v1.LookResponse
+	8,  // 24: cleave.platform.parity.v1.ParityService.Watch:output_type -> cleave.platform.parity.v1.WatchResponse
+	22, // [22:25] is the sub-list for method output_type
+	19, // [19:22] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_cleave_platform_parity_v1_parity_proto_init() }
@@ -757,13 +916,16 @@ func file_cleave_platform_parity_v1_parity_proto_init() {
 		(*Payload_ChoiceChild)(nil),
 		(*Payload_ChoiceData)(nil),
 	}
+	file_cleave_platform_parity_v1_parity_proto_msgTypes[2].OneofWrappers = []any{
+		(*Ruled_Chosen)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_platform_parity_v1_parity_proto_rawDesc), len(file_cleave_platform_parity_v1_parity_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   11,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

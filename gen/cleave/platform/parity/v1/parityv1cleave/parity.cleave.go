@@ -167,6 +167,56 @@ func CopyCallRequest(c *rpc.Copier, m *v1.CallRequest) *v1.CallRequest {
 	r.Case = c.String(m.Case)
 	r.Payload = CopyPayload(c, m.Payload)
 	r.Positive = m.Positive
+	r.Ruled = CopyRuled(c, m.Ruled)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyRuled copies the message for a call in this process.
+func CopyRuled(c *rpc.Copier, m *v1.Ruled) *v1.Ruled {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.Ruled)
+	if !c.Enter(2) {
+		return r
+	}
+	r.Name = c.String(m.Name)
+	r.Low = m.Low
+	r.High = m.High
+	r.Inner = CopyRuled(c, m.Inner)
+	if len(m.List) > 0 {
+		r.List = make([]*v1.Ruled, len(m.List))
+		for i, v := range m.List {
+			if v == nil {
+				v = new(v1.Ruled)
+			}
+			r.List[i] = CopyRuled(c, v)
+		}
+	}
+	if len(m.Map) > 0 {
+		r.Map = make(map[string]*v1.Ruled, len(m.Map))
+		c.EnterMap(len(m.Map))
+		for k, v := range m.Map {
+			if v == nil {
+				v = new(v1.Ruled)
+			}
+			r.Map[c.String(k)] = CopyRuled(c, v)
+		}
+		c.Leave()
+	}
+	r.Payload = CopyPayload(c, m.Payload)
+	switch v := m.Choice.(type) {
+	case *v1.Ruled_Chosen:
+		if v != nil {
+			inner := v.Chosen
+			if inner == nil {
+				inner = new(v1.Ruled)
+			}
+			r.Choice = &v1.Ruled_Chosen{Chosen: CopyRuled(c, inner)}
+		}
+	}
 	c.Unknown(m, r)
 	c.Leave()
 	return r
