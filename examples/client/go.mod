@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	connectrpc.com/connect v1.21.1
 	github.com/cleave-go/cleave v0.0.0
+	google.golang.org/genproto/googleapis/rpc v0.0.0-20261019180522-ce908d29299b
 )
 
 require (
@@ -12,4 +13,5 @@ require (
 	google.golang.org/protobuf v1.36.12 // indirect
 )
 
+// In an app of your own: a version of Cleave instead.
 replace github.com/cleave-go/cleave => ../..

@@ -1,7 +1,9 @@
-// Command client is another company's app that orders from a Cleave shop. It imports the messages and Connect clients of the
-// contracts and nothing else of Cleave, so it links no platform, no database, no module.
+// Command client is another app: it buys something in a running Cleave shop.
 //
-//	go run . --url http://127.0.0.1:8080 --sku MUG-OAK-SMALL
+//	go run . --url http://127.0.0.1:8080
+//
+// It has a go.mod of its own and imports from Cleave only the contracts: the messages in gen/cleave/…/v1 and the Connect clients
+// beside them. It links nothing of Cleave's platform.
 package main
 
 import (
@@ -15,84 +17,96 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 
+	catalogv1 "github.com/cleave-go/cleave/gen/cleave/catalog/v1"
+	"github.com/cleave-go/cleave/gen/cleave/catalog/v1/catalogv1connect"
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
 	"github.com/cleave-go/cleave/gen/cleave/orders/v1/ordersv1connect"
 )
 
 func main() {
 	url := flag.String("url", "http://127.0.0.1:8080", "public port of the shop")
-	sku := flag.String("sku", "MUG-OAK-SMALL", "what to order")
-	quantity := flag.Int64("quantity", 1, "how many pieces")
-	paymentMethod := flag.String("payment-method", "pm_card_visa", "token of the payment provider")
 	flag.Parse()
-
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if err := order(ctx, *url, *sku, *quantity, *paymentMethod); err != nil {
+	if err := buy(ctx, *url); err != nil {
 		fmt.Fprintln(os.Stderr, "client:", explain(err))
 		os.Exit(1)
 	}
 }
 
-// order fills a cart, asks what it costs, orders it, and waits for what becomes of the order.
-func order(ctx context.Context, url, sku string, quantity int64, paymentMethod string) error {
+// buy orders one piece of the first product in the shop and waits until the order has settled.
+func buy(ctx context.Context, url string) error {
+	// A Connect client needs an HTTP client and a URL. connect.WithGRPC() as a further argument would make it speak gRPC.
+	catalog := catalogv1connect.NewCatalogServiceClient(http.DefaultClient, url)
 	carts := ordersv1connect.NewCartServiceClient(http.DefaultClient, url)
 	orders := ordersv1connect.NewOrderServiceClient(http.DefaultClient, url)
 
-	// Every call that changes something carries an id of the client's choice. When an answer does not arrive, repeat the call with
-	// the same id: it happens once, and the first answer comes again.
+	page, err := catalog.ListProducts(ctx, &catalogv1.ListProductsRequest{PageSize: 1})
+	if err != nil {
+		return fmt.Errorf("list products: %w", err)
+	}
+	if len(page.GetProducts()) == 0 {
+		return errors.New("the shop is empty: fill it with go run ./cmd/cleave seed")
+	}
+	product := page.GetProducts()[0]
+
+	// Every call that changes something carries a request id of your choice. After a timeout, make the same call again with the
+	// same id: it happens once, and you get the first answer.
 	cart, err := carts.CreateCart(ctx, &ordersv1.CreateCartRequest{RequestId: rand.Text()})
 	if err != nil {
-		return err
+		return fmt.Errorf("create a cart: %w", err)
 	}
-	cartID := cart.GetCart().GetId()
-	if _, err := carts.SetCartItem(ctx, &ordersv1.SetCartItemRequest{RequestId: rand.Text(), CartId: cartID, Sku: sku, Quantity: quantity}); err != nil {
-		return err
+	if _, err := carts.SetCartItem(ctx, &ordersv1.SetCartItemRequest{
+		RequestId: rand.Text(), CartId: cart.GetCart().GetId(), Sku: product.GetVariants()[0].GetSku(), Quantity: 1,
+	}); err != nil {
+		return fmt.Errorf("fill the cart: %w", err)
 	}
-	quote, err := carts.CreateQuote(ctx, &ordersv1.CreateQuoteRequest{RequestId: rand.Text(), CartId: cartID})
-	if err != nil {
-		return err
-	}
-	total := quote.GetQuote().GetTotal()
-	fmt.Printf("%d × %s for %d %s (minor units)\n", quantity, sku, total.GetAmount(), total.GetCurrency())
 
-	// The answer means that the order is durable. What becomes of it is told by WatchOrder, also if this app is restarted meanwhile.
+	// A quote freezes the prices. If one has changed until the order is placed, PlaceOrder says PRICE_CHANGED: ask for a new quote.
+	quote, err := carts.CreateQuote(ctx, &ordersv1.CreateQuoteRequest{RequestId: rand.Text(), CartId: cart.GetCart().GetId()})
+	if err != nil {
+		return fmt.Errorf("ask for a quote: %w", err)
+	}
+	total := quote.GetQuote().GetTotal() // In minor units: cents.
+	fmt.Printf("%s for %d.%02d %s\n", product.GetTitle(), total.GetAmount()/100, total.GetAmount()%100, total.GetCurrency())
+
+	// The answer comes when the order is durable. It is seen through from then on, whether you stay or not.
 	placed, err := orders.PlaceOrder(ctx, &ordersv1.PlaceOrderRequest{
-		RequestId: rand.Text(), QuoteId: quote.GetQuote().GetId(), PaymentMethod: paymentMethod,
+		RequestId: rand.Text(), QuoteId: quote.GetQuote().GetId(), PaymentMethod: "pm_card_visa",
 	})
 	if err != nil {
-		return err
+		return fmt.Errorf("place the order: %w", err)
 	}
-	stream, err := orders.WatchOrder(ctx, &ordersv1.WatchOrderRequest{Id: placed.GetOrder().GetId()})
-	if err != nil {
-		return err
-	}
-	defer stream.Close()
-	state := placed.GetOrder().GetState()
-	for stream.Receive() {
-		state = stream.Msg().GetTransition().GetState()
-		fmt.Println(placed.GetOrder().GetId(), state, stream.Msg().GetTransition().GetNote())
-	}
-	if err := stream.Err(); err != nil {
-		return err
-	}
-	if state != ordersv1.OrderState_ORDER_STATE_CONFIRMED {
-		return fmt.Errorf("the order ended as %s", state)
-	}
-	return nil
+	return watch(ctx, orders, placed.GetOrder().GetId())
 }
 
-// explain says what to do about an error, by its code; the message is for people.
-func explain(err error) error {
-	switch connect.CodeOf(err) {
-	case connect.CodeUnavailable:
-		return fmt.Errorf("the shop cannot be reached, try again later: %w", err)
-	case connect.CodeInvalidArgument, connect.CodeNotFound, connect.CodeFailedPrecondition:
-		var refused *connect.Error
-		if errors.As(err, &refused) {
-			return errors.New(refused.Message())
+// watch prints what happens to an order until it has settled. Unavailable means that the shop is being restarted: whoever watches for
+// longer begins again with the last sequence that it knows.
+func watch(ctx context.Context, orders ordersv1connect.OrderServiceClient, orderID string) error {
+	stream, err := orders.WatchOrder(ctx, &ordersv1.WatchOrderRequest{Id: orderID})
+	if err != nil {
+		return fmt.Errorf("watch the order: %w", err)
+	}
+	for stream.Receive() {
+		t := stream.Msg().GetTransition()
+		fmt.Printf("%s %s: %s\n", orderID, t.GetState(), t.GetNote())
+	}
+	return errors.Join(stream.Err(), stream.Close())
+}
+
+// explain adds to an error the reason that programs read: code and reason are stable, the sentence is not.
+func explain(err error) string {
+	var connectErr *connect.Error
+	if errors.As(err, &connectErr) {
+		for _, detail := range connectErr.Details() {
+			if value, detailErr := detail.Value(); detailErr == nil {
+				if info, ok := value.(*errdetails.ErrorInfo); ok {
+					return fmt.Sprintf("%v (%s)", err, info.GetReason())
+				}
+			}
 		}
 	}
-	return err
+	return err.Error()
 }

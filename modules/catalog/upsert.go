@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 
 	"connectrpc.com/connect"
@@ -46,12 +47,19 @@ func distinctSKUs(products []*catalogv1.UpsertProduct) ([]string, error) {
 	return skus, nil
 }
 
+// maxRows is how many variants are written at once: PostgreSQL takes no more than 65,535 parameters.
+const maxRows = 1000
+
 // upsert creates or replaces products. Which one is replaced is told by its SKUs. The rows are written in bulk, because imports are
 // large.
 func upsert(ctx context.Context, tx tx, products []*catalogv1.UpsertProduct, skus []string) (*catalogv1.BatchUpsertProductsResponse, error) {
-	rows, err := tx.Ent.Variant.Query().Where(variant.IDIn(skus...)).Order(variant.ByID()).ForUpdate().All(ctx)
+	// One at a time: a SKU that is not there yet has no row that could be locked, and two would make a product each for it.
+	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended('catalog upsert', 0))"); err != nil {
+		return nil, fmt.Errorf("wait for another import: %w", err)
+	}
+	rows, err := tx.Ent.Variant.Query().Where(variant.IDIn(skus...)).All(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("lock variants: %w", err)
+		return nil, fmt.Errorf("load variants: %w", err)
 	}
 	existing := make(map[string]*ent.Variant, len(rows))
 	for _, row := range rows {
@@ -64,6 +72,10 @@ func upsert(ctx context.Context, tx tx, products []*catalogv1.UpsertProduct, sku
 		productID, err := ownerOf(i, p, existing)
 		if err != nil {
 			return nil, err
+		}
+		if first := slices.Index(answer.GetProductIds(), productID); first >= 0 {
+			return nil, rpc.Errorf(connect.CodeFailedPrecondition, "PRODUCT_TWICE",
+				"products[%d]: its SKUs belong to the product that products[%d] replaces: take them out of that one first", i, first)
 		}
 		answer.ProductIds = append(answer.ProductIds, productID)
 		newProducts = append(newProducts, tx.Ent.Product.Create().SetID(productID).SetTitle(p.GetTitle()).
@@ -85,8 +97,10 @@ func upsert(ctx context.Context, tx tx, products []*catalogv1.UpsertProduct, sku
 	if _, err := tx.Ent.Variant.Delete().Where(variant.ProductIDIn(answer.GetProductIds()...), variant.IDNotIn(skus...)).Exec(ctx); err != nil {
 		return nil, fmt.Errorf("remove variants: %w", err)
 	}
-	if err := tx.Ent.Variant.CreateBulk(variants...).OnConflictColumns("sku").UpdateNewValues().Exec(ctx); err != nil {
-		return nil, fmt.Errorf("write variants: %w", err)
+	for chunk := range slices.Chunk(variants, maxRows) {
+		if err := tx.Ent.Variant.CreateBulk(chunk...).OnConflictColumns("sku").UpdateNewValues().Exec(ctx); err != nil {
+			return nil, fmt.Errorf("write variants: %w", err)
+		}
 	}
 	return answer, nil
 }

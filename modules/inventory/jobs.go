@@ -24,14 +24,12 @@ func (s *service) expireHold(ctx context.Context, job expireHold) error {
 	if early { // River's clock is ahead of the database's, or the hold was extended.
 		return fmt.Errorf("the time of %s is not up yet", job.ReservationID)
 	}
-	_, err = s.expire(ctx, job.ReservationID)
-	return err
+	return s.expire(ctx, job.ReservationID)
 }
 
-// expire ends a hold if its time is up by the database's clock, and reports whether it did.
-func (s *service) expire(ctx context.Context, reservationID string) (ended bool, err error) {
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
-		ended = false
+// expire ends a hold if its time is up by the database's clock.
+func (s *service) expire(ctx context.Context, reservationID string) error {
+	return s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
 		row, err := lockReservation(ctx, tx, reservationID)
 		if err != nil {
 			return err
@@ -40,32 +38,25 @@ func (s *service) expire(ctx context.Context, reservationID string) (ended bool,
 		if err != nil || !overdue {
 			return err
 		}
-		ended = true
 		return setState(ctx, tx, row, expired)
 	})
-	return ended, err
 }
 
-// maxOverdue bounds how many overdue holds one call ends; their jobs end the rest.
+// maxOverdue bounds how many overdue holds are loaded at once.
 const maxOverdue = 100
 
-// expireOverdue ends holds on the lines whose time is up, and returns how many.
-func (s *service) expireOverdue(ctx context.Context, lines []line) (int, error) {
+// expireOverdue ends holds on the lines whose time is up.
+func (s *service) expireOverdue(ctx context.Context, lines []line) error {
 	ids, err := s.store.Ent.Reservation.Query().
 		Where(overdueHold, reservation.HasLinesWith(reservationline.SkuIn(skus(lines)...))).
 		Order(reservation.ByExpireTime()).Limit(maxOverdue).IDs(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("find overdue holds: %w", err)
+		return fmt.Errorf("find overdue holds: %w", err)
 	}
-	count := 0
 	for _, reservationID := range ids {
-		ended, err := s.expire(ctx, reservationID)
-		if err != nil {
-			return count, err
-		}
-		if ended {
-			count++
+		if err := s.expire(ctx, reservationID); err != nil {
+			return err
 		}
 	}
-	return count, nil
+	return nil
 }

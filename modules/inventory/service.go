@@ -92,15 +92,8 @@ func adjust(ctx context.Context, tx tx, r *inventoryv1.AdjustStockRequest, delta
 	return answer, nil
 }
 
-// errShort says that a reservation asks for more than is free. Holds whose time is up may be in the way.
-type errShort struct {
-	line
-	free int64
-}
-
-func (e errShort) Error() string {
-	return fmt.Sprintf("%s: %d pieces are wanted, %d can be sold", e.sku, e.quantity, e.free)
-}
+// errOverdue says that a reservation asks for pieces that only holds whose time is up keep from it.
+var errOverdue = errors.New("holds whose time is up are in the way")
 
 func (s *service) Reserve(ctx context.Context, r *inventoryv1.ReserveRequest) (*inventoryv1.ReserveResponse, error) {
 	lines := make([]line, 0, len(r.GetLines()))
@@ -111,24 +104,16 @@ func (s *service) Reserve(ctx context.Context, r *inventoryv1.ReserveRequest) (*
 	if err != nil {
 		return nil, connect.NewError(connect.CodeInvalidArgument, err)
 	}
-	answer, err := s.reserveOnce(ctx, r, lines)
-	var short errShort
-	if errors.As(err, &short) {
+	for {
+		answer, err := s.reserveOnce(ctx, r, lines)
+		if !errors.Is(err, errOverdue) {
+			return answer, err
+		}
 		// Holds whose time is up do not count, also before their job has come: end them and try again.
-		var ended int
-		if ended, err = s.expireOverdue(ctx, lines); err != nil {
-			return nil, err
-		}
-		if ended > 0 {
-			answer, err = s.reserveOnce(ctx, r, lines)
-		} else {
-			err = short
+		if err := s.expireOverdue(ctx, lines); err != nil {
+			return nil, db.Unavailable(err)
 		}
 	}
-	if errors.As(err, &short) {
-		return nil, rpc.Errorf(connect.CodeFailedPrecondition, "OUT_OF_STOCK", "%s", short.Error())
-	}
-	return answer, err
 }
 
 func (s *service) reserveOnce(ctx context.Context, r *inventoryv1.ReserveRequest, lines []line) (answer *inventoryv1.ReserveResponse, err error) {
@@ -156,8 +141,8 @@ func (s *service) reserve(ctx context.Context, tx tx, reference string, lines []
 	for sku, row := range stock {
 		free[sku] = row.free()
 	}
-	if l, short := shortage(lines, free); short {
-		return nil, errShort{l, free[l.sku]}
+	if _, short := shortage(lines, free); short {
+		return nil, whyShort(ctx, tx, lines, free)
 	}
 	if err := changeReserved(ctx, tx, lines, +1); err != nil {
 		return nil, err
@@ -182,6 +167,22 @@ func (s *service) reserve(ctx context.Context, tx tx, reference string, lines []
 		return nil, err
 	}
 	return message(row), nil
+}
+
+// whyShort says whether holds whose time is up are in the way of the lines, or whether there is less than they ask for. Nobody can end
+// a hold meanwhile, because the stock is locked.
+func whyShort(ctx context.Context, tx tx, lines []line, free map[string]int64) error {
+	overdue, err := overdueBySKU(ctx, tx.Ent, skus(lines))
+	if err != nil {
+		return err
+	}
+	for sku, quantity := range overdue {
+		free[sku] += quantity
+	}
+	if l, short := shortage(lines, free); short {
+		return rpc.Errorf(connect.CodeFailedPrecondition, "OUT_OF_STOCK", "%s: %d pieces are wanted, %d can be sold", l.sku, l.quantity, free[l.sku])
+	}
+	return errOverdue
 }
 
 func (s *service) CommitReservation(ctx context.Context, r *inventoryv1.CommitReservationRequest) (answer *inventoryv1.CommitReservationResponse, err error) {

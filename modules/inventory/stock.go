@@ -71,15 +71,28 @@ func (s *service) availability(ctx context.Context, skus []string) (map[string]i
 	for _, row := range rows {
 		free[row.ID] = row.OnHand - row.Reserved
 	}
-	overdue, err := s.store.Ent.ReservationLine.Query().
+	overdue, err := overdueBySKU(ctx, s.store.Ent, skus)
+	if err != nil {
+		return nil, err
+	}
+	for sku, quantity := range overdue {
+		free[sku] += quantity
+	}
+	return free, nil
+}
+
+// overdueBySKU returns how many pieces of each SKU are in holds whose time is up.
+func overdueBySKU(ctx context.Context, client *ent.Client, skus []string) (map[string]int64, error) {
+	lines, err := client.ReservationLine.Query().
 		Where(reservationline.SkuIn(skus...), reservationline.HasReservationWith(overdueHold)).All(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("load overdue holds: %w", err)
 	}
-	for _, l := range overdue {
-		free[l.Sku] += l.Quantity
+	overdue := map[string]int64{}
+	for _, l := range lines {
+		overdue[l.Sku] += l.Quantity
 	}
-	return free, nil
+	return overdue, nil
 }
 
 // overdueHold selects holds whose time is up, by the database's clock.

@@ -222,7 +222,7 @@ func (s *service) variants(ctx context.Context, skus []string) (map[string]*cata
 }
 
 // checkPrices says whether a quoted price is not the price any more.
-func (s *service) checkPrices(ctx context.Context, lines []schema.Line) error {
+func (s *service) checkPrices(ctx context.Context, lines []schema.Line, currency string) error {
 	skus := make([]string, 0, len(lines))
 	for _, l := range lines {
 		skus = append(skus, l.SKU)
@@ -232,7 +232,9 @@ func (s *service) checkPrices(ctx context.Context, lines []schema.Line) error {
 		return err
 	}
 	for _, l := range lines {
-		if v := variants[l.SKU]; v == nil || v.GetPriceVersion() != l.PriceVersion {
+		// The version alone does not tell, because a SKU that was taken out of the catalog and put back counts from 1 again.
+		if v := variants[l.SKU]; v == nil || v.GetPriceVersion() != l.PriceVersion ||
+			v.GetPrice().GetAmount() != l.UnitAmount || v.GetPrice().GetCurrency() != currency {
 			return rpc.Errorf(connect.CodeFailedPrecondition, "PRICE_CHANGED", "%s has another price now, or is not for sale any more: ask for a new quote", l.SKU)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	typev1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/order"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent/transition"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
@@ -135,7 +136,7 @@ func (c *checkout) make(ctx context.Context, row *ent.Order, next move) error {
 	case reason == "":
 		return err
 	case next == reserve: // A refusal is an answer: nothing has been done that could be undone.
-		return c.advance(ctx, row.ID, rejected, "stock could not be reserved", func(u *ent.OrderUpdateOne) { u.SetReason(reason) })
+		return c.reject(ctx, row.ID, reason)
 	default:
 		return c.turnBack(ctx, row.ID, reason, nil)
 	}
@@ -189,7 +190,9 @@ func (c *checkout) authorize(ctx context.Context, row *ent.Order) error {
 			}
 		}
 		return errors.New("the outcome of the payment is not known yet")
-	case paymentsv1.PaymentState_PAYMENT_STATE_AUTHORIZED:
+	case paymentsv1.PaymentState_PAYMENT_STATE_AUTHORIZED,
+		// Somebody else has seen the order further than this one knows.
+		paymentsv1.PaymentState_PAYMENT_STATE_CAPTURING, paymentsv1.PaymentState_PAYMENT_STATE_CAPTURED:
 		return c.advance(ctx, row.ID, paying, "payment authorized", known)
 	default:
 		return c.turnBack(ctx, row.ID, "PAYMENT_STATE", known)
@@ -213,7 +216,9 @@ func (c *checkout) finish(ctx context.Context, row *ent.Order) error {
 	if _, err := c.inventory.CommitReservation(ctx, &inventoryv1.CommitReservationRequest{RequestId: row.ID + "/commit", Id: row.ReservationID}); err != nil {
 		return fmt.Errorf("commit stock: %w", err)
 	}
+	note := "nothing to pay"
 	if row.Total > 0 {
+		note = "payment captured"
 		answer, err := c.payments.CapturePayment(ctx, &paymentsv1.CapturePaymentRequest{RequestId: row.ID + "/capture", Id: row.PaymentID})
 		if err != nil {
 			return fmt.Errorf("capture payment: %w", err)
@@ -222,7 +227,7 @@ func (c *checkout) finish(ctx context.Context, row *ent.Order) error {
 			return errors.New("the payment is not captured yet")
 		}
 	}
-	return c.advance(ctx, row.ID, confirmed, "payment captured", nil)
+	return c.advance(ctx, row.ID, confirmed, note, nil)
 }
 
 // undo gives everything back, in reverse: the money, then the stock.
@@ -235,7 +240,12 @@ func (c *checkout) undo(ctx context.Context, row *ent.Order) error {
 		}
 		return c.advance(ctx, row.ID, end(state(row.State)), "nothing had been reserved", nil)
 	}
-	if row.Total > 0 {
+	// Nobody asks for a payment before the stock is reserved.
+	wasReserved, err := c.store.Ent.Transition.Query().Where(transition.OrderID(row.ID), transition.State(string(reserved))).Exist(ctx)
+	if err != nil {
+		return err
+	}
+	if wasReserved && row.Total > 0 {
 		if err := c.undoPayment(ctx, row); err != nil {
 			return err
 		}
@@ -248,7 +258,10 @@ func (c *checkout) undo(ctx context.Context, row *ent.Order) error {
 
 // undoPayment sees to it that the order's payment ends with nothing charged.
 func (c *checkout) undoPayment(ctx context.Context, row *ent.Order) error {
-	payment, err := c.authorized(ctx, row)
+	payment, err := c.payment(ctx, row)
+	if row.PaymentID == "" && lasting(err) != "" {
+		return nil // It was refused, so there is none.
+	}
 	if err != nil {
 		return err
 	}
@@ -272,6 +285,35 @@ func (c *checkout) undoPayment(ctx context.Context, row *ent.Order) error {
 	default:
 		return fmt.Errorf("payment %s is %s: not undone yet", payment.GetId(), payment.GetState())
 	}
+}
+
+// payment returns the order's payment. One that nobody has written down, or whose outcome is open, is asked for (again). One that is
+// known is only looked up: after some days a repetition would not be taken for one any more, and would be paid for anew.
+func (c *checkout) payment(ctx context.Context, row *ent.Order) (*paymentsv1.Payment, error) {
+	if row.PaymentID == "" {
+		return c.authorized(ctx, row)
+	}
+	answer, err := c.payments.GetPayment(ctx, &paymentsv1.GetPaymentRequest{Id: row.PaymentID})
+	if err != nil {
+		return nil, fmt.Errorf("look up payment: %w", err)
+	}
+	switch answer.GetPayment().GetState() {
+	case paymentsv1.PaymentState_PAYMENT_STATE_CREATED, paymentsv1.PaymentState_PAYMENT_STATE_AUTHORIZING, paymentsv1.PaymentState_PAYMENT_STATE_UNKNOWN:
+		return c.authorized(ctx, row)
+	default:
+		return answer.GetPayment(), nil
+	}
+}
+
+// reject ends an order whose stock could not be reserved, unless somebody else has got further with it or it is being cancelled.
+func (c *checkout) reject(ctx context.Context, orderID, reason string) error {
+	return c.update(ctx, orderID, func(ctx context.Context, tx tx, row *ent.Order) error {
+		if state(row.State) != pending {
+			return nil
+		}
+		_, err := moveTo(ctx, tx, row, rejected, "stock could not be reserved", func(u *ent.OrderUpdateOne) { u.SetReason(reason) })
+		return err
+	})
 }
 
 // advance moves an order on and writes down what a step brought. If somebody else has moved it or turned it back meanwhile, only

@@ -62,7 +62,7 @@ func (s *service) PlaceOrder(ctx context.Context, r *ordersv1.PlaceOrderRequest)
 	if err != nil {
 		return nil, db.Unavailable(err)
 	}
-	if err := s.checkPrices(ctx, q.Lines); err != nil {
+	if err := s.checkPrices(ctx, q.Lines, q.Currency); err != nil {
 		return nil, err
 	}
 	var answer *ordersv1.PlaceOrderResponse

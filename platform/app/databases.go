@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -13,6 +14,9 @@ import (
 	"github.com/cleave-go/cleave/platform/module"
 	"github.com/cleave-go/cleave/platform/postgres"
 )
+
+// postgresStopTimeout bounds the stop of the private PostgreSQL, which has only to write to disk what it holds in memory.
+const postgresStopTimeout = 10 * time.Second
 
 // databases are those of the modules in this unit.
 type databases struct {
@@ -91,6 +95,9 @@ func (u *unit) commonURL(ctx context.Context, d *databases) (string, error) {
 		return "", err
 	}
 	u.onStop(func(ctx context.Context) {
+		// Requests and jobs may have used up the time that there was for all. A database that is cut off has to recover.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), postgresStopTimeout)
+		defer cancel()
 		if err := server.Stop(ctx); err != nil {
 			u.log.Warn("the private PostgreSQL did not stop cleanly", "error", err)
 		}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	neturl "net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -42,11 +43,7 @@ func (u *unit) listen() (ports, error) {
 		return listener, nil
 	}
 	if len(u.Edge) > 0 {
-		addr := u.values.String(publicAddr)
-		if port := u.values.String("PORT"); port != "" && addr == "127.0.0.1:8080" {
-			addr = ":" + port
-		}
-		if p.public, err = open(publicAddr, addr); err != nil {
+		if p.public, err = open(publicAddr, u.values.String(publicAddr)); err != nil {
 			return p, err
 		}
 	}
@@ -57,6 +54,14 @@ func (u *unit) listen() (ports, error) {
 	}
 	p.admin, err = open(adminAddr, u.values.String(adminAddr))
 	return p, err
+}
+
+// publicAddr returns the address of the public port.
+func (u *unit) publicAddr() string {
+	if port := u.values.String("PORT"); port != "" && !u.values.IsSet(publicAddr) {
+		return ":" + port
+	}
+	return u.values.String(publicAddr)
 }
 
 // needsInternal reports whether anybody outside of this process calls the modules in it.
@@ -98,7 +103,11 @@ func (u *unit) serveHTTP(listener net.Listener, handler http.Handler) {
 // peers returns where the modules live that are not in this unit.
 func (u *unit) peers() func(string) rpc.Peer {
 	client := &http.Client{Transport: newTransport()}
+	known := u.neighbours(u.house)
 	return func(name string) rpc.Peer {
+		if !slices.Contains(known, name) {
+			return rpc.Peer{Client: client} // Of a call that is not declared, which stops the start.
+		}
 		url := u.values.String(moduleSetting(name, "URL"))
 		if url == "" {
 			url = peerURL(u.values.String("CLEAVE_PEER_URL"), name)

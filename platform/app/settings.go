@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/cleave-go/cleave/platform/config"
 	"github.com/cleave-go/cleave/platform/module"
+	"github.com/cleave-go/cleave/platform/rpc"
 )
 
 // The names of the settings that are read in more than one place.
@@ -59,7 +61,7 @@ func (p Program) settings(house module.Map) []config.Setting {
 	}
 	local := p.local()
 	remote := false
-	for _, name := range house.Names() {
+	for _, name := range p.neighbours(house) {
 		if !local[name] {
 			remote = true
 			list = append(list, config.Setting{Name: moduleSetting(name, "URL"), Help: "internal port of module " + name, Check: config.IsURL("http", "https")})
@@ -106,21 +108,57 @@ func (p Program) local() map[string]bool {
 	return local
 }
 
+// neighbours returns the names of all modules: those on the map, and those that only this binary knows of.
+func (p Program) neighbours(house module.Map) []string {
+	names := house.Names()
+	add := func(services []*rpc.Service) {
+		for _, service := range services {
+			if !slices.Contains(names, service.Module) {
+				names = append(names, service.Module)
+			}
+		}
+	}
+	add(p.Edge)
+	for _, m := range p.Modules {
+		add(m.Calls)
+	}
+	return names
+}
+
+// checkMap says what this binary would call that is not on the map.
+func (p Program) checkMap(house module.Map) error {
+	for _, m := range p.Modules {
+		if err := house.CheckCalls(m); err != nil {
+			return err
+		}
+	}
+	for _, service := range p.Edge {
+		if !house.Serves(service.Name) {
+			return fmt.Errorf("the edge serves %s, which no module on the map serves: run make generate, or correct CLEAVE_MAP_FILE", service.Name)
+		}
+	}
+	return nil
+}
+
 // load reads the settings and returns the unit that they describe.
 func (p Program) load() (*unit, error) {
-	text := p.Map
+	text, origin := p.Map, "the map in this binary"
 	if file := os.Getenv("CLEAVE_MAP_FILE"); file != "" {
 		var err error
+		origin = "CLEAVE_MAP_FILE"
 		if text, err = os.ReadFile(file); err != nil {
-			return nil, fmt.Errorf("CLEAVE_MAP_FILE: %w", err)
+			return nil, fmt.Errorf("%s: %w", origin, err)
 		}
 	}
 	house, err := module.ParseMap(text)
 	if err != nil {
+		return nil, fmt.Errorf("%s: %w", origin, err)
+	}
+	if err := p.checkMap(house); err != nil {
 		return nil, err
 	}
 	settings := p.settings(house)
-	values, err := config.Load(settings, os.LookupEnv)
+	values, err := config.Load(settings, lookup)
 	if err != nil {
 		return nil, err
 	}
@@ -130,6 +168,15 @@ func (p Program) load() (*unit, error) {
 		log.Warn("unknown setting, see --help", "name", name)
 	}
 	return &unit{Program: p, house: house, values: values, log: log}, nil
+}
+
+// lookup reads the environment. PORT, which hosts of containers set, stands in for the address of the edge.
+func lookup(name string) (string, bool) {
+	value, set := os.LookupEnv(name)
+	if port := os.Getenv("PORT"); name == publicAddr && value == "" && port != "" {
+		return ":" + port, true
+	}
+	return value, set
 }
 
 // newLogger returns the log of the process.

@@ -27,6 +27,7 @@ type unit struct {
 	health   health
 	failed   chan error // The first part that fails stops the unit.
 	stoppers []func(context.Context)
+	stopping context.Context // Done when the unit has begun to stop.
 }
 
 // fail reports that a part has failed.
@@ -53,6 +54,9 @@ func (u *unit) stop() {
 // serve runs the unit until ctx ends or a part fails.
 func (u *unit) serve(ctx context.Context) error {
 	u.failed = make(chan error, 1)
+	stopping, beginStop := context.WithCancel(context.Background())
+	defer beginStop()
+	u.stopping = stopping
 	defer u.stop()
 	began := time.Now()
 	ports, err := u.listen()
@@ -64,7 +68,7 @@ func (u *unit) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	server, err := rpc.NewServer(u.log)
+	server, err := rpc.NewServer(u.log, u.endStreams)
 	if err != nil {
 		return err
 	}
@@ -84,6 +88,7 @@ func (u *unit) serve(ctx context.Context) error {
 	if ports.public != nil {
 		u.serveHTTP(ports.public, u.edge(ports.public, server))
 	}
+	u.onStop(func(context.Context) { beginStop() })
 	u.health.setReady(true)
 	u.log.Info("ready", "serves", u.contents(), "public", url(ports.public), "internal", url(ports.internal), "admin", url(ports.admin),
 		"after", time.Since(began).Round(time.Millisecond).String())
@@ -117,9 +122,6 @@ func (u *unit) names() []string {
 func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Directory, databases *databases) error {
 	var all []*job.Client
 	for _, m := range u.Modules {
-		if err := u.house.CheckCalls(m); err != nil {
-			return err
-		}
 		log := u.log.With("module", m.Name)
 		jobs, err := job.New(databases.byModule[m.Name], log)
 		if err != nil {
@@ -167,7 +169,7 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 // edge returns the handler of the public port.
 func (u *unit) edge(listener net.Listener, server *rpc.Server) http.Handler {
 	local, peers := u.local(), u.peers()
-	c := edge.Config{Services: u.Edge, Route: func(name string) http.Handler {
+	c := edge.Config{Services: u.Edge, Stopping: u.stopping, Route: func(name string) http.Handler {
 		if local[name] {
 			return server
 		}

@@ -27,41 +27,45 @@ type Setting struct {
 }
 
 // Values holds what is set. A setting that was not declared panics when it is read: that is a mistake in the program.
-type Values struct{ values map[string]string }
+type Values struct {
+	values map[string]string
+	set    map[string]bool
+}
 
 // Load reads the settings with lookup, usually [os.LookupEnv]. The error names every value that cannot be used.
 func Load(settings []Setting, lookup func(string) (string, bool)) (Values, error) {
-	v := Values{values: make(map[string]string, len(settings))}
+	v := Values{values: make(map[string]string, len(settings)), set: map[string]bool{}}
 	var problems []error
 	for _, s := range settings {
-		value, err := read(s, lookup)
+		value, set, err := read(s, lookup)
 		if err == nil && value != "" && s.Check != nil {
 			err = s.Check(value)
 		}
 		if err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", s.Name, err))
 		}
-		v.values[s.Name] = value
+		v.values[s.Name], v.set[s.Name] = value, set
 	}
 	return v, errors.Join(problems...)
 }
 
-func read(s Setting, lookup func(string) (string, bool)) (string, error) {
+// read returns a value and whether it is not the default.
+func read(s Setting, lookup func(string) (string, bool)) (value string, isSet bool, err error) {
 	value, set := lookup(s.Name)
 	file, fromFile := lookup(s.Name + "_FILE")
 	switch {
 	case set && value != "" && fromFile && file != "":
-		return "", fmt.Errorf("is set, and so is %s_FILE: set one of them", s.Name)
+		return "", true, fmt.Errorf("is set, and so is %s_FILE: set one of them", s.Name)
 	case fromFile && file != "":
 		content, err := os.ReadFile(file)
 		if err != nil {
-			return "", fmt.Errorf("read the file that %s_FILE names: %w", s.Name, err)
+			return "", true, fmt.Errorf("read the file that %s_FILE names: %w", s.Name, err)
 		}
-		return strings.TrimRight(string(content), "\r\n"), nil
+		return strings.TrimRight(string(content), "\r\n"), true, nil
 	case set && value != "":
-		return value, nil
+		return value, true, nil
 	default:
-		return s.Default, nil
+		return s.Default, false, nil
 	}
 }
 
@@ -105,6 +109,9 @@ func (v Values) String(name string) string {
 	}
 	return value
 }
+
+// IsSet reports whether an operator has given the value: it is not the default.
+func (v Values) IsSet(name string) bool { return v.set[name] }
 
 // Duration returns the value of a setting that [IsDuration] checks; 0 if it is empty.
 func (v Values) Duration(name string) time.Duration {

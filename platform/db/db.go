@@ -81,7 +81,7 @@ func (c Config) prepare(ctx context.Context, admin *pgx.ConnConfig, pool *pgxpoo
 	if !c.Migrate {
 		return fmt.Errorf("%s: run the migrate command of this program, or set CLEAVE_MIGRATE=auto", problem)
 	}
-	if err := c.provision(ctx, admin); err != nil {
+	if err := c.provision(ctx, admin, pool); err != nil {
 		return c.explain(admin, err)
 	}
 	// A pooled connection may be older than the grants.
@@ -106,9 +106,14 @@ func (c Config) explain(admin *pgx.ConnConfig, err error) error {
 	return fmt.Errorf("prepare the database of %s: %w", c.Module, err)
 }
 
+// rootCause returns what is at the bottom of an error. Of several, one for each address of the server, it takes the first: a list has
+// a line for each, and a failure is one line.
 func rootCause(err error) error {
 	for {
 		inner := errors.Unwrap(err)
+		if list, ok := err.(interface{ Unwrap() []error }); ok && len(list.Unwrap()) > 0 {
+			inner = list.Unwrap()[0]
+		}
 		if inner == nil {
 			return err
 		}

@@ -132,8 +132,8 @@ func (c Config) behind(ctx context.Context, pool *pgxpool.Pool) (string, error) 
 		}
 		var has int64
 		err := pool.QueryRow(ctx, need.query).Scan(&has)
-		if isMissing(err) {
-			return fmt.Sprintf("the schema %s has not been created", c.Module), nil
+		if problem := c.missing(err); problem != "" {
+			return problem, nil
 		}
 		if err != nil {
 			return "", err
@@ -145,17 +145,22 @@ func (c Config) behind(ctx context.Context, pool *pgxpool.Pool) (string, error) 
 	return "", nil
 }
 
-// isMissing reports whether the error means that the role, its password, its rights, the schema or the table are not there yet.
-func isMissing(err error) bool {
+// missing says what an error means that a role, its password, its rights, the schema or a table are not there yet; "" if it means
+// something else.
+func (c Config) missing(err error) string {
 	var pgErr *pgconn.PgError
 	if !errors.As(err, &pgErr) {
-		return false
+		return ""
 	}
 	switch pgErr.Code {
-	case "28P01", "28000", "42P01", "3F000", "42501":
-		return true
+	case "28P01", "28000": // PostgreSQL does not tell which of the two it is.
+		return fmt.Sprintf("the role %s cannot log in, because it has not been created or has a password from another secret", c.role())
+	case "42501":
+		return fmt.Sprintf("the role %s has no rights in the schema %s", c.role(), c.Module)
+	case "42P01", "3F000":
+		return fmt.Sprintf("the schema %s has not been created", c.Module)
 	}
-	return false
+	return ""
 }
 
 // newest returns the version of the newest migration in a folder; 0 if there is none.

@@ -9,13 +9,15 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // oldestServer is the oldest PostgreSQL that the product is tried with.
 const oldestServer = 15
 
-// provision creates roles and schema and migrates, while it holds a lock of the module.
-func (c Config) provision(ctx context.Context, admin *pgx.ConnConfig) error {
+// provision creates roles and schema and migrates, while it holds a lock of the module. Most often another replica has done so while
+// this one waited for the lock.
+func (c Config) provision(ctx context.Context, admin *pgx.ConnConfig, pool *pgxpool.Pool) error {
 	conn, err := pgx.ConnectConfig(ctx, admin)
 	if err != nil {
 		return err
@@ -28,9 +30,11 @@ func (c Config) provision(ctx context.Context, admin *pgx.ConnConfig) error {
 	if version/10000 < oldestServer {
 		return fmt.Errorf("PostgreSQL %d is too old: %d or newer is needed", version/10000, oldestServer)
 	}
-	// The lock is of the session: it goes with the connection, also if this process is killed.
-	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock(hashtextextended($1, 0))", "cleave migrate "+c.Module); err != nil {
+	if err := c.lock(ctx, conn); err != nil {
 		return fmt.Errorf("wait for the migration lock: %w", err)
+	}
+	if problem, err := c.behind(ctx, pool); err != nil || problem == "" {
+		return err
 	}
 	if err := c.createRoles(ctx, conn, c.password(admin)); err != nil {
 		return fmt.Errorf("create the roles of %s: %w", c.Module, err)
@@ -39,6 +43,28 @@ func (c Config) provision(ctx context.Context, admin *pgx.ConnConfig) error {
 		return fmt.Errorf("create the schema %s: %w", c.Module, err)
 	}
 	return c.migrate(ctx, admin)
+}
+
+// lockPause is about how long one waits before trying the lock again.
+const lockPause = 50 * time.Millisecond
+
+// lock takes the module's migration lock. The lock is of the session: it goes with the connection, also if this process is killed.
+//
+// It tries again instead of waiting in PostgreSQL, because CREATE INDEX CONCURRENTLY in the migration of another process waits for
+// every statement that is under way: the two would wait for each other forever, and PostgreSQL could not see it.
+func (c Config) lock(ctx context.Context, conn *pgx.Conn) error {
+	for {
+		var locked bool
+		err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock(hashtextextended($1, 0))", "cleave migrate "+c.Module).Scan(&locked)
+		if err != nil || locked {
+			return err
+		}
+		select {
+		case <-time.After(lockPause/2 + rand.N(lockPause)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // createRoles creates the two roles of the module. Roles belong to the whole server while locks belong to a database.
@@ -52,7 +78,8 @@ BEGIN
 		CREATE ROLE %[1]s LOGIN NOINHERIT NOCREATEDB NOCREATEROLE NOREPLICATION;
 	END IF;
 	ALTER ROLE %[1]s PASSWORD '%[3]s';
-	IF NOT pg_has_role(current_user, '%[2]s', 'MEMBER') THEN
+	-- From version 16 on, who creates a role may pass it on but not take it.
+	IF NOT pg_has_role(current_user, '%[2]s', CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END) THEN
 		GRANT %[2]s TO CURRENT_USER;
 	END IF;
 END $do$`, c.role(), c.owner(), password)

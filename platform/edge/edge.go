@@ -38,6 +38,8 @@ type Config struct {
 	Services []*rpc.Service
 	// Route returns the handler that leads to a module. It is asked once per module.
 	Route func(module string) http.Handler
+	// Stopping is done when the process stops: streams end then. Nil means never.
+	Stopping context.Context
 	// Development stands in for callers that have not signed in; nil where it must not.
 	Development *rpc.Principal
 }
@@ -47,16 +49,21 @@ type Edge struct {
 	methods     map[string]route // by procedure
 	index       string
 	development rpc.Principal
+	stopping    context.Context
 }
 
 type route struct {
 	handler http.Handler
 	timeout time.Duration
+	stream  bool
 }
 
 // New returns the handler of the public port.
 func New(c Config) *Edge {
-	e := &Edge{methods: map[string]route{}}
+	e := &Edge{methods: map[string]route{}, stopping: c.Stopping}
+	if e.stopping == nil {
+		e.stopping = context.Background()
+	}
 	if c.Development != nil {
 		e.development = *c.Development
 	}
@@ -74,7 +81,7 @@ func New(c Config) *Edge {
 			if method.ServerStream {
 				timeout = streamTimeout
 			}
-			e.methods[method.Procedure] = route{modules[service.Module], timeout}
+			e.methods[method.Procedure] = route{modules[service.Module], timeout, method.ServerStream}
 			lines = append(lines, "  POST "+method.Procedure)
 		}
 	}
@@ -99,6 +106,9 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), route.timeout)
 	defer cancel()
+	if route.stream {
+		defer context.AfterFunc(e.stopping, cancel)()
+	}
 	inner := r.Clone(ctx)
 	// This sets every header that modules believe, and removes those that the client sent.
 	if err := metadata.Encode(inner.Header); err != nil {
@@ -108,16 +118,22 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	route.handler.ServeHTTP(w, inner)
 }
 
-// other answers what is no public method.
+// other answers what is no public method. Whichever protocol a client speaks, it sees the code unimplemented.
 func (e *Edge) other(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		fmt.Fprint(w, e.index)
 		return
 	}
+	err := connect.NewError(connect.CodeUnimplemented, errors.New("there is no such public method; GET / lists them"))
+	if streams(r.Header) {
+		writeError(w, r, err)
+		return
+	}
+	// Whoever reads the status, as curl and scanners do, understands 404 better than Connect's 501.
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusNotFound)
-	fmt.Fprintln(w, `{"code":"not_found","message":"there is no such public method; GET / lists them"}`)
+	fmt.Fprintf(w, "{\"code\":%q,\"message\":%q}\n", err.Code(), err.Message())
 }
 
 // Forward returns a handler that leads to the module at a URL.
@@ -130,6 +146,10 @@ func Forward(module string, target *url.URL, transport http.RoundTripper, log *s
 		Transport:     transport,
 		FlushInterval: -1, // Items of a stream go on at once.
 		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ModifyResponse: func(r *http.Response) error {
+			endWell(r, module, log)
+			return nil
+		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			switch {
 			case errors.Is(err, context.DeadlineExceeded):

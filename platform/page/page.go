@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"strings"
+	"unicode/utf8"
 )
 
 const (
@@ -35,7 +36,8 @@ func Decode(token, filter string) (string, error) {
 	}
 	text, err := base64.RawURLEncoding.DecodeString(token)
 	last, forFilter, ok := strings.Cut(string(text), "\n")
-	if err != nil || !ok || forFilter != filter {
+	// A token that somebody made up must not get as far as a database, which takes neither invalid UTF-8 nor zero bytes.
+	if err != nil || !ok || forFilter != filter || !utf8.ValidString(last) || strings.ContainsRune(last, 0) {
 		return "", ErrToken
 	}
 	return last, nil

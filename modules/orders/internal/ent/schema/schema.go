@@ -12,6 +12,9 @@ import (
 	"entgo.io/ent/schema/index"
 )
 
+// now is the time as PostgreSQL keeps it, to the microsecond, so that what a method answers is what can be read later.
+func now() time.Time { return time.Now().Truncate(time.Microsecond) }
+
 // Cart is what a customer wants.
 type Cart struct{ ent.Schema }
 
@@ -24,8 +27,8 @@ func (Cart) Fields() []ent.Field {
 		field.String("id").Immutable(),
 		field.String("user_id").Immutable(),
 		field.String("state"),
-		field.Time("create_time").Immutable().Default(time.Now).Annotations(entsql.Default("now()")),
-		field.Time("update_time").Default(time.Now).UpdateDefault(time.Now).Annotations(entsql.Default("now()")),
+		field.Time("create_time").Immutable().Default(now).Annotations(entsql.Default("now()")),
+		field.Time("update_time").Default(now).UpdateDefault(now).Annotations(entsql.Default("now()")),
 	}
 }
 
@@ -112,8 +115,8 @@ func (Order) Fields() []ent.Field {
 		field.String("reservation_id").Default(""),
 		field.String("payment_id").Default(""),
 		field.Int64("sequence").Default(1),
-		field.Time("create_time").Immutable().Default(time.Now).Annotations(entsql.Default("now()")),
-		field.Time("update_time").Default(time.Now).UpdateDefault(time.Now).Annotations(entsql.Default("now()")),
+		field.Time("create_time").Immutable().Default(now).Annotations(entsql.Default("now()")),
+		field.Time("update_time").Default(now).UpdateDefault(now).Annotations(entsql.Default("now()")),
 	}
 }
 
@@ -135,7 +138,7 @@ func (Transition) Fields() []ent.Field {
 		field.Int64("sequence").Immutable(),
 		field.String("state").Immutable(),
 		field.String("note").Immutable().Default(""),
-		field.Time("create_time").Immutable().Default(time.Now).Annotations(entsql.Default("now()")),
+		field.Time("create_time").Immutable().Default(now).Annotations(entsql.Default("now()")),
 	}
 }
 

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/cleave-go/cleave/platform/topology"
+)
+
+// cannotWork starts what cannot work. Each failure ends the process with one clear line, the last on its standard error.
+func cannotWork(t *testing.T, binary string) {
+	taken := topology.Listen(t)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		env  map[string]string
+		says string
+	}{
+		{"a taken public port", map[string]string{"CLEAVE_PUBLIC_ADDR": taken}, "all: " + taken + " is taken: stop the program that listens there, or set CLEAVE_PUBLIC_ADDR"},
+		{"a taken port for the operator", map[string]string{"CLEAVE_ADMIN_ADDR": taken}, "all: " + taken + " is taken: stop the program that listens there, or set CLEAVE_ADMIN_ADDR"},
+		{"a database that does not answer", map[string]string{"DATABASE_URL": "postgres://cleave:hunter2@127.0.0.1:1/cleave"}, "cannot be reached: start it, or correct DATABASE_URL (connection refused)"},
+		{"one module's database that does not answer", map[string]string{
+			"DATABASE_URL": "postgres://cleave:hunter2@127.0.0.1:1/cleave", "CLEAVE_CATALOG_DATABASE_URL": "postgres://cleave:hunter2@127.0.0.1:2/cleave",
+		}, "cannot be reached: start it, or correct "},
+		{"a folder that is a file", map[string]string{"CLEAVE_DATA_DIR": file}, "all: "},
+		{"a duration that is none", map[string]string{"CLEAVE_DRAIN_DELAY": "soon"}, `all: CLEAVE_DRAIN_DELAY: "soon" is not a duration like 250ms, 10s or 1m30s`},
+		{"an address that is none", map[string]string{"CLEAVE_PUBLIC_ADDR": "8080"}, `all: CLEAVE_PUBLIC_ADDR: "8080" is not an address like :8080 or 127.0.0.1:8080`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			env := map[string]string{"CLEAVE_ADMIN_ADDR": "127.0.0.1:0", "CLEAVE_PUBLIC_ADDR": "127.0.0.1:0"}
+			for name, value := range c.env {
+				env[name] = value
+			}
+			process, code := topology.Run(t, topology.Program{Name: "all", Binary: binary, Env: env})
+			if code != 1 || !strings.Contains(process.LastLine(), c.says) {
+				t.Errorf("it ended with %d and said %q, want %q", code, process.LastLine(), c.says)
+			}
+			if lines := strings.Count(process.Stderr(), "all: "); lines != 1 {
+				t.Errorf("it has %d lines for one failure:\n%s", lines, process.Stderr())
+			}
+			if strings.Contains(process.Stderr(), "hunter2") {
+				t.Errorf("it told the password:\n%s", process.Stderr())
+			}
+		})
+	}
+	t.Run("several mistakes", func(t *testing.T) {
+		process, code := topology.Run(t, topology.Program{Name: "all", Binary: binary, Env: map[string]string{"CLEAVE_LOG_LEVEL": "loud", "CLEAVE_MIGRATE": "never"}})
+		want := "all: CLEAVE_MIGRATE: \"never\" is none of auto, off\nall: CLEAVE_LOG_LEVEL: \"loud\" is none of debug, info, warn, error\n"
+		if code != 1 || process.Stderr() != want {
+			t.Errorf("it ended with %d and said %q, want a line for each", code, process.Stderr())
+		}
+	})
+}
+
+// help holds that --help names every setting with its default.
+func help(t *testing.T, binary string) {
+	process, code := topology.Run(t, topology.Program{Name: "all", Binary: binary, Args: []string{"--help"}})
+	if code != 0 || process.Stderr() != "" {
+		t.Errorf("--help ended with %d and said %q", code, process.Stderr())
+	}
+	settings := map[string]string{ // And their defaults.
+		"CLEAVE_PUBLIC_ADDR": "127.0.0.1:8080", "PORT": "", "CLEAVE_INTERNAL_ADDR": "127.0.0.1:9080", "CLEAVE_ADMIN_ADDR": "127.0.0.1:9090",
+		"CLEAVE_DATA_DIR": "./.cleave", "DATABASE_URL": "", "CLEAVE_CATALOG_DATABASE_URL": "", "CLEAVE_INVENTORY_DATABASE_URL": "",
+		"CLEAVE_ORDERS_DATABASE_URL": "", "CLEAVE_PAYMENTS_DATABASE_URL": "", "CLEAVE_DATABASE_SECRET": "", "CLEAVE_DATABASE_MAX_CONNS": "60",
+		"CLEAVE_MIGRATE": "auto", "CLEAVE_MAP_FILE": "", "CLEAVE_DRAIN_DELAY": "0s", "CLEAVE_SHUTDOWN_TIMEOUT": "20s",
+		"CLEAVE_LOG_LEVEL": "info", "CLEAVE_LOG_FORMAT": "auto",
+	}
+	listed := regexp.MustCompile(`(?m)^  ([A-Z_]+) +(.+?)(?: \(default (.*)\))?$`).FindAllStringSubmatch(process.Stdout(), -1)
+	for _, line := range listed {
+		if fallback, known := settings[line[1]]; !known || fallback != line[3] {
+			t.Errorf("--help says %q", line[0])
+		}
+		delete(settings, line[1])
+	}
+	if len(settings) > 0 {
+		t.Errorf("--help does not list %v:\n%s", settings, process.Stdout())
+	}
+}

@@ -1,0 +1,201 @@
+package inventory
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"entgo.io/ent/dialect"
+	"pgregory.net/rapid"
+
+	"github.com/cleave-go/cleave/modules/inventory/internal/ent"
+	"github.com/cleave-go/cleave/platform/db"
+	"github.com/cleave-go/cleave/platform/rpc"
+)
+
+// claim is what the model knows of a reservation.
+type claim struct {
+	id      string
+	lines   []line
+	state   state
+	overdue bool
+}
+
+// model is the inventory in a few lines: what is on hand and who has a claim on it.
+type model struct {
+	b       *bundle
+	service *service
+	skus    []string
+	onHand  map[string]int64
+	claims  []*claim
+}
+
+// reserved returns how many pieces of a SKU are claimed; by live holds and committed reservations only, if overdue ones do not count.
+func (m *model) reserved(sku string, withOverdue bool) (sum int64) {
+	for _, c := range m.claims {
+		if !c.state.claims() || c.overdue && c.state == held && !withOverdue {
+			continue
+		}
+		for _, l := range c.lines {
+			if l.sku == sku {
+				sum += l.quantity
+			}
+		}
+	}
+	return sum
+}
+
+func (m *model) line(t *rapid.T, low, high int64) line {
+	return line{rapid.SampledFrom(m.skus).Draw(t, "sku"), rapid.Int64Range(low, high).Draw(t, "quantity")}
+}
+
+// claim draws one of the reservations.
+func (m *model) claim(t *rapid.T) *claim {
+	if len(m.claims) == 0 {
+		t.Skip("nothing is reserved yet")
+	}
+	return rapid.SampledFrom(m.claims).Draw(t, "reservation")
+}
+
+// Adjust adds to the stock of one or two SKUs, or takes from it.
+func (m *model) Adjust(t *rapid.T) {
+	lines := []line{m.line(t, -5, 10), m.line(t, -5, 10)}
+	change := map[string]int64{}
+	for _, l := range lines {
+		change[l.sku] += l.quantity
+	}
+	possible := true
+	for sku, delta := range change {
+		possible = possible && m.onHand[sku]+delta >= m.reserved(sku, true)
+	}
+	err := m.b.adjust(lines...)
+	if (err == nil) != possible || err != nil && rpc.Reason(err) != "STOCK_BELOW_RESERVED" {
+		t.Fatalf("adjust %v: %v, want that it is possible: %v", lines, err, possible)
+	}
+	if possible {
+		for sku, delta := range change {
+			m.onHand[sku] += delta
+		}
+	}
+}
+
+// Reserve takes up to three lines, of which some may be of the same SKU.
+func (m *model) Reserve(t *rapid.T) {
+	var lines []line
+	for range rapid.IntRange(1, 3).Draw(t, "lines") {
+		lines = append(lines, m.line(t, 1, 6))
+	}
+	summed, err := sum(lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	possible, inTheWay := true, false
+	for _, l := range summed {
+		possible = possible && l.quantity <= m.onHand[l.sku]-m.reserved(l.sku, false)
+		inTheWay = inTheWay || l.quantity > m.onHand[l.sku]-m.reserved(l.sku, true)
+	}
+	reservation, err := m.b.reserve(lines...)
+	if (err == nil) != possible || err != nil && rpc.Reason(err) != "OUT_OF_STOCK" {
+		t.Fatalf("reserve %v: %v, want that it is possible: %v", lines, err, possible)
+	}
+	if !possible {
+		return
+	}
+	if inTheWay { // Overdue holds on these SKUs were ended.
+		for _, c := range m.claims {
+			if c.state == held && c.overdue && slices.ContainsFunc(c.lines, func(l line) bool {
+				return slices.ContainsFunc(summed, func(s line) bool { return s.sku == l.sku })
+			}) {
+				c.state = expired
+			}
+		}
+	}
+	m.claims = append(m.claims, &claim{id: reservation.GetId(), lines: summed, state: held})
+}
+
+// Commit commits a reservation of any state.
+func (m *model) Commit(t *rapid.T) {
+	c := m.claim(t)
+	err := m.b.commit(c.id)
+	if possible := c.state.claims(); (err == nil) != possible {
+		t.Fatalf("commit a reservation that is %s: %v", c.state, err)
+	} else if possible {
+		c.state = committed
+	}
+}
+
+// Release releases a reservation of any state; in none of those that the model knows is that an error.
+func (m *model) Release(t *rapid.T) {
+	c := m.claim(t)
+	if err := m.b.release(c.id); err != nil {
+		t.Fatalf("release a reservation that is %s: %v", c.state, err)
+	}
+	if c.state.claims() {
+		c.state = released
+	}
+}
+
+// TimePasses makes a hold overdue.
+func (m *model) TimePasses(t *rapid.T) {
+	c := m.claim(t)
+	if _, err := m.b.Hosts["inventory"].DB.Pool().Exec(m.b.ctx,
+		"UPDATE reservation SET expire_time = now() - interval '1 second' WHERE id = $1", c.id); err != nil {
+		t.Fatal(err)
+	}
+	c.overdue = true
+}
+
+// JobComes works the job that ends a hold, maybe too early or in vain.
+func (m *model) JobComes(t *rapid.T) {
+	c := m.claim(t)
+	err := m.service.expireHold(m.b.ctx, expireHold{ReservationID: c.id})
+	if early := c.state == held && !c.overdue; (err != nil) != early {
+		t.Fatalf("the job of a reservation that is %s, overdue %v: %v", c.state, c.overdue, err)
+	}
+	if c.state == held && c.overdue {
+		c.state = expired
+	}
+}
+
+// Check compares the stock with the model, after every step.
+func (m *model) Check(t *rapid.T) {
+	rows, err := m.service.store.Ent.Stock.Query().All(m.b.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rows {
+		if !slices.Contains(m.skus, row.ID) {
+			continue // Of an earlier run.
+		}
+		if want := m.reserved(row.ID, true); row.OnHand != m.onHand[row.ID] || row.Reserved != want || row.Reserved < 0 || row.Reserved > row.OnHand {
+			t.Fatalf("%s: %d of %d are reserved, want %d of %d", row.ID, row.Reserved, row.OnHand, want, m.onHand[row.ID])
+		}
+	}
+	free, err := m.service.availability(m.b.ctx, m.skus)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sku := range m.skus {
+		if want := m.onHand[sku] - m.reserved(sku, false); free[sku] != want {
+			t.Fatalf("%d pieces of %s can be sold, want %d", free[sku], sku, want)
+		}
+	}
+}
+
+// Whatever happens in whatever order, the stock is what the model says, and its figures agree with one another.
+func TestStockAgreesWithModel(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	host := b.Hosts["inventory"]
+	s := &service{store: db.NewStore(host.DB, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) }), jobs: host.Jobs}
+	runs := 0
+	rapid.Check(t, func(r *rapid.T) {
+		runs++
+		m := &model{b: b, service: s, onHand: map[string]int64{}}
+		for _, name := range []string{"a", "b", "c"} {
+			m.skus = append(m.skus, fmt.Sprint(name, " of run ", runs))
+		}
+		r.Repeat(rapid.StateMachineActions(m))
+	})
+	b.consistent(t)
+}

@@ -1,0 +1,206 @@
+package orders_test
+
+import (
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+
+	catalogv1 "github.com/cleave-go/cleave/gen/cleave/catalog/v1"
+	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
+	typev1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
+	"github.com/cleave-go/cleave/platform/moduletest"
+)
+
+const published = catalogv1.ProductState_PRODUCT_STATE_PUBLISHED
+
+// content returns what is in a cart.
+func content(cart *ordersv1.Cart) (list string) {
+	for _, item := range cart.GetItems() {
+		list += fmt.Sprintf("%s×%d ", item.GetSku(), item.GetQuantity())
+	}
+	return list
+}
+
+func TestCartHoldsWhatWasPutIntoIt(t *testing.T) {
+	t.Parallel()
+	c := setup(t).customer(t)
+	for _, sku := range []string{"b", "a"} {
+		c.offer(t, sku, euros(100), published)
+	}
+	opened, err := c.carts.CreateCart(c.ctx, &ordersv1.CreateCartRequest{RequestId: "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := opened.GetCart().GetId()
+	for _, step := range []struct {
+		sku      string
+		quantity int64
+		want     string
+	}{
+		{"b", 2, "b×2 "},
+		{"a", 10_000, "a×10000 b×2 "},
+		{"b", 1, "a×10000 b×1 "}, // How many there are, not how many more.
+		{"a", 0, "b×1 "},
+		{"a", 0, "b×1 "},
+		{"never there", 0, "b×1 "},
+	} {
+		cart, err := c.set(id, step.sku, step.quantity)
+		if err != nil || content(cart) != step.want {
+			t.Errorf("%d of %s: %q, %v, want %q", step.quantity, step.sku, content(cart), err, step.want)
+		}
+	}
+	answer, err := c.carts.GetCart(c.ctx, &ordersv1.GetCartRequest{Id: id})
+	if err != nil || content(answer.GetCart()) != "b×1 " || answer.GetCart().GetState() != ordersv1.CartState_CART_STATE_ACTIVE {
+		t.Errorf("%v, %v", answer, err)
+	}
+}
+
+func TestCartHasLimits(t *testing.T) {
+	t.Parallel()
+	c := setup(t).customer(t)
+	id := c.cart()
+	for _, quantity := range []int64{-1, 10_001, math.MaxInt64, math.MinInt64} {
+		_, err := c.set(id, c.sku, quantity)
+		if connect.CodeOf(err) != connect.CodeInvalidArgument {
+			t.Errorf("%d pieces: %v, want an invalid argument", quantity, err)
+		}
+	}
+	_, err := c.set(id, "unknown", 1)
+	if connect.CodeOf(err) != connect.CodeNotFound {
+		t.Errorf("an unknown SKU: %v, want not found", err)
+	}
+	c.offer(t, "draft", euros(100), catalogv1.ProductState_PRODUCT_STATE_DRAFT)
+	if _, err := c.set(id, "draft", 1); connect.CodeOf(err) != connect.CodeNotFound {
+		t.Errorf("a SKU that is not for sale: %v, want not found", err)
+	}
+	c.Exec(t, "INSERT INTO orders.cart_item (cart_id, sku, quantity) SELECT $1, 'filler ' || n, 1 FROM generate_series(1, 198) n", id)
+	c.offer(t, "the last", euros(100), published)
+	c.offer(t, "one too many", euros(100), published)
+	if _, err := c.set(id, "the last", 1); err != nil {
+		t.Errorf("the 200th SKU: %v", err)
+	}
+	_, err = c.set(id, "one too many", 1)
+	refused(t, err, connect.CodeFailedPrecondition, "CART_FULL")
+	if cart, err := c.set(id, "the last", 2); err != nil || len(cart.GetItems()) != 200 {
+		t.Errorf("another number of pieces in a full cart: %d items, %v", len(cart.GetItems()), err)
+	}
+}
+
+func TestQuoteFreezesPrices(t *testing.T) {
+	t.Parallel()
+	c := setup(t).customer(t)
+	c.offer(t, "a gift", euros(0), published)
+	cart := c.cart()
+	if _, err := c.set(cart, "a gift", 1); err != nil {
+		t.Fatal(err)
+	}
+	got, err := c.quote(cart)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &ordersv1.Quote{Id: got.GetId(), CartId: cart, Total: euros(quantity * unitPrice), ExpireTime: got.GetExpireTime(), Lines: []*ordersv1.OrderLine{
+		{Sku: "a gift", Title: "Mug, blue", Quantity: 1, UnitPrice: euros(0), PriceVersion: 1, Total: euros(0)},
+		{Sku: c.sku, Title: "Mug, blue", Quantity: quantity, UnitPrice: euros(unitPrice), PriceVersion: 1, Total: euros(quantity * unitPrice)},
+	}}
+	if !proto.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if lasts := time.Until(got.GetExpireTime().AsTime()); lasts > 15*time.Minute || lasts < 14*time.Minute {
+		t.Errorf("it lasts for %v, want 15 minutes", lasts)
+	}
+}
+
+func TestQuoteIsRefused(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	for reason, prepare := range map[string]func(c *customer) (cart string){
+		"CART_EMPTY": func(c *customer) string {
+			id := c.cart()
+			if _, err := c.set(id, c.sku, 0); err != nil {
+				c.t.Fatal(err)
+			}
+			return id
+		},
+		"ITEM_UNAVAILABLE": func(c *customer) string {
+			id := c.cart()
+			c.offer(c.t, c.sku, euros(unitPrice), catalogv1.ProductState_PRODUCT_STATE_ARCHIVED)
+			return id
+		},
+		"MIXED_CURRENCIES": func(c *customer) string {
+			id, dollars := c.cart(), c.next("dollars ")
+			c.offer(c.t, dollars, &typev1.Money{Amount: 1, Currency: "USD"}, published)
+			if _, err := c.set(id, dollars, 1); err != nil {
+				c.t.Fatal(err)
+			}
+			return id
+		},
+		"TOTAL_TOO_LARGE": func(c *customer) string {
+			id := c.cart()
+			c.offer(c.t, c.sku, euros(math.MaxInt64/2), published)
+			return id
+		},
+		"CART_STATE": func(c *customer) string {
+			id := c.cart()
+			quote, err := c.quote(id)
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			if _, err := c.place(quote.GetId(), good); err != nil {
+				c.t.Fatal(err)
+			}
+			_, err = c.set(id, c.sku, 1)
+			refused(c.t, err, connect.CodeFailedPrecondition, "CART_STATE")
+			return id
+		},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			t.Parallel()
+			c := s.customer(t)
+			_, err := c.quote(prepare(c))
+			refused(t, err, connect.CodeFailedPrecondition, reason)
+		})
+	}
+}
+
+// The catalog being away does not take away the answers that were given.
+func TestRepeatedCartCallsAreAnsweredWithoutCatalog(t *testing.T) {
+	t.Parallel()
+	c := setup(t).customer(t)
+	cart := c.cart()
+	set := &ordersv1.SetCartItemRequest{RequestId: "set", CartId: cart, Sku: c.sku, Quantity: 2}
+	quote := &ordersv1.CreateQuoteRequest{RequestId: "quote", CartId: cart}
+	firstSet, err := c.carts.SetCartItem(c.ctx, set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	firstQuote, err := c.carts.CreateQuote(c.ctx, quote)
+	if err != nil {
+		t.Fatal(err)
+	}
+	place := &ordersv1.PlaceOrderRequest{RequestId: "place", QuoteId: firstQuote.GetQuote().GetId(), PaymentMethod: good}
+	firstOrder, err := c.orders.PlaceOrder(c.ctx, place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.faults.forever(c.user, "BatchGetVariants", fault{before: errDown})
+	if again, err := c.carts.SetCartItem(c.ctx, set); err != nil || !proto.Equal(again, firstSet) {
+		t.Errorf("%v, %v, want %v", again, err, firstSet)
+	}
+	if again, err := c.carts.CreateQuote(c.ctx, quote); err != nil || !proto.Equal(again, firstQuote) {
+		t.Errorf("%v, %v, want %v", again, err, firstQuote)
+	}
+	if again, err := c.orders.PlaceOrder(c.ctx, place); err != nil || !proto.Equal(again, firstOrder) {
+		t.Errorf("%v, %v, want %v", again, err, firstOrder)
+	}
+	set.RequestId = "another"
+	if _, err := c.carts.SetCartItem(c.ctx, set); connect.CodeOf(err) != connect.CodeUnavailable {
+		t.Errorf("a new request: %v, want unavailable", err)
+	}
+	if n := moduletest.Value[int64](t, c.House, `SELECT count(*) FROM orders."order"`); n != 1 {
+		t.Errorf("there are %d orders, want one", n)
+	}
+}

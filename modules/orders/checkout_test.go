@@ -1,0 +1,464 @@
+package orders_test
+
+import (
+	"slices"
+	"testing"
+
+	"connectrpc.com/connect"
+
+	inventoryv1 "github.com/cleave-go/cleave/gen/cleave/inventory/v1"
+	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
+	"github.com/cleave-go/cleave/platform/moduletest"
+	"github.com/cleave-go/cleave/platform/rpc"
+)
+
+const (
+	confirmed = ordersv1.OrderState_ORDER_STATE_CONFIRMED
+	rejected  = ordersv1.OrderState_ORDER_STATE_REJECTED
+	cancelled = ordersv1.OrderState_ORDER_STATE_CANCELLED
+)
+
+// byCustomer is the reason of an order that its customer has cancelled.
+const byCustomer = "CANCELLED_BY_CUSTOMER"
+
+var (
+	errDown    = rpc.Errorf(connect.CodeUnavailable, "", "as the test wants it")
+	errLate    = rpc.Errorf(connect.CodeDeadlineExceeded, "", "as the test wants it")
+	errBroken  = rpc.Errorf(connect.CodeInternal, "", "as the test wants it")
+	errRefused = rpc.Errorf(connect.CodeFailedPrecondition, "AS_THE_TEST_WANTS_IT", "as the test wants it")
+)
+
+// passing are faults that pass: a call that fails without or after having been carried out.
+var passing = map[string][]fault{
+	"down":                {{before: errDown}},
+	"down, then broken":   {{before: errDown}, {before: errBroken}},
+	"reply lost":          {{after: errDown}},
+	"reply too late":      {{after: errLate}},
+	"reply lost, then no": {{after: errDown}, {before: errDown}},
+}
+
+// steps are the calls of a checkout that goes well, in order.
+var steps = []string{"Reserve", "AuthorizePayment", "CommitReservation", "CapturePayment"}
+
+func TestCheckoutGoesWell(t *testing.T) {
+	t.Parallel()
+	c := setup(t).customer(t)
+	id := c.order(good)
+	c.ends(id, confirmed, "")
+	for _, method := range []string{"AuthorizePayment", "CapturePayment"} {
+		if n := c.payments.count(id, method); n != 1 {
+			t.Errorf("%s was called %d times", method, n)
+		}
+	}
+	if order := c.get(id); order.GetReservationId() == "" || order.GetPaymentId() == "" {
+		t.Errorf("%v does not tell its reservation and payment", order)
+	}
+}
+
+// attempt is an order to which something happens while those of other customers go on.
+type attempt struct {
+	*customer
+	title, id string
+}
+
+// try places an order to which the script happens at one step.
+func (s *shop) try(t *testing.T, title, step string, script ...fault) *attempt {
+	t.Helper()
+	a := &attempt{customer: s.customer(t), title: step + " " + title}
+	a.faults.on(a.user, step, script...)
+	a.id = a.order(good)
+	return a
+}
+
+// check requires how all of them end.
+func check(t *testing.T, attempts []*attempt, want ordersv1.OrderState, reason string) {
+	t.Helper()
+	for _, a := range attempts {
+		t.Run(a.title, func(t *testing.T) {
+			a.t = t
+			a.ends(a.id, want, reason)
+		})
+	}
+}
+
+func TestEveryStepSurvivesPassingFaults(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	var attempts []*attempt
+	for _, step := range steps {
+		for name, script := range passing {
+			attempts = append(attempts, s.try(t, name, step, script...))
+		}
+	}
+	check(t, attempts, confirmed, "")
+}
+
+// The way back survives what the way there does, when the last step was refused.
+func TestEveryStepBackSurvivesPassingFaults(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	var attempts []*attempt
+	for _, step := range []string{"VoidPayment", "ReleaseReservation", "GetPayment"} {
+		for name, script := range passing {
+			a := &attempt{customer: s.customer(t), title: step + " " + name}
+			a.faults.forever(a.user, "CapturePayment", fault{before: errRefused})
+			a.faults.on(a.user, step, script...)
+			a.id = a.order(good)
+			attempts = append(attempts, a)
+		}
+	}
+	check(t, attempts, rejected, "AS_THE_TEST_WANTS_IT")
+}
+
+func TestCancellationSurvivesPassingFaults(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	var attempts []*attempt
+	for _, step := range []string{"RefundPayment", "ReleaseReservation"} {
+		for name, script := range passing {
+			attempts = append(attempts, s.try(t, name, step, script...)) // Nothing of this is called before.
+		}
+	}
+	for _, a := range attempts {
+		a.watch(a.id, 0)
+		if err := a.cancel(a.id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check(t, attempts, cancelled, byCustomer)
+}
+
+// What is refused is refused for good: everything goes back.
+func TestEveryStepCanBeRefused(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	for _, step := range steps {
+		t.Run(step, func(t *testing.T) {
+			t.Parallel()
+			c := s.customer(t)
+			c.faults.forever(c.user, step, fault{before: errRefused})
+			id := c.order(good)
+			c.ends(id, rejected, "AS_THE_TEST_WANTS_IT")
+			if n := c.payments.account(id).payments; n > 0 && (step == "Reserve" || step == "AuthorizePayment") {
+				t.Errorf("%d payments were made", n)
+			}
+		})
+	}
+	t.Run("out of stock", func(t *testing.T) {
+		t.Parallel()
+		c := s.customer(t)
+		quote := c.quoted()
+		if _, err := c.inventory.Reserve(c.ctx, &inventoryv1.ReserveRequest{
+			RequestId: c.next("another "), Reference: "ord_other", Lines: []*inventoryv1.Line{{Sku: c.sku, Quantity: pieces - quantity + 1}},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		order, err := c.place(quote, good)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.watch(order.GetId(), 0)
+		if got := c.get(order.GetId()); got.GetState() != rejected || got.GetReason() != "OUT_OF_STOCK" {
+			t.Errorf("%v, want it rejected", got)
+		}
+	})
+	t.Run("declined", func(t *testing.T) {
+		t.Parallel()
+		c := s.customer(t)
+		c.ends(c.order(declined), rejected, "CARD_DECLINED")
+	})
+	t.Run("hold has expired", func(t *testing.T) {
+		t.Parallel()
+		c := s.customer(t)
+		held := fault{reached: make(chan struct{}), release: make(chan struct{})}
+		c.faults.on(c.user, "CommitReservation", held)
+		id := c.order(good)
+		<-held.reached
+		c.Exec(t, "UPDATE inventory.reservation SET expire_time = now() - interval '1 second' WHERE reference = $1", id)
+		taken, err := c.inventory.Reserve(c.ctx, &inventoryv1.ReserveRequest{
+			RequestId: c.next("another "), Reference: "ord_other", Lines: []*inventoryv1.Line{{Sku: c.sku, Quantity: pieces}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		close(held.release)
+		c.watch(id, 0)
+		if _, err := c.inventory.ReleaseReservation(c.ctx, &inventoryv1.ReleaseReservationRequest{RequestId: c.next("back "), Id: taken.GetReservation().GetId()}); err != nil {
+			t.Fatal(err)
+		}
+		c.ends(id, rejected, "RESERVATION_STATE")
+	})
+}
+
+// The provider's silence is neither a yes nor a no.
+func TestUnknownPayment(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	for _, test := range []struct {
+		name, method string
+		cancel       bool
+		want         ordersv1.OrderState
+		reason       string
+	}{
+		{"then good", unknown, false, confirmed, ""},
+		{"then declined", unknownDecline, false, rejected, "CARD_DECLINED"},
+		{"cancelled, then good", unknown, true, cancelled, byCustomer},
+		{"cancelled, then declined", unknownDecline, true, cancelled, byCustomer},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c := s.customer(t)
+			id := c.order(test.method)
+			moduletest.Eventually(t, "the payment is unknown", func() bool {
+				return c.get(id).GetState() == ordersv1.OrderState_ORDER_STATE_PAYMENT_UNKNOWN
+			})
+			if test.cancel {
+				if err := c.cancel(id); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.payments.settle(id)
+			c.ends(id, test.want, test.reason)
+		})
+	}
+}
+
+func TestOrderForNothingIsNotPaid(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	for _, cancel := range []bool{false, true} {
+		c := s.customerFor(t, 0)
+		id := c.order(good)
+		c.ends(id, confirmed, "")
+		if cancel {
+			if err := c.cancel(id); err != nil {
+				t.Fatal(err)
+			}
+			c.ends(id, cancelled, byCustomer)
+		}
+		if got := c.payments.account(id); got.payments > 0 {
+			t.Errorf("%d payments were made for nothing", got.payments)
+		}
+	}
+}
+
+// hold returns a fault that holds a call before or after it is carried out.
+func hold(after bool) fault {
+	return fault{reached: make(chan struct{}), release: make(chan struct{}), holdAfter: after}
+}
+
+var moments = map[string]bool{"before": false, "after": true}
+
+// A customer may change their mind at every moment.
+func TestCancelAtEveryMoment(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	for _, step := range steps {
+		for name, after := range moments {
+			t.Run(name+" "+step, func(t *testing.T) {
+				t.Parallel()
+				c := s.customer(t)
+				held := hold(after)
+				c.faults.on(c.user, step, held)
+				id := c.order(good)
+				<-held.reached
+				if err := c.cancel(id); err != nil {
+					t.Fatal(err)
+				}
+				close(held.release)
+				c.ends(id, cancelled, byCustomer)
+				if step == "Reserve" && c.payments.account(id).payments > 0 {
+					t.Error("money was asked for after the order was cancelled")
+				}
+				// Asked for again it stays as it is.
+				if err := c.cancel(id); err != nil {
+					t.Error(err)
+				}
+				c.ends(id, cancelled, byCustomer)
+			})
+		}
+	}
+	t.Run("after it was declined", func(t *testing.T) {
+		t.Parallel()
+		c := s.customer(t)
+		held := hold(false)
+		c.faults.on(c.user, "ReleaseReservation", held)
+		id := c.order(declined)
+		<-held.reached
+		if err := c.cancel(id); err != nil {
+			t.Fatal(err)
+		}
+		close(held.release)
+		c.ends(id, cancelled, byCustomer)
+	})
+}
+
+func TestCancelIsRefusedWhenItIsTooLate(t *testing.T) {
+	t.Parallel()
+	c := setup(t).customer(t)
+	id := c.order(declined)
+	c.ends(id, rejected, "CARD_DECLINED")
+	refused(t, c.cancel(id), connect.CodeFailedPrecondition, "ORDER_STATE")
+	for _, state := range []string{"fulfilled", "partially_fulfilled", "returned", "expired"} {
+		c.Exec(t, `UPDATE orders."order" SET state = $2 WHERE id = $1`, id, state)
+		refused(t, c.cancel(id), connect.CodeFailedPrecondition, "ORDER_STATE")
+	}
+}
+
+// After some days nobody knows the request ids of a checkout any more: its money must be found all the same.
+func TestCancelAfterRequestIDsAreForgotten(t *testing.T) {
+	t.Parallel()
+	c := setup(t).customer(t)
+	id := c.order(good)
+	c.ends(id, confirmed, "")
+	c.payments.forget()
+	c.Exec(t, "DELETE FROM inventory.cleave_request")
+	if err := c.cancel(id); err != nil {
+		t.Fatal(err)
+	}
+	c.ends(id, cancelled, byCustomer)
+}
+
+// The task of a checkout and its job may come upon the same order, one of them with what it knew some time ago.
+func TestTwoDrivers(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	type meeting struct {
+		*attempt
+		held fault
+	}
+	meet := func(cancel bool) (meetings []meeting) {
+		for _, step := range steps {
+			for name, after := range moments {
+				held := hold(after)
+				m := meeting{s.try(t, name, step, held), held}
+				<-held.reached
+				if cancel {
+					if err := m.cancel(m.id); err != nil {
+						t.Fatal(err)
+					}
+				}
+				m.resume(m.id)
+				meetings = append(meetings, m)
+			}
+		}
+		for _, m := range meetings {
+			m.watch(m.id, 0) // The jobs see the orders through while the tasks are held.
+		}
+		return meetings
+	}
+	kept, given := meet(false), meet(true)
+	for _, m := range slices.Concat(kept, given) {
+		close(m.held.release)
+	}
+	s.Hosts["orders"].Tasks.Stop(moduletest.As(t, "")) // Waits for the tasks.
+	for _, m := range kept {
+		check(t, []*attempt{m.attempt}, confirmed, "")
+	}
+	for _, m := range given {
+		check(t, []*attempt{m.attempt}, cancelled, byCustomer)
+	}
+}
+
+// While one driver waits for the stock to be refused, it comes back and another one gets it: the refusal is of no importance then.
+func TestLateRefusalDoesNotEndOrderThatGotItsStock(t *testing.T) {
+	t.Parallel()
+	c := setup(t).customer(t)
+	task, job := hold(false), hold(false)
+	task.before = errRefused
+	c.faults.on(c.user, "Reserve", task)
+	c.faults.on("", "AuthorizePayment", job) // The job calls in nobody's name.
+	id := c.order(good)
+	<-task.reached
+	c.resume(id)
+	<-job.reached
+	close(task.release)
+	c.Hosts["orders"].Tasks.Stop(c.ctx) // Waits for the task.
+	close(job.release)
+	c.ends(id, confirmed, "")
+}
+
+// While one driver waits for the payment to be authorized, another one takes the money: that is no reason to turn back.
+func TestLateAuthorizationDoesNotTurnPaidOrderBack(t *testing.T) {
+	t.Parallel()
+	c := setup(t).customer(t)
+	task, job := hold(false), hold(true)
+	c.faults.on(c.user, "AuthorizePayment", task)
+	c.faults.on("", "CapturePayment", job)
+	id := c.order(good)
+	<-task.reached
+	c.resume(id)
+	<-job.reached
+	close(task.release)
+	c.Hosts["orders"].Tasks.Stop(c.ctx)
+	close(job.release)
+	c.ends(id, confirmed, "")
+}
+
+// While one driver takes the money, another one learns that the order goes back: it does not come to life again.
+func TestLateSuccessDoesNotConfirmOrderThatGoesBack(t *testing.T) {
+	t.Parallel()
+	c := setup(t).customer(t)
+	task, job := hold(true), hold(false)
+	c.faults.on(c.user, "CapturePayment", task)
+	c.faults.on("", "CapturePayment", fault{before: errRefused})
+	c.faults.on("", "RefundPayment", job)
+	id := c.order(good)
+	<-task.reached
+	c.resume(id)
+	<-job.reached
+	close(task.release)
+	c.Hosts["orders"].Tasks.Stop(c.ctx)
+	close(job.release)
+	c.ends(id, rejected, "AS_THE_TEST_WANTS_IT")
+}
+
+// A process that is killed after it has answered leaves the order to its job.
+func TestJobSeesOrderThrough(t *testing.T) {
+	t.Parallel()
+	c := setup(t).customer(t)
+	c.Hosts["orders"].Tasks.Stop(c.ctx) // Nothing goes on after an answer any more.
+	id := c.order(good)
+	if got := c.get(id).GetState(); got != ordersv1.OrderState_ORDER_STATE_PENDING {
+		t.Fatalf("the order is %s, want it pending", got)
+	}
+	c.resume(id)
+	c.ends(id, confirmed, "")
+	if err := c.cancel(id); err != nil {
+		t.Fatal(err)
+	}
+	c.resume(id)
+	c.ends(id, cancelled, byCustomer)
+}
+
+// A module that is down for longer than a checkout tries leaves the order to its job.
+func TestOrderWaitsForModuleThatIsDown(t *testing.T) {
+	t.Parallel()
+	c := setup(t).customer(t)
+	c.faults.forever(c.user, "CapturePayment", fault{before: errDown})
+	id := c.order(good)
+	moduletest.Eventually(t, "the order waits for its payment", func() bool { return c.get(id).GetState() == ordersv1.OrderState_ORDER_STATE_PAYING })
+	c.resume(id) // In nobody's name, so that no fault happens to it.
+	c.ends(id, confirmed, "")
+}
+
+// More orders than there is stock: as many are confirmed as there are pieces for.
+func TestOrdersOfTheLastPieces(t *testing.T) {
+	t.Parallel()
+	c := setup(t).customer(t)
+	var ids []string
+	for range 12 {
+		ids = append(ids, c.order(good))
+	}
+	count := map[ordersv1.OrderState]int{}
+	var charged int64
+	for _, id := range ids {
+		c.watch(id, 0)
+		count[c.get(id).GetState()]++
+		charged += c.payments.account(id).charged
+	}
+	const buyers = pieces / quantity
+	if count[confirmed] != buyers || count[rejected] != len(ids)-buyers || charged != buyers*quantity*unitPrice {
+		t.Errorf("%v, %d charged, want %d confirmed", count, charged, buyers)
+	}
+}

@@ -1,0 +1,239 @@
+package orders_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+
+	paymentsv1 "github.com/cleave-go/cleave/gen/cleave/payments/v1"
+	"github.com/cleave-go/cleave/gen/cleave/payments/v1/paymentsv1cleave"
+	"github.com/cleave-go/cleave/gen/cleave/payments/v1/paymentsv1connect"
+	typev1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
+	"github.com/cleave-go/cleave/platform/module"
+	"github.com/cleave-go/cleave/platform/rpc"
+)
+
+// The payment methods that the fake takes.
+const (
+	good           = "pm_good"
+	declined       = "pm_declined"
+	unknown        = "pm_unknown"         // The provider has not answered yet; after settle it has.
+	unknownDecline = "pm_unknown_decline" // The same, and then it declines.
+)
+
+// payments is a fake of the payments module: what its contract says, in memory. It is a fake only because the real one cannot be made
+// to answer what a case needs, at the moment at which it needs it, nor be asked for what it did to whom.
+type payments struct {
+	paymentsv1connect.UnimplementedPaymentServiceHandler
+	mu        sync.Mutex
+	byRequest map[string]*paymentsv1.Payment
+	byID      map[string]*paymentsv1.Payment
+	methods   map[string]string // of payments, by id
+	calls     map[string]int    // of methods, by "reference method"
+}
+
+func newPayments() *payments {
+	return &payments{byRequest: map[string]*paymentsv1.Payment{}, byID: map[string]*paymentsv1.Payment{}, methods: map[string]string{}, calls: map[string]int{}}
+}
+
+func (p *payments) module() module.Module {
+	return module.Module{
+		Name: "payments", Serves: []*rpc.Service{paymentsv1cleave.PaymentService},
+		Build: func(*module.Host) ([]rpc.Handler, error) {
+			return []rpc.Handler{paymentsv1cleave.NewPaymentServiceHandler(p)}, nil
+		},
+	}
+}
+
+// forget forgets all request ids, as the real module does after some days.
+func (p *payments) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.byRequest)
+}
+
+// settle lets the provider answer what it owes for a reference.
+func (p *payments) settle(reference string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id, payment := range p.byID {
+		if payment.GetReference() == reference && payment.GetState() == paymentsv1.PaymentState_PAYMENT_STATE_UNKNOWN {
+			payment.State = paymentsv1.PaymentState_PAYMENT_STATE_AUTHORIZED
+			if p.methods[id] == unknownDecline {
+				payment.State = paymentsv1.PaymentState_PAYMENT_STATE_DECLINED
+			}
+		}
+	}
+}
+
+// account is what the customer sees of a reference: what was charged in the end, what is still set aside, and how often money was asked for.
+type account struct {
+	charged, setAside int64
+	payments          int
+}
+
+func (p *payments) account(reference string) (a account) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, payment := range p.byID {
+		if payment.GetReference() != reference {
+			continue
+		}
+		a.payments++
+		a.charged += payment.GetCaptured().GetAmount() - payment.GetRefunded().GetAmount()
+		if payment.GetState() == paymentsv1.PaymentState_PAYMENT_STATE_AUTHORIZED || payment.GetState() == paymentsv1.PaymentState_PAYMENT_STATE_UNKNOWN {
+			a.setAside += payment.GetAmount().GetAmount()
+		}
+	}
+	return a
+}
+
+// count returns how often a method was carried out for a reference.
+func (p *payments) count(reference, method string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.calls[reference+" "+method]
+}
+
+func (p *payments) AuthorizePayment(_ context.Context, r *paymentsv1.AuthorizePaymentRequest) (*paymentsv1.AuthorizePaymentResponse, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.calls[r.GetReference()+" AuthorizePayment"]++
+	payment, again := p.byRequest[r.GetRequestId()]
+	if !again {
+		payment = &paymentsv1.Payment{
+			Id: fmt.Sprint("pay_", len(p.byID)+1), Reference: r.GetReference(), Amount: r.GetAmount(), State: paymentsv1.PaymentState_PAYMENT_STATE_AUTHORIZED,
+			Captured: &typev1.Money{Currency: r.GetAmount().GetCurrency()}, Refunded: &typev1.Money{Currency: r.GetAmount().GetCurrency()},
+		}
+		switch r.GetPaymentMethod() {
+		case declined:
+			payment.State = paymentsv1.PaymentState_PAYMENT_STATE_DECLINED
+		case unknown, unknownDecline:
+			payment.State = paymentsv1.PaymentState_PAYMENT_STATE_UNKNOWN
+		}
+		p.byRequest[r.GetRequestId()], p.byID[payment.GetId()], p.methods[payment.GetId()] = payment, payment, r.GetPaymentMethod()
+	}
+	return &paymentsv1.AuthorizePaymentResponse{Payment: proto.CloneOf(payment)}, nil
+}
+
+// change carries out a change of a payment in one of the states that allow it; a payment that is in the last state already stays as it is.
+func (p *payments) change(method, id string, to paymentsv1.PaymentState, from paymentsv1.PaymentState, do func(*paymentsv1.Payment)) (*paymentsv1.Payment, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	payment := p.byID[id]
+	if payment == nil {
+		return nil, rpc.NotFound("payment", id)
+	}
+	p.calls[payment.GetReference()+" "+method]++
+	if payment.GetState() != to {
+		if payment.GetState() != from {
+			return nil, rpc.Errorf(connect.CodeFailedPrecondition, "PAYMENT_STATE", "payment %s is %s", id, payment.GetState())
+		}
+		do(payment)
+		payment.State = to
+	}
+	return proto.CloneOf(payment), nil
+}
+
+func (p *payments) CapturePayment(_ context.Context, r *paymentsv1.CapturePaymentRequest) (*paymentsv1.CapturePaymentResponse, error) {
+	payment, err := p.change("CapturePayment", r.GetId(), paymentsv1.PaymentState_PAYMENT_STATE_CAPTURED, paymentsv1.PaymentState_PAYMENT_STATE_AUTHORIZED,
+		func(payment *paymentsv1.Payment) { payment.Captured.Amount += payment.GetAmount().GetAmount() })
+	return &paymentsv1.CapturePaymentResponse{Payment: payment}, err
+}
+
+func (p *payments) VoidPayment(_ context.Context, r *paymentsv1.VoidPaymentRequest) (*paymentsv1.VoidPaymentResponse, error) {
+	payment, err := p.change("VoidPayment", r.GetId(), paymentsv1.PaymentState_PAYMENT_STATE_VOIDED, paymentsv1.PaymentState_PAYMENT_STATE_AUTHORIZED,
+		func(*paymentsv1.Payment) {})
+	return &paymentsv1.VoidPaymentResponse{Payment: payment}, err
+}
+
+func (p *payments) RefundPayment(_ context.Context, r *paymentsv1.RefundPaymentRequest) (*paymentsv1.RefundPaymentResponse, error) {
+	payment, err := p.change("RefundPayment", r.GetId(), paymentsv1.PaymentState_PAYMENT_STATE_REFUNDED, paymentsv1.PaymentState_PAYMENT_STATE_CAPTURED,
+		func(payment *paymentsv1.Payment) { payment.Refunded.Amount += payment.GetAmount().GetAmount() })
+	return &paymentsv1.RefundPaymentResponse{Payment: payment}, err
+}
+
+func (p *payments) GetPayment(_ context.Context, r *paymentsv1.GetPaymentRequest) (*paymentsv1.GetPaymentResponse, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	payment := p.byID[r.GetId()]
+	if payment == nil {
+		return nil, rpc.NotFound("payment", r.GetId())
+	}
+	return &paymentsv1.GetPaymentResponse{Payment: proto.CloneOf(payment)}, nil
+}
+
+// fault is what happens to one call of a method.
+type fault struct {
+	// before and after fail the call, without or after having carried it out.
+	before, after error
+	// reached is closed when the call has come to where it waits for release: before it is carried out, or after.
+	reached, release chan struct{}
+	holdAfter        bool
+}
+
+// faults happen to the calls that are made in the name of a customer. Calls of a job are made in nobody's name.
+type faults struct {
+	mu      sync.Mutex
+	scripts map[string][]fault // by "customer method"; the last one stays if it is always.
+	always  map[string]bool
+}
+
+func newFaults() *faults { return &faults{scripts: map[string][]fault{}, always: map[string]bool{}} }
+
+// on says what happens to the next calls of a method, one after the other.
+func (f *faults) on(customer, method string, script ...fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.scripts[customer+" "+method] = script
+}
+
+// forever says what happens to every call of a method.
+func (f *faults) forever(customer, method string, what fault) {
+	f.on(customer, method, what)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.always[customer+" "+method] = true
+}
+
+func (f *faults) next(customer, method string) (what fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	key := customer + " " + method
+	if script := f.scripts[key]; len(script) > 0 {
+		what = script[0]
+		if !f.always[key] {
+			f.scripts[key] = script[1:]
+		}
+	}
+	return what
+}
+
+func (f *faults) intercept(method *rpc.Method, next rpc.Next) rpc.Next {
+	return func(ctx context.Context, request proto.Message) (proto.Message, error) {
+		what := f.next(rpc.MetadataOf(ctx).Principal.Subject, method.Name)
+		wait := func() {
+			if what.reached != nil {
+				close(what.reached)
+				<-what.release
+			}
+		}
+		if !what.holdAfter {
+			wait()
+		}
+		if what.before != nil {
+			return nil, what.before
+		}
+		response, err := next(ctx, request)
+		if what.holdAfter {
+			wait()
+		}
+		if err == nil && what.after != nil {
+			return nil, what.after
+		}
+		return response, err
+	}
+}

@@ -1,0 +1,162 @@
+package edge_test
+
+import (
+	"context"
+	"io"
+	"log"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"go.uber.org/goleak"
+
+	parityv1 "github.com/cleave-go/cleave/gen/cleave/platform/parity/v1"
+	"github.com/cleave-go/cleave/gen/cleave/platform/parity/v1/parityv1cleave"
+	"github.com/cleave-go/cleave/gen/cleave/platform/parity/v1/parityv1connect"
+	"github.com/cleave-go/cleave/platform/edge"
+	"github.com/cleave-go/cleave/platform/rpc"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is after how long a test that hangs fails.
+const patience = 30 * time.Second
+
+// protocol is a way to speak to the public port.
+type protocol struct {
+	name    string
+	http2   bool
+	options []connect.ClientOption
+}
+
+var protocols = []protocol{
+	{name: "Connect JSON", options: []connect.ClientOption{connect.WithProtoJSON()}},
+	{name: "Connect", http2: true},
+	{name: "gRPC", http2: true, options: []connect.ClientOption{connect.WithGRPC()}},
+	{name: "gRPC-Web", options: []connect.ClientOption{connect.WithGRPCWeb()}},
+}
+
+// everywhere runs a test for each protocol, with the module in the edge's process and in another.
+func everywhere(t *testing.T, test func(t *testing.T, d *door, p protocol)) {
+	t.Helper()
+	for _, far := range []bool{false, true} {
+		for _, p := range protocols {
+			name := p.name + ", near"
+			if far {
+				name = p.name + ", far"
+			}
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				test(t, newDoor(t, far), p)
+			})
+		}
+	}
+}
+
+// door is an edge before one module.
+type door struct {
+	url string
+	// module is the process of a far module.
+	module *httptest.Server
+	// stop begins the stop of the edge's process.
+	stop context.CancelFunc
+
+	call  func(context.Context, *parityv1.CallRequest) (*parityv1.CallResponse, error)
+	watch func(context.Context, *parityv1.WatchRequest, *connect.ServerStream[parityv1.WatchResponse]) error
+}
+
+var user = &rpc.Principal{Subject: "usr_test", Roles: []string{"customer"}}
+
+func newDoor(t *testing.T, far bool) *door {
+	t.Helper()
+	d := &door{}
+	quiet := slog.New(slog.DiscardHandler)
+	server, err := rpc.NewServer(quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Handle(parityv1cleave.NewParityServiceHandler(d)); err != nil {
+		t.Fatal(err)
+	}
+	var handler http.Handler = server
+	if far {
+		d.module = serve(t, server)
+		handler = forward(t, d.module.URL)
+	}
+	stopping, stop := context.WithCancel(context.Background())
+	t.Cleanup(stop)
+	d.stop = stop
+	d.url = serve(t, edge.New(edge.Config{
+		Services: []*rpc.Service{parityv1cleave.ParityService}, Route: func(string) http.Handler { return handler }, Stopping: stopping, Development: user,
+	})).URL
+	return d
+}
+
+func (d *door) Call(ctx context.Context, r *parityv1.CallRequest) (*parityv1.CallResponse, error) {
+	return d.call(ctx, r)
+}
+
+func (d *door) Look(context.Context, *parityv1.LookRequest) (*parityv1.LookResponse, error) {
+	return &parityv1.LookResponse{Text: "internal"}, nil
+}
+
+func (d *door) Watch(ctx context.Context, r *parityv1.WatchRequest, stream *connect.ServerStream[parityv1.WatchResponse]) error {
+	return d.watch(ctx, r, stream)
+}
+
+// serve serves a handler over HTTP/1.1 and h2c.
+func serve(t *testing.T, handler http.Handler) *httptest.Server {
+	t.Helper()
+	server := httptest.NewUnstartedServer(handler)
+	server.Config.Protocols = versions(true, true)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // A test that breaks connections is no news.
+	server.Start()
+	t.Cleanup(server.Close)
+	return server
+}
+
+// forward leads to a module in another process.
+func forward(t *testing.T, target string) http.Handler {
+	t.Helper()
+	u, err := url.Parse(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{Protocols: versions(false, true)}
+	t.Cleanup(transport.CloseIdleConnections)
+	return edge.Forward("parity", u, transport, slog.New(slog.DiscardHandler))
+}
+
+func versions(http1, http2 bool) *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(http1)
+	p.SetUnencryptedHTTP2(http2)
+	return p
+}
+
+// client returns a client of the door.
+func (p protocol) client(t *testing.T, url string) parityv1connect.ParityServiceClient {
+	t.Helper()
+	transport := &http.Transport{Protocols: versions(!p.http2, p.http2)}
+	t.Cleanup(transport.CloseIdleConnections)
+	return parityv1connect.NewParityServiceClient(&http.Client{Transport: transport}, url, p.options...)
+}
+
+// limited returns a context that ends a test that hangs.
+func limited(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// require requires the code and sentence of an error.
+func require(t *testing.T, err error, code connect.Code, message string) {
+	t.Helper()
+	if connect.CodeOf(err) != code || err.Error() != code.String()+": "+message {
+		t.Errorf("got %v, want %v: %s", err, code, message)
+	}
+}

@@ -1,0 +1,60 @@
+package page
+
+import (
+	"encoding/base64"
+	"errors"
+	"math"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestSize(t *testing.T) {
+	t.Parallel()
+	for asked, want := range map[int32]int{math.MinInt32: 50, -1: 50, 0: 50, 1: 1, 200: 200, 201: 200, 1e9: 200, math.MaxInt32: 200} {
+		if got := Size(asked); got != want {
+			t.Errorf("Size(%d) = %d, want %d", asked, got, want)
+		}
+	}
+}
+
+func TestTokenLeadsBackToItsItem(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		last := rapid.StringMatching(`[a-z]{3}_[0-9a-f]{32}`).Draw(t, "last")
+		filter, other := rapid.String().Draw(t, "filter"), rapid.String().Draw(t, "other")
+		token := Encode(last, filter)
+		if got, err := Decode(token, filter); err != nil || got != last {
+			t.Fatalf("%q, %v, want %q", got, err, last)
+		}
+		if _, err := Decode(token, other); (err == nil) != (filter == other) {
+			t.Fatalf("with another filter: %v", err)
+		}
+	})
+}
+
+func TestFirstPageHasNoToken(t *testing.T) {
+	t.Parallel()
+	if got, err := Decode("", "anything"); got != "" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// A token is what somebody sends: it must not reach the database as something that the database cannot take.
+func TestForgedTokenIsRefused(t *testing.T) {
+	t.Parallel()
+	encode := base64.RawURLEncoding.EncodeToString
+	for name, token := range map[string]string{
+		"not base64":      "%%%",
+		"padded base64":   base64.URLEncoding.EncodeToString([]byte("prd_1\nfilterX")),
+		"no filter":       encode([]byte("prd_1")),
+		"another filter":  encode([]byte("prd_1\nother")),
+		"a longer filter": encode([]byte("prd_1\nfilter\n")),
+		"a zero byte":     encode([]byte("prd_\x00\nfilter")),
+		"invalid UTF-8":   encode([]byte("prd_\xff\nfilter")),
+	} {
+		if got, err := Decode(token, "filter"); !errors.Is(err, ErrToken) {
+			t.Errorf("%s: %q, %v, want that it is refused", name, got, err)
+		}
+	}
+}

@@ -1,0 +1,62 @@
+package test
+
+import (
+	"net/http"
+	"testing"
+
+	"connectrpc.com/connect"
+
+	"github.com/cleave-go/cleave/gen/cleave/catalog/v1/catalogv1connect"
+	"github.com/cleave-go/cleave/gen/cleave/inventory/v1/inventoryv1connect"
+	"github.com/cleave-go/cleave/gen/cleave/orders/v1/ordersv1connect"
+	"github.com/cleave-go/cleave/gen/cleave/payments/v1/paymentsv1connect"
+)
+
+// protocol is a way to speak to the public port.
+type protocol struct {
+	name    string
+	http2   bool // Without TLS, and HTTP/1.1 otherwise.
+	options []connect.ClientOption
+}
+
+var (
+	// connectJSON is what curl and browsers speak; what has no side effect is asked for with GET.
+	connectJSON = protocol{name: "Connect JSON", options: []connect.ClientOption{connect.WithProtoJSON(), connect.WithHTTPGet()}}
+	connectRPC  = protocol{name: "Connect", http2: true}
+	grpc        = protocol{name: "gRPC", http2: true, options: []connect.ClientOption{connect.WithGRPC()}}
+	grpcWeb     = protocol{name: "gRPC-Web", options: []connect.ClientOption{connect.WithGRPCWeb()}}
+
+	protocols = []protocol{connectJSON, connectRPC, grpc, grpcWeb}
+)
+
+// client returns an HTTP client for the protocol, whose connections are closed at the end of the test.
+func (p protocol) client(t testing.TB) *http.Client {
+	versions := new(http.Protocols)
+	versions.SetHTTP1(!p.http2)
+	versions.SetUnencryptedHTTP2(p.http2)
+	transport := &http.Transport{Protocols: versions}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+// clients are those of every service that a test calls.
+type clients struct {
+	catalog   catalogv1connect.CatalogServiceClient
+	inventory inventoryv1connect.InventoryServiceClient
+	carts     ordersv1connect.CartServiceClient
+	orders    ordersv1connect.OrderServiceClient
+	payments  paymentsv1connect.PaymentServiceClient
+}
+
+// clients returns clients that speak the protocol and find each module at the URL that where names.
+func (p protocol) clients(t testing.TB, where func(module string) string) clients {
+	client := p.client(t)
+	options := append([]connect.ClientOption{connect.WithInterceptors(discretion{t})}, p.options...)
+	return clients{
+		catalog:   catalogv1connect.NewCatalogServiceClient(client, where("catalog"), options...),
+		inventory: inventoryv1connect.NewInventoryServiceClient(client, where("inventory"), options...),
+		carts:     ordersv1connect.NewCartServiceClient(client, where("orders"), options...),
+		orders:    ordersv1connect.NewOrderServiceClient(client, where("orders"), options...),
+		payments:  paymentsv1connect.NewPaymentServiceClient(client, where("payments"), options...),
+	}
+}
