@@ -21,7 +21,7 @@ func (s *service) expireHold(ctx context.Context, job expireHold) error {
 	if err != nil {
 		return err
 	}
-	if early { // River's clock is ahead of the database's, or the hold was extended.
+	if early { // River's clock is ahead of the database's.
 		return fmt.Errorf("the time of %s is not up yet", job.ReservationID)
 	}
 	return s.expire(ctx, job.ReservationID)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -69,21 +70,34 @@ func (c *checkout) begin(ctx context.Context, orderID string) {
 }
 
 func (c *checkout) run(ctx context.Context, orderID string) {
-	for {
-		if err := c.drive(ctx, orderID); err != nil {
-			c.log.WarnContext(ctx, "checkout is left to its job", "order", orderID, "error", err)
-		}
-		c.mu.Lock()
-		again := c.running[orderID]
-		c.running[orderID] = false
-		if !again {
-			delete(c.running, orderID)
-		}
-		c.mu.Unlock()
-		if !again {
-			return
-		}
+	for again := true; again; again = c.another(orderID) {
+		c.driveOnce(ctx, orderID)
 	}
+}
+
+// driveOnce drives an order, and lets no panic keep the order from being driven again.
+func (c *checkout) driveOnce(ctx context.Context, orderID string) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.log.ErrorContext(ctx, "checkout panicked and is left to its job", "order", orderID, "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	if err := c.drive(ctx, orderID); err != nil {
+		c.log.WarnContext(ctx, "checkout is left to its job", "order", orderID, "error", err)
+	}
+}
+
+// another reports whether somebody has begun the order again meanwhile. If not, the order is given up to whoever begins it next.
+func (c *checkout) another(orderID string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	again := c.running[orderID]
+	if again {
+		c.running[orderID] = false
+	} else {
+		delete(c.running, orderID)
+	}
+	return again
 }
 
 // drive makes one move after the other until the order is settled. It fails when a step keeps failing.
@@ -159,6 +173,12 @@ func lasting(err error) string {
 	return ""
 }
 
+// refused reports whether an error says that a step was looked at and not taken. Of other lasting errors one cannot tell.
+func refused(err error) bool {
+	code := connect.CodeOf(err)
+	return err != nil && (code == connect.CodeFailedPrecondition || code == connect.CodeInvalidArgument)
+}
+
 func (c *checkout) reserve(ctx context.Context, row *ent.Order) error {
 	request := &inventoryv1.ReserveRequest{RequestId: row.ID + "/reserve", Reference: row.ID, Ttl: durationpb.New(holdTTL)}
 	for _, l := range row.Lines {
@@ -223,7 +243,11 @@ func (c *checkout) finish(ctx context.Context, row *ent.Order) error {
 		if err != nil {
 			return fmt.Errorf("capture payment: %w", err)
 		}
-		if answer.GetPayment().GetState() != paymentsv1.PaymentState_PAYMENT_STATE_CAPTURED {
+		switch answer.GetPayment().GetState() {
+		case paymentsv1.PaymentState_PAYMENT_STATE_CAPTURED:
+		case paymentsv1.PaymentState_PAYMENT_STATE_AUTHORIZED: // The provider refused: the same question gets the same answer.
+			return c.turnBack(ctx, row.ID, "CAPTURE_REFUSED", nil)
+		default:
 			return errors.New("the payment is not captured yet")
 		}
 	}
@@ -235,7 +259,7 @@ func (c *checkout) undo(ctx context.Context, row *ent.Order) error {
 	// Where it is not known whether a step was taken, because its answer was never written down, the step is repeated under its
 	// request id to learn what there is to give back.
 	if row.ReservationID == "" {
-		if err := c.reserve(ctx, row); lasting(err) == "" {
+		if err := c.reserve(ctx, row); !refused(err) {
 			return err // Come back with the reservation, or after a pause.
 		}
 		return c.advance(ctx, row.ID, end(state(row.State)), "nothing had been reserved", nil)
@@ -246,7 +270,11 @@ func (c *checkout) undo(ctx context.Context, row *ent.Order) error {
 		return err
 	}
 	if wasReserved && row.Total > 0 {
-		if err := c.undoPayment(ctx, row); err != nil {
+		err := c.undoPayment(ctx, row)
+		if errors.Is(err, errRefusedUndo) {
+			return c.review(ctx, row.ID)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -256,11 +284,25 @@ func (c *checkout) undo(ctx context.Context, row *ent.Order) error {
 	return c.advance(ctx, row.ID, end(state(row.State)), "stock and money given back", nil)
 }
 
+// errRefusedUndo says that the provider does not give back what it has taken or set aside.
+var errRefusedUndo = errors.New("the payment provider refuses to give the money back")
+
+// review leaves an order to people, with its stock as it is. Who looks at it finds what was done in the payment.
+func (c *checkout) review(ctx context.Context, orderID string) error {
+	return c.update(ctx, orderID, func(ctx context.Context, tx tx, row *ent.Order) error {
+		if state(row.State).settled() {
+			return nil
+		}
+		_, err := moveTo(ctx, tx, row, needsReview, errRefusedUndo.Error(), nil)
+		return err
+	})
+}
+
 // undoPayment sees to it that the order's payment ends with nothing charged.
 func (c *checkout) undoPayment(ctx context.Context, row *ent.Order) error {
 	payment, err := c.payment(ctx, row)
-	if row.PaymentID == "" && lasting(err) != "" {
-		return nil // It was refused, so there is none.
+	if row.PaymentID == "" && refused(err) {
+		return nil // So there is none.
 	}
 	if err != nil {
 		return err
@@ -282,6 +324,9 @@ func (c *checkout) undoPayment(ctx context.Context, row *ent.Order) error {
 	switch payment.GetState() {
 	case paymentsv1.PaymentState_PAYMENT_STATE_DECLINED, paymentsv1.PaymentState_PAYMENT_STATE_VOIDED, paymentsv1.PaymentState_PAYMENT_STATE_REFUNDED:
 		return nil
+	case paymentsv1.PaymentState_PAYMENT_STATE_AUTHORIZED, paymentsv1.PaymentState_PAYMENT_STATE_CAPTURED:
+		// The provider refused to give it back, and would refuse again: somebody has to look at it.
+		return errRefusedUndo
 	default:
 		return fmt.Errorf("payment %s is %s: not undone yet", payment.GetId(), payment.GetState())
 	}

@@ -28,7 +28,7 @@ const (
 // transitions are the legal ones.
 var transitions = map[state][]state{
 	pending:            {reserved, rejected, expired, cancelPending},
-	reserved:           {paying, paymentUnknown, rejected, expired, cancelPending},
+	reserved:           {paying, paymentUnknown, rejected, expired, cancelPending, needsReview},
 	paymentUnknown:     {paying, rejected, expired, cancelPending, needsReview},
 	paying:             {confirmed, rejected, cancelPending, needsReview},
 	confirmed:          {partiallyFulfilled, fulfilled, cancelPending},

@@ -18,12 +18,13 @@ import (
 )
 
 const (
-	// providerTimeout bounds one call of the provider. What has not been answered by then is unknown.
-	providerTimeout = 10 * time.Second
+	// providerTimeout bounds one call of the provider. What has not been answered by then is unknown, which callers shall learn before
+	// they give up themselves.
+	providerTimeout = 5 * time.Second
 	// storeTimeout bounds storing an outcome after the caller has gone.
 	storeTimeout = 5 * time.Second
 	// resolveAfter is when a job looks after an attempt. If the provider is still at work then, the job asks beside it, harmlessly.
-	resolveAfter = 5 * time.Second
+	resolveAfter = 8 * time.Second
 )
 
 // Providers forget keys: Stripe after 24 hours. A repetition after that would move money twice, so an attempt is repeated only while

@@ -13,7 +13,6 @@ package app
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -49,7 +48,7 @@ func Main(p Program) {
 	// The first signal begins the stop, the second one ends the process at once.
 	context.AfterFunc(ctx, stop)
 	err := p.command().ExecuteContext(ctx)
-	if err == nil || errors.Is(err, context.Canceled) && ctx.Err() != nil {
+	if err == nil || ctx.Err() != nil { // What was asked to stop has not failed.
 		os.Exit(0)
 	}
 	for _, line := range strings.Split(err.Error(), "\n") {
@@ -95,6 +94,19 @@ func (p Program) command() *cobra.Command {
 			},
 		},
 	)
+	if p.Seed != nil {
+		root.AddCommand(&cobra.Command{
+			Use: "seed", Short: "Write the demo catalogue into the database, and stop", Args: cobra.NoArgs,
+			Long: "Write the demo catalogue and its stock into the database that is set, and stop. A private database has it from its\nfirst start. What is there already is left as it is.",
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				unit, err := p.load()
+				if err != nil {
+					return err
+				}
+				return unit.seed(cmd.Context())
+			},
+		})
+	}
 	houseMap, _ := module.ParseMap(p.Map) // A map that cannot be read is reported when the program starts.
 	root.SetUsageTemplate(root.UsageTemplate() + "\nSettings, from the environment (NAME_FILE names a file that holds the value of NAME):\n" + config.Help(p.settings(houseMap)))
 	return root

@@ -102,9 +102,14 @@ func (u *unit) commonURL(ctx context.Context, d *databases) (string, error) {
 			u.log.Warn("the private PostgreSQL did not stop cleanly", "error", err)
 		}
 	})
+	stopped, stop := context.WithCancel(context.Background())
+	u.onStop(func(context.Context) { stop() })
 	go func() {
-		<-server.Done()
-		u.fail(errors.New("the private PostgreSQL has stopped: its log is in " + folder))
+		select {
+		case <-server.Done():
+			u.fail(fmt.Errorf("the private PostgreSQL in %s has stopped: %w", folder, server.Err()))
+		case <-stopped.Done():
+		}
 	}()
 	d.seeded = filepath.Join(folder, "seeded")
 	_, err = os.Stat(d.seeded)

@@ -43,7 +43,7 @@ func (u *unit) listen() (ports, error) {
 		return listener, nil
 	}
 	if len(u.Edge) > 0 {
-		if p.public, err = open(publicAddr, u.values.String(publicAddr)); err != nil {
+		if p.public, err = open(publicAddr, u.publicAddr()); err != nil {
 			return p, err
 		}
 	}
@@ -56,7 +56,7 @@ func (u *unit) listen() (ports, error) {
 	return p, err
 }
 
-// publicAddr returns the address of the public port.
+// publicAddr returns the address of the public port. PORT, which hosts of containers set, stands in for one that is not set.
 func (u *unit) publicAddr() string {
 	if port := u.values.String("PORT"); port != "" && !u.values.IsSet(publicAddr) {
 		return ":" + port

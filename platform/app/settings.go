@@ -158,7 +158,7 @@ func (p Program) load() (*unit, error) {
 		return nil, err
 	}
 	settings := p.settings(house)
-	values, err := config.Load(settings, lookup)
+	values, err := config.Load(settings, os.LookupEnv)
 	if err != nil {
 		return nil, err
 	}
@@ -168,15 +168,6 @@ func (p Program) load() (*unit, error) {
 		log.Warn("unknown setting, see --help", "name", name)
 	}
 	return &unit{Program: p, house: house, values: values, log: log}, nil
-}
-
-// lookup reads the environment. PORT, which hosts of containers set, stands in for the address of the edge.
-func lookup(name string) (string, bool) {
-	value, set := os.LookupEnv(name)
-	if port := os.Getenv("PORT"); name == publicAddr && value == "" && port != "" {
-		return ":" + port, true
-	}
-	return value, set
 }
 
 // newLogger returns the log of the process.

@@ -109,6 +109,29 @@ func (u *unit) serve(ctx context.Context) error {
 	return err
 }
 
+// seed fills the databases without opening a port.
+func (u *unit) seed(ctx context.Context) error {
+	u.failed = make(chan error, 1)
+	defer u.stop()
+	databases, err := u.openDatabases(ctx)
+	if err != nil {
+		return err
+	}
+	server, err := rpc.NewServer(u.log)
+	if err != nil {
+		return err
+	}
+	directory := rpc.NewDirectory(server, u.names(), u.peers())
+	if err := u.build(ctx, server, directory, databases); err != nil {
+		return err
+	}
+	if err := u.Seed(ctx, directory); err != nil {
+		return err
+	}
+	u.log.Info("the demo catalogue is there")
+	return nil
+}
+
 // names returns the names of the modules in this unit.
 func (u *unit) names() []string {
 	var names []string
@@ -147,11 +170,6 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 		all = append(all, jobs)
 	}
 	// Jobs call other modules, so they start when all are built; and they stop before the tasks, side by side.
-	for _, jobs := range all {
-		if err := jobs.Start(ctx); err != nil {
-			return err
-		}
-	}
 	u.onStop(func(ctx context.Context) {
 		var waiting sync.WaitGroup
 		for _, jobs := range all {
@@ -163,6 +181,11 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 		}
 		waiting.Wait()
 	})
+	for _, jobs := range all {
+		if err := jobs.Start(ctx); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -57,6 +57,9 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the database URL of %s cannot be read; it looks like postgres://user:password@host:5432/database", c.Module)
 	}
+	if admin.Password == "" && c.Secret == "" {
+		return nil, fmt.Errorf("the database URL of %s has no password, from which those of the modules' roles are derived: set CLEAVE_DATABASE_SECRET", c.Module)
+	}
 	admin.ConnectTimeout = connectTimeout
 	pool, err := c.login(admin)
 	if err != nil {
@@ -95,11 +98,21 @@ func (c Config) prepare(ctx context.Context, admin *pgx.ConnConfig, pool *pgxpoo
 	return nil
 }
 
-// explain says what to do about a server that cannot be reached.
+// explain says what to do about a server that cannot be used. The error is one line.
 func (c Config) explain(admin *pgx.ConnConfig, err error) error {
 	var pgErr *pgconn.PgError
 	var dialErr *pgconn.ConnectError
-	if errors.As(err, &dialErr) && !errors.As(err, &pgErr) {
+	switch {
+	case errors.As(err, &pgErr):
+		switch pgErr.Code {
+		case "28P01", "28000":
+			return fmt.Errorf("the user %s cannot log in to the database of %s: correct user and password in DATABASE_URL (%w)", admin.User, c.Module, pgErr)
+		case "3D000":
+			return fmt.Errorf("there is no database %s for %s: create it, or correct DATABASE_URL (%w)", admin.Database, c.Module, pgErr)
+		case "42501":
+			return fmt.Errorf("the user %s may not prepare the database of %s: name one in DATABASE_URL who may create roles and schemas (%w)", admin.User, c.Module, pgErr)
+		}
+	case errors.As(err, &dialErr):
 		return fmt.Errorf("the database of %s at %s:%d cannot be reached: start it, or correct DATABASE_URL (%w)",
 			c.Module, admin.Host, admin.Port, rootCause(err))
 	}

@@ -36,7 +36,7 @@ func (c Config) provision(ctx context.Context, admin *pgx.ConnConfig, pool *pgxp
 	if problem, err := c.behind(ctx, pool); err != nil || problem == "" {
 		return err
 	}
-	if err := c.createRoles(ctx, conn, c.password(admin)); err != nil {
+	if err := c.createRoles(ctx, conn, verifier(c.password(admin))); err != nil {
 		return fmt.Errorf("create the roles of %s: %w", c.Module, err)
 	}
 	if err := c.createSchema(ctx, conn, admin.Database); err != nil {
@@ -67,8 +67,11 @@ func (c Config) lock(ctx context.Context, conn *pgx.Conn) error {
 	}
 }
 
-// createRoles creates the two roles of the module. Roles belong to the whole server while locks belong to a database.
-func (c Config) createRoles(ctx context.Context, conn *pgx.Conn, password string) error {
+// createRoles creates the two roles of the module. The server gets what it checks a password with and not the password, because it
+// may write the statement to its log.
+//
+// Roles belong to the whole server while locks belong to a database.
+func (c Config) createRoles(ctx context.Context, conn *pgx.Conn, verifier string) error {
 	statement := fmt.Sprintf(`DO $do$
 BEGIN
 	IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '%[2]s') THEN
@@ -82,7 +85,7 @@ BEGIN
 	IF NOT pg_has_role(current_user, '%[2]s', CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END) THEN
 		GRANT %[2]s TO CURRENT_USER;
 	END IF;
-END $do$`, c.role(), c.owner(), password)
+END $do$`, c.role(), c.owner(), verifier)
 	return execAlone(ctx, conn, statement)
 }
 

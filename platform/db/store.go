@@ -63,7 +63,11 @@ func (s *Store[C]) once(ctx context.Context, fn func(ctx context.Context, tx Tx[
 		return fmt.Errorf("begin: %w", err)
 	}
 	// After a commit this does nothing. The context may be done by now, the connection shall be usable again all the same.
-	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
+		defer cancel()
+		_ = tx.Rollback(ctx) // A connection that cannot roll back is closed.
+	}()
 	inner := rpc.RefuseCalls(ctx, "it is inside a database transaction")
 	if err := fn(inner, Tx[C]{Tx: tx, Ent: s.client(entDriver{tx})}); err != nil {
 		return err
@@ -80,8 +84,8 @@ func givenUp(err error) bool {
 	return errors.As(err, &pgErr) && (pgErr.Code == "40001" || pgErr.Code == "40P01")
 }
 
-// Unavailable makes an unavailable error of one that says that the database cannot be reached or is going down, and returns others
-// as they are.
+// Unavailable makes an unavailable error of one that says that the database cannot be reached or is going down, an invalid_argument
+// error of one about a text that PostgreSQL cannot keep, and returns others as they are.
 func Unavailable(err error) error {
 	if err == nil {
 		return nil
@@ -94,6 +98,8 @@ func Unavailable(err error) error {
 	var dialErr *pgconn.ConnectError
 	down := false
 	switch {
+	case errors.As(err, &pgErr) && (pgErr.Code == "22021" || pgErr.Code == "22P05"):
+		return fmt.Errorf("%w: %w", connect.NewError(connect.CodeInvalidArgument, errors.New("a text has a zero byte, which cannot be kept")), err)
 	case errors.As(err, &pgErr):
 		// Class 57P: shutting down or starting up; 53: out of connections, memory or disk; 08: connection lost; 25006: a standby.
 		down = pgErr.Code[:2] == "53" || pgErr.Code[:2] == "08" || pgErr.Code[:3] == "57P" || pgErr.Code == "25006"

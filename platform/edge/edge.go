@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -93,7 +94,7 @@ func New(c Config) *Edge {
 // ServeHTTP serves one request.
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	metadata := rpc.Metadata{
-		Principal: e.development, Caller: "edge", RequestID: id.New("req"), CorrelationID: r.Header.Get(CorrelationHeader), Trace: r.Header.Get("Traceparent"),
+		Principal: e.principal(r), Caller: "edge", RequestID: id.New("req"), CorrelationID: r.Header.Get(CorrelationHeader), Trace: r.Header.Get("Traceparent"),
 	}
 	if !rpc.ValidID(metadata.CorrelationID) {
 		metadata.CorrelationID = id.New("cor")
@@ -116,6 +117,21 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	route.handler.ServeHTTP(w, inner)
+}
+
+// principal returns who calls. The development user is only for requests that this machine makes to itself by a name of its own: not
+// for those that a proxy passes on, nor for a web page whose name was made to lead here.
+func (e *Edge) principal(r *http.Request) rpc.Principal {
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	ip := net.ParseIP(strings.Trim(host, "[]"))
+	local := host == "localhost" || ip != nil && ip.IsLoopback()
+	if !local || r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "" {
+		return rpc.Principal{}
+	}
+	return e.development
 }
 
 // other answers what is no public method. Whichever protocol a client speaks, it sees the code unimplemented.

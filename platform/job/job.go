@@ -24,6 +24,8 @@ const (
 	pollInterval  = time.Second
 	fetchCooldown = 20 * time.Millisecond
 	jobTimeout    = time.Minute
+	// purgeBatch is how many old answers are removed by one statement.
+	purgeBatch = 10_000
 )
 
 // Client inserts and works the jobs of one module.
@@ -37,8 +39,12 @@ type Client struct {
 func New(d *db.DB, log *slog.Logger) (*Client, error) {
 	c := &Client{db: d, workers: river.NewWorkers()}
 	Handle(c, func(ctx context.Context, _ purgeRequests) error {
-		_, err := idempotency.Purge(ctx, d.Pool(), 10_000)
-		return err
+		for {
+			removed, err := idempotency.Purge(ctx, d.Pool(), purgeBatch)
+			if err != nil || removed < purgeBatch {
+				return err
+			}
+		}
 	})
 	var err error
 	c.river, err = river.NewClient(riverpgxv5.New(d.Pool()), &river.Config{
@@ -52,7 +58,7 @@ func New(d *db.DB, log *slog.Logger) (*Client, error) {
 		ReindexerIndexNames: []string{}, // The module's role may not reindex.
 		PeriodicJobs: []*river.PeriodicJob{
 			river.NewPeriodicJob(river.PeriodicInterval(time.Hour),
-				func() (river.JobArgs, *river.InsertOpts) { return purgeRequests{}, nil }, nil),
+				func() (river.JobArgs, *river.InsertOpts) { return purgeRequests{}, nil }, &river.PeriodicJobOpts{RunOnStart: true}),
 		},
 	})
 	if err != nil {

@@ -56,6 +56,10 @@ func NotFound(thing, id string) error {
 func seal(ctx context.Context, log *slog.Logger, method *Method, err error) *connect.Error {
 	var connectErr *connect.Error
 	if errors.As(err, &connectErr) && connectErr != nil && validCode(connectErr.Code()) {
+		// What stands beside an unavailable error is for the log: which connection, which server.
+		if connectErr.Code() == connect.CodeUnavailable && !errors.Is(connectErr, err) {
+			log.LogAttrs(ctx, slog.LevelWarn, "method is unavailable", append(callAttrs(ctx, method), slog.String("error", err.Error()))...)
+		}
 		return rebuild(connectErr)
 	}
 	if connectErr == nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {

@@ -11,6 +11,7 @@ import (
 	inventoryv1 "github.com/cleave-go/cleave/gen/cleave/inventory/v1"
 	"github.com/cleave-go/cleave/gen/cleave/inventory/v1/inventoryv1cleave"
 	"github.com/cleave-go/cleave/gen/cleave/inventory/v1/inventoryv1connect"
+	"github.com/cleave-go/cleave/platform/id"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
@@ -23,27 +24,45 @@ func SeedDirectly(ctx context.Context, directory *rpc.Directory) error {
 // batch is how many products are sent at once.
 const batch = 50
 
-// Seed writes the demo catalogue and its stock. It may be repeated: the request ids make it happen once.
+// Seed writes the demo catalogue and its stock. It may be repeated: products are replaced, and only what has no stock gets some.
 func Seed(ctx context.Context, catalog catalogv1connect.CatalogServiceClient, inventory inventoryv1connect.InventoryServiceClient) error {
 	products := Catalogue()
 	for i := 0; i < len(products); i += batch {
 		part := products[i:min(i+batch, len(products))]
-		request := &catalogv1.BatchUpsertProductsRequest{RequestId: fmt.Sprintf("demo-%d", i)}
-		stock := &inventoryv1.AdjustStockRequest{RequestId: fmt.Sprintf("demo-%d", i)}
-		for _, p := range part {
-			request.Products = append(request.Products, p)
-			for _, v := range p.GetVariants() {
-				if v.GetSku() != SoldOut {
-					stock.Adjustments = append(stock.Adjustments, &inventoryv1.StockAdjustment{Sku: v.GetSku(), Delta: Pieces, Reason: "demo"})
-				}
-			}
-		}
+		request := &catalogv1.BatchUpsertProductsRequest{RequestId: id.New("demo"), Products: part}
 		if _, err := catalog.BatchUpsertProducts(ctx, request); err != nil {
 			return fmt.Errorf("write products: %w", err)
 		}
-		if _, err := inventory.AdjustStock(ctx, stock); err != nil {
+		if err := stock(ctx, inventory, part); err != nil {
 			return fmt.Errorf("write stock: %w", err)
 		}
 	}
 	return nil
+}
+
+// stock fills the shelves of the products that are empty.
+func stock(ctx context.Context, inventory inventoryv1connect.InventoryServiceClient, products []*catalogv1.UpsertProduct) error {
+	question := &inventoryv1.BatchGetAvailabilityRequest{}
+	for _, p := range products {
+		for _, v := range p.GetVariants() {
+			if v.GetSku() != SoldOut {
+				question.Skus = append(question.Skus, v.GetSku())
+			}
+		}
+	}
+	answer, err := inventory.BatchGetAvailability(ctx, question)
+	if err != nil {
+		return err
+	}
+	request := &inventoryv1.AdjustStockRequest{RequestId: id.New("demo")}
+	for _, a := range answer.GetAvailabilities() {
+		if a.GetAvailable() == 0 {
+			request.Adjustments = append(request.Adjustments, &inventoryv1.StockAdjustment{Sku: a.GetSku(), Delta: Pieces, Reason: "demo"})
+		}
+	}
+	if len(request.GetAdjustments()) == 0 {
+		return nil
+	}
+	_, err = inventory.AdjustStock(ctx, request)
+	return err
 }

@@ -58,7 +58,8 @@ type CatalogServiceClient interface {
 	// published is left out.
 	BatchGetVariants(context.Context, *v1.BatchGetVariantsRequest) (*v1.BatchGetVariantsResponse, error)
 	// BatchUpsertProducts creates products, or replaces those that hold one of the given SKUs, all or none. A variant whose
-	// price changes gets the next price version. FAILED_PRECONDITION if the SKUs of one given product belong to several.
+	// price changes gets the next price version. INVALID_ARGUMENT with reason SKU_TWICE; FAILED_PRECONDITION with reason
+	// SKUS_OF_SEVERAL_PRODUCTS if the SKUs of one given product belong to several, or PRODUCT_TWICE if two given ones belong to one.
 	BatchUpsertProducts(context.Context, *v1.BatchUpsertProductsRequest) (*v1.BatchUpsertProductsResponse, error)
 }
 
@@ -158,7 +159,8 @@ type CatalogServiceHandler interface {
 	// published is left out.
 	BatchGetVariants(context.Context, *v1.BatchGetVariantsRequest) (*v1.BatchGetVariantsResponse, error)
 	// BatchUpsertProducts creates products, or replaces those that hold one of the given SKUs, all or none. A variant whose
-	// price changes gets the next price version. FAILED_PRECONDITION if the SKUs of one given product belong to several.
+	// price changes gets the next price version. INVALID_ARGUMENT with reason SKU_TWICE; FAILED_PRECONDITION with reason
+	// SKUS_OF_SEVERAL_PRODUCTS if the SKUs of one given product belong to several, or PRODUCT_TWICE if two given ones belong to one.
 	BatchUpsertProducts(context.Context, *v1.BatchUpsertProductsRequest) (*v1.BatchUpsertProductsResponse, error)
 }
 

@@ -59,7 +59,7 @@ type InventoryServiceClient interface {
 	// BatchGetAvailability tells how many pieces of each SKU can be sold now. An unknown SKU has none.
 	BatchGetAvailability(context.Context, *v1.BatchGetAvailabilityRequest) (*v1.BatchGetAvailabilityResponse, error)
 	// AdjustStock adds pieces to the stock or takes them away, all adjustments or none. FAILED_PRECONDITION with reason
-	// STOCK_BELOW_RESERVED if there would be less in stock than is reserved.
+	// STOCK_BELOW_RESERVED if there would be less in stock than is reserved, holds included whose time is up but that have not been ended.
 	AdjustStock(context.Context, *v1.AdjustStockRequest) (*v1.AdjustStockResponse, error)
 	// Reserve holds pieces of several SKUs, all or none, until the reservation is committed, released or expires.
 	// FAILED_PRECONDITION with reason OUT_OF_STOCK, naming the first SKU that falls short. Lines with the same SKU are summed.
@@ -199,7 +199,7 @@ type InventoryServiceHandler interface {
 	// BatchGetAvailability tells how many pieces of each SKU can be sold now. An unknown SKU has none.
 	BatchGetAvailability(context.Context, *v1.BatchGetAvailabilityRequest) (*v1.BatchGetAvailabilityResponse, error)
 	// AdjustStock adds pieces to the stock or takes them away, all adjustments or none. FAILED_PRECONDITION with reason
-	// STOCK_BELOW_RESERVED if there would be less in stock than is reserved.
+	// STOCK_BELOW_RESERVED if there would be less in stock than is reserved, holds included whose time is up but that have not been ended.
 	AdjustStock(context.Context, *v1.AdjustStockRequest) (*v1.AdjustStockResponse, error)
 	// Reserve holds pieces of several SKUs, all or none, until the reservation is committed, released or expires.
 	// FAILED_PRECONDITION with reason OUT_OF_STOCK, naming the first SKU that falls short. Lines with the same SKU are summed.

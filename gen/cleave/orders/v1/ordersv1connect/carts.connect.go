@@ -54,7 +54,7 @@ type CartServiceClient interface {
 	// FAILED_PRECONDITION with reason CART_STATE if the cart has become an order, CART_FULL if it holds 200 SKUs.
 	SetCartItem(context.Context, *v1.SetCartItemRequest) (*v1.SetCartItemResponse, error)
 	// CreateQuote freezes the prices of the cart for 15 minutes. It reserves nothing. FAILED_PRECONDITION with reason
-	// CART_EMPTY, CART_STATE, ITEM_UNAVAILABLE (archived meanwhile) or MIXED_CURRENCIES.
+	// CART_EMPTY, CART_STATE, ITEM_UNAVAILABLE (archived meanwhile), MIXED_CURRENCIES or TOTAL_TOO_LARGE.
 	CreateQuote(context.Context, *v1.CreateQuoteRequest) (*v1.CreateQuoteResponse, error)
 }
 
@@ -154,7 +154,7 @@ type CartServiceHandler interface {
 	// FAILED_PRECONDITION with reason CART_STATE if the cart has become an order, CART_FULL if it holds 200 SKUs.
 	SetCartItem(context.Context, *v1.SetCartItemRequest) (*v1.SetCartItemResponse, error)
 	// CreateQuote freezes the prices of the cart for 15 minutes. It reserves nothing. FAILED_PRECONDITION with reason
-	// CART_EMPTY, CART_STATE, ITEM_UNAVAILABLE (archived meanwhile) or MIXED_CURRENCIES.
+	// CART_EMPTY, CART_STATE, ITEM_UNAVAILABLE (archived meanwhile), MIXED_CURRENCIES or TOTAL_TOO_LARGE.
 	CreateQuote(context.Context, *v1.CreateQuoteRequest) (*v1.CreateQuoteResponse, error)
 }
 
