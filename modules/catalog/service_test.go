@@ -177,3 +177,18 @@ func TestUnknownProduct(t *testing.T) {
 		t.Errorf("%v, want not found", err)
 	}
 }
+
+// PostgreSQL keeps no zero bytes: that is the caller's mistake and not ours.
+func TestZeroByteIsInvalid(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	if _, err := b.client.GetProduct(b.ctx, &catalogv1.GetProductRequest{Id: "prd_\x00"}); connect.CodeOf(err) != connect.CodeInvalidArgument {
+		t.Errorf("reading: %v, want invalid_argument", err)
+	}
+	_, err := b.client.BatchUpsertProducts(b.ctx, &catalogv1.BatchUpsertProductsRequest{
+		RequestId: "zero", Products: []*catalogv1.UpsertProduct{thing("a\x00b", priced("zero byte", 100))},
+	})
+	if connect.CodeOf(err) != connect.CodeInvalidArgument {
+		t.Errorf("writing: %v, want invalid_argument", err)
+	}
+}

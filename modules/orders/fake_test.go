@@ -22,6 +22,8 @@ const (
 	declined       = "pm_declined"
 	unknown        = "pm_unknown"         // The provider has not answered yet; after settle it has.
 	unknownDecline = "pm_unknown_decline" // The same, and then it declines.
+	keepsCapture   = "pm_refuses_capture" // The provider refuses to capture, for good.
+	keepsRefund    = "pm_refuses_refund"  // The provider refuses to return what it has taken, for good.
 )
 
 // payments is a fake of the payments module: what its contract says, in memory. It is a fake only because the real one cannot be made
@@ -128,6 +130,11 @@ func (p *payments) change(method, id string, to paymentsv1.PaymentState, from pa
 		return nil, rpc.NotFound("payment", id)
 	}
 	p.calls[payment.GetReference()+" "+method]++
+	// A refusal is an answer: the payment stays as it is, and says why.
+	if m := p.methods[id]; m == keepsCapture && method == "CapturePayment" || m == keepsRefund && method == "RefundPayment" {
+		payment.DeclineCode = "refused"
+		return proto.CloneOf(payment), nil
+	}
 	if payment.GetState() != to {
 		if payment.GetState() != from {
 			return nil, rpc.Errorf(connect.CodeFailedPrecondition, "PAYMENT_STATE", "payment %s is %s", id, payment.GetState())

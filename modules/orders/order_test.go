@@ -20,7 +20,7 @@ func TestTransitions(t *testing.T) {
 	t.Parallel()
 	legal := map[state][]state{
 		pending:            {reserved, rejected, expired, cancelPending},
-		reserved:           {paying, paymentUnknown, rejected, expired, cancelPending},
+		reserved:           {paying, paymentUnknown, rejected, expired, cancelPending, needsReview},
 		paymentUnknown:     {paying, rejected, expired, cancelPending, needsReview},
 		paying:             {confirmed, rejected, cancelPending, needsReview},
 		confirmed:          {partiallyFulfilled, fulfilled, cancelPending},

@@ -107,7 +107,8 @@ func (u *unit) commonURL(ctx context.Context, d *databases) (string, error) {
 	go func() {
 		select {
 		case <-server.Done():
-			u.fail(fmt.Errorf("the private PostgreSQL in %s has stopped: %w", folder, server.Err()))
+			u.log.Error("the private PostgreSQL has stopped", "error", server.Err())
+			u.fail(errors.New("the private PostgreSQL has stopped by itself: its log is in " + folder))
 		case <-stopped.Done():
 		}
 	}()

@@ -273,6 +273,7 @@ func TestOpenExplainsWhatIsWrong(t *testing.T) {
 	for _, c := range []struct{ name, url, want string }{
 		{"nobody there", "postgres://user:hunter2@127.0.0.1:1/shop", "the database of alpha at 127.0.0.1:1 cannot be reached: start it, or correct DATABASE_URL"},
 		{"no such host", "postgres://user:hunter2@nowhere.invalid/shop", "the database of alpha at nowhere.invalid:5432 cannot be reached"},
+		{"no secret", "postgres://user@127.0.0.1:1/shop", "set CLEAVE_DATABASE_SECRET"},
 		{"not a URL", "postgres://user:hunter2@host:port/shop", "the database URL of alpha cannot be read; it looks like postgres://"},
 	} {
 		_, err := db.Open(bounded(t), config("alpha", c.url))
@@ -332,5 +333,19 @@ func waitFor(t *testing.T, url, query string) {
 		if err := conn.QueryRow(ctx, query).Scan(&holds); err != nil {
 			t.Fatalf("%s: %v", query, err)
 		}
+	}
+}
+
+// What is wrong with a server that answers is one line, too, that says what to do.
+func TestOpenExplainsWhatTheServerRefuses(t *testing.T) {
+	t.Parallel()
+	at, err := url.Parse(postgrestest.Database(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at.Path = "/nowhere"
+	_, err = db.Open(bounded(t), config("stranger", at.String()))
+	if err == nil || !strings.Contains(err.Error(), "there is no database nowhere for stranger: create it, or correct DATABASE_URL") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%v, want one line that says what to do", err)
 	}
 }
