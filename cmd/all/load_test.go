@@ -52,9 +52,9 @@ func (l *load) end() {
 func (l *load) await(t *testing.T, calls int64) {
 	t.Helper()
 	for began := time.Now(); l.calls.Load() < calls; time.Sleep(time.Millisecond) {
-		if time.Since(began) > patience {
+		if t.Failed() || time.Since(began) > patience {
 			l.end()
-			t.Fatalf("%d calls in %v", l.calls.Load(), patience)
+			t.Fatalf("%d calls in %v", l.calls.Load(), time.Since(began))
 		}
 	}
 }
