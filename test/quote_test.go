@@ -5,6 +5,7 @@ import (
 
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
 	typev1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
+	"github.com/cleave-go/cleave/platform/id"
 )
 
 var quoteScenarios = []scenario{
@@ -51,7 +52,7 @@ func archivedInCart(v *visit) {
 	answer, err := v.carts.SetCartItem(v.ctx, &ordersv1.SetCartItemRequest{RequestId: request(), CartId: cartID, Sku: sku})
 	v.must("take it out", err)
 	equal(v, "items", len(answer.GetCart().GetItems()), 0)
-	sku = request()
+	sku = id.New("sku")
 	v.offer(sku, euros(1990), draft)
 	_, err = v.carts.SetCartItem(v.ctx, &ordersv1.SetCartItemRequest{RequestId: request(), CartId: cartID, Sku: sku, Quantity: 1})
 	v.refused("take what is not on sale yet", err, "not_found")
@@ -92,7 +93,7 @@ func unquotable(v *visit) {
 	v.refused("quote an empty cart", err, "failed_precondition CART_EMPTY")
 
 	inEuros := v.product(1990, 10)
-	inPounds := request()
+	inPounds := id.New("sku")
 	v.offer(inPounds, &typev1.Money{Amount: 1990, Currency: "GBP"}, published)
 	_, err = v.carts.CreateQuote(v.ctx, &ordersv1.CreateQuoteRequest{RequestId: request(), CartId: v.cart(item{inEuros, 1}, item{inPounds, 1})})
 	v.refused("quote two currencies", err, "failed_precondition MIXED_CURRENCIES")
