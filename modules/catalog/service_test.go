@@ -3,6 +3,7 @@ package catalog
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"connectrpc.com/connect"
@@ -182,13 +183,13 @@ func TestUnknownProduct(t *testing.T) {
 func TestZeroByteIsInvalid(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	if _, err := b.client.GetProduct(b.ctx, &catalogv1.GetProductRequest{Id: "prd_\x00"}); connect.CodeOf(err) != connect.CodeInvalidArgument {
+	if _, err := b.client.GetProduct(b.ctx, &catalogv1.GetProductRequest{Id: "prd_\x00"}); connect.CodeOf(err) != connect.CodeInvalidArgument || !strings.Contains(err.Error(), "id: must not") {
 		t.Errorf("reading: %v, want invalid_argument", err)
 	}
 	_, err := b.client.BatchUpsertProducts(b.ctx, &catalogv1.BatchUpsertProductsRequest{
 		RequestId: "zero", Products: []*catalogv1.UpsertProduct{thing("a\x00b", priced("zero byte", 100))},
 	})
-	if connect.CodeOf(err) != connect.CodeInvalidArgument {
+	if connect.CodeOf(err) != connect.CodeInvalidArgument || !strings.Contains(err.Error(), "products[0].title: must not") {
 		t.Errorf("writing: %v, want invalid_argument", err)
 	}
 }

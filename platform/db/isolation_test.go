@@ -104,6 +104,7 @@ func forbidden(url string) []string {
 		"ALTER ROLE cleave_alpha CREATEDB",
 		"ALTER ROLE cleave_beta PASSWORD 'x'",
 		"GRANT cleave_beta TO cleave_alpha",
+		"GRANT cleave_alpha TO cleave_beta",
 		"GRANT cleave_alpha_owner TO cleave_alpha",
 		"GRANT pg_read_all_data TO cleave_alpha",
 		"SELECT pg_read_file('PG_VERSION')",

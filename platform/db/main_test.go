@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is after how long a test that hangs fails.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 // bounded returns a context that ends with the test, or when the test hangs.
 func bounded(t *testing.T) context.Context {

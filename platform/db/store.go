@@ -99,7 +99,7 @@ func Unavailable(err error) error {
 	down := false
 	switch {
 	case errors.As(err, &pgErr) && (pgErr.Code == "22021" || pgErr.Code == "22P05"):
-		return fmt.Errorf("%w: %w", connect.NewError(connect.CodeInvalidArgument, errors.New("a text has a zero byte, which cannot be kept")), err)
+		return fmt.Errorf("%w: %w", rpc.Errorf(connect.CodeInvalidArgument, rpc.ReasonZeroByte, "a text has a zero byte, which cannot be kept"), err)
 	case errors.As(err, &pgErr):
 		// Class 57P: shutting down or starting up; 53: out of connections, memory or disk; 08: connection lost; 25006: a standby.
 		down = pgErr.Code[:2] == "53" || pgErr.Code[:2] == "08" || pgErr.Code[:3] == "57P" || pgErr.Code == "25006"

@@ -33,7 +33,7 @@ import (
 
 const (
 	// Patience is after how long a test that hangs fails. No test that passes waits for it.
-	Patience = time.Minute
+	Patience = 2 * time.Minute
 	// maxConns is how many connections a module gets.
 	maxConns = 8
 )

@@ -43,7 +43,7 @@ func boundary(log *slog.Logger, method *Method, next Next) Next {
 			}
 		}()
 		if response, err = next(ctx, request); err != nil {
-			return nil, seal(ctx, log, method, err)
+			return nil, seal(ctx, log, method, locateZeroByte(err, request))
 		}
 		return response, nil
 	}
