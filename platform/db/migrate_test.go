@@ -234,7 +234,7 @@ func TestProvisionsWithoutSuperuser(t *testing.T) {
 // start that may migrate sets them anew.
 func TestChangedSecretSetsPasswordsAnew(t *testing.T) {
 	t.Parallel()
-	at, err := url.Parse(postgrestest.Database(t))
+	at, err := url.Parse(postgrestest.Server(t).URL())
 	if err != nil {
 		t.Fatal(err)
 	}
