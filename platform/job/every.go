@@ -20,50 +20,39 @@ const (
 	jitter = 0.2
 )
 
-// Sweep is work that is done again and again in every replica.
-type Sweep struct {
+// Every has fn run in this process at Start and then at every interval, give or take a fifth, until Stop. Every replica does so:
+// what fn takes on, it must lock or lease in the database, in bounded batches. nudge has it run at once, or once more if it is
+// running; it does not wait, may be called at any time, and many nudges are one run.
+//
+// A run never overlaps another of the same sweep in this process, and its context ends after a minute. An error or a panic is logged,
+// at most once a minute while it repeats, and changes nothing else: the next run comes at its time. Every must be called before Start;
+// it panics when the interval is not positive or the name is taken.
+func (c *Client) Every(name string, interval time.Duration, fn func(context.Context) error) (nudge func()) {
+	return c.sweeps.add(name, interval, fn, c.log)
+}
+
+// sweep is work that is done again and again.
+type sweep struct {
 	name     string
 	interval time.Duration
 	fn       func(context.Context) error
 	log      *slog.Logger
 	nudged   chan struct{}
 
-	mu         sync.Mutex // Held during a run.
-	failures   int        // since the last success
-	complaint  time.Time  // when a failure was logged last
-	complained bool       // since the last success
+	failures   int       // since the last success
+	complained bool      // since the last success
+	complaint  time.Time // when a failure was logged last
 }
 
-// Every has fn run in this process at Start and then at every interval, give or take a fifth, until Stop. Every replica does so:
-// what fn takes on, it must lock or lease in the database, in bounded batches.
-//
-// A run never overlaps another of the same sweep in this process, and its context ends after a minute. An error or a panic is logged,
-// at most once a minute while it repeats, and changes nothing else: the next run comes at its time. Every must be called before Start;
-// it panics when the interval is not positive or the name is taken.
-func (c *Client) Every(name string, interval time.Duration, fn func(context.Context) error) *Sweep {
-	if interval <= 0 {
-		panic(fmt.Sprintf("the interval of the sweep %s is %s, not positive", name, interval))
-	}
-	for _, s := range c.sweeps.all {
-		if s.name == name {
-			panic(fmt.Sprintf("there are two sweeps of the name %s", name))
-		}
-	}
-	s := &Sweep{name: name, interval: interval, fn: fn, log: c.log.With("sweep", name), nudged: make(chan struct{}, 1)}
-	c.sweeps.all = append(c.sweeps.all, s)
-	return s
-}
-
-// Nudge has the sweep run at once, or once more if it is running. It does not wait, and many nudges are one.
-func (s *Sweep) Nudge() {
+func (s *sweep) nudge() {
 	select {
 	case s.nudged <- struct{}{}:
-	default:
+	default: // One is under way already.
 	}
 }
 
 // loop runs the sweep until stopping is done.
-func (s *Sweep) loop(ctx context.Context, stopping <-chan struct{}) {
+func (s *sweep) loop(ctx context.Context, stopping <-chan struct{}) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -77,37 +66,34 @@ func (s *Sweep) loop(ctx context.Context, stopping <-chan struct{}) {
 			return
 		default:
 		}
-		_ = s.run(ctx) // It was logged.
+		s.run(ctx)
 		timer.Reset(time.Duration(float64(s.interval) * (1 - jitter + 2*jitter*rand.Float64())))
 	}
 }
 
 // run runs the sweep once, and logs how it ended if that is news.
-func (s *Sweep) run(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *sweep) run(ctx context.Context) {
 	within, cancel := context.WithTimeout(ctx, runTimeout)
 	defer cancel()
 	err := s.contained(within)
 	switch {
 	case err == nil:
 		if s.complained {
-			s.log.Info("the sweep works again", "failures", s.failures)
+			s.log.Info("the sweep works again", "sweep", s.name, "failures", s.failures)
 		}
 		s.failures, s.complained = 0, false
 	case ctx.Err() != nil: // What a stop has cut short is no failure.
 	default:
 		s.failures++
 		if now := time.Now(); now.Sub(s.complaint) >= complainEvery {
-			s.log.Error("the sweep failed", "error", err, "failures", s.failures)
+			s.log.Error("the sweep failed", "sweep", s.name, "error", err, "failures", s.failures)
 			s.complaint, s.complained = now, true
 		}
 	}
-	return err
 }
 
 // contained runs fn and makes an error of its panic.
-func (s *Sweep) contained(ctx context.Context) (err error) {
+func (s *sweep) contained(ctx context.Context) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
@@ -116,29 +102,44 @@ func (s *Sweep) contained(ctx context.Context) (err error) {
 	return s.fn(ctx)
 }
 
-// sweeps are the sweeps of a client.
+// sweeps are started and stopped together.
 type sweeps struct {
-	all     []*Sweep
-	stop    func() // takes no new run
+	all     []*sweep
+	stop    func() // begins no run any more
 	cancel  func() // ends the running ones
 	running sync.WaitGroup
+}
+
+func (s *sweeps) add(name string, interval time.Duration, fn func(context.Context) error, log *slog.Logger) (nudge func()) {
+	if interval <= 0 {
+		panic(fmt.Sprintf("the interval of the sweep %s is %s, not positive", name, interval))
+	}
+	for _, other := range s.all {
+		if other.name == name {
+			panic(fmt.Sprintf("there are two sweeps of the name %s", name))
+		}
+	}
+	one := &sweep{name: name, interval: interval, fn: fn, log: log, nudged: make(chan struct{}, 1)}
+	s.all = append(s.all, one)
+	return one.nudge
 }
 
 func (s *sweeps) start(ctx context.Context) {
 	ctx, s.cancel = context.WithCancel(ctx)
 	stopping, stop := context.WithCancel(ctx)
 	s.stop = stop
-	for _, sweep := range s.all {
-		s.running.Go(func() { sweep.loop(ctx, stopping.Done()) })
+	for _, one := range s.all {
+		s.running.Go(func() { one.loop(ctx, stopping.Done()) })
 	}
 }
 
-// wait waits for the running sweeps after stop. When ctx is done it cancels them, and gives them hardStop to end.
+// wait stops the sweeps and waits for the running ones. When ctx is done it cancels them, and gives them hardStop to end.
 func (s *sweeps) wait(ctx context.Context) error {
 	if s.stop == nil {
 		return nil // They were never started.
 	}
 	s.stop()
+	defer s.cancel()
 	ended := make(chan struct{})
 	go func() {
 		s.running.Wait()
@@ -146,7 +147,6 @@ func (s *sweeps) wait(ctx context.Context) error {
 	}()
 	select {
 	case <-ended:
-		s.cancel()
 		return nil
 	case <-ctx.Done():
 	}

@@ -11,32 +11,23 @@ import (
 	"time"
 )
 
-// sweeping starts a client that does nothing but sweep, and returns what it logs, to be read when it is stopped. It runs in a bubble of
-// synctest, in which time passes as soon as everybody waits.
-func sweeping(t *testing.T, c *Client) *bytes.Buffer {
-	t.Helper()
+// newClient returns a client that does nothing but sweep, and what it logs, to be read when it is stopped.
+func newClient() (*Client, *bytes.Buffer) {
 	var logged bytes.Buffer
-	c.log = slog.New(slog.NewTextHandler(&logged, nil))
-	for _, s := range c.sweeps.all {
-		s.log = c.log
-	}
-	c.sweeps.start(t.Context())
-	return &logged
+	return &Client{log: slog.New(slog.NewTextHandler(&logged, nil))}, &logged
 }
-
-func newClient() *Client { return &Client{log: slog.New(slog.DiscardHandler)} }
 
 func TestSweepRunsAtStartAndAtEveryInterval(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c := newClient()
+		c, _ := newClient()
 		began := time.Now()
 		var runs []time.Duration
 		c.Every("count", time.Second, func(context.Context) error {
 			runs = append(runs, time.Since(began))
 			return nil
 		})
-		sweeping(t, c)
+		c.sweeps.start(t.Context())
 		time.Sleep(time.Minute)
 		if err := c.sweeps.wait(t.Context()); err != nil {
 			t.Fatal(err)
@@ -61,9 +52,9 @@ func TestSweepRunsAtStartAndAtEveryInterval(t *testing.T) {
 func TestNudgesAreOneRunAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c := newClient()
+		c, _ := newClient()
 		runs, running := 0, false
-		s := c.Every("slow", time.Hour, func(context.Context) error {
+		nudge := c.Every("slow", time.Hour, func(context.Context) error {
 			if running {
 				t.Error("a run overlaps another")
 			}
@@ -73,10 +64,10 @@ func TestNudgesAreOneRunAtOnce(t *testing.T) {
 			running = false
 			return nil
 		})
-		sweeping(t, c)
+		c.sweeps.start(t.Context())
 		synctest.Wait() // The first run is under way.
 		for range 100 {
-			s.Nudge()
+			nudge()
 		}
 		time.Sleep(1500 * time.Millisecond)
 		if runs != 2 {
@@ -101,7 +92,7 @@ func TestSweepThatFailsIsLoggedOnceAMinuteAndGoesOn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				c := newClient()
+				c, logged := newClient()
 				began := time.Now()
 				runs := 0
 				c.Every("unlucky", time.Second, func(context.Context) error {
@@ -111,7 +102,7 @@ func TestSweepThatFailsIsLoggedOnceAMinuteAndGoesOn(t *testing.T) {
 					}
 					return nil
 				})
-				logged := sweeping(t, c)
+				c.sweeps.start(t.Context())
 				time.Sleep(5 * time.Minute)
 				if err := c.sweeps.wait(t.Context()); err != nil {
 					t.Fatal(err)
@@ -134,7 +125,7 @@ func TestSweepThatFailsIsLoggedOnceAMinuteAndGoesOn(t *testing.T) {
 func TestRunThatHangsIsEnded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c := newClient()
+		c, _ := newClient()
 		began := time.Now()
 		var ended []time.Duration
 		c.Every("hangs", time.Second, func(ctx context.Context) error {
@@ -142,7 +133,7 @@ func TestRunThatHangsIsEnded(t *testing.T) {
 			ended = append(ended, time.Since(began))
 			return ctx.Err()
 		})
-		sweeping(t, c)
+		c.sweeps.start(t.Context())
 		time.Sleep(2*runTimeout + 2*time.Second)
 		stopped, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -161,7 +152,7 @@ func TestStopWaitsForSweepAndThenCancelsIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				c := newClient()
+				c, logged := newClient()
 				runs, finished := 0, false
 				c.Every("slow", time.Second, func(ctx context.Context) error {
 					runs++
@@ -173,7 +164,7 @@ func TestStopWaitsForSweepAndThenCancelsIt(t *testing.T) {
 						return ctx.Err()
 					}
 				})
-				logged := sweeping(t, c)
+				c.sweeps.start(t.Context())
 				synctest.Wait()
 				ctx, cancel := context.WithTimeout(t.Context(), patience)
 				defer cancel()
@@ -203,7 +194,8 @@ func TestEveryRefusesWhatCannotBe(t *testing.T) {
 					t.Errorf("%s is accepted", what)
 				}
 			}()
-			declare(newClient())
+			c, _ := newClient()
+			declare(c)
 		}()
 	}
 }
