@@ -24,7 +24,7 @@ func (s *service) CancelPayment(ctx context.Context, r *paymentsv1.CancelPayment
 		repeated := true
 		kept, err := idempotency.Once(ctx, tx, r, func() (*wrapperspb.StringValue, error) {
 			repeated = false
-			attempt, done, err := revoke(ctx, tx, authorizePayment, r.GetAuthorizeRequestId())
+			attempt, done, err := idempotency.Revoke[wrapperspb.StringValue](ctx, tx, authorizePayment, r.GetAuthorizeRequestId())
 			if err != nil || !done {
 				return &wrapperspb.StringValue{}, err
 			}
@@ -43,11 +43,11 @@ func (s *service) CancelPayment(ctx context.Context, r *paymentsv1.CancelPayment
 		// What the provider has refused is tried again by somebody who wants that, not by a repetition.
 		if !repeated && row.Cancellation != string(cancelRequested) {
 			row.Cancellation = string(cancelRequested)
-			if err := updatePayment(ctx, tx, row); err != nil {
+			if err := updatePayment(tx, row); err != nil {
 				return err
 			}
 		}
-		next, err = beginCancel(ctx, tx, row)
+		next, err = beginCancel(tx, row)
 		return err
 	})
 	if err != nil {

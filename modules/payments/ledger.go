@@ -1,10 +1,6 @@
 package payments
 
-import (
-	"context"
-
-	"github.com/cleave-go/cleave/modules/payments/internal/ent"
-)
+import "github.com/cleave-go/cleave/modules/payments/internal/ent"
 
 // The accounts of the ledger. A debit is positive, a credit negative; what an attempt moves sums up to nothing. An authorization and its
 // void move no money.
@@ -19,9 +15,9 @@ const (
 )
 
 // writeLedger writes down what a settled attempt has moved.
-func writeLedger(ctx context.Context, tx tx, row *ent.Payment, a *ent.Attempt) error {
+func writeLedger(tx tx, row *ent.Payment, a *ent.Attempt) {
 	if outcome(a.Outcome) != succeeded {
-		return nil
+		return
 	}
 	switch kind(a.Kind) {
 	case capture:
@@ -29,14 +25,13 @@ func writeLedger(ctx context.Context, tx tx, row *ent.Payment, a *ent.Attempt) e
 		if row.Cancellation != string(notCancelled) {
 			credited = clearing
 		}
-		return later(ctx, tx, `INSERT INTO ledger_entry (attempt_id, account, amount, currency)
+		tx.Defer(`INSERT INTO ledger_entry (attempt_id, account, amount, currency)
 			VALUES ($1, $2, $3::bigint, $5), ($1, $4, -$3::bigint, $5)`, a.ID, receivable, a.Amount, credited, row.Currency)
 	case refund:
 		// It is taken from where the capture has put it.
 		taken, _ := paymentOf(row).alive(capture)
-		return later(ctx, tx, `INSERT INTO ledger_entry (attempt_id, account, amount, currency) VALUES ($1, $2, -$3::bigint, $7),
+		tx.Defer(`INSERT INTO ledger_entry (attempt_id, account, amount, currency) VALUES ($1, $2, -$3::bigint, $7),
 			($1, CASE WHEN EXISTS (SELECT FROM ledger_entry WHERE attempt_id = $4 AND account = $5) THEN $5 ELSE $6 END, $3::bigint, $7)`,
 			a.ID, receivable, a.Amount, taken.id, clearing, refunds, row.Currency)
 	}
-	return nil
 }

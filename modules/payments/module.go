@@ -40,7 +40,7 @@ func build(host *module.Host) ([]rpc.Handler, error) {
 
 func buildWith(host *module.Host, p provider) (*service, []rpc.Handler) {
 	s := &service{store: db.NewStore(host.DB, newEnt), provider: p, log: host.Log}
-	// host.Jobs.Every("payments.ask_again", sweepEvery, s.sweep)
+	host.Jobs.Every("payments.ask_again", sweepEvery, s.sweep)
 	return s, []rpc.Handler{paymentsv1cleave.NewPaymentServiceHandler(s)}
 }
 

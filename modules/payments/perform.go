@@ -132,7 +132,7 @@ func (s *service) step(ctx context.Context, a *ent.Attempt) (*ent.Payment, error
 		if row, err = lockPayment(ctx, tx, a.PaymentID); err != nil {
 			return err
 		}
-		return settle(ctx, tx, row, a.ID, o, got)
+		return settle(tx, row, a.ID, o, got)
 	})
 	if err != nil {
 		return nil, err

@@ -56,42 +56,37 @@ func lockPayment(ctx context.Context, tx tx, paymentID string) (locked, error) {
 }
 
 // insertPayment writes a new payment down.
-func insertPayment(ctx context.Context, tx tx, row *ent.Payment) error {
-	return later(ctx, tx, "INSERT INTO payment (id, reference, state, amount, currency, payment_method) VALUES ($1, $2, $3, $4, $5, $6)",
+func insertPayment(tx tx, row *ent.Payment) {
+	tx.Defer("INSERT INTO payment (id, reference, state, amount, currency, payment_method) VALUES ($1, $2, $3, $4, $5, $6)",
 		row.ID, row.Reference, row.State, row.Amount, row.Currency, row.PaymentMethod)
 }
 
 // begin returns an attempt of a locked payment: the row of one that is written down already, or a new one, which it writes down. Its id
 // is also the provider's key. The sweep sees it through unless it is settled before.
-func begin(ctx context.Context, tx tx, row locked, a attempt) (*ent.Attempt, error) {
+func begin(tx tx, row locked, a attempt) (*ent.Attempt, error) {
 	if written := attemptOf(row.Payment, a.id); written != nil {
 		return written, nil
 	}
-	written, err := insertAttempt(ctx, tx, row.Payment, a)
-	if err != nil {
-		return nil, err
-	}
-	return written, updatePayment(ctx, tx, row)
+	written := insertAttempt(tx, row.Payment, a)
+	return written, updatePayment(tx, row)
 }
 
 // insertAttempt writes a new attempt down.
-func insertAttempt(ctx context.Context, tx tx, row *ent.Payment, a attempt) (*ent.Attempt, error) {
+func insertAttempt(tx tx, row *ent.Payment, a attempt) *ent.Attempt {
 	written := &ent.Attempt{
 		ID: id.New("att"), PaymentID: row.ID, Kind: string(a.kind), Amount: a.amount, Outcome: string(a.outcome),
 		Edges: ent.AttemptEdges{Payment: row},
 	}
-	if err := later(ctx, tx, "INSERT INTO attempt (id, payment_id, kind, amount, outcome, next_time) VALUES ($1, $2, $3, $4, $5, now() + $6::interval)",
-		written.ID, row.ID, written.Kind, written.Amount, written.Outcome, askAgainAfter); err != nil {
-		return nil, err
-	}
+	tx.Defer("INSERT INTO attempt (id, payment_id, kind, amount, outcome, next_time) VALUES ($1, $2, $3, $4, $5, now() + $6::interval)",
+		written.ID, row.ID, written.Kind, written.Amount, written.Outcome, askAgainAfter)
 	row.Edges.Attempts = append(row.Edges.Attempts, written)
-	return written, nil
+	return written
 }
 
 // settle stores what came of an attempt of a locked payment, moves the payment on, and writes the ledger. An attempt whose outcome is
 // known already stays as it is. What follows of a payment that is cancelled it begins at once: a success that becomes known too late
 // is undone by whoever learns of it.
-func settle(ctx context.Context, tx tx, row locked, attemptID string, o outcome, got answer) error {
+func settle(tx tx, row locked, attemptID string, o outcome, got answer) error {
 	a := attemptOf(row.Payment, attemptID)
 	if a == nil {
 		return fmt.Errorf("payment %s has no attempt %s", row.ID, attemptID)
@@ -101,14 +96,10 @@ func settle(ctx context.Context, tx tx, row locked, attemptID string, o outcome,
 	}
 	a.Outcome, a.DeclineCode = string(o), got.declineCode
 	if o.open() {
-		if err := later(ctx, tx, "UPDATE attempt SET outcome = $2 WHERE id = $1", a.ID, a.Outcome); err != nil {
-			return err
-		}
-		return updatePayment(ctx, tx, row)
+		tx.Defer("UPDATE attempt SET outcome = $2 WHERE id = $1", a.ID, a.Outcome)
+		return updatePayment(tx, row)
 	}
-	if err := later(ctx, tx, "UPDATE attempt SET outcome = $2, decline_code = $3, next_time = NULL WHERE id = $1", a.ID, a.Outcome, a.DeclineCode); err != nil {
-		return err
-	}
+	tx.Defer("UPDATE attempt SET outcome = $2, decline_code = $3, next_time = NULL WHERE id = $1", a.ID, a.Outcome, a.DeclineCode)
 	row.DeclineCode = got.declineCode
 	if kind(a.Kind) == authorize {
 		row.ChargeID = got.chargeID
@@ -116,30 +107,28 @@ func settle(ctx context.Context, tx tx, row locked, attemptID string, o outcome,
 	if row.Cancellation == string(cancelRequested) && kind(a.Kind).refuses(o, got.declineCode) {
 		row.Cancellation = string(cancelRefused)
 	}
-	if err := writeLedger(ctx, tx, row.Payment, a); err != nil {
-		return err
-	}
-	if err := updatePayment(ctx, tx, row); err != nil {
+	writeLedger(tx, row.Payment, a)
+	if err := updatePayment(tx, row); err != nil {
 		return err
 	}
 	if row.Cancellation == string(cancelRequested) {
-		_, err := beginCancel(ctx, tx, row)
+		_, err := beginCancel(tx, row)
 		return err
 	}
 	return nil
 }
 
 // beginCancel returns what comes next for a locked payment that is cancelled: an attempt, or nil if there is nothing to do.
-func beginCancel(ctx context.Context, tx tx, row locked) (*ent.Attempt, error) {
+func beginCancel(tx tx, row locked) (*ent.Attempt, error) {
 	a, found := paymentOf(row.Payment).toCancel()
 	if !found {
 		return nil, nil
 	}
-	return begin(ctx, tx, row, a)
+	return begin(tx, row, a)
 }
 
 // updatePayment stores what follows from the attempts, and what was changed in the row.
-func updatePayment(ctx context.Context, tx tx, row locked) error {
+func updatePayment(tx tx, row locked) error {
 	p := paymentOf(row.Payment)
 	from, next := state(row.State), p.state()
 	if next != from && !from.canBecome(next) {
@@ -147,8 +136,9 @@ func updatePayment(ctx context.Context, tx tx, row locked) error {
 	}
 	row.State, row.Captured, row.Refunded = string(next), p.sum(capture, succeeded), p.sum(refund, succeeded)
 	row.UpdateTime = row.now
-	return later(ctx, tx, `UPDATE payment SET state = $2, captured = $3, refunded = $4, charge_id = $5, decline_code = $6, cancellation = $7,
+	tx.Defer(`UPDATE payment SET state = $2, captured = $3, refunded = $4, charge_id = $5, decline_code = $6, cancellation = $7,
 		update_time = now() WHERE id = $1`, row.ID, row.State, row.Captured, row.Refunded, row.ChargeID, row.DeclineCode, row.Cancellation)
+	return nil
 }
 
 // attemptOf returns an attempt of a payment, or nil.

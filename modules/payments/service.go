@@ -27,10 +27,8 @@ func (s *service) AuthorizePayment(ctx context.Context, r *paymentsv1.AuthorizeP
 			ID: id.New("pay"), Reference: r.GetReference(), State: string(authorizing), Amount: r.GetAmount().GetAmount(),
 			Currency: r.GetAmount().GetCurrency(), PaymentMethod: r.GetPaymentMethod(),
 		}
-		if err := insertPayment(ctx, tx, row); err != nil {
-			return nil, err
-		}
-		return insertAttempt(ctx, tx, row, paymentOf(row).toAuthorize())
+		insertPayment(tx, row)
+		return insertAttempt(tx, row, paymentOf(row).toAuthorize()), nil
 	})
 	return &paymentsv1.AuthorizePaymentResponse{Payment: payment}, err
 }
@@ -45,7 +43,7 @@ func (s *service) CapturePayment(ctx context.Context, r *paymentsv1.CapturePayme
 		if err != nil {
 			return nil, failedPrecondition(row.ID, err)
 		}
-		return begin(ctx, tx, row, a)
+		return begin(tx, row, a)
 	})
 	return &paymentsv1.CapturePaymentResponse{Payment: payment}, err
 }
@@ -60,7 +58,7 @@ func (s *service) VoidPayment(ctx context.Context, r *paymentsv1.VoidPaymentRequ
 		if err != nil {
 			return nil, failedPrecondition(row.ID, err)
 		}
-		return begin(ctx, tx, row, a)
+		return begin(tx, row, a)
 	})
 	return &paymentsv1.VoidPaymentResponse{Payment: payment}, err
 }
@@ -78,7 +76,7 @@ func (s *service) RefundPayment(ctx context.Context, r *paymentsv1.RefundPayment
 		if err != nil {
 			return nil, failedPrecondition(row.ID, err)
 		}
-		return begin(ctx, tx, row, a)
+		return begin(tx, row, a)
 	})
 	return &paymentsv1.RefundPaymentResponse{Payment: payment}, err
 }

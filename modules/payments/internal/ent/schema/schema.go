@@ -105,4 +105,6 @@ func (LedgerEntry) Fields() []ent.Field {
 }
 
 // An attempt moves money once.
-func (LedgerEntry) Indexes() []ent.Index { return []ent.Index{index.Fields("attempt_id", "account").Unique()} }
+func (LedgerEntry) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("attempt_id", "account").Unique()}
+}
