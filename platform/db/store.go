@@ -37,16 +37,31 @@ type Tx[C any] struct {
 	Ent C
 }
 
+// In joins a transaction that somebody else has opened, and commits or rolls back: for handlers that use ent within it.
+func (s *Store[C]) In(tx pgx.Tx) Tx[C] {
+	return Tx[C]{Tx: tx, Ent: s.client(entDriver{tx})}
+}
+
+// Tx runs fn in a transaction as [DB.Tx] does.
+func (s *Store[C]) Tx(ctx context.Context, fn func(ctx context.Context, tx Tx[C]) error) error {
+	return s.DB.Tx(ctx, func(ctx context.Context, tx pgx.Tx) error { return fn(ctx, s.In(tx)) })
+}
+
 // Tx runs fn in a transaction (READ COMMITTED) and commits it, or rolls back if fn fails. When PostgreSQL gave the transaction up
-// for the sake of another (deadlock, serialization) it runs fn again, so fn must leave no trace outside of tx. Calls over the seam
-// with the context of fn are refused.
+// for the sake of another (deadlock, serialization) it runs fn again, so fn must leave no trace outside of tx but by [AfterCommit].
+// Calls over the seam with the context of fn are refused.
 //
 // A database that cannot be reached is an unavailable error. If that happened while committing, nobody knows whether it was
 // committed: callers repeat with the same request_id.
-func (s *Store[C]) Tx(ctx context.Context, fn func(ctx context.Context, tx Tx[C]) error) error {
+func (d *DB) Tx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	for attempt := 1; ; attempt++ {
-		err := s.once(ctx, fn)
-		if err == nil || attempt == maxAttempts || !givenUp(err) {
+		var after committed
+		err := d.once(context.WithValue(ctx, committedKey{}, &after), fn)
+		if err == nil {
+			after.run()
+			return nil
+		}
+		if attempt == maxAttempts || !givenUp(err) {
 			return Unavailable(err)
 		}
 		select {
@@ -57,8 +72,8 @@ func (s *Store[C]) Tx(ctx context.Context, fn func(ctx context.Context, tx Tx[C]
 	}
 }
 
-func (s *Store[C]) once(ctx context.Context, fn func(ctx context.Context, tx Tx[C]) error) error {
-	tx, err := s.pool.Begin(ctx)
+func (d *DB) once(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
+	tx, err := d.pool.Begin(ctx)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
@@ -68,8 +83,7 @@ func (s *Store[C]) once(ctx context.Context, fn func(ctx context.Context, tx Tx[
 		defer cancel()
 		_ = tx.Rollback(ctx) // A connection that cannot roll back is closed.
 	}()
-	inner := rpc.RefuseCalls(ctx, "it is inside a database transaction")
-	if err := fn(inner, Tx[C]{Tx: tx, Ent: s.client(entDriver{tx})}); err != nil {
+	if err := fn(rpc.RefuseCalls(ctx, "it is inside a database transaction"), tx); err != nil {
 		return err
 	}
 	if err := tx.Commit(ctx); err != nil {

@@ -13,6 +13,7 @@ import (
 	"connectrpc.com/connect"
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	parityv1 "github.com/cleave-go/cleave/gen/cleave/platform/parity/v1"
@@ -111,6 +112,25 @@ func TestEntOpensNoTransactionOfItsOwn(t *testing.T) {
 	if err := insertByEnt(bounded(t), s.Ent, "a"); err == nil || !strings.Contains(err.Error(), "make it in Store.Tx") {
 		t.Errorf("%v, want a sentence", err)
 	}
+}
+
+// A handler that was given somebody else's transaction uses ent within it.
+func TestInJoinsTransaction(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, clone(t))
+	write := func(end error) error {
+		return s.DB.Tx(bounded(t), func(ctx context.Context, outer pgx.Tx) error {
+			joined := s.In(outer)
+			return errors.Join(insertByEnt(ctx, joined.Ent, "by ent"), insert(ctx, joined, "by sql"), end)
+		})
+	}
+	if err := write(errAnything); !errors.Is(err, errAnything) || len(names(t, s)) > 0 {
+		t.Errorf("%v and %q, want the error and nothing", err, names(t, s))
+	}
+	if err := write(nil); err != nil || !slices.Equal(names(t, s), []string{"by ent", "by sql"}) {
+		t.Errorf("%v and %q", err, names(t, s))
+	}
+	released(t, s)
 }
 
 // fail makes PostgreSQL fail with a SQLSTATE.
