@@ -51,6 +51,9 @@ func (s *Store[C]) Tx(ctx context.Context, fn func(ctx context.Context, tx Tx[C]
 // for the sake of another (deadlock, serialization) it runs fn again, so fn must leave no trace outside of tx but by [AfterCommit].
 // Calls over the seam with the context of fn are refused.
 //
+// BEGIN is sent along with the first statement, and what is left of deferred ones (see [Defer]) along with COMMIT. Without a statement
+// nothing is sent.
+//
 // A database that cannot be reached is an unavailable error. If that happened while committing, nobody knows whether it was
 // committed: callers repeat with the same request_id.
 func (d *DB) Tx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
@@ -73,15 +76,12 @@ func (d *DB) Tx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) err
 }
 
 func (d *DB) once(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
-	tx, err := d.pool.Begin(ctx)
-	if err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
-	// After a commit this does nothing. The context may be done by now, the connection shall be usable again all the same.
+	tx := &transaction{pool: d.pool}
+	// The context may be done by the end, the connection shall be usable again all the same.
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
 		defer cancel()
-		_ = tx.Rollback(ctx) // A connection that cannot roll back is closed.
+		tx.end(ctx)
 	}()
 	if err := fn(rpc.RefuseCalls(ctx, "it is inside a database transaction"), tx); err != nil {
 		return err
