@@ -61,8 +61,14 @@ func (chore) Kind() string { return "alpha.chore" }
 // released requires that every connection is back and that a new transaction works.
 func released(t *testing.T, s *store) {
 	t.Helper()
-	if n := s.Pool().Stat().AcquiredConns(); n != 0 {
-		t.Errorf("%d connections are still in use", n)
+	ctx, tick := bounded(t), time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for s.Pool().Stat().AcquiredConns() != 0 { // One that is closed is so in the background.
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("%d connections are still in use", s.Pool().Stat().AcquiredConns())
+		}
 	}
 	if err := s.Tx(bounded(t), func(ctx context.Context, tx tx) error { _, err := tx.Exec(ctx, "SELECT 1"); return err }); err != nil {
 		t.Errorf("the next transaction: %v", err)

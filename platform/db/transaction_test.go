@@ -6,384 +6,411 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
+	"connectrpc.com/connect"
 	"entgo.io/ent/dialect"
+	entsql "entgo.io/ent/dialect/sql"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/cleave-go/cleave/platform/db"
 )
 
-// line counts how often the client waits for an answer.
-type line struct {
+const insertThing = "INSERT INTO thing (name) VALUES ($1)"
+
+// counted counts what is sent over a connection: pgx sends once per round trip.
+type counted struct {
 	net.Conn
-	asked *atomic.Bool
-	trips *atomic.Int64
+	sent *atomic.Int64
 }
 
-func (l line) Write(b []byte) (int, error) {
-	l.asked.Store(true)
-	return l.Conn.Write(b)
+func (c counted) Write(p []byte) (int, error) {
+	c.sent.Add(1)
+	return c.Conn.Write(p)
 }
 
-func (l line) Read(b []byte) (int, error) {
-	if l.asked.Swap(false) {
-		l.trips.Add(1)
-	}
-	return l.Conn.Read(b)
-}
-
-// watched returns a store over a single connection, and the round trips that it has made.
-func watched(t *testing.T) (*store, *atomic.Int64) {
+// newCountedStore returns a store with one connection, and the number of round trips so far.
+func newCountedStore(t *testing.T) (*store, *atomic.Int64) {
 	t.Helper()
 	d := open(t, config("alpha", clone(t)))
-	config, trips := d.Pool().Config(), new(atomic.Int64)
-	config.MaxConns, config.MinIdleConns = 1, 0
-	config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := new(net.Dialer).DialContext(ctx, network, address)
-		return line{conn, new(atomic.Bool), trips}, err
+	sent := new(atomic.Int64)
+	c := d.Pool().Config()
+	c.MaxConns, c.MinConns, c.MinIdleConns = 1, 0, 0
+	c.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
+	dial := c.ConnConfig.DialFunc
+	c.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		return counted{conn, sent}, err
 	}
-	pool, err := pgxpool.NewWithConfig(bounded(t), config)
+	pool, err := pgxpool.NewWithConfig(bounded(t), c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	return db.NewStore(d.Over(pool), func(d dialect.Driver) dialect.Driver { return d }), trips
+	return db.NewStore(d.Over(pool), func(d dialect.Driver) dialect.Driver { return d }), sent
 }
 
-// later defers the insertion of a thing.
-func later(ctx context.Context, tx tx, name string) error {
-	return db.Defer(ctx, tx, "INSERT INTO thing (name) VALUES ($1)", name)
-}
-
-// count returns how many things the transaction sees.
-func count(ctx context.Context, tx tx) (n int, err error) {
-	err = tx.QueryRow(ctx, "SELECT count(*) FROM thing WHERE number = $1", 0).Scan(&n)
-	return n, err
-}
-
-func TestStatementsShareRoundTrips(t *testing.T) {
+// A transaction costs as many round trips as there are results that somebody reads, and one for what is left and the commit.
+func TestRoundTrips(t *testing.T) {
 	t.Parallel()
-	s, trips := watched(t)
+	s, sent := newCountedStore(t)
+	count := func(ctx context.Context, tx tx) error {
+		var n int
+		return tx.QueryRow(ctx, "SELECT count(*) FROM thing WHERE name <> $1", "b").Scan(&n)
+	}
+	note := func(tx tx, name string) { tx.Defer("INSERT INTO entry (name) VALUES ($1)", name) }
 	for _, c := range []struct {
 		name string
 		want int64
-		fn   func(ctx context.Context, tx tx, run string) error
+		fn   func(ctx context.Context, tx tx) error
 	}{
-		{"nothing", 0, func(context.Context, tx, string) error { return nil }},
-		{"a failure before the first statement", 0, func(context.Context, tx, string) error { return errAnything }},
-		{"one statement", 2, func(ctx context.Context, tx tx, run string) error { return insert(ctx, tx, run) }},
-		{"one by ent", 2, func(ctx context.Context, tx tx, run string) error { return insertByEnt(ctx, tx.Ent, run) }},
-		{"three statements", 4, func(ctx context.Context, tx tx, run string) error {
-			return errors.Join(insert(ctx, tx, run), insert(ctx, tx, run+"2"), insertByEnt(ctx, tx.Ent, run+"3"))
+		{"no statement", 0, func(context.Context, tx) error { return nil }},
+		{"no statement, fails", 0, func(context.Context, tx) error { return errAnything }},
+		{"deferred, fails", 0, func(_ context.Context, tx tx) error { note(tx, "a"); return errAnything }},
+		{"one read", 2, count},
+		{"one deferred", 1, func(_ context.Context, tx tx) error { note(tx, "a"); return nil }},
+		{"three deferred", 1, func(_ context.Context, tx tx) error { note(tx, "a"); note(tx, "b"); note(tx, "c"); return nil }},
+		{"a read, three deferred, a read, one deferred", 3, func(ctx context.Context, tx tx) error {
+			err := count(ctx, tx)
+			note(tx, "a")
+			note(tx, "b")
+			note(tx, "c")
+			err = errors.Join(err, count(ctx, tx))
+			note(tx, "d")
+			return err
 		}},
-		{"only deferred", 1, func(ctx context.Context, tx tx, run string) error {
-			return errors.Join(later(ctx, tx, run), later(ctx, tx, run+"2"), later(ctx, tx, run+"3"))
-		}},
-		{"one, and three deferred", 2, func(ctx context.Context, tx tx, run string) error {
-			return errors.Join(insert(ctx, tx, run), later(ctx, tx, run+"2"), later(ctx, tx, run+"3"), later(ctx, tx, run+"4"))
-		}},
-		{"deferred before and after", 2, func(ctx context.Context, tx tx, run string) error {
-			return errors.Join(later(ctx, tx, run), insertByEnt(ctx, tx.Ent, run+"2"), later(ctx, tx, run+"3"))
-		}},
-		{"a batch", 2, func(ctx context.Context, tx tx, run string) error {
-			var b pgx.Batch
-			b.Queue("INSERT INTO thing (name) VALUES ($1)", run)
-			b.Queue("INSERT INTO thing (name) VALUES ($1)", run+"2")
-			return errors.Join(later(ctx, tx, run+"3"), tx.SendBatch(ctx, &b).Close())
+		{"ent", 2, func(ctx context.Context, tx tx) error {
+			return tx.Ent.Exec(ctx, "UPDATE thing SET number = 1 WHERE name = $1", []any{"a"}, nil)
 		}},
 	} {
-		var took int64
-		for _, run := range []string{"first", "second", "third"} { // The first also prepares the statements.
-			before := trips.Load()
-			if err := s.Tx(bounded(t), func(ctx context.Context, tx tx) error { return c.fn(ctx, tx, c.name+run) }); err != nil && !errors.Is(err, errAnything) {
-				t.Fatalf("%s: %v", c.name, err)
-			}
-			took = trips.Load() - before
+		var trips int64
+		for range 2 { // The first time statements are prepared.
+			before := sent.Load()
+			_ = s.Tx(bounded(t), c.fn)
+			trips = sent.Load() - before
 		}
-		if took != c.want {
-			t.Errorf("%s: %d round trips, want %d", c.name, took, c.want)
+		if trips != c.want {
+			t.Errorf("%s: %d round trips, want %d", c.name, trips, c.want)
 		}
+	}
+	var trips int64
+	for range 2 {
+		before := sent.Load()
+		if err := s.TxMayBeLost(bounded(t), func(ctx context.Context, tx pgx.Tx) error { return count(ctx, s.In(tx)) }); err != nil {
+			t.Error(err)
+		}
+		trips = sent.Load() - before
+	}
+	if trips != 2 {
+		t.Errorf("one read, and a commit that may be lost: %d round trips, want 2", trips)
 	}
 	released(t, s)
 }
 
-// Whatever kind of statement comes next, it sees what was deferred before.
+// Whatever comes next, it finds what was deferred before it.
 func TestDeferredStatementsKeepTheirOrder(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, clone(t))
+	const number = "SELECT number FROM thing"
+	scan := func(row pgx.Row) (n int, err error) { return n, row.Scan(&n) }
 	for name, read := range map[string]func(ctx context.Context, tx tx) (int, error){
-		"row": count,
-		"rows": func(ctx context.Context, tx tx) (int, error) {
-			list, err := tx.Query(ctx, "SELECT name FROM thing")
-			if err != nil {
-				return 0, err
-			}
-			names, err := pgx.CollectRows(list, pgx.RowTo[string])
-			return len(names), err
+		"QueryRow": func(ctx context.Context, tx tx) (int, error) { return scan(tx.QueryRow(ctx, number)) },
+		"QueryRow with an option": func(ctx context.Context, tx tx) (int, error) {
+			return scan(tx.QueryRow(ctx, number, pgx.QueryExecModeSimpleProtocol))
 		},
-		"rows in a format": func(ctx context.Context, tx tx) (n int, err error) {
-			err = tx.QueryRow(ctx, "SELECT count(*) FROM thing", pgx.QueryExecModeSimpleProtocol).Scan(&n)
-			return n, err
+		"Query": func(ctx context.Context, tx tx) (int, error) {
+			rows, _ := tx.Query(ctx, number)
+			return pgx.CollectExactlyOneRow(rows, pgx.RowTo[int])
 		},
-		"exec": func(ctx context.Context, tx tx) (int, error) {
-			tag, err := tx.Exec(ctx, "UPDATE thing SET number = $1", 1)
+		"Query with an option": func(ctx context.Context, tx tx) (int, error) {
+			rows, _ := tx.Query(ctx, number, pgx.QueryResultFormats{pgx.TextFormatCode})
+			return pgx.CollectExactlyOneRow(rows, pgx.RowTo[int])
+		},
+		"Exec": func(ctx context.Context, tx tx) (int, error) {
+			tag, err := tx.Exec(ctx, "SELECT FROM generate_series(1, (SELECT number FROM thing WHERE number > $1))", 0)
 			return int(tag.RowsAffected()), err
 		},
-		"several statements as one": func(ctx context.Context, tx tx) (int, error) {
-			tag, err := tx.Exec(ctx, "SELECT 1; UPDATE thing SET number = 1")
+		"Exec of several": func(ctx context.Context, tx tx) (int, error) {
+			tag, err := tx.Exec(ctx, "SELECT 1; SELECT FROM generate_series(1, (SELECT number FROM thing))")
 			return int(tag.RowsAffected()), err
 		},
-		"batch": func(ctx context.Context, tx tx) (n int, err error) {
-			var b pgx.Batch
-			b.Queue("SELECT count(*) FROM thing").QueryRow(func(row pgx.Row) error { return row.Scan(&n) })
-			err = tx.SendBatch(ctx, &b).Close()
-			return n, err
+		"SendBatch": func(ctx context.Context, tx tx) (n int, err error) {
+			var batch pgx.Batch
+			batch.Queue("SELECT 1")
+			batch.Queue(number).QueryRow(func(row pgx.Row) error { return row.Scan(&n) })
+			return n, tx.SendBatch(ctx, &batch).Close()
 		},
-		"savepoint": func(ctx context.Context, tx tx) (n int, err error) {
+		"CopyFrom": func(ctx context.Context, tx tx) (int, error) {
+			// The name of the copied row is taken if the deferred one came first.
 			inner, err := tx.Begin(ctx)
 			if err != nil {
 				return 0, err
 			}
-			_, err = inner.Exec(ctx, "DELETE FROM thing")
-			if err := errors.Join(err, inner.Rollback(ctx)); err != nil {
-				return 0, err
+			if _, err := inner.CopyFrom(ctx, pgx.Identifier{"thing"}, []string{"name"}, pgx.CopyFromRows([][]any{{"a"}})); code(err) != "23505" {
+				return 0, fmt.Errorf("copy: %w", err)
 			}
-			return count(ctx, tx)
+			return 3, inner.Rollback(ctx)
 		},
-		"copy": func(ctx context.Context, tx tx) (int, error) {
-			if _, err := tx.CopyFrom(ctx, pgx.Identifier{"entry"}, []string{"name"}, pgx.CopyFromRows([][]any{{"a"}})); err != nil {
+		"savepoint": func(ctx context.Context, tx tx) (int, error) {
+			inner, err := tx.Begin(ctx)
+			if err != nil {
 				return 0, err
 			}
-			return count(ctx, tx)
+			n, err := scan(inner.QueryRow(ctx, number))
+			return n, errors.Join(err, inner.Commit(ctx))
 		},
-		"prepared": func(ctx context.Context, tx tx) (n int, err error) {
-			if _, err := tx.Prepare(ctx, "", "SELECT 1"); err != nil {
+		"savepoint, rolled back": func(ctx context.Context, tx tx) (int, error) {
+			inner, err := tx.Begin(ctx)
+			if err != nil {
 				return 0, err
 			}
-			return count(ctx, tx)
+			if _, err := inner.Exec(ctx, "DELETE FROM thing WHERE number = $1", 3); err != nil {
+				return 0, err
+			}
+			db.Defer(inner, "no such statement")
+			if err := inner.Rollback(ctx); err != nil {
+				return 0, err
+			}
+			return scan(tx.QueryRow(ctx, number))
+		},
+		"ent": func(ctx context.Context, tx tx) (n int, err error) {
+			var rows entsql.Rows
+			if err := tx.Ent.Query(ctx, number, []any{}, &rows); err != nil {
+				return 0, err
+			}
+			n, err = entsql.ScanInt(&rows)
+			return n, errors.Join(err, rows.Close())
 		},
 	} {
-		for _, begun := range []bool{false, true} {
-			err := s.Tx(bounded(t), func(ctx context.Context, tx tx) error {
-				if begun {
-					if _, err := tx.Exec(ctx, "SELECT 1"); err != nil {
-						return err
-					}
-				}
-				if err := errors.Join(later(ctx, tx, "a"), later(ctx, tx, "b")); err != nil {
+		var got int
+		err := s.Tx(bounded(t), func(ctx context.Context, tx tx) (err error) {
+			tx.Defer(insertThing, "a")
+			db.Defer(tx.Tx, "UPDATE thing SET number = number + $1", 1)
+			tx.Defer("UPDATE thing SET number = number * $1", 3)
+			if got, err = read(ctx, tx); err != nil {
+				return err
+			}
+			tx.Defer("DELETE FROM thing")
+			return nil
+		})
+		if left := names(t, s); err != nil || got != 3 || len(left) > 0 {
+			t.Errorf("%s: %d (%v), want 3, and nothing of %q left", name, got, err, left)
+		}
+	}
+	released(t, s)
+}
+
+// Nobody reads the result of a deferred statement, so its failure must not get lost, wherever it shows and even if it is hidden.
+func TestDeferredFailureFailsTransaction(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, clone(t))
+	for name, fn := range map[string]func(ctx context.Context, tx tx){
+		"at the commit": func(_ context.Context, tx tx) { tx.Defer(insertThing, "a") },
+		"before others at the commit": func(_ context.Context, tx tx) {
+			tx.Defer(insertThing, "a")
+			tx.Defer(insertThing, "c")
+		},
+		"with a read whose error is hidden": func(ctx context.Context, tx tx) { tx.Defer(insertThing, "a"); _, _ = tx.Exec(ctx, "SELECT $1::int", 1) },
+		"with rows that nobody reads": func(ctx context.Context, tx tx) {
+			tx.Defer(insertThing, "a")
+			_, _ = tx.Query(ctx, "SELECT $1::int", 1)
+		},
+		"in a savepoint whose failure is hidden": func(ctx context.Context, tx tx) { tx.Defer(insertThing, "a"); _, _ = tx.Begin(ctx) },
+		"an argument that cannot be sent":        func(_ context.Context, tx tx) { tx.Defer(insertThing, make(chan int)) },
+		"the statement that brings it cannot be sent": func(ctx context.Context, tx tx) {
+			tx.Defer(insertThing, "c")
+			_, _ = tx.Exec(ctx, insertThing, make(chan int))
+		},
+		"the first statement cannot be sent": func(ctx context.Context, tx tx) {
+			_, _ = tx.Exec(ctx, insertThing, make(chan int))
+			_, _ = tx.Exec(ctx, insertThing, "c")
+		},
+		"the first statement cannot be prepared": func(ctx context.Context, tx tx) {
+			_, _ = tx.Exec(ctx, "no such statement $1", 1)
+			_, _ = tx.Exec(ctx, insertThing, "c")
+		},
+		"too many": func(_ context.Context, tx tx) {
+			for i := range 1002 {
+				tx.Defer(insertThing, fmt.Sprint(i))
+			}
+		},
+	} {
+		if err := s.Tx(bounded(t), func(ctx context.Context, tx tx) error {
+			if name != "the first statement cannot be sent" && name != "the first statement cannot be prepared" {
+				if err := insert(ctx, tx, "a"); err != nil {
 					return err
 				}
-				if n, err := read(ctx, tx); err != nil || n != 2 {
-					return fmt.Errorf("it sees %d (%w)", n, err)
-				}
-				return errAnything
-			})
-			if !errors.Is(err, errAnything) || len(names(t, s)) > 0 {
-				t.Errorf("%s, begun %v: %v, and %q are left", name, begun, err, names(t, s))
 			}
-		}
-	}
-	released(t, s)
-}
-
-// Nothing of a transaction is kept whose deferred statement failed, wherever it was sent and whoever hides the error.
-func TestFailedDeferredStatementFailsTransaction(t *testing.T) {
-	t.Parallel()
-	s := newStore(t, clone(t))
-	missing := func(ctx context.Context, tx tx) error { return db.Defer(ctx, tx, "INSERT INTO missing VALUES ($1)", 1) }
-	for name, c := range map[string]struct {
-		code string
-		fn   func(ctx context.Context, tx tx) error
-	}{
-		"with COMMIT": {"23505", func(ctx context.Context, tx tx) error {
-			return errors.Join(insert(ctx, tx, "a"), later(ctx, tx, "a"), later(ctx, tx, "b"))
-		}},
-		"with BEGIN and COMMIT": {"23505", func(ctx context.Context, tx tx) error {
-			return errors.Join(later(ctx, tx, "a"), later(ctx, tx, "a"))
-		}},
-		"cannot be prepared, with COMMIT": {"42P01", func(ctx context.Context, tx tx) error {
-			return errors.Join(insert(ctx, tx, "a"), missing(ctx, tx))
-		}},
-		"with a statement": {"23505", func(ctx context.Context, tx tx) error {
-			return errors.Join(insert(ctx, tx, "a"), later(ctx, tx, "a"), insert(ctx, tx, "b"))
-		}},
-		"with a statement that hides it": {"23505", func(ctx context.Context, tx tx) error {
-			_ = errors.Join(insert(ctx, tx, "a"), later(ctx, tx, "a"), insert(ctx, tx, "b"))
+			fn(ctx, tx)
 			return nil
-		}},
-		// PostgreSQL knows of no transaction then: what follows must not be committed one by one.
-		"with BEGIN and a statement that hides it": {"42P01", func(ctx context.Context, tx tx) error {
-			_ = errors.Join(missing(ctx, tx), insert(ctx, tx, "a"))
-			_ = errors.Join(insert(ctx, tx, "b"), later(ctx, tx, "c"))
-			_, _ = tx.Exec(ctx, "INSERT INTO thing (name) VALUES ('d')")
-			_, _ = tx.CopyFrom(ctx, pgx.Identifier{"thing"}, []string{"name"}, pgx.CopyFromRows([][]any{{"e"}}))
-			return nil
-		}},
-		"the first statement, hidden": {"42P01", func(ctx context.Context, tx tx) error {
-			_, _ = tx.Exec(ctx, "INSERT INTO missing VALUES ($1)", 1)
-			_ = insert(ctx, tx, "a")
-			return nil
-		}},
-		"a savepoint cannot save it": {"23505", func(ctx context.Context, tx tx) error {
-			_ = errors.Join(insert(ctx, tx, "a"), later(ctx, tx, "a"))
-			_, _ = tx.Begin(ctx)
-			_ = insert(ctx, tx, "b")
-			return nil
-		}},
-	} {
-		if err := s.Tx(bounded(t), c.fn); code(err) != c.code {
-			t.Errorf("%s: %v, want %s", name, err, c.code)
+		}); err == nil {
+			t.Errorf("%s: it looks committed", name)
 		}
 		if got := names(t, s); len(got) > 0 {
-			t.Errorf("%s: %q are left", name, got)
-		}
-	}
-	released(t, s)
-}
-
-// What PostgreSQL gives up in the last round trip is run again as anything else.
-func TestTxRunsAgainWhenDeferredStatementWasGivenUp(t *testing.T) {
-	t.Parallel()
-	s := newStore(t, clone(t))
-	attempts := 0
-	if err := s.Tx(bounded(t), func(ctx context.Context, tx tx) error {
-		if attempts++; attempts == 1 {
-			return errors.Join(later(ctx, tx, "a"), db.Defer(ctx, tx, "DO $$ BEGIN RAISE EXCEPTION 'as the test wants it' USING ERRCODE = '40001'; END $$"))
-		}
-		return later(ctx, tx, "b")
-	}); err != nil {
-		t.Error(err)
-	}
-	if got := names(t, s); attempts != 2 || !slices.Equal(got, []string{"b"}) {
-		t.Errorf("%d attempts left %q", attempts, got)
-	}
-	released(t, s)
-}
-
-// The queue of a transaction does not grow with what it does.
-func TestManyDeferredStatementsAreSentBefore(t *testing.T) {
-	t.Parallel()
-	s := newStore(t, clone(t))
-	if err := s.Tx(bounded(t), func(ctx context.Context, tx tx) error {
-		for i := range 250 {
-			if err := later(ctx, tx, fmt.Sprint(i)); err != nil {
-				return err
-			}
-		}
-		if n, err := count(bounded(t), tx); err != nil || n != 250 {
-			return fmt.Errorf("it sees %d (%w)", n, err)
-		}
-		return nil
-	}); err != nil {
-		t.Error(err)
-	}
-	released(t, s)
-}
-
-// Code that was given a transaction need not know who opened it.
-func TestDeferInForeignTransactionIsExecutedAtOnce(t *testing.T) {
-	t.Parallel()
-	s := newStore(t, clone(t))
-	if err := pgx.BeginFunc(bounded(t), s.Pool(), func(foreign pgx.Tx) error {
-		ctx := bounded(t)
-		if err := later(ctx, s.In(foreign), "a"); err != nil {
-			return err
-		}
-		if err := later(ctx, s.In(foreign), "a"); code(err) != "23505" {
-			t.Errorf("%v, want the error of the statement", err)
-		}
-		return errAnything
-	}); !errors.Is(err, errAnything) {
-		t.Error(err)
-	}
-}
-
-// However a first statement ends, the next transaction finds a clean connection.
-func TestFirstStatementThatEndsEarlyLeavesCleanConnection(t *testing.T) {
-	t.Parallel()
-	s := newStore(t, clone(t))
-	for name, fn := range map[string]func(ctx context.Context, tx tx) error{
-		"no row": func(ctx context.Context, tx tx) error {
-			var name string
-			if err := tx.QueryRow(ctx, "SELECT name FROM thing WHERE name = $1", "x").Scan(&name); !errors.Is(err, pgx.ErrNoRows) {
-				t.Errorf("%v, want no rows", err)
-			}
-			return insert(ctx, tx, "kept")
-		},
-		"more rows than are read": func(ctx context.Context, tx tx) error {
-			var n int
-			return tx.QueryRow(ctx, "SELECT n FROM generate_series($1::int, 1000) n", 1).Scan(&n)
-		},
-		"a row of another type": func(ctx context.Context, tx tx) error {
-			var n int
-			if tx.QueryRow(ctx, "SELECT $1::text", "text").Scan(&n) == nil {
-				t.Error("it was scanned")
-			}
-			return nil
-		},
-		"an argument of another type": func(ctx context.Context, tx tx) error {
-			if _, err := tx.Exec(ctx, "SELECT $1::int", "text"); err == nil {
-				t.Error("it was sent")
-			}
-			return errAnything
-		},
-		"an error after rows": func(ctx context.Context, tx tx) error {
-			list, err := tx.Query(ctx, "SELECT 1 / (3 - n) FROM generate_series($1::int, 5) n", 1)
-			if err != nil {
-				return err
-			}
-			if got, err := pgx.CollectRows(list, pgx.RowTo[int]); code(err) != "22012" {
-				t.Errorf("%v, %v, want a division by zero", got, err)
-			}
-			return errAnything
-		},
-	} {
-		if err := s.Tx(bounded(t), fn); err != nil && !errors.Is(err, errAnything) {
-			t.Errorf("%s: %v", name, err)
+			t.Fatalf("%s: %q were kept", name, got)
 		}
 		released(t, s)
 	}
-	if got := names(t, s); !slices.Equal(got, []string{"kept"}) {
-		t.Errorf("%q are left", got)
+}
+
+// A deferred statement can meet what PostgreSQL gives up for the sake of another, as any other.
+func TestTxRunsAgainWhatFailedAtCommit(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, clone(t))
+	attempts := 0
+	if err := s.Tx(bounded(t), func(_ context.Context, tx tx) error {
+		attempts++
+		tx.Defer(insertThing, "a")
+		if attempts < 3 {
+			tx.Defer("DO $$ BEGIN RAISE EXCEPTION 'as the test wants it' USING ERRCODE = '40001'; END $$")
+		}
+		return nil
+	}); err != nil || attempts != 3 || !slices.Equal(names(t, s), []string{"a"}) {
+		t.Errorf("%v after %d attempts with %q", err, attempts, names(t, s))
+	}
+	released(t, s)
+}
+
+// The caller has gone while BEGIN, a deferred statement or COMMIT was under way.
+func TestPipelineEndsWithContext(t *testing.T) {
+	t.Parallel()
+	url := clone(t)
+	s := newStore(t, url)
+	const sleep = "SELECT pg_sleep($1)"
+	for name, fn := range map[string]func(ctx context.Context, tx tx) error{
+		"with BEGIN": func(ctx context.Context, tx tx) error { _, err := tx.Exec(ctx, sleep, 60); return err },
+		"as rows with BEGIN": func(ctx context.Context, tx tx) error {
+			rows, _ := tx.Query(ctx, sleep, 60)
+			for rows.Next() {
+			}
+			return rows.Err()
+		},
+		"as a row with BEGIN": func(ctx context.Context, tx tx) error {
+			return tx.QueryRow(ctx, "SELECT 1 FROM pg_sleep($1)", 60).Scan(new(int))
+		},
+		"with a later one": func(ctx context.Context, tx tx) error {
+			tx.Defer(insertThing, "a")
+			tx.Defer(sleep, 60)
+			return insert(ctx, tx, "b")
+		},
+		"with COMMIT": func(_ context.Context, tx tx) error {
+			tx.Defer(insertThing, "a")
+			tx.Defer(sleep, 60)
+			return nil
+		},
+	} {
+		ctx, cancel := context.WithCancel(bounded(t))
+		done := make(chan error, 1)
+		go func() { done <- s.Tx(ctx, fn) }()
+		waitFor(t, url, "SELECT count(*) = 1 FROM pg_stat_activity WHERE usename = 'cleave_alpha' AND datname = current_database() AND wait_event = 'PgSleep'")
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) || connect.CodeOf(err) == connect.CodeUnavailable {
+			t.Errorf("%s: %v, want that the context ended", name, err)
+		}
+		waitFor(t, url, "SELECT count(*) = 0 FROM pg_stat_activity WHERE usename = 'cleave_alpha' AND datname = current_database() AND wait_event = 'PgSleep'")
+		if got := names(t, s); len(got) > 0 {
+			t.Errorf("%s: %q were kept", name, got)
+		}
+		released(t, s)
 	}
 }
 
-// A connection whose rows nobody has closed cannot be used again; it must not be missing in the pool either.
-func TestRowsThatNobodyClosesCostNoPlaceInPool(t *testing.T) {
+func TestDeferNeedsOurTransaction(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, clone(t))
-	for range 3 * s.Pool().Config().MaxConns {
-		if err := s.Tx(bounded(t), func(ctx context.Context, tx tx) error {
-			if _, err := tx.Query(ctx, "SELECT n FROM generate_series($1::int, 1000) n", 1); err != nil {
-				t.Error(err)
-			}
-			return errAnything
-		}); !errors.Is(err, errAnything) {
-			t.Fatal(err)
-		}
+	foreign, err := s.Pool().Begin(bounded(t))
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer foreign.Rollback(context.Background())
+	defer func() {
+		if text := fmt.Sprint(recover()); !strings.Contains(text, "open the transaction with Store.Tx or DB.Tx") {
+			t.Errorf("%s, want a sentence", text)
+		}
+	}()
+	db.Defer(foreign, insertThing, "a")
 }
 
-// A transaction that is over takes nothing more, although its connection may serve another one already.
-func TestTransactionIsOverWhenItIsOver(t *testing.T) {
+// Only the commit of that transaction does not wait for the disk; the next one on the connection does.
+func TestTxMayBeLost(t *testing.T) {
+	t.Parallel()
+	url := clone(t)
+	conn := superuser(t, url)
+	run(t, conn, "ALTER DATABASE "+databaseOf(t, url)+" SET synchronous_commit = on")
+	// The setting counts where the transaction commits, and that is when a deferred trigger runs.
+	run(t, conn, `CREATE FUNCTION alpha.note() RETURNS trigger LANGUAGE plpgsql AS
+		$$ BEGIN INSERT INTO alpha.entry (name) VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$`)
+	run(t, conn, "CREATE CONSTRAINT TRIGGER note AFTER INSERT ON alpha.thing DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION alpha.note()")
+	s := newStore(t, url)
+	insertAny := func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, "INSERT INTO thing (name) VALUES (gen_random_uuid())")
+		return err
+	}
+	err := errors.Join(s.TxMayBeLost(bounded(t), insertAny), s.DB.Tx(bounded(t), insertAny))
+	rows, _ := s.Pool().Query(bounded(t), "SELECT name FROM entry ORDER BY id")
+	settings, readErr := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err := errors.Join(err, readErr); err != nil || !slices.Equal(settings, []string{"off", "on"}) {
+		t.Errorf("synchronous_commit was %q (%v), want off and then on", settings, err)
+	}
+	if err := s.TxMayBeLost(bounded(t), func(context.Context, pgx.Tx) error { return errAnything }); !errors.Is(err, errAnything) {
+		t.Errorf("%v, want the error of the function", err)
+	}
+	released(t, s)
+}
+
+func TestAfterCommit(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, clone(t))
-	for _, end := range []error{nil, errAnything} {
-		var kept tx
-		if err := s.Tx(bounded(t), func(ctx context.Context, tx tx) error {
-			kept = tx
-			_, err := tx.Exec(ctx, "SELECT 1")
-			return errors.Join(err, end)
-		}); !errors.Is(err, end) {
-			t.Fatal(err)
-		}
-		for _, err := range []error{insert(bounded(t), kept, "a"), later(bounded(t), kept, "a"), kept.Commit(bounded(t)), kept.Rollback(bounded(t))} {
-			if !errors.Is(err, pgx.ErrTxClosed) {
-				t.Errorf("%v, want that the transaction is closed", err)
+	for _, c := range []struct {
+		name string
+		fail func(ctx context.Context, tx tx, attempt int) error
+		want []string
+	}{
+		{"committed", func(context.Context, tx, int) error { return nil }, []string{"row is there: true", "second"}},
+		{"rolled back", func(context.Context, tx, int) error { return errAnything }, nil},
+		{"commits in the third attempt", func(ctx context.Context, tx tx, attempt int) error {
+			if attempt < 3 {
+				return fail(ctx, tx, "40001")
 			}
+			return nil
+		}, []string{"row is there: true", "second"}},
+		{"fails to commit", func(ctx context.Context, tx tx, _ int) error {
+			_ = fail(ctx, tx, "23505")
+			return nil
+		}, nil},
+	} {
+		var ran []string
+		attempt := 0
+		err := s.Tx(bounded(t), func(ctx context.Context, tx tx) error {
+			attempt++
+			if err := insert(ctx, tx, c.name); err != nil {
+				return err
+			}
+			db.AfterCommit(ctx, func() {
+				if slices.Contains(names(t, s), c.name) {
+					ran = append(ran, "row is there: true")
+				}
+				if n := s.Pool().Stat().AcquiredConns(); n != 0 {
+					t.Errorf("%s: it holds %d connections", c.name, n)
+				}
+			})
+			db.AfterCommit(ctx, func() { ran = append(ran, "second") })
+			return c.fail(ctx, tx, attempt)
+		})
+		if (err == nil) != (c.want != nil) || !slices.Equal(ran, c.want) {
+			t.Errorf("%s: %q ran (%v), want %q", c.name, ran, err, c.want)
 		}
 	}
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("without a transaction nobody would run it, and it says nothing")
+			}
+		}()
+		db.AfterCommit(bounded(t), func() {})
+	}()
+	released(t, s)
 }
