@@ -19,6 +19,7 @@ func Services() []*rpc.Service {
 		inventoryv1cleave.FactService,
 		ordersv1cleave.CartService,
 		ordersv1cleave.OrderService,
+		ordersv1cleave.FactService,
 		paymentsv1cleave.PaymentService,
 	}
 }
