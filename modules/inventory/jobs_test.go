@@ -9,6 +9,19 @@ import (
 	"github.com/cleave-go/cleave/platform/moduletest"
 )
 
+// Nobody has to ask for it.
+func TestHoldEndsWhenItsTimeIsUp(t *testing.T) {
+	t.Parallel()
+	b := start(t, Module)
+	b.receive(t, line{"a", 5})
+	id := b.hold(t, line{"a", 2})
+	b.letPass(t, id)
+	moduletest.Eventually(t, "the overdue hold has expired", func() bool {
+		return b.stateOf(t, id) == inventoryv1.ReservationState_RESERVATION_STATE_EXPIRED
+	})
+	b.consistent(t)
+}
+
 func TestSweepEndsOverdueHoldsAndNothingElse(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -29,6 +29,7 @@ var Module = module.Module{
 
 func build(host *module.Host) ([]rpc.Handler, error) {
 	s := newService(host)
+	host.Jobs.Every("inventory.expire_holds", sweepInterval, s.expireHolds)
 	return s.handlers(), nil
 }
 
