@@ -26,7 +26,8 @@ type unit struct {
 
 	health   health
 	operator *rpc.Server // The services for the operator's port.
-	failed   chan error  // The first part that fails stops the unit.
+	jobs     jobsPage
+	failed   chan error // The first part that fails stops the unit.
 	stoppers []func(context.Context)
 	stopping context.Context // Done when the unit has begun to stop.
 }
@@ -176,6 +177,7 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 			}
 		}
 		u.onStop(tasks.Stop)
+		u.jobs.add(m.Name, jobs)
 		all = append(all, jobs)
 	}
 	// Jobs call other modules, so they start when all are built; and they stop before the tasks, side by side.
