@@ -12,69 +12,69 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
+	"github.com/cleave-go/cleave/modules/payments/internal/ent/ledgerentry"
 	"github.com/cleave-go/cleave/modules/payments/internal/ent/predicate"
-	"github.com/cleave-go/cleave/modules/payments/internal/ent/sandboxoperation"
 )
 
-// SandboxOperationQuery is the builder for querying SandboxOperation entities.
-type SandboxOperationQuery struct {
+// LedgerEntryQuery is the builder for querying LedgerEntry entities.
+type LedgerEntryQuery struct {
 	config
 	ctx        *QueryContext
-	order      []sandboxoperation.OrderOption
+	order      []ledgerentry.OrderOption
 	inters     []Interceptor
-	predicates []predicate.SandboxOperation
+	predicates []predicate.LedgerEntry
 	modifiers  []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)
 }
 
-// Where adds a new predicate for the SandboxOperationQuery builder.
-func (_q *SandboxOperationQuery) Where(ps ...predicate.SandboxOperation) *SandboxOperationQuery {
+// Where adds a new predicate for the LedgerEntryQuery builder.
+func (_q *LedgerEntryQuery) Where(ps ...predicate.LedgerEntry) *LedgerEntryQuery {
 	_q.predicates = append(_q.predicates, ps...)
 	return _q
 }
 
 // Limit the number of records to be returned by this query.
-func (_q *SandboxOperationQuery) Limit(limit int) *SandboxOperationQuery {
+func (_q *LedgerEntryQuery) Limit(limit int) *LedgerEntryQuery {
 	_q.ctx.Limit = &limit
 	return _q
 }
 
 // Offset to start from.
-func (_q *SandboxOperationQuery) Offset(offset int) *SandboxOperationQuery {
+func (_q *LedgerEntryQuery) Offset(offset int) *LedgerEntryQuery {
 	_q.ctx.Offset = &offset
 	return _q
 }
 
 // Unique configures the query builder to filter duplicate records on query.
 // By default, unique is set to true, and can be disabled using this method.
-func (_q *SandboxOperationQuery) Unique(unique bool) *SandboxOperationQuery {
+func (_q *LedgerEntryQuery) Unique(unique bool) *LedgerEntryQuery {
 	_q.ctx.Unique = &unique
 	return _q
 }
 
 // Order specifies how the records should be ordered.
-func (_q *SandboxOperationQuery) Order(o ...sandboxoperation.OrderOption) *SandboxOperationQuery {
+func (_q *LedgerEntryQuery) Order(o ...ledgerentry.OrderOption) *LedgerEntryQuery {
 	_q.order = append(_q.order, o...)
 	return _q
 }
 
-// First returns the first SandboxOperation entity from the query.
-// Returns a *NotFoundError when no SandboxOperation was found.
-func (_q *SandboxOperationQuery) First(ctx context.Context) (*SandboxOperation, error) {
+// First returns the first LedgerEntry entity from the query.
+// Returns a *NotFoundError when no LedgerEntry was found.
+func (_q *LedgerEntryQuery) First(ctx context.Context) (*LedgerEntry, error) {
 	nodes, err := _q.Limit(1).All(setContextOp(ctx, _q.ctx, ent.OpQueryFirst))
 	if err != nil {
 		return nil, err
 	}
 	if len(nodes) == 0 {
-		return nil, &NotFoundError{sandboxoperation.Label}
+		return nil, &NotFoundError{ledgerentry.Label}
 	}
 	return nodes[0], nil
 }
 
 // FirstX is like First, but panics if an error occurs.
-func (_q *SandboxOperationQuery) FirstX(ctx context.Context) *SandboxOperation {
+func (_q *LedgerEntryQuery) FirstX(ctx context.Context) *LedgerEntry {
 	node, err := _q.First(ctx)
 	if err != nil && !IsNotFound(err) {
 		panic(err)
@@ -82,22 +82,22 @@ func (_q *SandboxOperationQuery) FirstX(ctx context.Context) *SandboxOperation {
 	return node
 }
 
-// FirstID returns the first SandboxOperation ID from the query.
-// Returns a *NotFoundError when no SandboxOperation ID was found.
-func (_q *SandboxOperationQuery) FirstID(ctx context.Context) (id string, err error) {
-	var ids []string
+// FirstID returns the first LedgerEntry ID from the query.
+// Returns a *NotFoundError when no LedgerEntry ID was found.
+func (_q *LedgerEntryQuery) FirstID(ctx context.Context) (id int64, err error) {
+	var ids []int64
 	if ids, err = _q.Limit(1).IDs(setContextOp(ctx, _q.ctx, ent.OpQueryFirstID)); err != nil {
 		return
 	}
 	if len(ids) == 0 {
-		err = &NotFoundError{sandboxoperation.Label}
+		err = &NotFoundError{ledgerentry.Label}
 		return
 	}
 	return ids[0], nil
 }
 
 // FirstIDX is like FirstID, but panics if an error occurs.
-func (_q *SandboxOperationQuery) FirstIDX(ctx context.Context) string {
+func (_q *LedgerEntryQuery) FirstIDX(ctx context.Context) int64 {
 	id, err := _q.FirstID(ctx)
 	if err != nil && !IsNotFound(err) {
 		panic(err)
@@ -105,10 +105,10 @@ func (_q *SandboxOperationQuery) FirstIDX(ctx context.Context) string {
 	return id
 }
 
-// Only returns a single SandboxOperation entity found by the query, ensuring it only returns one.
-// Returns a *NotSingularError when more than one SandboxOperation entity is found.
-// Returns a *NotFoundError when no SandboxOperation entities are found.
-func (_q *SandboxOperationQuery) Only(ctx context.Context) (*SandboxOperation, error) {
+// Only returns a single LedgerEntry entity found by the query, ensuring it only returns one.
+// Returns a *NotSingularError when more than one LedgerEntry entity is found.
+// Returns a *NotFoundError when no LedgerEntry entities are found.
+func (_q *LedgerEntryQuery) Only(ctx context.Context) (*LedgerEntry, error) {
 	nodes, err := _q.Limit(2).All(setContextOp(ctx, _q.ctx, ent.OpQueryOnly))
 	if err != nil {
 		return nil, err
@@ -117,14 +117,14 @@ func (_q *SandboxOperationQuery) Only(ctx context.Context) (*SandboxOperation, e
 	case 1:
 		return nodes[0], nil
 	case 0:
-		return nil, &NotFoundError{sandboxoperation.Label}
+		return nil, &NotFoundError{ledgerentry.Label}
 	default:
-		return nil, &NotSingularError{sandboxoperation.Label}
+		return nil, &NotSingularError{ledgerentry.Label}
 	}
 }
 
 // OnlyX is like Only, but panics if an error occurs.
-func (_q *SandboxOperationQuery) OnlyX(ctx context.Context) *SandboxOperation {
+func (_q *LedgerEntryQuery) OnlyX(ctx context.Context) *LedgerEntry {
 	node, err := _q.Only(ctx)
 	if err != nil {
 		panic(err)
@@ -132,11 +132,11 @@ func (_q *SandboxOperationQuery) OnlyX(ctx context.Context) *SandboxOperation {
 	return node
 }
 
-// OnlyID is like Only, but returns the only SandboxOperation ID in the query.
-// Returns a *NotSingularError when more than one SandboxOperation ID is found.
+// OnlyID is like Only, but returns the only LedgerEntry ID in the query.
+// Returns a *NotSingularError when more than one LedgerEntry ID is found.
 // Returns a *NotFoundError when no entities are found.
-func (_q *SandboxOperationQuery) OnlyID(ctx context.Context) (id string, err error) {
-	var ids []string
+func (_q *LedgerEntryQuery) OnlyID(ctx context.Context) (id int64, err error) {
+	var ids []int64
 	if ids, err = _q.Limit(2).IDs(setContextOp(ctx, _q.ctx, ent.OpQueryOnlyID)); err != nil {
 		return
 	}
@@ -144,15 +144,15 @@ func (_q *SandboxOperationQuery) OnlyID(ctx context.Context) (id string, err err
 	case 1:
 		id = ids[0]
 	case 0:
-		err = &NotFoundError{sandboxoperation.Label}
+		err = &NotFoundError{ledgerentry.Label}
 	default:
-		err = &NotSingularError{sandboxoperation.Label}
+		err = &NotSingularError{ledgerentry.Label}
 	}
 	return
 }
 
 // OnlyIDX is like OnlyID, but panics if an error occurs.
-func (_q *SandboxOperationQuery) OnlyIDX(ctx context.Context) string {
+func (_q *LedgerEntryQuery) OnlyIDX(ctx context.Context) int64 {
 	id, err := _q.OnlyID(ctx)
 	if err != nil {
 		panic(err)
@@ -160,18 +160,18 @@ func (_q *SandboxOperationQuery) OnlyIDX(ctx context.Context) string {
 	return id
 }
 
-// All executes the query and returns a list of SandboxOperations.
-func (_q *SandboxOperationQuery) All(ctx context.Context) ([]*SandboxOperation, error) {
+// All executes the query and returns a list of LedgerEntries.
+func (_q *LedgerEntryQuery) All(ctx context.Context) ([]*LedgerEntry, error) {
 	ctx = setContextOp(ctx, _q.ctx, ent.OpQueryAll)
 	if err := _q.prepareQuery(ctx); err != nil {
 		return nil, err
 	}
-	qr := querierAll[[]*SandboxOperation, *SandboxOperationQuery]()
-	return withInterceptors[[]*SandboxOperation](ctx, _q, qr, _q.inters)
+	qr := querierAll[[]*LedgerEntry, *LedgerEntryQuery]()
+	return withInterceptors[[]*LedgerEntry](ctx, _q, qr, _q.inters)
 }
 
 // AllX is like All, but panics if an error occurs.
-func (_q *SandboxOperationQuery) AllX(ctx context.Context) []*SandboxOperation {
+func (_q *LedgerEntryQuery) AllX(ctx context.Context) []*LedgerEntry {
 	nodes, err := _q.All(ctx)
 	if err != nil {
 		panic(err)
@@ -179,20 +179,20 @@ func (_q *SandboxOperationQuery) AllX(ctx context.Context) []*SandboxOperation {
 	return nodes
 }
 
-// IDs executes the query and returns a list of SandboxOperation IDs.
-func (_q *SandboxOperationQuery) IDs(ctx context.Context) (ids []string, err error) {
+// IDs executes the query and returns a list of LedgerEntry IDs.
+func (_q *LedgerEntryQuery) IDs(ctx context.Context) (ids []int64, err error) {
 	if _q.ctx.Unique == nil && _q.path != nil {
 		_q.Unique(true)
 	}
 	ctx = setContextOp(ctx, _q.ctx, ent.OpQueryIDs)
-	if err = _q.Select(sandboxoperation.FieldID).Scan(ctx, &ids); err != nil {
+	if err = _q.Select(ledgerentry.FieldID).Scan(ctx, &ids); err != nil {
 		return nil, err
 	}
 	return ids, nil
 }
 
 // IDsX is like IDs, but panics if an error occurs.
-func (_q *SandboxOperationQuery) IDsX(ctx context.Context) []string {
+func (_q *LedgerEntryQuery) IDsX(ctx context.Context) []int64 {
 	ids, err := _q.IDs(ctx)
 	if err != nil {
 		panic(err)
@@ -201,16 +201,16 @@ func (_q *SandboxOperationQuery) IDsX(ctx context.Context) []string {
 }
 
 // Count returns the count of the given query.
-func (_q *SandboxOperationQuery) Count(ctx context.Context) (int, error) {
+func (_q *LedgerEntryQuery) Count(ctx context.Context) (int, error) {
 	ctx = setContextOp(ctx, _q.ctx, ent.OpQueryCount)
 	if err := _q.prepareQuery(ctx); err != nil {
 		return 0, err
 	}
-	return withInterceptors[int](ctx, _q, querierCount[*SandboxOperationQuery](), _q.inters)
+	return withInterceptors[int](ctx, _q, querierCount[*LedgerEntryQuery](), _q.inters)
 }
 
 // CountX is like Count, but panics if an error occurs.
-func (_q *SandboxOperationQuery) CountX(ctx context.Context) int {
+func (_q *LedgerEntryQuery) CountX(ctx context.Context) int {
 	count, err := _q.Count(ctx)
 	if err != nil {
 		panic(err)
@@ -219,7 +219,7 @@ func (_q *SandboxOperationQuery) CountX(ctx context.Context) int {
 }
 
 // Exist returns true if the query has elements in the graph.
-func (_q *SandboxOperationQuery) Exist(ctx context.Context) (bool, error) {
+func (_q *LedgerEntryQuery) Exist(ctx context.Context) (bool, error) {
 	ctx = setContextOp(ctx, _q.ctx, ent.OpQueryExist)
 	switch _, err := _q.FirstID(ctx); {
 	case IsNotFound(err):
@@ -232,7 +232,7 @@ func (_q *SandboxOperationQuery) Exist(ctx context.Context) (bool, error) {
 }
 
 // ExistX is like Exist, but panics if an error occurs.
-func (_q *SandboxOperationQuery) ExistX(ctx context.Context) bool {
+func (_q *LedgerEntryQuery) ExistX(ctx context.Context) bool {
 	exist, err := _q.Exist(ctx)
 	if err != nil {
 		panic(err)
@@ -240,18 +240,18 @@ func (_q *SandboxOperationQuery) ExistX(ctx context.Context) bool {
 	return exist
 }
 
-// Clone returns a duplicate of the SandboxOperationQuery builder, including all associated steps. It can be
+// Clone returns a duplicate of the LedgerEntryQuery builder, including all associated steps. It can be
 // used to prepare common query builders and use them differently after the clone is made.
-func (_q *SandboxOperationQuery) Clone() *SandboxOperationQuery {
+func (_q *LedgerEntryQuery) Clone() *LedgerEntryQuery {
 	if _q == nil {
 		return nil
 	}
-	return &SandboxOperationQuery{
+	return &LedgerEntryQuery{
 		config:     _q.config,
 		ctx:        _q.ctx.Clone(),
-		order:      append([]sandboxoperation.OrderOption{}, _q.order...),
+		order:      append([]ledgerentry.OrderOption{}, _q.order...),
 		inters:     append([]Interceptor{}, _q.inters...),
-		predicates: append([]predicate.SandboxOperation{}, _q.predicates...),
+		predicates: append([]predicate.LedgerEntry{}, _q.predicates...),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
@@ -265,19 +265,19 @@ func (_q *SandboxOperationQuery) Clone() *SandboxOperationQuery {
 // Example:
 //
 //	var v []struct {
-//		Kind string `json:"kind,omitempty"`
+//		AttemptID string `json:"attempt_id,omitempty"`
 //		Count int `json:"count,omitempty"`
 //	}
 //
-//	client.SandboxOperation.Query().
-//		GroupBy(sandboxoperation.FieldKind).
+//	client.LedgerEntry.Query().
+//		GroupBy(ledgerentry.FieldAttemptID).
 //		Aggregate(ent.Count()).
 //		Scan(ctx, &v)
-func (_q *SandboxOperationQuery) GroupBy(field string, fields ...string) *SandboxOperationGroupBy {
+func (_q *LedgerEntryQuery) GroupBy(field string, fields ...string) *LedgerEntryGroupBy {
 	_q.ctx.Fields = append([]string{field}, fields...)
-	grbuild := &SandboxOperationGroupBy{build: _q}
+	grbuild := &LedgerEntryGroupBy{build: _q}
 	grbuild.flds = &_q.ctx.Fields
-	grbuild.label = sandboxoperation.Label
+	grbuild.label = ledgerentry.Label
 	grbuild.scan = grbuild.Scan
 	return grbuild
 }
@@ -288,26 +288,26 @@ func (_q *SandboxOperationQuery) GroupBy(field string, fields ...string) *Sandbo
 // Example:
 //
 //	var v []struct {
-//		Kind string `json:"kind,omitempty"`
+//		AttemptID string `json:"attempt_id,omitempty"`
 //	}
 //
-//	client.SandboxOperation.Query().
-//		Select(sandboxoperation.FieldKind).
+//	client.LedgerEntry.Query().
+//		Select(ledgerentry.FieldAttemptID).
 //		Scan(ctx, &v)
-func (_q *SandboxOperationQuery) Select(fields ...string) *SandboxOperationSelect {
+func (_q *LedgerEntryQuery) Select(fields ...string) *LedgerEntrySelect {
 	_q.ctx.Fields = append(_q.ctx.Fields, fields...)
-	sbuild := &SandboxOperationSelect{SandboxOperationQuery: _q}
-	sbuild.label = sandboxoperation.Label
+	sbuild := &LedgerEntrySelect{LedgerEntryQuery: _q}
+	sbuild.label = ledgerentry.Label
 	sbuild.flds, sbuild.scan = &_q.ctx.Fields, sbuild.Scan
 	return sbuild
 }
 
-// Aggregate returns a SandboxOperationSelect configured with the given aggregations.
-func (_q *SandboxOperationQuery) Aggregate(fns ...AggregateFunc) *SandboxOperationSelect {
+// Aggregate returns a LedgerEntrySelect configured with the given aggregations.
+func (_q *LedgerEntryQuery) Aggregate(fns ...AggregateFunc) *LedgerEntrySelect {
 	return _q.Select().Aggregate(fns...)
 }
 
-func (_q *SandboxOperationQuery) prepareQuery(ctx context.Context) error {
+func (_q *LedgerEntryQuery) prepareQuery(ctx context.Context) error {
 	for _, inter := range _q.inters {
 		if inter == nil {
 			return fmt.Errorf("ent: uninitialized interceptor (forgotten import ent/runtime?)")
@@ -319,7 +319,7 @@ func (_q *SandboxOperationQuery) prepareQuery(ctx context.Context) error {
 		}
 	}
 	for _, f := range _q.ctx.Fields {
-		if !sandboxoperation.ValidColumn(f) {
+		if !ledgerentry.ValidColumn(f) {
 			return &ValidationError{Name: f, err: fmt.Errorf("ent: invalid field %q for query", f)}
 		}
 	}
@@ -333,16 +333,16 @@ func (_q *SandboxOperationQuery) prepareQuery(ctx context.Context) error {
 	return nil
 }
 
-func (_q *SandboxOperationQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*SandboxOperation, error) {
+func (_q *LedgerEntryQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*LedgerEntry, error) {
 	var (
-		nodes = []*SandboxOperation{}
+		nodes = []*LedgerEntry{}
 		_spec = _q.querySpec()
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
-		return (*SandboxOperation).scanValues(nil, columns)
+		return (*LedgerEntry).scanValues(nil, columns)
 	}
 	_spec.Assign = func(columns []string, values []any) error {
-		node := &SandboxOperation{config: _q.config}
+		node := &LedgerEntry{config: _q.config}
 		nodes = append(nodes, node)
 		return node.assignValues(columns, values)
 	}
@@ -361,7 +361,7 @@ func (_q *SandboxOperationQuery) sqlAll(ctx context.Context, hooks ...queryHook)
 	return nodes, nil
 }
 
-func (_q *SandboxOperationQuery) sqlCount(ctx context.Context) (int, error) {
+func (_q *LedgerEntryQuery) sqlCount(ctx context.Context) (int, error) {
 	_spec := _q.querySpec()
 	if len(_q.modifiers) > 0 {
 		_spec.Modifiers = _q.modifiers
@@ -373,8 +373,8 @@ func (_q *SandboxOperationQuery) sqlCount(ctx context.Context) (int, error) {
 	return sqlgraph.CountNodes(ctx, _q.driver, _spec)
 }
 
-func (_q *SandboxOperationQuery) querySpec() *sqlgraph.QuerySpec {
-	_spec := sqlgraph.NewQuerySpec(sandboxoperation.Table, sandboxoperation.Columns, sqlgraph.NewFieldSpec(sandboxoperation.FieldID, field.TypeString))
+func (_q *LedgerEntryQuery) querySpec() *sqlgraph.QuerySpec {
+	_spec := sqlgraph.NewQuerySpec(ledgerentry.Table, ledgerentry.Columns, sqlgraph.NewFieldSpec(ledgerentry.FieldID, field.TypeInt64))
 	_spec.From = _q.sql
 	if unique := _q.ctx.Unique; unique != nil {
 		_spec.Unique = *unique
@@ -383,9 +383,9 @@ func (_q *SandboxOperationQuery) querySpec() *sqlgraph.QuerySpec {
 	}
 	if fields := _q.ctx.Fields; len(fields) > 0 {
 		_spec.Node.Columns = make([]string, 0, len(fields))
-		_spec.Node.Columns = append(_spec.Node.Columns, sandboxoperation.FieldID)
+		_spec.Node.Columns = append(_spec.Node.Columns, ledgerentry.FieldID)
 		for i := range fields {
-			if fields[i] != sandboxoperation.FieldID {
+			if fields[i] != ledgerentry.FieldID {
 				_spec.Node.Columns = append(_spec.Node.Columns, fields[i])
 			}
 		}
@@ -413,12 +413,12 @@ func (_q *SandboxOperationQuery) querySpec() *sqlgraph.QuerySpec {
 	return _spec
 }
 
-func (_q *SandboxOperationQuery) sqlQuery(ctx context.Context) *sql.Selector {
+func (_q *LedgerEntryQuery) sqlQuery(ctx context.Context) *sql.Selector {
 	builder := sql.Dialect(_q.driver.Dialect())
-	t1 := builder.Table(sandboxoperation.Table)
+	t1 := builder.Table(ledgerentry.Table)
 	columns := _q.ctx.Fields
 	if len(columns) == 0 {
-		columns = sandboxoperation.Columns
+		columns = ledgerentry.Columns
 	}
 	selector := builder.Select(t1.Columns(columns...)...).From(t1)
 	if _q.sql != nil {
@@ -451,7 +451,7 @@ func (_q *SandboxOperationQuery) sqlQuery(ctx context.Context) *sql.Selector {
 // ForUpdate locks the selected rows against concurrent updates, and prevent them from being
 // updated, deleted or "selected ... for update" by other sessions, until the transaction is
 // either committed or rolled-back.
-func (_q *SandboxOperationQuery) ForUpdate(opts ...sql.LockOption) *SandboxOperationQuery {
+func (_q *LedgerEntryQuery) ForUpdate(opts ...sql.LockOption) *LedgerEntryQuery {
 	if _q.driver.Dialect() == dialect.Postgres {
 		_q.Unique(false)
 	}
@@ -464,7 +464,7 @@ func (_q *SandboxOperationQuery) ForUpdate(opts ...sql.LockOption) *SandboxOpera
 // ForShare behaves similarly to ForUpdate, except that it acquires a shared mode lock
 // on any rows that are read. Other sessions can read the rows, but cannot modify them
 // until your transaction commits.
-func (_q *SandboxOperationQuery) ForShare(opts ...sql.LockOption) *SandboxOperationQuery {
+func (_q *LedgerEntryQuery) ForShare(opts ...sql.LockOption) *LedgerEntryQuery {
 	if _q.driver.Dialect() == dialect.Postgres {
 		_q.Unique(false)
 	}
@@ -475,33 +475,33 @@ func (_q *SandboxOperationQuery) ForShare(opts ...sql.LockOption) *SandboxOperat
 }
 
 // Modify adds a query modifier for attaching custom logic to queries.
-func (_q *SandboxOperationQuery) Modify(modifiers ...func(s *sql.Selector)) *SandboxOperationSelect {
+func (_q *LedgerEntryQuery) Modify(modifiers ...func(s *sql.Selector)) *LedgerEntrySelect {
 	_q.modifiers = append(_q.modifiers, modifiers...)
 	return _q.Select()
 }
 
-// SandboxOperationGroupBy is the group-by builder for SandboxOperation entities.
-type SandboxOperationGroupBy struct {
+// LedgerEntryGroupBy is the group-by builder for LedgerEntry entities.
+type LedgerEntryGroupBy struct {
 	selector
-	build *SandboxOperationQuery
+	build *LedgerEntryQuery
 }
 
 // Aggregate adds the given aggregation functions to the group-by query.
-func (_g *SandboxOperationGroupBy) Aggregate(fns ...AggregateFunc) *SandboxOperationGroupBy {
+func (_g *LedgerEntryGroupBy) Aggregate(fns ...AggregateFunc) *LedgerEntryGroupBy {
 	_g.fns = append(_g.fns, fns...)
 	return _g
 }
 
 // Scan applies the selector query and scans the result into the given value.
-func (_g *SandboxOperationGroupBy) Scan(ctx context.Context, v any) error {
+func (_g *LedgerEntryGroupBy) Scan(ctx context.Context, v any) error {
 	ctx = setContextOp(ctx, _g.build.ctx, ent.OpQueryGroupBy)
 	if err := _g.build.prepareQuery(ctx); err != nil {
 		return err
 	}
-	return scanWithInterceptors[*SandboxOperationQuery, *SandboxOperationGroupBy](ctx, _g.build, _g, _g.build.inters, v)
+	return scanWithInterceptors[*LedgerEntryQuery, *LedgerEntryGroupBy](ctx, _g.build, _g, _g.build.inters, v)
 }
 
-func (_g *SandboxOperationGroupBy) sqlScan(ctx context.Context, root *SandboxOperationQuery, v any) error {
+func (_g *LedgerEntryGroupBy) sqlScan(ctx context.Context, root *LedgerEntryQuery, v any) error {
 	selector := root.sqlQuery(ctx).Select()
 	aggregation := make([]string, 0, len(_g.fns))
 	for _, fn := range _g.fns {
@@ -528,28 +528,28 @@ func (_g *SandboxOperationGroupBy) sqlScan(ctx context.Context, root *SandboxOpe
 	return sql.ScanSlice(rows, v)
 }
 
-// SandboxOperationSelect is the builder for selecting fields of SandboxOperation entities.
-type SandboxOperationSelect struct {
-	*SandboxOperationQuery
+// LedgerEntrySelect is the builder for selecting fields of LedgerEntry entities.
+type LedgerEntrySelect struct {
+	*LedgerEntryQuery
 	selector
 }
 
 // Aggregate adds the given aggregation functions to the selector query.
-func (_s *SandboxOperationSelect) Aggregate(fns ...AggregateFunc) *SandboxOperationSelect {
+func (_s *LedgerEntrySelect) Aggregate(fns ...AggregateFunc) *LedgerEntrySelect {
 	_s.fns = append(_s.fns, fns...)
 	return _s
 }
 
 // Scan applies the selector query and scans the result into the given value.
-func (_s *SandboxOperationSelect) Scan(ctx context.Context, v any) error {
+func (_s *LedgerEntrySelect) Scan(ctx context.Context, v any) error {
 	ctx = setContextOp(ctx, _s.ctx, ent.OpQuerySelect)
 	if err := _s.prepareQuery(ctx); err != nil {
 		return err
 	}
-	return scanWithInterceptors[*SandboxOperationQuery, *SandboxOperationSelect](ctx, _s.SandboxOperationQuery, _s, _s.inters, v)
+	return scanWithInterceptors[*LedgerEntryQuery, *LedgerEntrySelect](ctx, _s.LedgerEntryQuery, _s, _s.inters, v)
 }
 
-func (_s *SandboxOperationSelect) sqlScan(ctx context.Context, root *SandboxOperationQuery, v any) error {
+func (_s *LedgerEntrySelect) sqlScan(ctx context.Context, root *LedgerEntryQuery, v any) error {
 	selector := root.sqlQuery(ctx)
 	aggregation := make([]string, 0, len(_s.fns))
 	for _, fn := range _s.fns {
@@ -571,7 +571,7 @@ func (_s *SandboxOperationSelect) sqlScan(ctx context.Context, root *SandboxOper
 }
 
 // Modify adds a query modifier for attaching custom logic to queries.
-func (_s *SandboxOperationSelect) Modify(modifiers ...func(s *sql.Selector)) *SandboxOperationSelect {
+func (_s *LedgerEntrySelect) Modify(modifiers ...func(s *sql.Selector)) *LedgerEntrySelect {
 	_s.modifiers = append(_s.modifiers, modifiers...)
 	return _s
 }

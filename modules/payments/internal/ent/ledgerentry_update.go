@@ -10,36 +10,36 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
+	"github.com/cleave-go/cleave/modules/payments/internal/ent/ledgerentry"
 	"github.com/cleave-go/cleave/modules/payments/internal/ent/predicate"
-	"github.com/cleave-go/cleave/modules/payments/internal/ent/sandboxoperation"
 )
 
-// SandboxOperationUpdate is the builder for updating SandboxOperation entities.
-type SandboxOperationUpdate struct {
+// LedgerEntryUpdate is the builder for updating LedgerEntry entities.
+type LedgerEntryUpdate struct {
 	config
 	hooks     []Hook
-	mutation  *SandboxOperationMutation
+	mutation  *LedgerEntryMutation
 	modifiers []func(*sql.UpdateBuilder)
 }
 
-// Where appends a list predicates to the SandboxOperationUpdate builder.
-func (_u *SandboxOperationUpdate) Where(ps ...predicate.SandboxOperation) *SandboxOperationUpdate {
+// Where appends a list predicates to the LedgerEntryUpdate builder.
+func (_u *LedgerEntryUpdate) Where(ps ...predicate.LedgerEntry) *LedgerEntryUpdate {
 	_u.mutation.Where(ps...)
 	return _u
 }
 
-// Mutation returns the SandboxOperationMutation object of the builder.
-func (_u *SandboxOperationUpdate) Mutation() *SandboxOperationMutation {
+// Mutation returns the LedgerEntryMutation object of the builder.
+func (_u *LedgerEntryUpdate) Mutation() *LedgerEntryMutation {
 	return _u.mutation
 }
 
 // Save executes the query and returns the number of nodes affected by the update operation.
-func (_u *SandboxOperationUpdate) Save(ctx context.Context) (int, error) {
+func (_u *LedgerEntryUpdate) Save(ctx context.Context) (int, error) {
 	return withHooks(ctx, _u.sqlSave, _u.mutation, _u.hooks)
 }
 
 // SaveX is like Save, but panics if an error occurs.
-func (_u *SandboxOperationUpdate) SaveX(ctx context.Context) int {
+func (_u *LedgerEntryUpdate) SaveX(ctx context.Context) int {
 	affected, err := _u.Save(ctx)
 	if err != nil {
 		panic(err)
@@ -48,26 +48,26 @@ func (_u *SandboxOperationUpdate) SaveX(ctx context.Context) int {
 }
 
 // Exec executes the query.
-func (_u *SandboxOperationUpdate) Exec(ctx context.Context) error {
+func (_u *LedgerEntryUpdate) Exec(ctx context.Context) error {
 	_, err := _u.Save(ctx)
 	return err
 }
 
 // ExecX is like Exec, but panics if an error occurs.
-func (_u *SandboxOperationUpdate) ExecX(ctx context.Context) {
+func (_u *LedgerEntryUpdate) ExecX(ctx context.Context) {
 	if err := _u.Exec(ctx); err != nil {
 		panic(err)
 	}
 }
 
 // Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
-func (_u *SandboxOperationUpdate) Modify(modifiers ...func(u *sql.UpdateBuilder)) *SandboxOperationUpdate {
+func (_u *LedgerEntryUpdate) Modify(modifiers ...func(u *sql.UpdateBuilder)) *LedgerEntryUpdate {
 	_u.modifiers = append(_u.modifiers, modifiers...)
 	return _u
 }
 
-func (_u *SandboxOperationUpdate) sqlSave(ctx context.Context) (_node int, err error) {
-	_spec := sqlgraph.NewUpdateSpec(sandboxoperation.Table, sandboxoperation.Columns, sqlgraph.NewFieldSpec(sandboxoperation.FieldID, field.TypeString))
+func (_u *LedgerEntryUpdate) sqlSave(ctx context.Context) (_node int, err error) {
+	_spec := sqlgraph.NewUpdateSpec(ledgerentry.Table, ledgerentry.Columns, sqlgraph.NewFieldSpec(ledgerentry.FieldID, field.TypeInt64))
 	if ps := _u.mutation.predicates; len(ps) > 0 {
 		_spec.Predicate = func(selector *sql.Selector) {
 			for i := range ps {
@@ -78,7 +78,7 @@ func (_u *SandboxOperationUpdate) sqlSave(ctx context.Context) (_node int, err e
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
-			err = &NotFoundError{sandboxoperation.Label}
+			err = &NotFoundError{ledgerentry.Label}
 		} else if sqlgraph.IsConstraintError(err) {
 			err = &ConstraintError{msg: err.Error(), wrap: err}
 		}
@@ -88,40 +88,40 @@ func (_u *SandboxOperationUpdate) sqlSave(ctx context.Context) (_node int, err e
 	return _node, nil
 }
 
-// SandboxOperationUpdateOne is the builder for updating a single SandboxOperation entity.
-type SandboxOperationUpdateOne struct {
+// LedgerEntryUpdateOne is the builder for updating a single LedgerEntry entity.
+type LedgerEntryUpdateOne struct {
 	config
 	fields    []string
 	hooks     []Hook
-	mutation  *SandboxOperationMutation
+	mutation  *LedgerEntryMutation
 	modifiers []func(*sql.UpdateBuilder)
 }
 
-// Mutation returns the SandboxOperationMutation object of the builder.
-func (_u *SandboxOperationUpdateOne) Mutation() *SandboxOperationMutation {
+// Mutation returns the LedgerEntryMutation object of the builder.
+func (_u *LedgerEntryUpdateOne) Mutation() *LedgerEntryMutation {
 	return _u.mutation
 }
 
-// Where appends a list predicates to the SandboxOperationUpdate builder.
-func (_u *SandboxOperationUpdateOne) Where(ps ...predicate.SandboxOperation) *SandboxOperationUpdateOne {
+// Where appends a list predicates to the LedgerEntryUpdate builder.
+func (_u *LedgerEntryUpdateOne) Where(ps ...predicate.LedgerEntry) *LedgerEntryUpdateOne {
 	_u.mutation.Where(ps...)
 	return _u
 }
 
 // Select allows selecting one or more fields (columns) of the returned entity.
 // The default is selecting all fields defined in the entity schema.
-func (_u *SandboxOperationUpdateOne) Select(field string, fields ...string) *SandboxOperationUpdateOne {
+func (_u *LedgerEntryUpdateOne) Select(field string, fields ...string) *LedgerEntryUpdateOne {
 	_u.fields = append([]string{field}, fields...)
 	return _u
 }
 
-// Save executes the query and returns the updated SandboxOperation entity.
-func (_u *SandboxOperationUpdateOne) Save(ctx context.Context) (*SandboxOperation, error) {
+// Save executes the query and returns the updated LedgerEntry entity.
+func (_u *LedgerEntryUpdateOne) Save(ctx context.Context) (*LedgerEntry, error) {
 	return withHooks(ctx, _u.sqlSave, _u.mutation, _u.hooks)
 }
 
 // SaveX is like Save, but panics if an error occurs.
-func (_u *SandboxOperationUpdateOne) SaveX(ctx context.Context) *SandboxOperation {
+func (_u *LedgerEntryUpdateOne) SaveX(ctx context.Context) *LedgerEntry {
 	node, err := _u.Save(ctx)
 	if err != nil {
 		panic(err)
@@ -130,39 +130,39 @@ func (_u *SandboxOperationUpdateOne) SaveX(ctx context.Context) *SandboxOperatio
 }
 
 // Exec executes the query on the entity.
-func (_u *SandboxOperationUpdateOne) Exec(ctx context.Context) error {
+func (_u *LedgerEntryUpdateOne) Exec(ctx context.Context) error {
 	_, err := _u.Save(ctx)
 	return err
 }
 
 // ExecX is like Exec, but panics if an error occurs.
-func (_u *SandboxOperationUpdateOne) ExecX(ctx context.Context) {
+func (_u *LedgerEntryUpdateOne) ExecX(ctx context.Context) {
 	if err := _u.Exec(ctx); err != nil {
 		panic(err)
 	}
 }
 
 // Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
-func (_u *SandboxOperationUpdateOne) Modify(modifiers ...func(u *sql.UpdateBuilder)) *SandboxOperationUpdateOne {
+func (_u *LedgerEntryUpdateOne) Modify(modifiers ...func(u *sql.UpdateBuilder)) *LedgerEntryUpdateOne {
 	_u.modifiers = append(_u.modifiers, modifiers...)
 	return _u
 }
 
-func (_u *SandboxOperationUpdateOne) sqlSave(ctx context.Context) (_node *SandboxOperation, err error) {
-	_spec := sqlgraph.NewUpdateSpec(sandboxoperation.Table, sandboxoperation.Columns, sqlgraph.NewFieldSpec(sandboxoperation.FieldID, field.TypeString))
+func (_u *LedgerEntryUpdateOne) sqlSave(ctx context.Context) (_node *LedgerEntry, err error) {
+	_spec := sqlgraph.NewUpdateSpec(ledgerentry.Table, ledgerentry.Columns, sqlgraph.NewFieldSpec(ledgerentry.FieldID, field.TypeInt64))
 	id, ok := _u.mutation.ID()
 	if !ok {
-		return nil, &ValidationError{Name: "id", err: errors.New(`ent: missing "SandboxOperation.id" for update`)}
+		return nil, &ValidationError{Name: "id", err: errors.New(`ent: missing "LedgerEntry.id" for update`)}
 	}
 	_spec.Node.ID.Value = id
 	if fields := _u.fields; len(fields) > 0 {
 		_spec.Node.Columns = make([]string, 0, len(fields))
-		_spec.Node.Columns = append(_spec.Node.Columns, sandboxoperation.FieldID)
+		_spec.Node.Columns = append(_spec.Node.Columns, ledgerentry.FieldID)
 		for _, f := range fields {
-			if !sandboxoperation.ValidColumn(f) {
+			if !ledgerentry.ValidColumn(f) {
 				return nil, &ValidationError{Name: f, err: fmt.Errorf("ent: invalid field %q for query", f)}
 			}
-			if f != sandboxoperation.FieldID {
+			if f != ledgerentry.FieldID {
 				_spec.Node.Columns = append(_spec.Node.Columns, f)
 			}
 		}
@@ -175,12 +175,12 @@ func (_u *SandboxOperationUpdateOne) sqlSave(ctx context.Context) (_node *Sandbo
 		}
 	}
 	_spec.AddModifiers(_u.modifiers...)
-	_node = &SandboxOperation{config: _u.config}
+	_node = &LedgerEntry{config: _u.config}
 	_spec.Assign = _node.assignValues
 	_spec.ScanValues = _node.scanValues
 	if err = sqlgraph.UpdateNode(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
-			err = &NotFoundError{sandboxoperation.Label}
+			err = &NotFoundError{ledgerentry.Label}
 		} else if sqlgraph.IsConstraintError(err) {
 			err = &ConstraintError{msg: err.Error(), wrap: err}
 		}

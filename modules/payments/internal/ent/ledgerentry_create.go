@@ -11,37 +11,49 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
-	"github.com/cleave-go/cleave/modules/payments/internal/ent/sandboxrequest"
+	"github.com/cleave-go/cleave/modules/payments/internal/ent/ledgerentry"
 )
 
-// SandboxRequestCreate is the builder for creating a SandboxRequest entity.
-type SandboxRequestCreate struct {
+// LedgerEntryCreate is the builder for creating a LedgerEntry entity.
+type LedgerEntryCreate struct {
 	config
-	mutation *SandboxRequestMutation
+	mutation *LedgerEntryMutation
 	hooks    []Hook
 	conflict []sql.ConflictOption
 }
 
-// SetKey sets the "key" field.
-func (_c *SandboxRequestCreate) SetKey(v string) *SandboxRequestCreate {
-	_c.mutation.SetKey(v)
+// SetAttemptID sets the "attempt_id" field.
+func (_c *LedgerEntryCreate) SetAttemptID(v string) *LedgerEntryCreate {
+	_c.mutation.SetAttemptID(v)
 	return _c
 }
 
-// SetKind sets the "kind" field.
-func (_c *SandboxRequestCreate) SetKind(v string) *SandboxRequestCreate {
-	_c.mutation.SetKind(v)
+// SetAccount sets the "account" field.
+func (_c *LedgerEntryCreate) SetAccount(v string) *LedgerEntryCreate {
+	_c.mutation.SetAccount(v)
+	return _c
+}
+
+// SetAmount sets the "amount" field.
+func (_c *LedgerEntryCreate) SetAmount(v int64) *LedgerEntryCreate {
+	_c.mutation.SetAmount(v)
+	return _c
+}
+
+// SetCurrency sets the "currency" field.
+func (_c *LedgerEntryCreate) SetCurrency(v string) *LedgerEntryCreate {
+	_c.mutation.SetCurrency(v)
 	return _c
 }
 
 // SetCreateTime sets the "create_time" field.
-func (_c *SandboxRequestCreate) SetCreateTime(v time.Time) *SandboxRequestCreate {
+func (_c *LedgerEntryCreate) SetCreateTime(v time.Time) *LedgerEntryCreate {
 	_c.mutation.SetCreateTime(v)
 	return _c
 }
 
 // SetNillableCreateTime sets the "create_time" field if the given value is not nil.
-func (_c *SandboxRequestCreate) SetNillableCreateTime(v *time.Time) *SandboxRequestCreate {
+func (_c *LedgerEntryCreate) SetNillableCreateTime(v *time.Time) *LedgerEntryCreate {
 	if v != nil {
 		_c.SetCreateTime(*v)
 	}
@@ -49,24 +61,24 @@ func (_c *SandboxRequestCreate) SetNillableCreateTime(v *time.Time) *SandboxRequ
 }
 
 // SetID sets the "id" field.
-func (_c *SandboxRequestCreate) SetID(v int64) *SandboxRequestCreate {
+func (_c *LedgerEntryCreate) SetID(v int64) *LedgerEntryCreate {
 	_c.mutation.SetID(v)
 	return _c
 }
 
-// Mutation returns the SandboxRequestMutation object of the builder.
-func (_c *SandboxRequestCreate) Mutation() *SandboxRequestMutation {
+// Mutation returns the LedgerEntryMutation object of the builder.
+func (_c *LedgerEntryCreate) Mutation() *LedgerEntryMutation {
 	return _c.mutation
 }
 
-// Save creates the SandboxRequest in the database.
-func (_c *SandboxRequestCreate) Save(ctx context.Context) (*SandboxRequest, error) {
+// Save creates the LedgerEntry in the database.
+func (_c *LedgerEntryCreate) Save(ctx context.Context) (*LedgerEntry, error) {
 	_c.defaults()
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
 // SaveX calls Save and panics if Save returns an error.
-func (_c *SandboxRequestCreate) SaveX(ctx context.Context) *SandboxRequest {
+func (_c *LedgerEntryCreate) SaveX(ctx context.Context) *LedgerEntry {
 	v, err := _c.Save(ctx)
 	if err != nil {
 		panic(err)
@@ -75,41 +87,47 @@ func (_c *SandboxRequestCreate) SaveX(ctx context.Context) *SandboxRequest {
 }
 
 // Exec executes the query.
-func (_c *SandboxRequestCreate) Exec(ctx context.Context) error {
+func (_c *LedgerEntryCreate) Exec(ctx context.Context) error {
 	_, err := _c.Save(ctx)
 	return err
 }
 
 // ExecX is like Exec, but panics if an error occurs.
-func (_c *SandboxRequestCreate) ExecX(ctx context.Context) {
+func (_c *LedgerEntryCreate) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
 		panic(err)
 	}
 }
 
 // defaults sets the default values of the builder before save.
-func (_c *SandboxRequestCreate) defaults() {
+func (_c *LedgerEntryCreate) defaults() {
 	if _, ok := _c.mutation.CreateTime(); !ok {
-		v := sandboxrequest.DefaultCreateTime()
+		v := ledgerentry.DefaultCreateTime()
 		_c.mutation.SetCreateTime(v)
 	}
 }
 
 // check runs all checks and user-defined validators on the builder.
-func (_c *SandboxRequestCreate) check() error {
-	if _, ok := _c.mutation.Key(); !ok {
-		return &ValidationError{Name: "key", err: errors.New(`ent: missing required field "SandboxRequest.key"`)}
+func (_c *LedgerEntryCreate) check() error {
+	if _, ok := _c.mutation.AttemptID(); !ok {
+		return &ValidationError{Name: "attempt_id", err: errors.New(`ent: missing required field "LedgerEntry.attempt_id"`)}
 	}
-	if _, ok := _c.mutation.Kind(); !ok {
-		return &ValidationError{Name: "kind", err: errors.New(`ent: missing required field "SandboxRequest.kind"`)}
+	if _, ok := _c.mutation.Account(); !ok {
+		return &ValidationError{Name: "account", err: errors.New(`ent: missing required field "LedgerEntry.account"`)}
+	}
+	if _, ok := _c.mutation.Amount(); !ok {
+		return &ValidationError{Name: "amount", err: errors.New(`ent: missing required field "LedgerEntry.amount"`)}
+	}
+	if _, ok := _c.mutation.Currency(); !ok {
+		return &ValidationError{Name: "currency", err: errors.New(`ent: missing required field "LedgerEntry.currency"`)}
 	}
 	if _, ok := _c.mutation.CreateTime(); !ok {
-		return &ValidationError{Name: "create_time", err: errors.New(`ent: missing required field "SandboxRequest.create_time"`)}
+		return &ValidationError{Name: "create_time", err: errors.New(`ent: missing required field "LedgerEntry.create_time"`)}
 	}
 	return nil
 }
 
-func (_c *SandboxRequestCreate) sqlSave(ctx context.Context) (*SandboxRequest, error) {
+func (_c *LedgerEntryCreate) sqlSave(ctx context.Context) (*LedgerEntry, error) {
 	if err := _c.check(); err != nil {
 		return nil, err
 	}
@@ -129,26 +147,34 @@ func (_c *SandboxRequestCreate) sqlSave(ctx context.Context) (*SandboxRequest, e
 	return _node, nil
 }
 
-func (_c *SandboxRequestCreate) createSpec() (*SandboxRequest, *sqlgraph.CreateSpec) {
+func (_c *LedgerEntryCreate) createSpec() (*LedgerEntry, *sqlgraph.CreateSpec) {
 	var (
-		_node = &SandboxRequest{config: _c.config}
-		_spec = sqlgraph.NewCreateSpec(sandboxrequest.Table, sqlgraph.NewFieldSpec(sandboxrequest.FieldID, field.TypeInt64))
+		_node = &LedgerEntry{config: _c.config}
+		_spec = sqlgraph.NewCreateSpec(ledgerentry.Table, sqlgraph.NewFieldSpec(ledgerentry.FieldID, field.TypeInt64))
 	)
 	_spec.OnConflict = _c.conflict
 	if id, ok := _c.mutation.ID(); ok {
 		_node.ID = id
 		_spec.ID.Value = id
 	}
-	if value, ok := _c.mutation.Key(); ok {
-		_spec.SetField(sandboxrequest.FieldKey, field.TypeString, value)
-		_node.Key = value
+	if value, ok := _c.mutation.AttemptID(); ok {
+		_spec.SetField(ledgerentry.FieldAttemptID, field.TypeString, value)
+		_node.AttemptID = value
 	}
-	if value, ok := _c.mutation.Kind(); ok {
-		_spec.SetField(sandboxrequest.FieldKind, field.TypeString, value)
-		_node.Kind = value
+	if value, ok := _c.mutation.Account(); ok {
+		_spec.SetField(ledgerentry.FieldAccount, field.TypeString, value)
+		_node.Account = value
+	}
+	if value, ok := _c.mutation.Amount(); ok {
+		_spec.SetField(ledgerentry.FieldAmount, field.TypeInt64, value)
+		_node.Amount = value
+	}
+	if value, ok := _c.mutation.Currency(); ok {
+		_spec.SetField(ledgerentry.FieldCurrency, field.TypeString, value)
+		_node.Currency = value
 	}
 	if value, ok := _c.mutation.CreateTime(); ok {
-		_spec.SetField(sandboxrequest.FieldCreateTime, field.TypeTime, value)
+		_spec.SetField(ledgerentry.FieldCreateTime, field.TypeTime, value)
 		_node.CreateTime = value
 	}
 	return _node, _spec
@@ -157,8 +183,8 @@ func (_c *SandboxRequestCreate) createSpec() (*SandboxRequest, *sqlgraph.CreateS
 // OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
 // of the `INSERT` statement. For example:
 //
-//	client.SandboxRequest.Create().
-//		SetKey(v).
+//	client.LedgerEntry.Create().
+//		SetAttemptID(v).
 //		OnConflict(
 //			// Update the row with the new values
 //			// the was proposed for insertion.
@@ -166,13 +192,13 @@ func (_c *SandboxRequestCreate) createSpec() (*SandboxRequest, *sqlgraph.CreateS
 //		).
 //		// Override some of the fields with custom
 //		// update values.
-//		Update(func(u *ent.SandboxRequestUpsert) {
-//			SetKey(v+v).
+//		Update(func(u *ent.LedgerEntryUpsert) {
+//			SetAttemptID(v+v).
 //		}).
 //		Exec(ctx)
-func (_c *SandboxRequestCreate) OnConflict(opts ...sql.ConflictOption) *SandboxRequestUpsertOne {
+func (_c *LedgerEntryCreate) OnConflict(opts ...sql.ConflictOption) *LedgerEntryUpsertOne {
 	_c.conflict = opts
-	return &SandboxRequestUpsertOne{
+	return &LedgerEntryUpsertOne{
 		create: _c,
 	}
 }
@@ -180,25 +206,25 @@ func (_c *SandboxRequestCreate) OnConflict(opts ...sql.ConflictOption) *SandboxR
 // OnConflictColumns calls `OnConflict` and configures the columns
 // as conflict target. Using this option is equivalent to using:
 //
-//	client.SandboxRequest.Create().
+//	client.LedgerEntry.Create().
 //		OnConflict(sql.ConflictColumns(columns...)).
 //		Exec(ctx)
-func (_c *SandboxRequestCreate) OnConflictColumns(columns ...string) *SandboxRequestUpsertOne {
+func (_c *LedgerEntryCreate) OnConflictColumns(columns ...string) *LedgerEntryUpsertOne {
 	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &SandboxRequestUpsertOne{
+	return &LedgerEntryUpsertOne{
 		create: _c,
 	}
 }
 
 type (
-	// SandboxRequestUpsertOne is the builder for "upsert"-ing
-	//  one SandboxRequest node.
-	SandboxRequestUpsertOne struct {
-		create *SandboxRequestCreate
+	// LedgerEntryUpsertOne is the builder for "upsert"-ing
+	//  one LedgerEntry node.
+	LedgerEntryUpsertOne struct {
+		create *LedgerEntryCreate
 	}
 
-	// SandboxRequestUpsert is the "OnConflict" setter.
-	SandboxRequestUpsert struct {
+	// LedgerEntryUpsert is the "OnConflict" setter.
+	LedgerEntryUpsert struct {
 		*sql.UpdateSet
 	}
 )
@@ -206,28 +232,34 @@ type (
 // UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
 // Using this option is equivalent to using:
 //
-//	client.SandboxRequest.Create().
+//	client.LedgerEntry.Create().
 //		OnConflict(
 //			sql.ResolveWithNewValues(),
 //			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(sandboxrequest.FieldID)
+//				u.SetIgnore(ledgerentry.FieldID)
 //			}),
 //		).
 //		Exec(ctx)
-func (u *SandboxRequestUpsertOne) UpdateNewValues() *SandboxRequestUpsertOne {
+func (u *LedgerEntryUpsertOne) UpdateNewValues() *LedgerEntryUpsertOne {
 	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
 	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
 		if _, exists := u.create.mutation.ID(); exists {
-			s.SetIgnore(sandboxrequest.FieldID)
+			s.SetIgnore(ledgerentry.FieldID)
 		}
-		if _, exists := u.create.mutation.Key(); exists {
-			s.SetIgnore(sandboxrequest.FieldKey)
+		if _, exists := u.create.mutation.AttemptID(); exists {
+			s.SetIgnore(ledgerentry.FieldAttemptID)
 		}
-		if _, exists := u.create.mutation.Kind(); exists {
-			s.SetIgnore(sandboxrequest.FieldKind)
+		if _, exists := u.create.mutation.Account(); exists {
+			s.SetIgnore(ledgerentry.FieldAccount)
+		}
+		if _, exists := u.create.mutation.Amount(); exists {
+			s.SetIgnore(ledgerentry.FieldAmount)
+		}
+		if _, exists := u.create.mutation.Currency(); exists {
+			s.SetIgnore(ledgerentry.FieldCurrency)
 		}
 		if _, exists := u.create.mutation.CreateTime(); exists {
-			s.SetIgnore(sandboxrequest.FieldCreateTime)
+			s.SetIgnore(ledgerentry.FieldCreateTime)
 		}
 	}))
 	return u
@@ -236,47 +268,47 @@ func (u *SandboxRequestUpsertOne) UpdateNewValues() *SandboxRequestUpsertOne {
 // Ignore sets each column to itself in case of conflict.
 // Using this option is equivalent to using:
 //
-//	client.SandboxRequest.Create().
+//	client.LedgerEntry.Create().
 //	    OnConflict(sql.ResolveWithIgnore()).
 //	    Exec(ctx)
-func (u *SandboxRequestUpsertOne) Ignore() *SandboxRequestUpsertOne {
+func (u *LedgerEntryUpsertOne) Ignore() *LedgerEntryUpsertOne {
 	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
 	return u
 }
 
 // DoNothing configures the conflict_action to `DO NOTHING`.
 // Supported only by SQLite and PostgreSQL.
-func (u *SandboxRequestUpsertOne) DoNothing() *SandboxRequestUpsertOne {
+func (u *LedgerEntryUpsertOne) DoNothing() *LedgerEntryUpsertOne {
 	u.create.conflict = append(u.create.conflict, sql.DoNothing())
 	return u
 }
 
-// Update allows overriding fields `UPDATE` values. See the SandboxRequestCreate.OnConflict
+// Update allows overriding fields `UPDATE` values. See the LedgerEntryCreate.OnConflict
 // documentation for more info.
-func (u *SandboxRequestUpsertOne) Update(set func(*SandboxRequestUpsert)) *SandboxRequestUpsertOne {
+func (u *LedgerEntryUpsertOne) Update(set func(*LedgerEntryUpsert)) *LedgerEntryUpsertOne {
 	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&SandboxRequestUpsert{UpdateSet: update})
+		set(&LedgerEntryUpsert{UpdateSet: update})
 	}))
 	return u
 }
 
 // Exec executes the query.
-func (u *SandboxRequestUpsertOne) Exec(ctx context.Context) error {
+func (u *LedgerEntryUpsertOne) Exec(ctx context.Context) error {
 	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for SandboxRequestCreate.OnConflict")
+		return errors.New("ent: missing options for LedgerEntryCreate.OnConflict")
 	}
 	return u.create.Exec(ctx)
 }
 
 // ExecX is like Exec, but panics if an error occurs.
-func (u *SandboxRequestUpsertOne) ExecX(ctx context.Context) {
+func (u *LedgerEntryUpsertOne) ExecX(ctx context.Context) {
 	if err := u.create.Exec(ctx); err != nil {
 		panic(err)
 	}
 }
 
 // Exec executes the UPSERT query and returns the inserted/updated ID.
-func (u *SandboxRequestUpsertOne) ID(ctx context.Context) (id int64, err error) {
+func (u *LedgerEntryUpsertOne) ID(ctx context.Context) (id int64, err error) {
 	node, err := u.create.Save(ctx)
 	if err != nil {
 		return id, err
@@ -285,7 +317,7 @@ func (u *SandboxRequestUpsertOne) ID(ctx context.Context) (id int64, err error) 
 }
 
 // IDX is like ID, but panics if an error occurs.
-func (u *SandboxRequestUpsertOne) IDX(ctx context.Context) int64 {
+func (u *LedgerEntryUpsertOne) IDX(ctx context.Context) int64 {
 	id, err := u.ID(ctx)
 	if err != nil {
 		panic(err)
@@ -293,28 +325,28 @@ func (u *SandboxRequestUpsertOne) IDX(ctx context.Context) int64 {
 	return id
 }
 
-// SandboxRequestCreateBulk is the builder for creating many SandboxRequest entities in bulk.
-type SandboxRequestCreateBulk struct {
+// LedgerEntryCreateBulk is the builder for creating many LedgerEntry entities in bulk.
+type LedgerEntryCreateBulk struct {
 	config
 	err      error
-	builders []*SandboxRequestCreate
+	builders []*LedgerEntryCreate
 	conflict []sql.ConflictOption
 }
 
-// Save creates the SandboxRequest entities in the database.
-func (_c *SandboxRequestCreateBulk) Save(ctx context.Context) ([]*SandboxRequest, error) {
+// Save creates the LedgerEntry entities in the database.
+func (_c *LedgerEntryCreateBulk) Save(ctx context.Context) ([]*LedgerEntry, error) {
 	if _c.err != nil {
 		return nil, _c.err
 	}
 	specs := make([]*sqlgraph.CreateSpec, len(_c.builders))
-	nodes := make([]*SandboxRequest, len(_c.builders))
+	nodes := make([]*LedgerEntry, len(_c.builders))
 	mutators := make([]Mutator, len(_c.builders))
 	for i := range _c.builders {
 		func(i int, root context.Context) {
 			builder := _c.builders[i]
 			builder.defaults()
 			var mut Mutator = MutateFunc(func(ctx context.Context, m Mutation) (Value, error) {
-				mutation, ok := m.(*SandboxRequestMutation)
+				mutation, ok := m.(*LedgerEntryMutation)
 				if !ok {
 					return nil, fmt.Errorf("unexpected mutation type %T", m)
 				}
@@ -362,7 +394,7 @@ func (_c *SandboxRequestCreateBulk) Save(ctx context.Context) ([]*SandboxRequest
 }
 
 // SaveX is like Save, but panics if an error occurs.
-func (_c *SandboxRequestCreateBulk) SaveX(ctx context.Context) []*SandboxRequest {
+func (_c *LedgerEntryCreateBulk) SaveX(ctx context.Context) []*LedgerEntry {
 	v, err := _c.Save(ctx)
 	if err != nil {
 		panic(err)
@@ -371,13 +403,13 @@ func (_c *SandboxRequestCreateBulk) SaveX(ctx context.Context) []*SandboxRequest
 }
 
 // Exec executes the query.
-func (_c *SandboxRequestCreateBulk) Exec(ctx context.Context) error {
+func (_c *LedgerEntryCreateBulk) Exec(ctx context.Context) error {
 	_, err := _c.Save(ctx)
 	return err
 }
 
 // ExecX is like Exec, but panics if an error occurs.
-func (_c *SandboxRequestCreateBulk) ExecX(ctx context.Context) {
+func (_c *LedgerEntryCreateBulk) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
 		panic(err)
 	}
@@ -386,7 +418,7 @@ func (_c *SandboxRequestCreateBulk) ExecX(ctx context.Context) {
 // OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
 // of the `INSERT` statement. For example:
 //
-//	client.SandboxRequest.CreateBulk(builders...).
+//	client.LedgerEntry.CreateBulk(builders...).
 //		OnConflict(
 //			// Update the row with the new values
 //			// the was proposed for insertion.
@@ -394,13 +426,13 @@ func (_c *SandboxRequestCreateBulk) ExecX(ctx context.Context) {
 //		).
 //		// Override some of the fields with custom
 //		// update values.
-//		Update(func(u *ent.SandboxRequestUpsert) {
-//			SetKey(v+v).
+//		Update(func(u *ent.LedgerEntryUpsert) {
+//			SetAttemptID(v+v).
 //		}).
 //		Exec(ctx)
-func (_c *SandboxRequestCreateBulk) OnConflict(opts ...sql.ConflictOption) *SandboxRequestUpsertBulk {
+func (_c *LedgerEntryCreateBulk) OnConflict(opts ...sql.ConflictOption) *LedgerEntryUpsertBulk {
 	_c.conflict = opts
-	return &SandboxRequestUpsertBulk{
+	return &LedgerEntryUpsertBulk{
 		create: _c,
 	}
 }
@@ -408,48 +440,54 @@ func (_c *SandboxRequestCreateBulk) OnConflict(opts ...sql.ConflictOption) *Sand
 // OnConflictColumns calls `OnConflict` and configures the columns
 // as conflict target. Using this option is equivalent to using:
 //
-//	client.SandboxRequest.Create().
+//	client.LedgerEntry.Create().
 //		OnConflict(sql.ConflictColumns(columns...)).
 //		Exec(ctx)
-func (_c *SandboxRequestCreateBulk) OnConflictColumns(columns ...string) *SandboxRequestUpsertBulk {
+func (_c *LedgerEntryCreateBulk) OnConflictColumns(columns ...string) *LedgerEntryUpsertBulk {
 	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &SandboxRequestUpsertBulk{
+	return &LedgerEntryUpsertBulk{
 		create: _c,
 	}
 }
 
-// SandboxRequestUpsertBulk is the builder for "upsert"-ing
-// a bulk of SandboxRequest nodes.
-type SandboxRequestUpsertBulk struct {
-	create *SandboxRequestCreateBulk
+// LedgerEntryUpsertBulk is the builder for "upsert"-ing
+// a bulk of LedgerEntry nodes.
+type LedgerEntryUpsertBulk struct {
+	create *LedgerEntryCreateBulk
 }
 
 // UpdateNewValues updates the mutable fields using the new values that
 // were set on create. Using this option is equivalent to using:
 //
-//	client.SandboxRequest.Create().
+//	client.LedgerEntry.Create().
 //		OnConflict(
 //			sql.ResolveWithNewValues(),
 //			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(sandboxrequest.FieldID)
+//				u.SetIgnore(ledgerentry.FieldID)
 //			}),
 //		).
 //		Exec(ctx)
-func (u *SandboxRequestUpsertBulk) UpdateNewValues() *SandboxRequestUpsertBulk {
+func (u *LedgerEntryUpsertBulk) UpdateNewValues() *LedgerEntryUpsertBulk {
 	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
 	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
 		for _, b := range u.create.builders {
 			if _, exists := b.mutation.ID(); exists {
-				s.SetIgnore(sandboxrequest.FieldID)
+				s.SetIgnore(ledgerentry.FieldID)
 			}
-			if _, exists := b.mutation.Key(); exists {
-				s.SetIgnore(sandboxrequest.FieldKey)
+			if _, exists := b.mutation.AttemptID(); exists {
+				s.SetIgnore(ledgerentry.FieldAttemptID)
 			}
-			if _, exists := b.mutation.Kind(); exists {
-				s.SetIgnore(sandboxrequest.FieldKind)
+			if _, exists := b.mutation.Account(); exists {
+				s.SetIgnore(ledgerentry.FieldAccount)
+			}
+			if _, exists := b.mutation.Amount(); exists {
+				s.SetIgnore(ledgerentry.FieldAmount)
+			}
+			if _, exists := b.mutation.Currency(); exists {
+				s.SetIgnore(ledgerentry.FieldCurrency)
 			}
 			if _, exists := b.mutation.CreateTime(); exists {
-				s.SetIgnore(sandboxrequest.FieldCreateTime)
+				s.SetIgnore(ledgerentry.FieldCreateTime)
 			}
 		}
 	}))
@@ -459,48 +497,48 @@ func (u *SandboxRequestUpsertBulk) UpdateNewValues() *SandboxRequestUpsertBulk {
 // Ignore sets each column to itself in case of conflict.
 // Using this option is equivalent to using:
 //
-//	client.SandboxRequest.Create().
+//	client.LedgerEntry.Create().
 //		OnConflict(sql.ResolveWithIgnore()).
 //		Exec(ctx)
-func (u *SandboxRequestUpsertBulk) Ignore() *SandboxRequestUpsertBulk {
+func (u *LedgerEntryUpsertBulk) Ignore() *LedgerEntryUpsertBulk {
 	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
 	return u
 }
 
 // DoNothing configures the conflict_action to `DO NOTHING`.
 // Supported only by SQLite and PostgreSQL.
-func (u *SandboxRequestUpsertBulk) DoNothing() *SandboxRequestUpsertBulk {
+func (u *LedgerEntryUpsertBulk) DoNothing() *LedgerEntryUpsertBulk {
 	u.create.conflict = append(u.create.conflict, sql.DoNothing())
 	return u
 }
 
-// Update allows overriding fields `UPDATE` values. See the SandboxRequestCreateBulk.OnConflict
+// Update allows overriding fields `UPDATE` values. See the LedgerEntryCreateBulk.OnConflict
 // documentation for more info.
-func (u *SandboxRequestUpsertBulk) Update(set func(*SandboxRequestUpsert)) *SandboxRequestUpsertBulk {
+func (u *LedgerEntryUpsertBulk) Update(set func(*LedgerEntryUpsert)) *LedgerEntryUpsertBulk {
 	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&SandboxRequestUpsert{UpdateSet: update})
+		set(&LedgerEntryUpsert{UpdateSet: update})
 	}))
 	return u
 }
 
 // Exec executes the query.
-func (u *SandboxRequestUpsertBulk) Exec(ctx context.Context) error {
+func (u *LedgerEntryUpsertBulk) Exec(ctx context.Context) error {
 	if u.create.err != nil {
 		return u.create.err
 	}
 	for i, b := range u.create.builders {
 		if len(b.conflict) != 0 {
-			return fmt.Errorf("ent: OnConflict was set for builder %d. Set it on the SandboxRequestCreateBulk instead", i)
+			return fmt.Errorf("ent: OnConflict was set for builder %d. Set it on the LedgerEntryCreateBulk instead", i)
 		}
 	}
 	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for SandboxRequestCreateBulk.OnConflict")
+		return errors.New("ent: missing options for LedgerEntryCreateBulk.OnConflict")
 	}
 	return u.create.Exec(ctx)
 }
 
 // ExecX is like Exec, but panics if an error occurs.
-func (u *SandboxRequestUpsertBulk) ExecX(ctx context.Context) {
+func (u *LedgerEntryUpsertBulk) ExecX(ctx context.Context) {
 	if err := u.create.Exec(ctx); err != nil {
 		panic(err)
 	}

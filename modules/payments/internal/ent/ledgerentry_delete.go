@@ -8,30 +8,30 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
+	"github.com/cleave-go/cleave/modules/payments/internal/ent/ledgerentry"
 	"github.com/cleave-go/cleave/modules/payments/internal/ent/predicate"
-	"github.com/cleave-go/cleave/modules/payments/internal/ent/sandboxrequest"
 )
 
-// SandboxRequestDelete is the builder for deleting a SandboxRequest entity.
-type SandboxRequestDelete struct {
+// LedgerEntryDelete is the builder for deleting a LedgerEntry entity.
+type LedgerEntryDelete struct {
 	config
 	hooks    []Hook
-	mutation *SandboxRequestMutation
+	mutation *LedgerEntryMutation
 }
 
-// Where appends a list predicates to the SandboxRequestDelete builder.
-func (_d *SandboxRequestDelete) Where(ps ...predicate.SandboxRequest) *SandboxRequestDelete {
+// Where appends a list predicates to the LedgerEntryDelete builder.
+func (_d *LedgerEntryDelete) Where(ps ...predicate.LedgerEntry) *LedgerEntryDelete {
 	_d.mutation.Where(ps...)
 	return _d
 }
 
 // Exec executes the deletion query and returns how many vertices were deleted.
-func (_d *SandboxRequestDelete) Exec(ctx context.Context) (int, error) {
+func (_d *LedgerEntryDelete) Exec(ctx context.Context) (int, error) {
 	return withHooks(ctx, _d.sqlExec, _d.mutation, _d.hooks)
 }
 
 // ExecX is like Exec, but panics if an error occurs.
-func (_d *SandboxRequestDelete) ExecX(ctx context.Context) int {
+func (_d *LedgerEntryDelete) ExecX(ctx context.Context) int {
 	n, err := _d.Exec(ctx)
 	if err != nil {
 		panic(err)
@@ -39,8 +39,8 @@ func (_d *SandboxRequestDelete) ExecX(ctx context.Context) int {
 	return n
 }
 
-func (_d *SandboxRequestDelete) sqlExec(ctx context.Context) (int, error) {
-	_spec := sqlgraph.NewDeleteSpec(sandboxrequest.Table, sqlgraph.NewFieldSpec(sandboxrequest.FieldID, field.TypeInt64))
+func (_d *LedgerEntryDelete) sqlExec(ctx context.Context) (int, error) {
+	_spec := sqlgraph.NewDeleteSpec(ledgerentry.Table, sqlgraph.NewFieldSpec(ledgerentry.FieldID, field.TypeInt64))
 	if ps := _d.mutation.predicates; len(ps) > 0 {
 		_spec.Predicate = func(selector *sql.Selector) {
 			for i := range ps {
@@ -56,32 +56,32 @@ func (_d *SandboxRequestDelete) sqlExec(ctx context.Context) (int, error) {
 	return affected, err
 }
 
-// SandboxRequestDeleteOne is the builder for deleting a single SandboxRequest entity.
-type SandboxRequestDeleteOne struct {
-	_d *SandboxRequestDelete
+// LedgerEntryDeleteOne is the builder for deleting a single LedgerEntry entity.
+type LedgerEntryDeleteOne struct {
+	_d *LedgerEntryDelete
 }
 
-// Where appends a list predicates to the SandboxRequestDelete builder.
-func (_d *SandboxRequestDeleteOne) Where(ps ...predicate.SandboxRequest) *SandboxRequestDeleteOne {
+// Where appends a list predicates to the LedgerEntryDelete builder.
+func (_d *LedgerEntryDeleteOne) Where(ps ...predicate.LedgerEntry) *LedgerEntryDeleteOne {
 	_d._d.mutation.Where(ps...)
 	return _d
 }
 
 // Exec executes the deletion query.
-func (_d *SandboxRequestDeleteOne) Exec(ctx context.Context) error {
+func (_d *LedgerEntryDeleteOne) Exec(ctx context.Context) error {
 	n, err := _d._d.Exec(ctx)
 	switch {
 	case err != nil:
 		return err
 	case n == 0:
-		return &NotFoundError{sandboxrequest.Label}
+		return &NotFoundError{ledgerentry.Label}
 	default:
 		return nil
 	}
 }
 
 // ExecX is like Exec, but panics if an error occurs.
-func (_d *SandboxRequestDeleteOne) ExecX(ctx context.Context) {
+func (_d *LedgerEntryDeleteOne) ExecX(ctx context.Context) {
 	if err := _d.Exec(ctx); err != nil {
 		panic(err)
 	}
