@@ -122,8 +122,14 @@ func generateService(g *protogen.GeneratedFile, file *protogen.File, service *pr
 		if method.Desc.IsStreamingServer() {
 			g.P("ServerStream: true,")
 		}
-		if isPublic(method) {
+		switch visibility(method) {
+		case platformv1.Visibility_VISIBILITY_PUBLIC:
 			g.P("Public: true,")
+		case platformv1.Visibility_VISIBILITY_OPERATOR:
+			g.P("Operator: true,")
+		}
+		if (visibility(method) == platformv1.Visibility_VISIBILITY_OPERATOR) != (visibility(service.Methods[0]) == platformv1.Visibility_VISIBILITY_OPERATOR) {
+			return fmt.Errorf("%s: all methods of a service are for the operator, or none is", service.Desc.FullName())
 		}
 		g.P("NewRequest: func() ", protoPackage.Ident("Message"), " { return new(", method.Input.GoIdent, ") },")
 		g.P("NewResponse: func() ", protoPackage.Ident("Message"), " { return new(", method.Output.GoIdent, ") },")
@@ -197,10 +203,10 @@ func idempotency(method *protogen.Method) string {
 	}
 }
 
-// isPublic reads the access option. Without one a method is internal.
-func isPublic(method *protogen.Method) bool {
+// visibility reads the access option. Without one a method is internal.
+func visibility(method *protogen.Method) platformv1.Visibility {
 	access, _ := proto.GetExtension(method.Desc.Options(), platformv1.E_Access).(*platformv1.Access)
-	return access.GetVisibility() == platformv1.Visibility_VISIBILITY_PUBLIC
+	return access.GetVisibility()
 }
 
 // list writes the list of the services that a product can serve.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"sync"
@@ -48,7 +49,7 @@ func (h *health) problem(ctx context.Context) string {
 	return ""
 }
 
-// adminHandler serves the operator's port.
+// adminHandler serves the operator's port: health, metrics, the names of the modules, and their services for the operator.
 func (u *unit) adminHandler() http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
@@ -64,6 +65,11 @@ func (u *unit) adminHandler() http.Handler {
 		}
 		fmt.Fprintln(w, "ok")
 	})
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "/livez\n/readyz\n/metrics") })
+	mux.HandleFunc("GET /modules", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(u.names()) // Whoever asked has gone.
+	})
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "/livez\n/readyz\n/metrics\n/modules") })
+	mux.Handle("/", u.operator)
 	return mux
 }

@@ -25,7 +25,8 @@ type unit struct {
 	log    *slog.Logger
 
 	health   health
-	failed   chan error // The first part that fails stops the unit.
+	operator *rpc.Server // The services for the operator's port.
+	failed   chan error  // The first part that fails stops the unit.
 	stoppers []func(context.Context)
 	stopping context.Context // Done when the unit has begun to stop.
 }
@@ -61,6 +62,9 @@ func (u *unit) serve(ctx context.Context) error {
 	began := time.Now()
 	ports, err := u.listen()
 	if err != nil {
+		return err
+	}
+	if u.operator, err = rpc.NewServer(u.log, u.endStreams); err != nil {
 		return err
 	}
 	u.serveHTTP(ports.admin, u.adminHandler())
@@ -121,6 +125,7 @@ func (u *unit) seed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	u.operator = server // No port is open.
 	directory := rpc.NewDirectory(server, u.names(), u.peers())
 	if err := u.build(ctx, server, directory, databases); err != nil {
 		return err
@@ -134,7 +139,7 @@ func (u *unit) seed(ctx context.Context) error {
 
 // names returns the names of the modules in this unit.
 func (u *unit) names() []string {
-	var names []string
+	names := []string{}
 	for _, m := range u.Modules {
 		names = append(names, m.Name)
 	}
@@ -162,7 +167,11 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 			return err
 		}
 		for _, h := range handlers {
-			if err := server.Handle(h); err != nil {
+			home := server
+			if h.Service.Operator() {
+				home = u.operator
+			}
+			if err := home.Handle(h); err != nil {
 				return err
 			}
 		}

@@ -61,9 +61,10 @@ type MapModule struct {
 // MapService is a service on the map.
 type MapService struct {
 	Name string `json:"name"`
-	// Public and Internal are the names of its methods.
+	// Public, Internal and Operator are the names of its methods.
 	Public   []string `json:"public"`
 	Internal []string `json:"internal"`
+	Operator []string `json:"operator,omitempty"`
 }
 
 // NewMap draws the map of the given modules, in the order of their names.
@@ -74,9 +75,12 @@ func NewMap(modules []Module) Map {
 		for _, service := range module.Serves {
 			s := MapService{Name: service.Name, Public: []string{}, Internal: []string{}}
 			for _, method := range service.Methods {
-				if method.Public {
+				switch {
+				case method.Public:
 					s.Public = append(s.Public, method.Name)
-				} else {
+				case method.Operator:
+					s.Operator = append(s.Operator, method.Name)
+				default:
 					s.Internal = append(s.Internal, method.Name)
 				}
 			}

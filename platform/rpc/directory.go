@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"connectrpc.com/connect"
 )
@@ -42,9 +43,9 @@ func NewDirectory(server *Server, local []string, peer func(module string) Peer)
 
 // Caller returns what a module calls others with.
 func (d *Directory) Caller(module string, declared []*Service) *Caller {
-	c := &Caller{directory: d, module: module, declared: map[string]bool{}}
+	c := &Caller{directory: d, module: module, declared: map[string]bool{}, err: new(error)}
 	for _, service := range declared {
-		c.declared[service.Name] = true
+		c.declared[service.key()] = true
 	}
 	return c
 }
@@ -53,13 +54,22 @@ func (d *Directory) Caller(module string, declared []*Service) *Caller {
 type Caller struct {
 	directory *Directory
 	module    string
-	declared  map[string]bool
-	err       error
+	declared  map[string]bool // by key
+	err       *error
+
+	at string // The module whose services are called; empty for the one that the contract names.
+}
+
+// At returns a caller for clients of services that several modules serve, see [Service.Of]: they call those of the given module.
+func (c *Caller) At(module string) *Caller {
+	at := *c
+	at.at = module
+	return &at
 }
 
 // Err tells which clients the module asked for without declaring that it calls the service. The host asks after the module is
 // built, and does not start if there are any.
-func (c *Caller) Err() error { return c.err }
+func (c *Caller) Err() error { return *c.err }
 
 // NewClient is for generated code: it returns a client of the service for the caller, direct if the service lives in this process
 // and over the network otherwise. Streams of a direct client go through the same HTTP handler in memory.
@@ -67,19 +77,22 @@ func NewClient[C any](
 	from *Caller, service *Service, dial func(connect.HTTPClient, string, ...connect.ClientOption) C, direct func(*Local, C) C,
 ) C {
 	d := from.directory
+	if from.at != "" {
+		service = service.Of(from.at)
+	}
 	side := &callerInterceptor{caller: from, service: service, methods: map[string]*Method{}}
 	for _, method := range service.Methods {
 		side.methods[method.Procedure] = method
 	}
-	if !from.declared[service.Name] {
+	if !from.declared[service.key()] {
 		side.broken = fmt.Errorf("module %s calls %s but does not declare it: add it to Calls in its module.go", from.module, service.Name)
-		from.err = errors.Join(from.err, side.broken)
+		*from.err = errors.Join(*from.err, side.broken)
 	}
 	options := []connect.ClientOption{connect.WithInterceptors(side), connect.WithReadMaxBytes(MaxMessageBytes)}
 	if d.local[service.Module] {
 		options = append(options, connect.WithAcceptCompression("gzip", nil, nil)) // Memory is no narrow road.
-		return direct(&Local{side}, dial(d.memory, "http://"+service.Module, options...))
+		return direct(&Local{side}, dial(d.memory, "http://"+service.Module+service.prefix, options...))
 	}
 	peer := d.peer(service.Module)
-	return dial(peer.Client, peer.URL, append(options, peer.Options...)...)
+	return dial(peer.Client, strings.TrimSuffix(peer.URL, "/")+service.prefix, append(options, peer.Options...)...)
 }

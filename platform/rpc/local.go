@@ -40,7 +40,7 @@ func (u *Unary[H, Req, Res]) find() *localMethod[H] {
 	if m := u.found.Load(); m != nil {
 		return m
 	}
-	service := u.local.caller.directory.server.service(u.local.service.Name)
+	service := u.local.caller.directory.server.service(u.local.service)
 	if service == nil {
 		return nil
 	}

@@ -23,7 +23,7 @@ type Server struct {
 	mux          *http.ServeMux
 
 	mu       sync.RWMutex
-	services map[string]*served // by name
+	services map[string]*served // by key
 }
 
 // served is a service that lives in this process.
@@ -57,23 +57,24 @@ func (s *Server) Handle(h Handler) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, taken := s.services[h.Service.Name]; taken {
+	if _, taken := s.services[h.Service.key()]; taken {
 		return fmt.Errorf("service %s is served twice", h.Service.Name)
 	}
-	s.services[h.Service.Name] = added
-	s.mux.Handle(h.mount(
+	s.services[h.Service.key()] = added
+	path, handler := h.mount(
 		connect.WithInterceptors(&calleeInterceptor{server: s, served: added}),
 		connect.WithReadMaxBytes(MaxMessageBytes),
 		connect.WithCompressMinBytes(compressMinBytes),
-	))
+	)
+	s.mux.Handle(h.Service.prefix+path, http.StripPrefix(h.Service.prefix, handler))
 	return nil
 }
 
 // service returns a service that lives in this process, or nil if it is not there (yet).
-func (s *Server) service(name string) *served {
+func (s *Server) service(wanted *Service) *served {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.services[name]
+	return s.services[wanted.key()]
 }
 
 // ServeHTTP serves the services, public methods and others: whoever exposes it decides who comes in. It believes the metadata in

@@ -14,7 +14,24 @@ type Service struct {
 	// Module is the module that serves it, for instance "orders".
 	Module  string
 	Methods []*Method
+
+	// prefix goes before the procedures of a service that several modules serve.
+	prefix string
 }
+
+// Of returns the service as one of several modules serves it: those of the platform itself, of which every module has one. Its
+// procedures are below /modules/<module>.
+func (s *Service) Of(module string) *Service {
+	of := *s
+	of.Module, of.prefix = module, "/modules/"+module
+	return &of
+}
+
+// key tells the service from every other that a process may serve.
+func (s *Service) key() string { return s.prefix + "/" + s.Name }
+
+// Operator reports whether the service is for the operator's port only.
+func (s *Service) Operator() bool { return len(s.Methods) > 0 && s.Methods[0].Operator }
 
 // Method describes a method of a [Service].
 type Method struct {
@@ -27,6 +44,8 @@ type Method struct {
 	ServerStream bool
 	// Public says that the edge serves the method.
 	Public bool
+	// Operator says that only the operator's port serves the method.
+	Operator bool
 
 	// NewRequest and NewResponse return an empty request and response of the method.
 	NewRequest  func() proto.Message
@@ -42,6 +61,12 @@ type Handler struct {
 
 	implementation any
 	mount          func(...connect.HandlerOption) (string, http.Handler)
+}
+
+// Of returns the handler of one of several modules that serve the service, see [Service.Of].
+func (h Handler) Of(module string) Handler {
+	h.Service = h.Service.Of(module)
+	return h
 }
 
 // NewHandler is for generated code: it joins a service, its implementation and its Connect handler.

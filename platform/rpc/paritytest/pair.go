@@ -59,7 +59,7 @@ func newPair(t *testing.T, way Way, c Case) *Pair {
 		p.Handle(t)
 	}
 	if way.Local {
-		p.Directory = rpc.NewDirectory(server, []string{"parity"}, nil)
+		p.Directory = rpc.NewDirectory(server, []string{"parity", "left", "right", "nowhere"}, nil)
 	} else {
 		peer := way.Serve(t, server)
 		p.Directory = rpc.NewDirectory(server, nil, func(string) rpc.Peer { return peer })

@@ -33,6 +33,8 @@ const (
 	Visibility_VISIBILITY_INTERNAL Visibility = 1
 	// Also through the edge, the public door.
 	Visibility_VISIBILITY_PUBLIC Visibility = 2
+	// Only on the operator's port. All methods of a service are, or none is.
+	Visibility_VISIBILITY_OPERATOR Visibility = 3
 )
 
 // Enum value maps for Visibility.
@@ -41,11 +43,13 @@ var (
 		0: "VISIBILITY_UNSPECIFIED",
 		1: "VISIBILITY_INTERNAL",
 		2: "VISIBILITY_PUBLIC",
+		3: "VISIBILITY_OPERATOR",
 	}
 	Visibility_value = map[string]int32{
 		"VISIBILITY_UNSPECIFIED": 0,
 		"VISIBILITY_INTERNAL":    1,
 		"VISIBILITY_PUBLIC":      2,
+		"VISIBILITY_OPERATOR":    3,
 	}
 )
 
@@ -149,12 +153,13 @@ const file_cleave_platform_v1_options_proto_rawDesc = "" +
 	"\x06Access\x12>\n" +
 	"\n" +
 	"visibility\x18\x01 \x01(\x0e2\x1e.cleave.platform.v1.VisibilityR\n" +
-	"visibility*X\n" +
+	"visibility*q\n" +
 	"\n" +
 	"Visibility\x12\x1a\n" +
 	"\x16VISIBILITY_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13VISIBILITY_INTERNAL\x10\x01\x12\x15\n" +
-	"\x11VISIBILITY_PUBLIC\x10\x02:T\n" +
+	"\x11VISIBILITY_PUBLIC\x10\x02\x12\x17\n" +
+	"\x13VISIBILITY_OPERATOR\x10\x03:T\n" +
 	"\x06access\x12\x1e.google.protobuf.MethodOptions\x18\xb4\x87\x03 \x01(\v2\x1a.cleave.platform.v1.AccessR\x06accessB?Z=github.com/cleave-go/cleave/gen/cleave/platform/v1;platformv1b\x06proto3"
 
 var (
