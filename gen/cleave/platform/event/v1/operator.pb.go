@@ -950,11 +950,11 @@ const file_cleave_platform_event_v1_operator_proto_rawDesc = "" +
 	"\x18RemoveSubscriberResponse2\xe5\x04\n" +
 	"\fEventService\x12r\n" +
 	"\n" +
-	"ListEvents\x12+.cleave.platform.event.v1.ListEventsRequest\x1a,.cleave.platform.event.v1.ListEventsResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x01\x12\x81\x01\n" +
-	"\x0fListSubscribers\x120.cleave.platform.event.v1.ListSubscribersRequest\x1a1.cleave.platform.event.v1.ListSubscribersResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x01\x12e\n" +
-	"\x06Replay\x12'.cleave.platform.event.v1.ReplayRequest\x1a(.cleave.platform.event.v1.ReplayResponse\"\x06\xa2\xbb\x18\x02\b\x010\x01\x12o\n" +
-	"\tRetryKept\x12*.cleave.platform.event.v1.RetryKeptRequest\x1a+.cleave.platform.event.v1.RetryKeptResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x02\x12\x84\x01\n" +
-	"\x10RemoveSubscriber\x121.cleave.platform.event.v1.RemoveSubscriberRequest\x1a2.cleave.platform.event.v1.RemoveSubscriberResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x02BBZ@github.com/cleave-go/cleave/gen/cleave/platform/event/v1;eventv1b\x06proto3"
+	"ListEvents\x12+.cleave.platform.event.v1.ListEventsRequest\x1a,.cleave.platform.event.v1.ListEventsResponse\"\t\xa2\xbb\x18\x02\b\x03\x90\x02\x01\x12\x81\x01\n" +
+	"\x0fListSubscribers\x120.cleave.platform.event.v1.ListSubscribersRequest\x1a1.cleave.platform.event.v1.ListSubscribersResponse\"\t\xa2\xbb\x18\x02\b\x03\x90\x02\x01\x12e\n" +
+	"\x06Replay\x12'.cleave.platform.event.v1.ReplayRequest\x1a(.cleave.platform.event.v1.ReplayResponse\"\x06\xa2\xbb\x18\x02\b\x030\x01\x12o\n" +
+	"\tRetryKept\x12*.cleave.platform.event.v1.RetryKeptRequest\x1a+.cleave.platform.event.v1.RetryKeptResponse\"\t\xa2\xbb\x18\x02\b\x03\x90\x02\x02\x12\x84\x01\n" +
+	"\x10RemoveSubscriber\x121.cleave.platform.event.v1.RemoveSubscriberRequest\x1a2.cleave.platform.event.v1.RemoveSubscriberResponse\"\t\xa2\xbb\x18\x02\b\x03\x90\x02\x02BBZ@github.com/cleave-go/cleave/gen/cleave/platform/event/v1;eventv1b\x06proto3"
 
 var (
 	file_cleave_platform_event_v1_operator_proto_rawDescOnce sync.Once
