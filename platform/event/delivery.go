@@ -80,6 +80,13 @@ func (d *deliveries) start() {
 	d.hurry()
 }
 
+// stop lets no worker begin any more.
+func (d *deliveries) stop() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.started = false
+}
+
 // nudge has all workers look for events. It does not wait.
 func (d *deliveries) nudge() {
 	d.mu.Lock()
@@ -125,7 +132,7 @@ func (d *deliveries) sweep(ctx context.Context) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.started || d.events.stopping.Err() != nil {
+	if !d.started {
 		return nil
 	}
 	kept := map[int64]*worker{}
@@ -157,8 +164,8 @@ type worker struct {
 	subscription int64
 	subscriber   string
 	client       eventv1connect.DeliveryServiceClient
-	wake         chan struct{} // There may be something to deliver.
-	there        chan struct{} // The subscriber can be reached.
+	wake         chan struct{}   // There may be something to deliver.
+	there        chan struct{}   // The subscriber can be reached.
 	ctx          context.Context // Done when no delivery is to be begun any more.
 	cancel       context.CancelFunc
 

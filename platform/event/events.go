@@ -149,6 +149,7 @@ func (e *Events) Start() {
 // Stop begins no delivery any more and waits for those under way. When ctx is done it cancels them, and waits until they have ended.
 func (e *Events) Stop(ctx context.Context) {
 	e.beginStop()
+	e.deliveries.stop()
 	defer context.AfterFunc(ctx, e.cancel)()
 	e.running.Wait()
 	e.cancel()

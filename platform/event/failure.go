@@ -33,10 +33,25 @@ const redeliveryKind = "platform.deliver_event"
 // redeliveryAttempts are about a day: River waits n⁴ seconds after the nth. Then the job is kept.
 const redeliveryAttempts = 14
 
+// redeliveryPause is how long a refused event waits at first.
+const redeliveryPause = time.Second
+
 // unreachablePause is how long a refused event waits for a subscriber that cannot be reached, which is no attempt.
 const unreachablePause = 30 * time.Second
 
-func (redelivery) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: redeliveryAttempts} }
+func (redelivery) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{MaxAttempts: redeliveryAttempts}
+}
+
+// insert has refused events tried again by themselves.
+func (e *Events) insert(ctx context.Context, tx pgx.Tx, failures []redelivery) error {
+	for _, failure := range failures {
+		if err := e.jobs.Insert(ctx, tx, failure, time.Now().Add(redeliveryPause)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // redeliver delivers a refused event again.
 func (e *Events) redeliver(ctx context.Context, r redelivery) error {

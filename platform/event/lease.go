@@ -68,10 +68,8 @@ func (l *lease) advance(ctx context.Context, to cursor, release bool, failures [
 		return l.set(ctx, nil, change, to.era, to.transaction, to.position, until)
 	}
 	return l.events.db.TxMayBeLost(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		for _, failure := range failures {
-			if err := l.events.jobs.Insert(ctx, tx, failure, time.Now().Add(time.Second)); err != nil {
-				return err
-			}
+		if err := l.events.insert(ctx, tx, failures); err != nil {
+			return err
 		}
 		return l.set(ctx, tx, change, to.era, to.transaction, to.position, until)
 	})

@@ -102,7 +102,7 @@ func (e *Events) read(ctx context.Context, subscription int64, after cursor) (wi
 }
 
 // scan reads columns, and what comes after them.
-func (l *logged) scan(rows pgx.Rows, more ...any) error {
+func (l *logged) scan(rows pgx.CollectableRow, more ...any) error {
 	var at time.Time
 	err := rows.Scan(append([]any{&l.era, &l.transaction, &l.position, &l.event.Id, &l.event.Type, &l.event.Subject, &l.event.Sequence,
 		&at, &l.event.CorrelationId, &l.event.Trace}, more...)...)

@@ -2,7 +2,6 @@ package event
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -194,5 +193,3 @@ func (e *Events) unknown(ctx context.Context, subscriber string) error {
 	}
 	return rpc.Errorf(connect.CodeNotFound, "", "%s does not listen to %s: %s", subscriber, e.module, known)
 }
-
-var errNoProgress = errors.New("the subscriber cannot be reached")
