@@ -3,6 +3,9 @@
 // The answer is kept in the transaction of its effects, under caller, method and request_id. A repetition gets it again; one that
 // comes while the first is still running waits for it, because both insert the same key; another request under the same id is
 // refused. Answers are kept for [Retention].
+//
+// An Undo names the request id of its Do: [Revoke] finds the answer, or leaves a tombstone under the id, so that a Do that comes later
+// than its Undo is refused.
 package idempotency
 
 import (
@@ -38,21 +41,20 @@ type Message[M any] interface {
 }
 
 // Once runs fn and keeps its answer in tx, or returns the answer that is kept. It fails with already_exists and reason
-// REQUEST_ID_REUSED if the id was used for another request. If fn fails nothing is kept, so the call may be repeated.
+// REQUEST_ID_REUSED if the id was used for another request, and with failed_precondition and reason REVOKED if [Revoke] was there
+// first. If fn fails nothing is kept, so the call may be repeated.
 func Once[M any, Response Message[M]](ctx context.Context, tx pgx.Tx, request Request, fn func() (Response, error)) (Response, error) {
-	caller, method, id := scope(ctx), rpc.MethodOf(ctx).Procedure, request.GetRequestId()
+	k := keyOf(ctx, rpc.MethodOf(ctx), request.GetRequestId())
 	fingerprint, err := fingerprintOf(request)
 	if err != nil {
 		return nil, err
 	}
-	// Whoever inserts the same key waits here until the first has committed or rolled back.
-	tag, err := tx.Exec(ctx, `INSERT INTO cleave_request (caller, method, request_id, fingerprint) VALUES ($1, $2, $3, $4)
-		ON CONFLICT DO NOTHING`, caller, method, id, fingerprint)
+	claimed, err := k.claim(ctx, tx, fingerprint)
 	if err != nil {
-		return nil, fmt.Errorf("claim request id: %w", err)
+		return nil, err
 	}
-	if tag.RowsAffected() == 0 {
-		return replay[M, Response](ctx, tx, caller, method, id, fingerprint)
+	if !claimed {
+		return replay[M, Response](ctx, tx, k, fingerprint)
 	}
 	response, err := fn()
 	if err != nil {
@@ -63,7 +65,7 @@ func Once[M any, Response Message[M]](ctx context.Context, tx pgx.Tx, request Re
 		return nil, fmt.Errorf("encode response: %w", err)
 	}
 	if _, err := tx.Exec(ctx, "UPDATE cleave_request SET response = $4 WHERE caller = $1 AND method = $2 AND request_id = $3",
-		caller, method, id, kept); err != nil {
+		k.caller, k.method, k.id, kept); err != nil {
 		return nil, fmt.Errorf("keep response: %w", err)
 	}
 	return response, nil
@@ -76,11 +78,58 @@ func Kept[M any, Response Message[M]](ctx context.Context, pool *pgxpool.Pool, r
 	if err != nil {
 		return nil, err
 	}
-	response, err := replay[M, Response](ctx, pool, scope(ctx), rpc.MethodOf(ctx).Procedure, request.GetRequestId(), fingerprint)
+	response, err := replay[M, Response](ctx, pool, keyOf(ctx, rpc.MethodOf(ctx), request.GetRequestId()), fingerprint)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
 	return response, db.Unavailable(err)
+}
+
+// Revoke settles what became of a request of method, the Do, that the same caller made or may yet make: it returns the kept answer and
+// true if the request was carried out, and otherwise leaves a tombstone in tx, so that [Once] refuses the request if it comes later. It
+// waits for a Do in flight, so it comes first in its transaction, before any lock that the Do may want. Repeated it answers the same.
+//
+// The caller is who it would be for method: an internal Do is revoked by the module that calls. A tombstone is kept for [Retention], as
+// answers are.
+func Revoke[M any, Response Message[M]](ctx context.Context, tx pgx.Tx, method *rpc.Method, requestID string) (kept Response, done bool, err error) {
+	k := keyOf(ctx, method, requestID)
+	claimed, err := k.claim(ctx, tx, revoked)
+	if err != nil || claimed {
+		return nil, false, err
+	}
+	fingerprint, response, err := k.load(ctx, tx)
+	if err != nil || bytes.Equal(fingerprint, revoked) {
+		return nil, false, err
+	}
+	kept, err = decode[M, Response](response)
+	return kept, err == nil, err
+}
+
+// revoked is what a tombstone has in place of the fingerprint of a request; no request has it.
+var revoked = []byte{}
+
+// key is what a request is known by.
+type key struct{ caller, method, id string }
+
+// keyOf returns the key of a request of method. Who chose its id is the principal at a public method and the calling module at an
+// internal one, which makes the same call again from a job that no principal started.
+func keyOf(ctx context.Context, method *rpc.Method, id string) key {
+	metadata := rpc.MetadataOf(ctx)
+	if method.Public {
+		return key{metadata.Principal.Subject, method.Procedure, id}
+	}
+	return key{metadata.Caller, method.Procedure, id}
+}
+
+// claim reports whether the key was free and is now taken. Whoever claims the same key waits here until the first has committed or
+// rolled back.
+func (k key) claim(ctx context.Context, tx pgx.Tx, fingerprint []byte) (bool, error) {
+	tag, err := tx.Exec(ctx, `INSERT INTO cleave_request (caller, method, request_id, fingerprint) VALUES ($1, $2, $3, $4)
+		ON CONFLICT DO NOTHING`, k.caller, k.method, k.id, fingerprint)
+	if err != nil {
+		return false, fmt.Errorf("claim request id: %w", err)
+	}
+	return tag.RowsAffected() == 1, nil
 }
 
 // queryer is a pool or a transaction.
@@ -88,15 +137,29 @@ type queryer interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-func replay[M any, Response Message[M]](ctx context.Context, q queryer, caller, method, id string, fingerprint []byte) (Response, error) {
-	var first, kept []byte
+// load returns what is kept under the key.
+func (k key) load(ctx context.Context, q queryer) (fingerprint, response []byte, err error) {
 	if err := q.QueryRow(ctx, "SELECT fingerprint, response FROM cleave_request WHERE caller = $1 AND method = $2 AND request_id = $3",
-		caller, method, id).Scan(&first, &kept); err != nil {
-		return nil, fmt.Errorf("load kept response: %w", err)
+		k.caller, k.method, k.id).Scan(&fingerprint, &response); err != nil {
+		return nil, nil, fmt.Errorf("load kept response: %w", err)
 	}
-	if !bytes.Equal(first, fingerprint) {
-		return nil, rpc.Errorf(connect.CodeAlreadyExists, "REQUEST_ID_REUSED", "request_id %q was used for another request: choose a new one", id)
+	return fingerprint, response, nil
+}
+
+func replay[M any, Response Message[M]](ctx context.Context, q queryer, k key, fingerprint []byte) (Response, error) {
+	first, kept, err := k.load(ctx, q)
+	switch {
+	case err != nil:
+		return nil, err
+	case bytes.Equal(first, revoked):
+		return nil, rpc.Errorf(connect.CodeFailedPrecondition, "REVOKED", "request_id %q was revoked before the request came: choose a new one", k.id)
+	case !bytes.Equal(first, fingerprint):
+		return nil, rpc.Errorf(connect.CodeAlreadyExists, "REQUEST_ID_REUSED", "request_id %q was used for another request: choose a new one", k.id)
 	}
+	return decode[M, Response](kept)
+}
+
+func decode[M any, Response Message[M]](kept []byte) (Response, error) {
 	response := Response(new(M))
 	if err := proto.Unmarshal(kept, response); err != nil {
 		return nil, fmt.Errorf("decode kept response: %w", err)
@@ -112,16 +175,6 @@ func fingerprintOf(request Request) ([]byte, error) {
 	}
 	sum := sha256.Sum256(encoded)
 	return sum[:], nil
-}
-
-// scope returns who chose the request id: the principal at a public method, the calling module at an internal one, which makes
-// the same call again from a job that no principal started.
-func scope(ctx context.Context) string {
-	metadata := rpc.MetadataOf(ctx)
-	if rpc.MethodOf(ctx).Public {
-		return metadata.Principal.Subject
-	}
-	return metadata.Caller
 }
 
 // Purge removes answers that are older than [Retention], at most limit of them, and returns how many.

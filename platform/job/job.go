@@ -1,11 +1,14 @@
 // Package job does what a module owes itself: later, again after a failure, or on a schedule. It is River, one client per module, in
 // the module's own schema: a job is inserted in the transaction of the use case that owes it.
 //
+// What many rows owe at times of their own is no job each but a sweep over them: [Client.Every].
+//
 // No request waits for a job: what must follow at once is done by whoever has started it, and the job is the net below.
 package job
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -24,6 +27,8 @@ const (
 	pollInterval  = time.Second
 	fetchCooldown = 20 * time.Millisecond
 	jobTimeout    = time.Minute
+	// hardStop is how long what was cancelled by Stop has to end.
+	hardStop = 5 * time.Second
 	// purgeBatch is how many old answers are removed by one statement.
 	purgeBatch = 10_000
 )
@@ -33,11 +38,13 @@ type Client struct {
 	db      *db.DB
 	workers *river.Workers
 	river   *river.Client[pgx.Tx]
+	sweeps  sweeps
+	log     *slog.Logger
 }
 
 // New returns a client that works nothing before [Client.Start].
 func New(d *db.DB, log *slog.Logger) (*Client, error) {
-	c := &Client{db: d, workers: river.NewWorkers()}
+	c := &Client{db: d, workers: river.NewWorkers(), log: log}
 	Handle(c, func(ctx context.Context, _ purgeRequests) error {
 		for {
 			removed, err := idempotency.Purge(ctx, d.Pool(), purgeBatch)
@@ -86,21 +93,29 @@ func (c *Client) Insert(ctx context.Context, tx pgx.Tx, args river.JobArgs, at t
 	return nil
 }
 
-// Start begins to work jobs. It returns at once.
+// Start begins to work jobs and to sweep. It returns at once.
 func (c *Client) Start(ctx context.Context) error {
 	// River stops hard when this context ends; Stop lets running jobs finish.
 	if err := c.river.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("start the jobs of %s: %w", c.db.Module(), err)
 	}
+	c.sweeps.start(context.WithoutCancel(ctx))
 	return nil
 }
 
-// Stop takes no new job and waits for the running ones. When ctx is done it cancels them.
+// Stop takes no new job, begins no sweep, and waits for the running ones. When ctx is done it cancels them.
 func (c *Client) Stop(ctx context.Context) error {
+	if c.sweeps.stop != nil {
+		c.sweeps.stop()
+	}
+	return errors.Join(c.stopRiver(ctx), c.sweeps.wait(ctx))
+}
+
+func (c *Client) stopRiver(ctx context.Context) error {
 	if err := c.river.Stop(ctx); err == nil || ctx.Err() == nil {
 		return err
 	}
-	hard, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	hard, cancel := context.WithTimeout(context.WithoutCancel(ctx), hardStop)
 	defer cancel()
 	return c.river.StopAndCancel(hard)
 }
