@@ -5,20 +5,18 @@ import (
 	"slices"
 	"testing"
 
-	"entgo.io/ent/dialect"
 	"pgregory.net/rapid"
 
-	"github.com/cleave-go/cleave/modules/inventory/internal/ent"
-	"github.com/cleave-go/cleave/platform/db"
+	inventoryv1 "github.com/cleave-go/cleave/gen/cleave/inventory/v1"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
 // claim is what the model knows of a reservation.
 type claim struct {
-	id      string
-	lines   []line
-	state   state
-	overdue bool
+	id, requestID string
+	lines         []line
+	state         state
+	overdue       bool
 }
 
 // model is the inventory in a few lines: what is on hand and who has a claim on it.
@@ -94,7 +92,8 @@ func (m *model) Reserve(t *rapid.T) {
 		possible = possible && l.quantity <= m.onHand[l.sku]-m.reserved(l.sku, false)
 		inTheWay = inTheWay || l.quantity > m.onHand[l.sku]-m.reserved(l.sku, true)
 	}
-	reservation, err := m.b.reserve(lines...)
+	requestID := m.b.requestID()
+	reservation, err := m.b.reserveAs(requestID, lines...)
 	if (err == nil) != possible || err != nil && rpc.Reason(err) != "OUT_OF_STOCK" {
 		t.Fatalf("reserve %v: %v, want that it is possible: %v", lines, err, possible)
 	}
@@ -110,7 +109,7 @@ func (m *model) Reserve(t *rapid.T) {
 			}
 		}
 	}
-	m.claims = append(m.claims, &claim{id: reservation.GetId(), lines: summed, state: held})
+	m.claims = append(m.claims, &claim{id: reservation.GetId(), requestID: requestID, lines: summed, state: held})
 }
 
 // Commit commits a reservation of any state.
@@ -127,13 +126,13 @@ func (m *model) Commit(t *rapid.T) {
 	}
 }
 
-// Release releases a reservation of any state; in none of those that the model knows is that an error.
+// Release releases a reservation of any state.
 func (m *model) Release(t *rapid.T) {
 	c := m.claim(t)
 	if c == nil {
 		return
 	}
-	if err := m.b.release(c.id); err != nil {
+	if err := m.b.release(c.id); (err != nil) != (c.state == shipped || c.state == returned) {
 		t.Fatalf("release a reservation that is %s: %v", c.state, err)
 	}
 	if c.state.claims() {
@@ -154,18 +153,84 @@ func (m *model) TimePasses(t *rapid.T) {
 	c.overdue = true
 }
 
-// JobComes works the job that ends a hold, maybe too early or in vain.
-func (m *model) JobComes(t *rapid.T) {
+// SweepComes ends every hold whose time is up, and nothing else.
+func (m *model) SweepComes(t *rapid.T) {
+	if err := m.service.expireHolds(m.b.ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range m.claims {
+		if c.state == held && c.overdue {
+			c.state = expired
+		}
+	}
+}
+
+// Ship ships a reservation of any state.
+func (m *model) Ship(t *rapid.T) {
 	c := m.claim(t)
 	if c == nil {
 		return
 	}
-	err := m.service.expireHold(m.b.ctx, expireHold{ReservationID: c.id})
-	if early := c.state == held && !c.overdue; (err != nil) != early {
-		t.Fatalf("the job of a reservation that is %s, overdue %v: %v", c.state, c.overdue, err)
+	err := m.b.ship(c.id)
+	if possible := c.state == committed || c.state == shipped; (err == nil) != possible {
+		t.Fatalf("ship a reservation that is %s: %v", c.state, err)
 	}
-	if c.state == held && c.overdue {
-		c.state = expired
+	if c.state == committed {
+		c.state = shipped
+		m.add(c.lines, -1)
+	}
+}
+
+// Return gives back a reservation of any state, into the stock or not.
+func (m *model) Return(t *rapid.T) {
+	c := m.claim(t)
+	if c == nil {
+		return
+	}
+	discard := rapid.Bool().Draw(t, "discard")
+	_, err := m.b.client.ReturnReservation(m.b.ctx, &inventoryv1.ReturnReservationRequest{RequestId: m.b.requestID(), Id: c.id, Discard: discard})
+	if possible := c.state == shipped || c.state == returned; (err == nil) != possible {
+		t.Fatalf("return a reservation that is %s: %v", c.state, err)
+	}
+	if c.state == shipped {
+		c.state = returned
+		if !discard {
+			m.add(c.lines, +1)
+		}
+	}
+}
+
+// add changes what is on hand.
+func (m *model) add(lines []line, sign int64) {
+	for _, l := range lines {
+		m.onHand[l.sku] += sign * l.quantity
+	}
+}
+
+// Undo revokes a Reserve that was carried out, whatever has become of the reservation.
+func (m *model) Undo(t *rapid.T) {
+	c := m.claim(t)
+	if c == nil {
+		return
+	}
+	reservation, err := m.b.undo(c.requestID)
+	gone := c.state == shipped || c.state == returned
+	if (err != nil) != gone || !gone && reservation.GetId() != c.id {
+		t.Fatalf("undo a reservation that is %s: %v, %v", c.state, reservation, err)
+	}
+	if c.state.claims() {
+		c.state = released
+	}
+}
+
+// UndoEarly revokes a Reserve that comes only now, and in vain.
+func (m *model) UndoEarly(t *rapid.T) {
+	requestID := m.b.requestID()
+	if reservation, err := m.b.undo(requestID); err != nil || reservation != nil {
+		t.Fatalf("undo what was not done: %v, %v", reservation, err)
+	}
+	if _, err := m.b.reserveAs(requestID, line{m.skus[0], 1}); rpc.Reason(err) != "REVOKED" {
+		t.Fatalf("reserve what was undone: %v", err)
 	}
 }
 
@@ -198,8 +263,7 @@ func (m *model) Check(t *rapid.T) {
 func TestStockAgreesWithModel(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	host := b.Hosts["inventory"]
-	s := &service{store: db.NewStore(host.DB, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) }), jobs: host.Jobs}
+	s := newService(b.Hosts["inventory"])
 	runs := 0
 	rapid.Check(t, func(r *rapid.T) {
 		runs++

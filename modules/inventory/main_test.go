@@ -64,7 +64,11 @@ func (b *bundle) receive(t *testing.T, lines ...line) {
 }
 
 func (b *bundle) reserve(lines ...line) (*inventoryv1.Reservation, error) {
-	r := &inventoryv1.ReserveRequest{RequestId: b.requestID(), Reference: "ord_1", Ttl: durationpb.New(time.Hour)}
+	return b.reserveAs(b.requestID(), lines...)
+}
+
+func (b *bundle) reserveAs(requestID string, lines ...line) (*inventoryv1.Reservation, error) {
+	r := &inventoryv1.ReserveRequest{RequestId: requestID, Reference: "ord_1", Ttl: durationpb.New(time.Hour)}
 	for _, l := range lines {
 		r.Lines = append(r.Lines, &inventoryv1.Line{Sku: l.sku, Quantity: l.quantity})
 	}
@@ -92,10 +96,32 @@ func (b *bundle) release(id string) error {
 	return err
 }
 
-// letPass lets the time of all holds pass.
-func (b *bundle) letPass(t *testing.T) {
+// undo releases what a Reserve with the request id has made, or will have made.
+func (b *bundle) undo(reserveRequestID string) (*inventoryv1.Reservation, error) {
+	answer, err := b.client.ReleaseReservation(b.ctx, &inventoryv1.ReleaseReservationRequest{RequestId: b.requestID(), ReserveRequestId: reserveRequestID})
+	return answer.GetReservation(), err
+}
+
+func (b *bundle) extend(id string, ttl time.Duration) error {
+	_, err := b.client.ExtendReservation(b.ctx, &inventoryv1.ExtendReservationRequest{RequestId: b.requestID(), Id: id, Ttl: durationpb.New(ttl)})
+	return err
+}
+
+func (b *bundle) ship(id string) error {
+	_, err := b.client.ShipReservation(b.ctx, &inventoryv1.ShipReservationRequest{RequestId: b.requestID(), Id: id})
+	return err
+}
+
+// giveBack returns what was shipped.
+func (b *bundle) giveBack(id string) error {
+	_, err := b.client.ReturnReservation(b.ctx, &inventoryv1.ReturnReservationRequest{RequestId: b.requestID(), Id: id})
+	return err
+}
+
+// letPass lets the time of holds pass; of all if none is named.
+func (b *bundle) letPass(t *testing.T, ids ...string) {
 	t.Helper()
-	b.Exec(t, "UPDATE inventory.reservation SET expire_time = now() - interval '1 second' WHERE state = 'held'")
+	b.Exec(t, "UPDATE inventory.reservation SET expire_time = now() - interval '1 second' WHERE state = 'held' AND (id = ANY($1) OR $1 IS NULL)", ids)
 }
 
 // stateOf returns the state of a reservation.

@@ -12,7 +12,6 @@ import (
 	"github.com/cleave-go/cleave/gen/cleave/inventory/v1/inventoryv1cleave"
 	"github.com/cleave-go/cleave/modules/inventory/internal/ent"
 	"github.com/cleave-go/cleave/platform/db"
-	"github.com/cleave-go/cleave/platform/job"
 	"github.com/cleave-go/cleave/platform/module"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
@@ -29,10 +28,10 @@ var Module = module.Module{
 }
 
 func build(host *module.Host) ([]rpc.Handler, error) {
-	s := &service{
-		store: db.NewStore(host.DB, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) }),
-		jobs:  host.Jobs,
-	}
-	job.Handle(host.Jobs, s.expireHold)
+	s := newService(host)
 	return []rpc.Handler{inventoryv1cleave.NewInventoryServiceHandler(s)}, nil
+}
+
+func newService(host *module.Host) *service {
+	return &service{store: db.NewStore(host.DB, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) })}
 }

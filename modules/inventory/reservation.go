@@ -31,6 +31,20 @@ var transitions = map[state][]state{
 // canBecome reports whether a reservation may go from one state to another.
 func (s state) canBecome(next state) bool { return slices.Contains(transitions[s], next) }
 
+// before returns the states from which a reservation may go to the next.
+func before(next state) []state {
+	var from []state
+	for s := range transitions {
+		if s.canBecome(next) {
+			from = append(from, s)
+		}
+	}
+	return from
+}
+
+// isAs reports whether nothing is left to do for who wants a reservation in the next state. Pieces are given back once, whoever did it.
+func (s state) isAs(next state) bool { return s == next || s == expired && next == released }
+
 // claims reports whether a reservation in this state has pieces of the stock set aside.
 func (s state) claims() bool { return s == held || s == committed }
 

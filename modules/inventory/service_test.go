@@ -102,12 +102,6 @@ func TestHoldLastsAsLongAsAsked(t *testing.T) {
 		if lasts := time.Until(at); lasts > c.want || lasts < c.want-30*time.Second {
 			t.Errorf("it lasts for %v, want %v", lasts, c.want)
 		}
-		// The database keeps microseconds.
-		due := moduletest.Value[time.Time](t, b.House, "SELECT scheduled_at FROM inventory.river_job WHERE kind = 'inventory.expire_hold' AND args->>'reservation_id' = $1",
-			answer.GetReservation().GetId())
-		if d := due.Sub(at).Abs(); d > time.Millisecond {
-			t.Errorf("the job that ends it is due at %v, want %v", due, at)
-		}
 	}
 }
 
@@ -129,35 +123,7 @@ func TestRepeatedReserveHoldsOnce(t *testing.T) {
 	b.available(t, "a", 3)
 }
 
-func TestHoldEndsWhenItsTimeIsUp(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.receive(t, line{"a", 5})
-	overdue, kept := b.hold(t, line{"a", 2}), b.hold(t, line{"a", 1})
-	if err := b.commit(kept); err != nil {
-		t.Fatal(err)
-	}
-	b.letPass(t)
-	young := b.hold(t, line{"a", 2}) // Its job comes too early.
-	b.Hurry(t, "inventory", "inventory.expire_hold")
-	moduletest.Eventually(t, "the overdue hold has expired", func() bool {
-		return b.stateOf(t, overdue) == inventoryv1.ReservationState_RESERVATION_STATE_EXPIRED
-	})
-	moduletest.Eventually(t, "the early job is put back and the other ones are completed", func() bool {
-		return moduletest.Value[string](t, b.House, "SELECT string_agg(state::text, ' ' ORDER BY id) FROM inventory.river_job WHERE kind = 'inventory.expire_hold'") ==
-			"completed completed retryable"
-	})
-	if s := b.stateOf(t, kept); s != inventoryv1.ReservationState_RESERVATION_STATE_COMMITTED {
-		t.Errorf("a committed reservation is %s", s)
-	}
-	if s := b.stateOf(t, young); s != inventoryv1.ReservationState_RESERVATION_STATE_HELD {
-		t.Errorf("a hold whose time is not up is %s", s)
-	}
-	b.available(t, "a", 2)
-	b.consistent(t)
-}
-
-// Holds whose time is up do not count, also before their job has come.
+// Holds whose time is up do not count, also before the sweep has come.
 func TestOverdueHoldsAreInNobodysWay(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -215,67 +181,72 @@ func TestOverdueHoldCanBeCommittedUntilItEnds(t *testing.T) {
 	b.consistent(t)
 }
 
-// Every way out of every state that a caller can ask for.
-func TestCommitAndReleaseInEveryState(t *testing.T) {
+// Every way out of every state that a caller can ask for, and what it does to the stock.
+func TestEveryWayOutOfEveryState(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	reach := map[state]func(t *testing.T, id string){
-		held:      func(*testing.T, string) {},
-		committed: func(t *testing.T, id string) { must(t, b.commit(id)) },
-		released:  func(t *testing.T, id string) { must(t, b.release(id)) },
-		expired: func(t *testing.T, id string) {
-			b.letPass(t)
-			b.hold(t, line{"a", 1})
+	reach := map[state]func(t *testing.T, id, sku string){
+		held:      func(*testing.T, string, string) {},
+		committed: func(t *testing.T, id, _ string) { must(t, b.commit(id)) },
+		released:  func(t *testing.T, id, _ string) { must(t, b.release(id)) },
+		expired: func(t *testing.T, id, sku string) {
+			b.letPass(t, id)
+			must(t, b.release(b.hold(t, line{sku, 5})))
 		},
-		shipped: func(t *testing.T, id string) {
+		shipped: func(t *testing.T, id, _ string) {
 			must(t, b.commit(id))
-			b.Exec(t, "UPDATE inventory.reservation SET state = 'shipped' WHERE id = $1", id)
+			must(t, b.ship(id))
 		},
-		returned: func(t *testing.T, id string) {
-			b.Exec(t, "UPDATE inventory.reservation SET state = 'returned' WHERE id = $1", id)
+		returned: func(t *testing.T, id, _ string) {
+			must(t, b.commit(id))
+			must(t, b.ship(id))
+			must(t, b.giveBack(id))
 		},
 	}
+	type level struct{ OnHand, Reserved int64 }
+	levels := map[state]level{held: {5, 2}, committed: {5, 2}, released: {5, 0}, expired: {5, 0}, shipped: {3, 0}, returned: {5, 0}}
 	for _, from := range allStates {
 		for _, c := range []struct {
 			name string
 			call func(string) error
-			end  state // "" if it is refused.
+			ends map[state]state // Whatever is not here is refused.
 		}{
-			{"commit", b.commit, map[state]state{held: committed, committed: committed}[from]},
-			{"release", b.release, map[state]state{held: released, committed: released, released: released, expired: expired}[from]},
+			{"commit", b.commit, map[state]state{held: committed, committed: committed}},
+			{"release", b.release, map[state]state{held: released, committed: released, released: released, expired: expired}},
+			{"ship", b.ship, map[state]state{committed: shipped, shipped: shipped}},
+			{"return", b.giveBack, map[state]state{shipped: returned, returned: returned}},
 		} {
-			// Others may hold nothing, so that an overdue hold is in the way.
-			b.Exec(t, "UPDATE inventory.reservation SET state = 'released'")
-			b.Exec(t, "UPDATE inventory.stock SET reserved = 0")
-			b.Exec(t, "INSERT INTO inventory.stock (sku, on_hand) VALUES ('a', 1) ON CONFLICT DO NOTHING")
-			id := b.hold(t, line{"a", 1})
-			reach[from](t, id)
+			sku := c.name + " " + string(from)
+			b.receive(t, line{sku, 5})
+			id := b.hold(t, line{sku, 2})
+			reach[from](t, id, sku)
 			if got := b.stateOf(t, id); got != messageStates[from] {
 				t.Fatalf("the reservation is %s, want %s", got, from)
 			}
-			reserved := moduletest.Value[int64](t, b.House, "SELECT reserved FROM inventory.stock")
+			end, allowed := c.ends[from]
+			if !allowed {
+				end = from
+			}
 			for range 2 { // It does not matter how often.
-				if err := c.call(id); c.end == "" {
-					refused(t, err, "RESERVATION_STATE")
+				if err := c.call(id); !allowed {
+					refused(t, err, "RESERVATION_STATE_"+strings.ToUpper(string(from)))
 				} else if err != nil {
 					t.Errorf("%s of a reservation that is %s: %v", c.name, from, err)
 				}
 			}
-			want := from
-			if c.end != "" {
-				want = c.end
+			if got := b.stateOf(t, id); got != messageStates[end] {
+				t.Errorf("after %s a reservation that was %s is %s, want %s", c.name, from, got, end)
 			}
-			if got := b.stateOf(t, id); got != messageStates[want] {
-				t.Errorf("after %s a reservation that was %s is %s, want %s", c.name, from, got, want)
+			got := level{
+				moduletest.Value[int64](t, b.House, "SELECT on_hand FROM inventory.stock WHERE sku = $1", sku),
+				moduletest.Value[int64](t, b.House, "SELECT reserved FROM inventory.stock WHERE sku = $1", sku),
 			}
-			if from.claims() && !want.claims() {
-				reserved--
-			}
-			if got := moduletest.Value[int64](t, b.House, "SELECT reserved FROM inventory.stock"); got != reserved {
-				t.Errorf("after %s of a reservation that was %s, %d pieces are reserved, want %d", c.name, from, got, reserved)
+			if got != levels[end] {
+				t.Errorf("after %s of a reservation that was %s: %+v, want %+v", c.name, from, got, levels[end])
 			}
 		}
 	}
+	b.consistent(t)
 }
 
 func must(t *testing.T, err error) {
@@ -289,7 +260,8 @@ func TestUnknownReservation(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	_, getErr := b.client.GetReservation(b.ctx, &inventoryv1.GetReservationRequest{Id: "rsv_unknown"})
-	for name, err := range map[string]error{"get": getErr, "commit": b.commit("rsv_unknown"), "release": b.release("rsv_unknown")} {
+	for name, err := range map[string]error{"get": getErr, "commit": b.commit("rsv_unknown"), "release": b.release("rsv_unknown"),
+		"ship": b.ship("rsv_unknown"), "return": b.giveBack("rsv_unknown"), "extend": b.extend("rsv_unknown", time.Minute)} {
 		if connect.CodeOf(err) != connect.CodeNotFound {
 			t.Errorf("%s: %v, want not found", name, err)
 		}

@@ -3,36 +3,34 @@ package inventory
 import (
 	"context"
 	"fmt"
-	"sort"
+	"time"
 
-	"connectrpc.com/connect"
-	"entgo.io/ent/dialect/sql"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/cleave-go/cleave/modules/inventory/internal/ent"
-	"github.com/cleave-go/cleave/modules/inventory/internal/ent/reservation"
-	"github.com/cleave-go/cleave/modules/inventory/internal/ent/reservationline"
-	"github.com/cleave-go/cleave/modules/inventory/internal/ent/stock"
-	"github.com/cleave-go/cleave/platform/rpc"
 )
 
+// A checkout waits for these statements, so they are few and written by hand.
+//
 // Locks are taken in one order everywhere: a reservation, then the stock of its lines by SKU. So nobody waits in a circle.
 
-// stockRow is what there is of a SKU.
-type stockRow struct{ onHand, reserved int64 }
-
-func (s stockRow) free() int64 { return s.onHand - s.reserved }
-
-// lockStock locks the stock of the lines, in the order of the SKUs, and returns it. A SKU without stock is left out.
-func lockStock(ctx context.Context, tx tx, lines []line) (map[string]stockRow, error) {
-	rows, err := tx.Ent.Stock.Query().Where(stock.IDIn(skus(lines)...)).Order(stock.ByID()).ForUpdate().All(ctx)
+// lockStock locks the stock of the lines, in the order of the SKUs, and returns how many pieces of each are free, and the time of the
+// transaction, by the database's clock: all replicas agree on it. A SKU without stock is left out.
+func lockStock(ctx context.Context, tx tx, lines []line) (free map[string]int64, now time.Time, err error) {
+	rows, err := tx.Query(ctx, "SELECT sku, on_hand - reserved, now() FROM stock WHERE sku = ANY($1) ORDER BY sku FOR UPDATE", skus(lines))
 	if err != nil {
-		return nil, fmt.Errorf("lock stock: %w", err)
+		return nil, now, fmt.Errorf("lock stock: %w", err)
 	}
-	found := make(map[string]stockRow, len(rows))
-	for _, row := range rows {
-		found[row.ID] = stockRow{row.OnHand, row.Reserved}
+	free = make(map[string]int64, len(lines))
+	var sku string
+	var pieces int64
+	if _, err = pgx.ForEachRow(rows, []any{&sku, &pieces, &now}, func() error {
+		free[sku] = pieces
+		return nil
+	}); err != nil {
+		return nil, now, fmt.Errorf("lock stock: %w", err)
 	}
-	return found, nil
+	return free, now, nil
 }
 
 // createStock makes sure that there is a row for each line.
@@ -43,108 +41,67 @@ func createStock(ctx context.Context, tx tx, lines []line) error {
 	return nil
 }
 
-// changeOnHand adds the lines to what is on hand. The rows are locked by the caller.
-func changeOnHand(ctx context.Context, tx tx, lines []line) error {
-	if _, err := tx.Exec(ctx, `UPDATE stock SET on_hand = on_hand + d.quantity
-		FROM unnest($1::text[], $2::bigint[]) AS d (sku, quantity) WHERE stock.sku = d.sku`, skus(lines), quantities(lines, +1)); err != nil {
+// change says what lines do to the stock: they are added (+1), taken away (-1), or do nothing (0).
+type change struct{ onHand, reserved int64 }
+
+// changeStock changes the stock by the lines. It locks what the caller has not locked, in the order of the SKUs.
+func changeStock(ctx context.Context, tx tx, lines []line, c change) error {
+	if _, err := tx.Exec(ctx, `WITH locked AS (
+			SELECT stock.sku, line.quantity FROM stock JOIN unnest($1::text[], $2::bigint[]) AS line (sku, quantity) USING (sku)
+			ORDER BY stock.sku FOR UPDATE OF stock)
+		UPDATE stock SET on_hand = on_hand + $3 * quantity, reserved = reserved + $4 * quantity
+		FROM locked WHERE stock.sku = locked.sku`, skus(lines), quantities(lines), c.onHand, c.reserved); err != nil {
 		return fmt.Errorf("change stock: %w", err)
 	}
 	return nil
 }
 
-// changeReserved adds the lines to what is reserved (sign +1), or takes them away (-1). The rows are locked by the caller.
-func changeReserved(ctx context.Context, tx tx, lines []line, sign int64) error {
-	if _, err := tx.Exec(ctx, `UPDATE stock SET reserved = reserved + d.quantity
-		FROM unnest($1::text[], $2::bigint[]) AS d (sku, quantity) WHERE stock.sku = d.sku`, skus(lines), quantities(lines, sign)); err != nil {
-		return fmt.Errorf("change reserved stock: %w", err)
+// moveStock is changeStock for what comes or goes: it writes down why.
+func moveStock(ctx context.Context, tx tx, lines []line, c change, why []*ent.MovementCreate) error {
+	if err := changeStock(ctx, tx, lines, c); err != nil {
+		return err
+	}
+	if err := tx.Ent.Movement.CreateBulk(why...).Exec(ctx); err != nil {
+		return fmt.Errorf("write movements: %w", err)
 	}
 	return nil
 }
 
 // availability returns the pieces that can be sold of each SKU. Holds whose time is up do not count.
 func (s *service) availability(ctx context.Context, skus []string) (map[string]int64, error) {
-	rows, err := s.store.Ent.Stock.Query().Where(stock.IDIn(skus...)).All(ctx)
+	rows, err := s.store.Pool().Query(ctx, `SELECT sku, (on_hand - reserved + coalesce(quantity, 0))::bigint FROM stock
+		LEFT JOIN (`+overdueQuantities+`) AS overdue USING (sku) WHERE sku = ANY($1)`, skus)
 	if err != nil {
 		return nil, fmt.Errorf("load stock: %w", err)
 	}
-	free := make(map[string]int64, len(rows))
-	for _, row := range rows {
-		free[row.ID] = row.OnHand - row.Reserved
-	}
-	overdue, err := overdueBySKU(ctx, s.store.Ent, skus)
-	if err != nil {
-		return nil, err
-	}
-	for sku, quantity := range overdue {
-		free[sku] += quantity
-	}
-	return free, nil
+	return collectBySKU(rows)
 }
 
 // overdueBySKU returns how many pieces of each SKU are in holds whose time is up.
-func overdueBySKU(ctx context.Context, client *ent.Client, skus []string) (map[string]int64, error) {
-	lines, err := client.ReservationLine.Query().
-		Where(reservationline.SkuIn(skus...), reservationline.HasReservationWith(overdueHold)).All(ctx)
+func overdueBySKU(ctx context.Context, tx tx, lines []line) (map[string]int64, error) {
+	rows, err := tx.Query(ctx, overdueQuantities, skus(lines))
 	if err != nil {
 		return nil, fmt.Errorf("load overdue holds: %w", err)
 	}
-	overdue := map[string]int64{}
-	for _, l := range lines {
-		overdue[l.Sku] += l.Quantity
-	}
-	return overdue, nil
+	return collectBySKU(rows)
 }
 
-// overdueHold selects holds whose time is up, by the database's clock.
-func overdueHold(s *sql.Selector) {
-	s.Where(sql.And(sql.EQ(s.C(reservation.FieldState), string(held)), sql.ExprP(s.C(reservation.FieldExpireTime)+" < now()")))
-}
+// overdueQuantities selects how many pieces of the SKUs $1 are in holds whose time is up.
+const overdueQuantities = `SELECT l.sku, sum(l.quantity)::bigint AS quantity FROM reservation r JOIN reservation_line l ON l.reservation_id = r.id
+	WHERE ` + overdue + ` AND l.sku = ANY($1) GROUP BY l.sku`
 
-// lockReservation locks a reservation and loads its lines.
-func lockReservation(ctx context.Context, tx tx, reservationID string) (*ent.Reservation, error) {
-	row, err := tx.Ent.Reservation.Query().Where(reservation.ID(reservationID)).ForUpdate().Only(ctx)
-	if ent.IsNotFound(err) {
-		return nil, rpc.NotFound("reservation", reservationID)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("lock reservation %s: %w", reservationID, err)
-	}
-	if row.Edges.Lines, err = row.QueryLines().All(ctx); err != nil {
-		return nil, fmt.Errorf("load lines of reservation %s: %w", reservationID, err)
-	}
-	return row, nil
-}
+// overdue is true of a hold r whose time is up, by the database's clock.
+const overdue = "r.state = 'held' AND r.expire_time < now()"
 
-// setState moves a locked reservation on. If it has no claim any more its pieces are free again.
-func setState(ctx context.Context, tx tx, row *ent.Reservation, next state) error {
-	from := state(row.State)
-	if !from.canBecome(next) {
-		return rpc.Errorf(connect.CodeFailedPrecondition, "RESERVATION_STATE", "reservation %s is %s and cannot become %s", row.ID, from, next)
-	}
-	if from.claims() && !next.claims() {
-		lines := linesOf(row)
-		if _, err := lockStock(ctx, tx, lines); err != nil {
-			return err
-		}
-		if err := changeReserved(ctx, tx, lines, -1); err != nil {
-			return err
-		}
-	}
-	if err := tx.Ent.Reservation.UpdateOneID(row.ID).SetState(string(next)).Exec(ctx); err != nil {
-		return fmt.Errorf("set reservation %s %s: %w", row.ID, next, err)
-	}
-	row.State = string(next)
-	return nil
-}
-
-// linesOf returns the lines of a loaded reservation by SKU.
-func linesOf(row *ent.Reservation) []line {
-	lines := make([]line, 0, len(row.Edges.Lines))
-	for _, l := range row.Edges.Lines {
-		lines = append(lines, line{l.Sku, l.Quantity})
-	}
-	sort.Slice(lines, func(i, j int) bool { return lines[i].sku < lines[j].sku })
-	return lines
+func collectBySKU(rows pgx.Rows) (map[string]int64, error) {
+	quantities := map[string]int64{}
+	var sku string
+	var quantity int64
+	_, err := pgx.ForEachRow(rows, []any{&sku, &quantity}, func() error {
+		quantities[sku] = quantity
+		return nil
+	})
+	return quantities, err
 }
 
 func skus(lines []line) []string {
@@ -155,10 +112,10 @@ func skus(lines []line) []string {
 	return list
 }
 
-func quantities(lines []line, sign int64) []int64 {
+func quantities(lines []line) []int64 {
 	list := make([]int64, len(lines))
 	for i, l := range lines {
-		list[i] = sign * l.quantity
+		list[i] = l.quantity
 	}
 	return list
 }

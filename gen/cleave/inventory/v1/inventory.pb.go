@@ -751,14 +751,16 @@ func (x *CommitReservationResponse) GetReservation() *Reservation {
 	return nil
 }
 
-// ReleaseReservationRequest names a reservation.
+// ReleaseReservationRequest names a reservation, by its id or by the request that made it.
 type ReleaseReservationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Chosen by the client; a repetition with the same id and content gets the first answer again.
-	RequestId     string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	Id            string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Id        string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// The request_id of the Reserve, of the same caller.
+	ReserveRequestId string `protobuf:"bytes,3,opt,name=reserve_request_id,json=reserveRequestId,proto3" json:"reserve_request_id,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *ReleaseReservationRequest) Reset() {
@@ -805,7 +807,14 @@ func (x *ReleaseReservationRequest) GetId() string {
 	return ""
 }
 
-// ReleaseReservationResponse holds the reservation.
+func (x *ReleaseReservationRequest) GetReserveRequestId() string {
+	if x != nil {
+		return x.ReserveRequestId
+	}
+	return ""
+}
+
+// ReleaseReservationResponse holds the reservation; none if the Reserve was not carried out.
 type ReleaseReservationResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Reservation   *Reservation           `protobuf:"bytes,1,opt,name=reservation,proto3" json:"reservation,omitempty"`
@@ -850,6 +859,321 @@ func (x *ReleaseReservationResponse) GetReservation() *Reservation {
 	return nil
 }
 
+// ExtendReservationRequest names a hold.
+type ExtendReservationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Chosen by the client; a repetition with the same id and content gets the first answer again.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Id        string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// How long it lasts from now on, if it does not last longer anyway.
+	Ttl           *durationpb.Duration `protobuf:"bytes,3,opt,name=ttl,proto3" json:"ttl,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExtendReservationRequest) Reset() {
+	*x = ExtendReservationRequest{}
+	mi := &file_cleave_inventory_v1_inventory_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExtendReservationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExtendReservationRequest) ProtoMessage() {}
+
+func (x *ExtendReservationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_inventory_v1_inventory_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExtendReservationRequest.ProtoReflect.Descriptor instead.
+func (*ExtendReservationRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_inventory_v1_inventory_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ExtendReservationRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *ExtendReservationRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ExtendReservationRequest) GetTtl() *durationpb.Duration {
+	if x != nil {
+		return x.Ttl
+	}
+	return nil
+}
+
+// ExtendReservationResponse holds the reservation.
+type ExtendReservationResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reservation   *Reservation           `protobuf:"bytes,1,opt,name=reservation,proto3" json:"reservation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExtendReservationResponse) Reset() {
+	*x = ExtendReservationResponse{}
+	mi := &file_cleave_inventory_v1_inventory_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExtendReservationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExtendReservationResponse) ProtoMessage() {}
+
+func (x *ExtendReservationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_inventory_v1_inventory_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExtendReservationResponse.ProtoReflect.Descriptor instead.
+func (*ExtendReservationResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_inventory_v1_inventory_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ExtendReservationResponse) GetReservation() *Reservation {
+	if x != nil {
+		return x.Reservation
+	}
+	return nil
+}
+
+// ShipReservationRequest names a committed reservation.
+type ShipReservationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Chosen by the client; a repetition with the same id and content gets the first answer again.
+	RequestId     string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Id            string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShipReservationRequest) Reset() {
+	*x = ShipReservationRequest{}
+	mi := &file_cleave_inventory_v1_inventory_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShipReservationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShipReservationRequest) ProtoMessage() {}
+
+func (x *ShipReservationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_inventory_v1_inventory_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShipReservationRequest.ProtoReflect.Descriptor instead.
+func (*ShipReservationRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_inventory_v1_inventory_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ShipReservationRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *ShipReservationRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// ShipReservationResponse holds the reservation.
+type ShipReservationResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reservation   *Reservation           `protobuf:"bytes,1,opt,name=reservation,proto3" json:"reservation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShipReservationResponse) Reset() {
+	*x = ShipReservationResponse{}
+	mi := &file_cleave_inventory_v1_inventory_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShipReservationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShipReservationResponse) ProtoMessage() {}
+
+func (x *ShipReservationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_inventory_v1_inventory_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShipReservationResponse.ProtoReflect.Descriptor instead.
+func (*ShipReservationResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_inventory_v1_inventory_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ShipReservationResponse) GetReservation() *Reservation {
+	if x != nil {
+		return x.Reservation
+	}
+	return nil
+}
+
+// ReturnReservationRequest names a shipped reservation.
+type ReturnReservationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Chosen by the client; a repetition with the same id and content gets the first answer again.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Id        string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// The pieces cannot be sold again: they do not go back into the stock.
+	Discard       bool `protobuf:"varint,3,opt,name=discard,proto3" json:"discard,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReturnReservationRequest) Reset() {
+	*x = ReturnReservationRequest{}
+	mi := &file_cleave_inventory_v1_inventory_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReturnReservationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReturnReservationRequest) ProtoMessage() {}
+
+func (x *ReturnReservationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_inventory_v1_inventory_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReturnReservationRequest.ProtoReflect.Descriptor instead.
+func (*ReturnReservationRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_inventory_v1_inventory_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ReturnReservationRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *ReturnReservationRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ReturnReservationRequest) GetDiscard() bool {
+	if x != nil {
+		return x.Discard
+	}
+	return false
+}
+
+// ReturnReservationResponse holds the reservation.
+type ReturnReservationResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reservation   *Reservation           `protobuf:"bytes,1,opt,name=reservation,proto3" json:"reservation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReturnReservationResponse) Reset() {
+	*x = ReturnReservationResponse{}
+	mi := &file_cleave_inventory_v1_inventory_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReturnReservationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReturnReservationResponse) ProtoMessage() {}
+
+func (x *ReturnReservationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_inventory_v1_inventory_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReturnReservationResponse.ProtoReflect.Descriptor instead.
+func (*ReturnReservationResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_inventory_v1_inventory_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ReturnReservationResponse) GetReservation() *Reservation {
+	if x != nil {
+		return x.Reservation
+	}
+	return nil
+}
+
 // GetReservationRequest names a reservation.
 type GetReservationRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -860,7 +1184,7 @@ type GetReservationRequest struct {
 
 func (x *GetReservationRequest) Reset() {
 	*x = GetReservationRequest{}
-	mi := &file_cleave_inventory_v1_inventory_proto_msgTypes[14]
+	mi := &file_cleave_inventory_v1_inventory_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -872,7 +1196,7 @@ func (x *GetReservationRequest) String() string {
 func (*GetReservationRequest) ProtoMessage() {}
 
 func (x *GetReservationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_inventory_v1_inventory_proto_msgTypes[14]
+	mi := &file_cleave_inventory_v1_inventory_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -885,7 +1209,7 @@ func (x *GetReservationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReservationRequest.ProtoReflect.Descriptor instead.
 func (*GetReservationRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_inventory_v1_inventory_proto_rawDescGZIP(), []int{14}
+	return file_cleave_inventory_v1_inventory_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetReservationRequest) GetId() string {
@@ -905,7 +1229,7 @@ type GetReservationResponse struct {
 
 func (x *GetReservationResponse) Reset() {
 	*x = GetReservationResponse{}
-	mi := &file_cleave_inventory_v1_inventory_proto_msgTypes[15]
+	mi := &file_cleave_inventory_v1_inventory_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -917,7 +1241,7 @@ func (x *GetReservationResponse) String() string {
 func (*GetReservationResponse) ProtoMessage() {}
 
 func (x *GetReservationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_inventory_v1_inventory_proto_msgTypes[15]
+	mi := &file_cleave_inventory_v1_inventory_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -930,7 +1254,7 @@ func (x *GetReservationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReservationResponse.ProtoReflect.Descriptor instead.
 func (*GetReservationResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_inventory_v1_inventory_proto_rawDescGZIP(), []int{15}
+	return file_cleave_inventory_v1_inventory_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetReservationResponse) GetReservation() *Reservation {
@@ -989,13 +1313,40 @@ const file_cleave_inventory_v1_inventory_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\trequestId\x12\x19\n" +
 	"\x02id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"_\n" +
 	"\x19CommitReservationResponse\x12B\n" +
-	"\vreservation\x18\x01 \x01(\v2 .cleave.inventory.v1.ReservationR\vreservation\"a\n" +
+	"\vreservation\x18\x01 \x01(\v2 .cleave.inventory.v1.ReservationR\vreservation\"\xb8\x01\n" +
 	"\x19ReleaseReservationRequest\x12)\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\trequestId\x12\x19\n" +
-	"\x02id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"`\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\trequestId\x12\x17\n" +
+	"\x02id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x02id\x126\n" +
+	"\x12reserve_request_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x10reserveRequestId:\x1f\xbaH\x1c\"\x1a\n" +
+	"\x02id\n" +
+	"\x12reserve_request_id\x10\x01\"`\n" +
 	"\x1aReleaseReservationResponse\x12B\n" +
+	"\vreservation\x18\x01 \x01(\v2 .cleave.inventory.v1.ReservationR\vreservation\"\xa2\x01\n" +
+	"\x18ExtendReservationRequest\x12)\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\trequestId\x12\x19\n" +
+	"\x02id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\x12@\n" +
+	"\x03ttl\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x13\xbaH\x10\xc8\x01\x01\xaa\x01\n" +
+	"\"\x04\b\x80\xa3\x052\x02\b\x01R\x03ttl\"_\n" +
+	"\x19ExtendReservationResponse\x12B\n" +
+	"\vreservation\x18\x01 \x01(\v2 .cleave.inventory.v1.ReservationR\vreservation\"^\n" +
+	"\x16ShipReservationRequest\x12)\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\trequestId\x12\x19\n" +
+	"\x02id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"]\n" +
+	"\x17ShipReservationResponse\x12B\n" +
+	"\vreservation\x18\x01 \x01(\v2 .cleave.inventory.v1.ReservationR\vreservation\"z\n" +
+	"\x18ReturnReservationRequest\x12)\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\trequestId\x12\x19\n" +
+	"\x02id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\x12\x18\n" +
+	"\adiscard\x18\x03 \x01(\bR\adiscard\"_\n" +
+	"\x19ReturnReservationResponse\x12B\n" +
 	"\vreservation\x18\x01 \x01(\v2 .cleave.inventory.v1.ReservationR\vreservation\"2\n" +
 	"\x15GetReservationRequest\x12\x19\n" +
 	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"\\\n" +
@@ -1008,13 +1359,16 @@ const file_cleave_inventory_v1_inventory_proto_rawDesc = "" +
 	"\x19RESERVATION_STATE_SHIPPED\x10\x03\x12\x1e\n" +
 	"\x1aRESERVATION_STATE_RELEASED\x10\x04\x12\x1d\n" +
 	"\x19RESERVATION_STATE_EXPIRED\x10\x05\x12\x1e\n" +
-	"\x1aRESERVATION_STATE_RETURNED\x10\x062\xe1\x05\n" +
+	"\x1aRESERVATION_STATE_RETURNED\x10\x062\xd8\b\n" +
 	"\x10InventoryService\x12\x86\x01\n" +
 	"\x14BatchGetAvailability\x120.cleave.inventory.v1.BatchGetAvailabilityRequest\x1a1.cleave.inventory.v1.BatchGetAvailabilityResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x01\x12k\n" +
 	"\vAdjustStock\x12'.cleave.inventory.v1.AdjustStockRequest\x1a(.cleave.inventory.v1.AdjustStockResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x02\x12_\n" +
 	"\aReserve\x12#.cleave.inventory.v1.ReserveRequest\x1a$.cleave.inventory.v1.ReserveResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x02\x12}\n" +
 	"\x11CommitReservation\x12-.cleave.inventory.v1.CommitReservationRequest\x1a..cleave.inventory.v1.CommitReservationResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x02\x12\x80\x01\n" +
-	"\x12ReleaseReservation\x12..cleave.inventory.v1.ReleaseReservationRequest\x1a/.cleave.inventory.v1.ReleaseReservationResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x02\x12t\n" +
+	"\x12ReleaseReservation\x12..cleave.inventory.v1.ReleaseReservationRequest\x1a/.cleave.inventory.v1.ReleaseReservationResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x02\x12}\n" +
+	"\x11ExtendReservation\x12-.cleave.inventory.v1.ExtendReservationRequest\x1a..cleave.inventory.v1.ExtendReservationResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x02\x12w\n" +
+	"\x0fShipReservation\x12+.cleave.inventory.v1.ShipReservationRequest\x1a,.cleave.inventory.v1.ShipReservationResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x02\x12}\n" +
+	"\x11ReturnReservation\x12-.cleave.inventory.v1.ReturnReservationRequest\x1a..cleave.inventory.v1.ReturnReservationResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x02\x12t\n" +
 	"\x0eGetReservation\x12*.cleave.inventory.v1.GetReservationRequest\x1a+.cleave.inventory.v1.GetReservationResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x01BAZ?github.com/cleave-go/cleave/gen/cleave/inventory/v1;inventoryv1b\x06proto3"
 
 var (
@@ -1030,7 +1384,7 @@ func file_cleave_inventory_v1_inventory_proto_rawDescGZIP() []byte {
 }
 
 var file_cleave_inventory_v1_inventory_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_cleave_inventory_v1_inventory_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_cleave_inventory_v1_inventory_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_cleave_inventory_v1_inventory_proto_goTypes = []any{
 	(ReservationState)(0),                // 0: cleave.inventory.v1.ReservationState
 	(*Availability)(nil),                 // 1: cleave.inventory.v1.Availability
@@ -1047,41 +1401,57 @@ var file_cleave_inventory_v1_inventory_proto_goTypes = []any{
 	(*CommitReservationResponse)(nil),    // 12: cleave.inventory.v1.CommitReservationResponse
 	(*ReleaseReservationRequest)(nil),    // 13: cleave.inventory.v1.ReleaseReservationRequest
 	(*ReleaseReservationResponse)(nil),   // 14: cleave.inventory.v1.ReleaseReservationResponse
-	(*GetReservationRequest)(nil),        // 15: cleave.inventory.v1.GetReservationRequest
-	(*GetReservationResponse)(nil),       // 16: cleave.inventory.v1.GetReservationResponse
-	(*timestamppb.Timestamp)(nil),        // 17: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),          // 18: google.protobuf.Duration
+	(*ExtendReservationRequest)(nil),     // 15: cleave.inventory.v1.ExtendReservationRequest
+	(*ExtendReservationResponse)(nil),    // 16: cleave.inventory.v1.ExtendReservationResponse
+	(*ShipReservationRequest)(nil),       // 17: cleave.inventory.v1.ShipReservationRequest
+	(*ShipReservationResponse)(nil),      // 18: cleave.inventory.v1.ShipReservationResponse
+	(*ReturnReservationRequest)(nil),     // 19: cleave.inventory.v1.ReturnReservationRequest
+	(*ReturnReservationResponse)(nil),    // 20: cleave.inventory.v1.ReturnReservationResponse
+	(*GetReservationRequest)(nil),        // 21: cleave.inventory.v1.GetReservationRequest
+	(*GetReservationResponse)(nil),       // 22: cleave.inventory.v1.GetReservationResponse
+	(*timestamppb.Timestamp)(nil),        // 23: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),          // 24: google.protobuf.Duration
 }
 var file_cleave_inventory_v1_inventory_proto_depIdxs = []int32{
 	0,  // 0: cleave.inventory.v1.Reservation.state:type_name -> cleave.inventory.v1.ReservationState
 	2,  // 1: cleave.inventory.v1.Reservation.lines:type_name -> cleave.inventory.v1.Line
-	17, // 2: cleave.inventory.v1.Reservation.expire_time:type_name -> google.protobuf.Timestamp
+	23, // 2: cleave.inventory.v1.Reservation.expire_time:type_name -> google.protobuf.Timestamp
 	1,  // 3: cleave.inventory.v1.BatchGetAvailabilityResponse.availabilities:type_name -> cleave.inventory.v1.Availability
 	7,  // 4: cleave.inventory.v1.AdjustStockRequest.adjustments:type_name -> cleave.inventory.v1.StockAdjustment
 	1,  // 5: cleave.inventory.v1.AdjustStockResponse.availabilities:type_name -> cleave.inventory.v1.Availability
 	2,  // 6: cleave.inventory.v1.ReserveRequest.lines:type_name -> cleave.inventory.v1.Line
-	18, // 7: cleave.inventory.v1.ReserveRequest.ttl:type_name -> google.protobuf.Duration
+	24, // 7: cleave.inventory.v1.ReserveRequest.ttl:type_name -> google.protobuf.Duration
 	3,  // 8: cleave.inventory.v1.ReserveResponse.reservation:type_name -> cleave.inventory.v1.Reservation
 	3,  // 9: cleave.inventory.v1.CommitReservationResponse.reservation:type_name -> cleave.inventory.v1.Reservation
 	3,  // 10: cleave.inventory.v1.ReleaseReservationResponse.reservation:type_name -> cleave.inventory.v1.Reservation
-	3,  // 11: cleave.inventory.v1.GetReservationResponse.reservation:type_name -> cleave.inventory.v1.Reservation
-	4,  // 12: cleave.inventory.v1.InventoryService.BatchGetAvailability:input_type -> cleave.inventory.v1.BatchGetAvailabilityRequest
-	6,  // 13: cleave.inventory.v1.InventoryService.AdjustStock:input_type -> cleave.inventory.v1.AdjustStockRequest
-	9,  // 14: cleave.inventory.v1.InventoryService.Reserve:input_type -> cleave.inventory.v1.ReserveRequest
-	11, // 15: cleave.inventory.v1.InventoryService.CommitReservation:input_type -> cleave.inventory.v1.CommitReservationRequest
-	13, // 16: cleave.inventory.v1.InventoryService.ReleaseReservation:input_type -> cleave.inventory.v1.ReleaseReservationRequest
-	15, // 17: cleave.inventory.v1.InventoryService.GetReservation:input_type -> cleave.inventory.v1.GetReservationRequest
-	5,  // 18: cleave.inventory.v1.InventoryService.BatchGetAvailability:output_type -> cleave.inventory.v1.BatchGetAvailabilityResponse
-	8,  // 19: cleave.inventory.v1.InventoryService.AdjustStock:output_type -> cleave.inventory.v1.AdjustStockResponse
-	10, // 20: cleave.inventory.v1.InventoryService.Reserve:output_type -> cleave.inventory.v1.ReserveResponse
-	12, // 21: cleave.inventory.v1.InventoryService.CommitReservation:output_type -> cleave.inventory.v1.CommitReservationResponse
-	14, // 22: cleave.inventory.v1.InventoryService.ReleaseReservation:output_type -> cleave.inventory.v1.ReleaseReservationResponse
-	16, // 23: cleave.inventory.v1.InventoryService.GetReservation:output_type -> cleave.inventory.v1.GetReservationResponse
-	18, // [18:24] is the sub-list for method output_type
-	12, // [12:18] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	24, // 11: cleave.inventory.v1.ExtendReservationRequest.ttl:type_name -> google.protobuf.Duration
+	3,  // 12: cleave.inventory.v1.ExtendReservationResponse.reservation:type_name -> cleave.inventory.v1.Reservation
+	3,  // 13: cleave.inventory.v1.ShipReservationResponse.reservation:type_name -> cleave.inventory.v1.Reservation
+	3,  // 14: cleave.inventory.v1.ReturnReservationResponse.reservation:type_name -> cleave.inventory.v1.Reservation
+	3,  // 15: cleave.inventory.v1.GetReservationResponse.reservation:type_name -> cleave.inventory.v1.Reservation
+	4,  // 16: cleave.inventory.v1.InventoryService.BatchGetAvailability:input_type -> cleave.inventory.v1.BatchGetAvailabilityRequest
+	6,  // 17: cleave.inventory.v1.InventoryService.AdjustStock:input_type -> cleave.inventory.v1.AdjustStockRequest
+	9,  // 18: cleave.inventory.v1.InventoryService.Reserve:input_type -> cleave.inventory.v1.ReserveRequest
+	11, // 19: cleave.inventory.v1.InventoryService.CommitReservation:input_type -> cleave.inventory.v1.CommitReservationRequest
+	13, // 20: cleave.inventory.v1.InventoryService.ReleaseReservation:input_type -> cleave.inventory.v1.ReleaseReservationRequest
+	15, // 21: cleave.inventory.v1.InventoryService.ExtendReservation:input_type -> cleave.inventory.v1.ExtendReservationRequest
+	17, // 22: cleave.inventory.v1.InventoryService.ShipReservation:input_type -> cleave.inventory.v1.ShipReservationRequest
+	19, // 23: cleave.inventory.v1.InventoryService.ReturnReservation:input_type -> cleave.inventory.v1.ReturnReservationRequest
+	21, // 24: cleave.inventory.v1.InventoryService.GetReservation:input_type -> cleave.inventory.v1.GetReservationRequest
+	5,  // 25: cleave.inventory.v1.InventoryService.BatchGetAvailability:output_type -> cleave.inventory.v1.BatchGetAvailabilityResponse
+	8,  // 26: cleave.inventory.v1.InventoryService.AdjustStock:output_type -> cleave.inventory.v1.AdjustStockResponse
+	10, // 27: cleave.inventory.v1.InventoryService.Reserve:output_type -> cleave.inventory.v1.ReserveResponse
+	12, // 28: cleave.inventory.v1.InventoryService.CommitReservation:output_type -> cleave.inventory.v1.CommitReservationResponse
+	14, // 29: cleave.inventory.v1.InventoryService.ReleaseReservation:output_type -> cleave.inventory.v1.ReleaseReservationResponse
+	16, // 30: cleave.inventory.v1.InventoryService.ExtendReservation:output_type -> cleave.inventory.v1.ExtendReservationResponse
+	18, // 31: cleave.inventory.v1.InventoryService.ShipReservation:output_type -> cleave.inventory.v1.ShipReservationResponse
+	20, // 32: cleave.inventory.v1.InventoryService.ReturnReservation:output_type -> cleave.inventory.v1.ReturnReservationResponse
+	22, // 33: cleave.inventory.v1.InventoryService.GetReservation:output_type -> cleave.inventory.v1.GetReservationResponse
+	25, // [25:34] is the sub-list for method output_type
+	16, // [16:25] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_cleave_inventory_v1_inventory_proto_init() }
@@ -1095,7 +1465,7 @@ func file_cleave_inventory_v1_inventory_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_inventory_v1_inventory_proto_rawDesc), len(file_cleave_inventory_v1_inventory_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   16,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

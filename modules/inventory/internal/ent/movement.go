@@ -23,6 +23,8 @@ type Movement struct {
 	Delta int64 `json:"delta,omitempty"`
 	// Reason holds the value of the "reason" field.
 	Reason string `json:"reason,omitempty"`
+	// whose pieces went or came back
+	ReservationID *string `json:"reservation_id,omitempty"`
 	// CreateTime holds the value of the "create_time" field.
 	CreateTime   time.Time `json:"create_time,omitempty"`
 	selectValues sql.SelectValues
@@ -35,7 +37,7 @@ func (*Movement) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case movement.FieldID, movement.FieldDelta:
 			values[i] = new(sql.NullInt64)
-		case movement.FieldSku, movement.FieldReason:
+		case movement.FieldSku, movement.FieldReason, movement.FieldReservationID:
 			values[i] = new(sql.NullString)
 		case movement.FieldCreateTime:
 			values[i] = new(sql.NullTime)
@@ -77,6 +79,13 @@ func (_m *Movement) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field reason", values[i])
 			} else if value.Valid {
 				_m.Reason = value.String
+			}
+		case movement.FieldReservationID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field reservation_id", values[i])
+			} else if value.Valid {
+				_m.ReservationID = new(string)
+				*_m.ReservationID = value.String
 			}
 		case movement.FieldCreateTime:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -128,6 +137,11 @@ func (_m *Movement) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("reason=")
 	builder.WriteString(_m.Reason)
+	builder.WriteString(", ")
+	if v := _m.ReservationID; v != nil {
+		builder.WriteString("reservation_id=")
+		builder.WriteString(*v)
+	}
 	builder.WriteString(", ")
 	builder.WriteString("create_time=")
 	builder.WriteString(_m.CreateTime.Format(time.ANSIC))

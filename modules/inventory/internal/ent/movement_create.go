@@ -48,6 +48,20 @@ func (_c *MovementCreate) SetNillableReason(v *string) *MovementCreate {
 	return _c
 }
 
+// SetReservationID sets the "reservation_id" field.
+func (_c *MovementCreate) SetReservationID(v string) *MovementCreate {
+	_c.mutation.SetReservationID(v)
+	return _c
+}
+
+// SetNillableReservationID sets the "reservation_id" field if the given value is not nil.
+func (_c *MovementCreate) SetNillableReservationID(v *string) *MovementCreate {
+	if v != nil {
+		_c.SetReservationID(*v)
+	}
+	return _c
+}
+
 // SetCreateTime sets the "create_time" field.
 func (_c *MovementCreate) SetCreateTime(v time.Time) *MovementCreate {
 	_c.mutation.SetCreateTime(v)
@@ -172,6 +186,10 @@ func (_c *MovementCreate) createSpec() (*Movement, *sqlgraph.CreateSpec) {
 		_spec.SetField(movement.FieldReason, field.TypeString, value)
 		_node.Reason = value
 	}
+	if value, ok := _c.mutation.ReservationID(); ok {
+		_spec.SetField(movement.FieldReservationID, field.TypeString, value)
+		_node.ReservationID = &value
+	}
 	if value, ok := _c.mutation.CreateTime(); ok {
 		_spec.SetField(movement.FieldCreateTime, field.TypeTime, value)
 		_node.CreateTime = value
@@ -253,6 +271,9 @@ func (u *MovementUpsertOne) UpdateNewValues() *MovementUpsertOne {
 		}
 		if _, exists := u.create.mutation.Reason(); exists {
 			s.SetIgnore(movement.FieldReason)
+		}
+		if _, exists := u.create.mutation.ReservationID(); exists {
+			s.SetIgnore(movement.FieldReservationID)
 		}
 		if _, exists := u.create.mutation.CreateTime(); exists {
 			s.SetIgnore(movement.FieldCreateTime)
@@ -478,6 +499,9 @@ func (u *MovementUpsertBulk) UpdateNewValues() *MovementUpsertBulk {
 			}
 			if _, exists := b.mutation.Reason(); exists {
 				s.SetIgnore(movement.FieldReason)
+			}
+			if _, exists := b.mutation.ReservationID(); exists {
+				s.SetIgnore(movement.FieldReservationID)
 			}
 			if _, exists := b.mutation.CreateTime(); exists {
 				s.SetIgnore(movement.FieldCreateTime)

@@ -75,6 +75,9 @@ func (_u *MovementUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			}
 		}
 	}
+	if _u.mutation.ReservationIDCleared() {
+		_spec.ClearField(movement.FieldReservationID, field.TypeString)
+	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -173,6 +176,9 @@ func (_u *MovementUpdateOne) sqlSave(ctx context.Context) (_node *Movement, err 
 				ps[i](selector)
 			}
 		}
+	}
+	if _u.mutation.ReservationIDCleared() {
+		_spec.ClearField(movement.FieldReservationID, field.TypeString)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Movement{config: _u.config}

@@ -36,18 +36,19 @@ const (
 // MovementMutation represents an operation that mutates the Movement nodes in the graph.
 type MovementMutation struct {
 	config
-	op            Op
-	typ           string
-	id            *int64
-	sku           *string
-	delta         *int64
-	adddelta      *int64
-	reason        *string
-	create_time   *time.Time
-	clearedFields map[string]struct{}
-	done          bool
-	oldValue      func(context.Context) (*Movement, error)
-	predicates    []predicate.Movement
+	op             Op
+	typ            string
+	id             *int64
+	sku            *string
+	delta          *int64
+	adddelta       *int64
+	reason         *string
+	reservation_id *string
+	create_time    *time.Time
+	clearedFields  map[string]struct{}
+	done           bool
+	oldValue       func(context.Context) (*Movement, error)
+	predicates     []predicate.Movement
 }
 
 var _ ent.Mutation = (*MovementMutation)(nil)
@@ -282,6 +283,55 @@ func (m *MovementMutation) ResetReason() {
 	m.reason = nil
 }
 
+// SetReservationID sets the "reservation_id" field.
+func (m *MovementMutation) SetReservationID(s string) {
+	m.reservation_id = &s
+}
+
+// ReservationID returns the value of the "reservation_id" field in the mutation.
+func (m *MovementMutation) ReservationID() (r string, exists bool) {
+	v := m.reservation_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReservationID returns the old "reservation_id" field's value of the Movement entity.
+// If the Movement object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MovementMutation) OldReservationID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReservationID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReservationID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReservationID: %w", err)
+	}
+	return oldValue.ReservationID, nil
+}
+
+// ClearReservationID clears the value of the "reservation_id" field.
+func (m *MovementMutation) ClearReservationID() {
+	m.reservation_id = nil
+	m.clearedFields[movement.FieldReservationID] = struct{}{}
+}
+
+// ReservationIDCleared returns if the "reservation_id" field was cleared in this mutation.
+func (m *MovementMutation) ReservationIDCleared() bool {
+	_, ok := m.clearedFields[movement.FieldReservationID]
+	return ok
+}
+
+// ResetReservationID resets all changes to the "reservation_id" field.
+func (m *MovementMutation) ResetReservationID() {
+	m.reservation_id = nil
+	delete(m.clearedFields, movement.FieldReservationID)
+}
+
 // SetCreateTime sets the "create_time" field.
 func (m *MovementMutation) SetCreateTime(t time.Time) {
 	m.create_time = &t
@@ -352,7 +402,7 @@ func (m *MovementMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *MovementMutation) Fields() []string {
-	fields := make([]string, 0, 4)
+	fields := make([]string, 0, 5)
 	if m.sku != nil {
 		fields = append(fields, movement.FieldSku)
 	}
@@ -361,6 +411,9 @@ func (m *MovementMutation) Fields() []string {
 	}
 	if m.reason != nil {
 		fields = append(fields, movement.FieldReason)
+	}
+	if m.reservation_id != nil {
+		fields = append(fields, movement.FieldReservationID)
 	}
 	if m.create_time != nil {
 		fields = append(fields, movement.FieldCreateTime)
@@ -379,6 +432,8 @@ func (m *MovementMutation) Field(name string) (ent.Value, bool) {
 		return m.Delta()
 	case movement.FieldReason:
 		return m.Reason()
+	case movement.FieldReservationID:
+		return m.ReservationID()
 	case movement.FieldCreateTime:
 		return m.CreateTime()
 	}
@@ -396,6 +451,8 @@ func (m *MovementMutation) OldField(ctx context.Context, name string) (ent.Value
 		return m.OldDelta(ctx)
 	case movement.FieldReason:
 		return m.OldReason(ctx)
+	case movement.FieldReservationID:
+		return m.OldReservationID(ctx)
 	case movement.FieldCreateTime:
 		return m.OldCreateTime(ctx)
 	}
@@ -427,6 +484,13 @@ func (m *MovementMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetReason(v)
+		return nil
+	case movement.FieldReservationID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReservationID(v)
 		return nil
 	case movement.FieldCreateTime:
 		v, ok := value.(time.Time)
@@ -479,7 +543,11 @@ func (m *MovementMutation) AddField(name string, value ent.Value) error {
 // ClearedFields returns all nullable fields that were cleared during this
 // mutation.
 func (m *MovementMutation) ClearedFields() []string {
-	return nil
+	var fields []string
+	if m.FieldCleared(movement.FieldReservationID) {
+		fields = append(fields, movement.FieldReservationID)
+	}
+	return fields
 }
 
 // FieldCleared returns a boolean indicating if a field with the given name was
@@ -492,6 +560,11 @@ func (m *MovementMutation) FieldCleared(name string) bool {
 // ClearField clears the value of the field with the given name. It returns an
 // error if the field is not defined in the schema.
 func (m *MovementMutation) ClearField(name string) error {
+	switch name {
+	case movement.FieldReservationID:
+		m.ClearReservationID()
+		return nil
+	}
 	return fmt.Errorf("unknown Movement nullable field %s", name)
 }
 
@@ -507,6 +580,9 @@ func (m *MovementMutation) ResetField(name string) error {
 		return nil
 	case movement.FieldReason:
 		m.ResetReason()
+		return nil
+	case movement.FieldReservationID:
+		m.ResetReservationID()
 		return nil
 	case movement.FieldCreateTime:
 		m.ResetCreateTime()
@@ -572,6 +648,7 @@ type ReservationMutation struct {
 	reference     *string
 	state         *string
 	expire_time   *time.Time
+	extended      *bool
 	create_time   *time.Time
 	clearedFields map[string]struct{}
 	lines         map[int64]struct{}
@@ -794,6 +871,42 @@ func (m *ReservationMutation) ResetExpireTime() {
 	m.expire_time = nil
 }
 
+// SetExtended sets the "extended" field.
+func (m *ReservationMutation) SetExtended(b bool) {
+	m.extended = &b
+}
+
+// Extended returns the value of the "extended" field in the mutation.
+func (m *ReservationMutation) Extended() (r bool, exists bool) {
+	v := m.extended
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldExtended returns the old "extended" field's value of the Reservation entity.
+// If the Reservation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReservationMutation) OldExtended(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldExtended is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldExtended requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldExtended: %w", err)
+	}
+	return oldValue.Extended, nil
+}
+
+// ResetExtended resets all changes to the "extended" field.
+func (m *ReservationMutation) ResetExtended() {
+	m.extended = nil
+}
+
 // SetCreateTime sets the "create_time" field.
 func (m *ReservationMutation) SetCreateTime(t time.Time) {
 	m.create_time = &t
@@ -918,7 +1031,7 @@ func (m *ReservationMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ReservationMutation) Fields() []string {
-	fields := make([]string, 0, 4)
+	fields := make([]string, 0, 5)
 	if m.reference != nil {
 		fields = append(fields, reservation.FieldReference)
 	}
@@ -927,6 +1040,9 @@ func (m *ReservationMutation) Fields() []string {
 	}
 	if m.expire_time != nil {
 		fields = append(fields, reservation.FieldExpireTime)
+	}
+	if m.extended != nil {
+		fields = append(fields, reservation.FieldExtended)
 	}
 	if m.create_time != nil {
 		fields = append(fields, reservation.FieldCreateTime)
@@ -945,6 +1061,8 @@ func (m *ReservationMutation) Field(name string) (ent.Value, bool) {
 		return m.State()
 	case reservation.FieldExpireTime:
 		return m.ExpireTime()
+	case reservation.FieldExtended:
+		return m.Extended()
 	case reservation.FieldCreateTime:
 		return m.CreateTime()
 	}
@@ -962,6 +1080,8 @@ func (m *ReservationMutation) OldField(ctx context.Context, name string) (ent.Va
 		return m.OldState(ctx)
 	case reservation.FieldExpireTime:
 		return m.OldExpireTime(ctx)
+	case reservation.FieldExtended:
+		return m.OldExtended(ctx)
 	case reservation.FieldCreateTime:
 		return m.OldCreateTime(ctx)
 	}
@@ -993,6 +1113,13 @@ func (m *ReservationMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetExpireTime(v)
+		return nil
+	case reservation.FieldExtended:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetExtended(v)
 		return nil
 	case reservation.FieldCreateTime:
 		v, ok := value.(time.Time)
@@ -1058,6 +1185,9 @@ func (m *ReservationMutation) ResetField(name string) error {
 		return nil
 	case reservation.FieldExpireTime:
 		m.ResetExpireTime()
+		return nil
+	case reservation.FieldExtended:
+		m.ResetExtended()
 		return nil
 	case reservation.FieldCreateTime:
 		m.ResetCreateTime()

@@ -23,6 +23,8 @@ type Reservation struct {
 	State string `json:"state,omitempty"`
 	// ExpireTime holds the value of the "expire_time" field.
 	ExpireTime time.Time `json:"expire_time,omitempty"`
+	// a hold is made longer once
+	Extended bool `json:"extended,omitempty"`
 	// CreateTime holds the value of the "create_time" field.
 	CreateTime time.Time `json:"create_time,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
@@ -54,6 +56,8 @@ func (*Reservation) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
+		case reservation.FieldExtended:
+			values[i] = new(sql.NullBool)
 		case reservation.FieldID, reservation.FieldReference, reservation.FieldState:
 			values[i] = new(sql.NullString)
 		case reservation.FieldExpireTime, reservation.FieldCreateTime:
@@ -96,6 +100,12 @@ func (_m *Reservation) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field expire_time", values[i])
 			} else if value.Valid {
 				_m.ExpireTime = value.Time
+			}
+		case reservation.FieldExtended:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field extended", values[i])
+			} else if value.Valid {
+				_m.Extended = value.Bool
 			}
 		case reservation.FieldCreateTime:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -152,6 +162,9 @@ func (_m *Reservation) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("expire_time=")
 	builder.WriteString(_m.ExpireTime.Format(time.ANSIC))
+	builder.WriteString(", ")
+	builder.WriteString("extended=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Extended))
 	builder.WriteString(", ")
 	builder.WriteString("create_time=")
 	builder.WriteString(_m.CreateTime.Format(time.ANSIC))

@@ -42,6 +42,20 @@ func (_c *ReservationCreate) SetExpireTime(v time.Time) *ReservationCreate {
 	return _c
 }
 
+// SetExtended sets the "extended" field.
+func (_c *ReservationCreate) SetExtended(v bool) *ReservationCreate {
+	_c.mutation.SetExtended(v)
+	return _c
+}
+
+// SetNillableExtended sets the "extended" field if the given value is not nil.
+func (_c *ReservationCreate) SetNillableExtended(v *bool) *ReservationCreate {
+	if v != nil {
+		_c.SetExtended(*v)
+	}
+	return _c
+}
+
 // SetCreateTime sets the "create_time" field.
 func (_c *ReservationCreate) SetCreateTime(v time.Time) *ReservationCreate {
 	_c.mutation.SetCreateTime(v)
@@ -112,6 +126,10 @@ func (_c *ReservationCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *ReservationCreate) defaults() {
+	if _, ok := _c.mutation.Extended(); !ok {
+		v := reservation.DefaultExtended
+		_c.mutation.SetExtended(v)
+	}
 	if _, ok := _c.mutation.CreateTime(); !ok {
 		v := reservation.DefaultCreateTime()
 		_c.mutation.SetCreateTime(v)
@@ -128,6 +146,9 @@ func (_c *ReservationCreate) check() error {
 	}
 	if _, ok := _c.mutation.ExpireTime(); !ok {
 		return &ValidationError{Name: "expire_time", err: errors.New(`ent: missing required field "Reservation.expire_time"`)}
+	}
+	if _, ok := _c.mutation.Extended(); !ok {
+		return &ValidationError{Name: "extended", err: errors.New(`ent: missing required field "Reservation.extended"`)}
 	}
 	if _, ok := _c.mutation.CreateTime(); !ok {
 		return &ValidationError{Name: "create_time", err: errors.New(`ent: missing required field "Reservation.create_time"`)}
@@ -179,6 +200,10 @@ func (_c *ReservationCreate) createSpec() (*Reservation, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.ExpireTime(); ok {
 		_spec.SetField(reservation.FieldExpireTime, field.TypeTime, value)
 		_node.ExpireTime = value
+	}
+	if value, ok := _c.mutation.Extended(); ok {
+		_spec.SetField(reservation.FieldExtended, field.TypeBool, value)
+		_node.Extended = value
 	}
 	if value, ok := _c.mutation.CreateTime(); ok {
 		_spec.SetField(reservation.FieldCreateTime, field.TypeTime, value)
@@ -276,6 +301,18 @@ func (u *ReservationUpsert) UpdateExpireTime() *ReservationUpsert {
 	return u
 }
 
+// SetExtended sets the "extended" field.
+func (u *ReservationUpsert) SetExtended(v bool) *ReservationUpsert {
+	u.Set(reservation.FieldExtended, v)
+	return u
+}
+
+// UpdateExtended sets the "extended" field to the value that was provided on create.
+func (u *ReservationUpsert) UpdateExtended() *ReservationUpsert {
+	u.SetExcluded(reservation.FieldExtended)
+	return u
+}
+
 // UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
 // Using this option is equivalent to using:
 //
@@ -355,6 +392,20 @@ func (u *ReservationUpsertOne) SetExpireTime(v time.Time) *ReservationUpsertOne 
 func (u *ReservationUpsertOne) UpdateExpireTime() *ReservationUpsertOne {
 	return u.Update(func(s *ReservationUpsert) {
 		s.UpdateExpireTime()
+	})
+}
+
+// SetExtended sets the "extended" field.
+func (u *ReservationUpsertOne) SetExtended(v bool) *ReservationUpsertOne {
+	return u.Update(func(s *ReservationUpsert) {
+		s.SetExtended(v)
+	})
+}
+
+// UpdateExtended sets the "extended" field to the value that was provided on create.
+func (u *ReservationUpsertOne) UpdateExtended() *ReservationUpsertOne {
+	return u.Update(func(s *ReservationUpsert) {
+		s.UpdateExtended()
 	})
 }
 
@@ -604,6 +655,20 @@ func (u *ReservationUpsertBulk) SetExpireTime(v time.Time) *ReservationUpsertBul
 func (u *ReservationUpsertBulk) UpdateExpireTime() *ReservationUpsertBulk {
 	return u.Update(func(s *ReservationUpsert) {
 		s.UpdateExpireTime()
+	})
+}
+
+// SetExtended sets the "extended" field.
+func (u *ReservationUpsertBulk) SetExtended(v bool) *ReservationUpsertBulk {
+	return u.Update(func(s *ReservationUpsert) {
+		s.SetExtended(v)
+	})
+}
+
+// UpdateExtended sets the "extended" field to the value that was provided on create.
+func (u *ReservationUpsertBulk) UpdateExtended() *ReservationUpsertBulk {
+	return u.Update(func(s *ReservationUpsert) {
+		s.UpdateExtended()
 	})
 }
 

@@ -58,6 +58,20 @@ func (_u *ReservationUpdate) SetNillableExpireTime(v *time.Time) *ReservationUpd
 	return _u
 }
 
+// SetExtended sets the "extended" field.
+func (_u *ReservationUpdate) SetExtended(v bool) *ReservationUpdate {
+	_u.mutation.SetExtended(v)
+	return _u
+}
+
+// SetNillableExtended sets the "extended" field if the given value is not nil.
+func (_u *ReservationUpdate) SetNillableExtended(v *bool) *ReservationUpdate {
+	if v != nil {
+		_u.SetExtended(*v)
+	}
+	return _u
+}
+
 // AddLineIDs adds the "lines" edge to the ReservationLine entity by IDs.
 func (_u *ReservationUpdate) AddLineIDs(ids ...int64) *ReservationUpdate {
 	_u.mutation.AddLineIDs(ids...)
@@ -146,6 +160,9 @@ func (_u *ReservationUpdate) sqlSave(ctx context.Context) (_node int, err error)
 	}
 	if value, ok := _u.mutation.ExpireTime(); ok {
 		_spec.SetField(reservation.FieldExpireTime, field.TypeTime, value)
+	}
+	if value, ok := _u.mutation.Extended(); ok {
+		_spec.SetField(reservation.FieldExtended, field.TypeBool, value)
 	}
 	if _u.mutation.LinesCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -238,6 +255,20 @@ func (_u *ReservationUpdateOne) SetExpireTime(v time.Time) *ReservationUpdateOne
 func (_u *ReservationUpdateOne) SetNillableExpireTime(v *time.Time) *ReservationUpdateOne {
 	if v != nil {
 		_u.SetExpireTime(*v)
+	}
+	return _u
+}
+
+// SetExtended sets the "extended" field.
+func (_u *ReservationUpdateOne) SetExtended(v bool) *ReservationUpdateOne {
+	_u.mutation.SetExtended(v)
+	return _u
+}
+
+// SetNillableExtended sets the "extended" field if the given value is not nil.
+func (_u *ReservationUpdateOne) SetNillableExtended(v *bool) *ReservationUpdateOne {
+	if v != nil {
+		_u.SetExtended(*v)
 	}
 	return _u
 }
@@ -360,6 +391,9 @@ func (_u *ReservationUpdateOne) sqlSave(ctx context.Context) (_node *Reservation
 	}
 	if value, ok := _u.mutation.ExpireTime(); ok {
 		_spec.SetField(reservation.FieldExpireTime, field.TypeTime, value)
+	}
+	if value, ok := _u.mutation.Extended(); ok {
+		_spec.SetField(reservation.FieldExtended, field.TypeBool, value)
 	}
 	if _u.mutation.LinesCleared() {
 		edge := &sqlgraph.EdgeSpec{

@@ -22,13 +22,17 @@ func init() {
 	// movement.DefaultReason holds the default value on creation for the reason field.
 	movement.DefaultReason = movementDescReason.Default.(string)
 	// movementDescCreateTime is the schema descriptor for create_time field.
-	movementDescCreateTime := movementFields[4].Descriptor()
+	movementDescCreateTime := movementFields[5].Descriptor()
 	// movement.DefaultCreateTime holds the default value on creation for the create_time field.
 	movement.DefaultCreateTime = movementDescCreateTime.Default.(func() time.Time)
 	reservationFields := schema.Reservation{}.Fields()
 	_ = reservationFields
+	// reservationDescExtended is the schema descriptor for extended field.
+	reservationDescExtended := reservationFields[4].Descriptor()
+	// reservation.DefaultExtended holds the default value on creation for the extended field.
+	reservation.DefaultExtended = reservationDescExtended.Default.(bool)
 	// reservationDescCreateTime is the schema descriptor for create_time field.
-	reservationDescCreateTime := reservationFields[4].Descriptor()
+	reservationDescCreateTime := reservationFields[5].Descriptor()
 	// reservation.DefaultCreateTime holds the default value on creation for the create_time field.
 	reservation.DefaultCreateTime = reservationDescCreateTime.Default.(func() time.Time)
 	stockFields := schema.Stock{}.Fields()

@@ -66,6 +66,33 @@ var InventoryService = &rpc.Service{
 			CheckResponse: rpc.CheckMessage(CopyReleaseReservationResponse),
 		},
 		{
+			Name:          "ExtendReservation",
+			Procedure:     inventoryv1connect.InventoryServiceExtendReservationProcedure,
+			Idempotency:   connect.IdempotencyIdempotent,
+			NewRequest:    func() proto.Message { return new(v1.ExtendReservationRequest) },
+			NewResponse:   func() proto.Message { return new(v1.ExtendReservationResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyExtendReservationRequest),
+			CheckResponse: rpc.CheckMessage(CopyExtendReservationResponse),
+		},
+		{
+			Name:          "ShipReservation",
+			Procedure:     inventoryv1connect.InventoryServiceShipReservationProcedure,
+			Idempotency:   connect.IdempotencyIdempotent,
+			NewRequest:    func() proto.Message { return new(v1.ShipReservationRequest) },
+			NewResponse:   func() proto.Message { return new(v1.ShipReservationResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyShipReservationRequest),
+			CheckResponse: rpc.CheckMessage(CopyShipReservationResponse),
+		},
+		{
+			Name:          "ReturnReservation",
+			Procedure:     inventoryv1connect.InventoryServiceReturnReservationProcedure,
+			Idempotency:   connect.IdempotencyIdempotent,
+			NewRequest:    func() proto.Message { return new(v1.ReturnReservationRequest) },
+			NewResponse:   func() proto.Message { return new(v1.ReturnReservationResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyReturnReservationRequest),
+			CheckResponse: rpc.CheckMessage(CopyReturnReservationResponse),
+		},
+		{
 			Name:          "GetReservation",
 			Procedure:     inventoryv1connect.InventoryServiceGetReservationProcedure,
 			Idempotency:   connect.IdempotencyNoSideEffects,
@@ -92,7 +119,10 @@ func NewInventoryServiceClient(from *rpc.Caller) inventoryv1connect.InventorySer
 			reserve:                rpc.NewUnary(local, InventoryService.Methods[2], inventoryv1connect.InventoryServiceHandler.Reserve, CopyReserveRequest, CopyReserveResponse),
 			commitReservation:      rpc.NewUnary(local, InventoryService.Methods[3], inventoryv1connect.InventoryServiceHandler.CommitReservation, CopyCommitReservationRequest, CopyCommitReservationResponse),
 			releaseReservation:     rpc.NewUnary(local, InventoryService.Methods[4], inventoryv1connect.InventoryServiceHandler.ReleaseReservation, CopyReleaseReservationRequest, CopyReleaseReservationResponse),
-			getReservation:         rpc.NewUnary(local, InventoryService.Methods[5], inventoryv1connect.InventoryServiceHandler.GetReservation, CopyGetReservationRequest, CopyGetReservationResponse),
+			extendReservation:      rpc.NewUnary(local, InventoryService.Methods[5], inventoryv1connect.InventoryServiceHandler.ExtendReservation, CopyExtendReservationRequest, CopyExtendReservationResponse),
+			shipReservation:        rpc.NewUnary(local, InventoryService.Methods[6], inventoryv1connect.InventoryServiceHandler.ShipReservation, CopyShipReservationRequest, CopyShipReservationResponse),
+			returnReservation:      rpc.NewUnary(local, InventoryService.Methods[7], inventoryv1connect.InventoryServiceHandler.ReturnReservation, CopyReturnReservationRequest, CopyReturnReservationResponse),
+			getReservation:         rpc.NewUnary(local, InventoryService.Methods[8], inventoryv1connect.InventoryServiceHandler.GetReservation, CopyGetReservationRequest, CopyGetReservationResponse),
 		}
 	})
 }
@@ -105,6 +135,9 @@ type directInventoryService struct {
 	reserve              *rpc.Unary[inventoryv1connect.InventoryServiceHandler, v1.ReserveRequest, v1.ReserveResponse]
 	commitReservation    *rpc.Unary[inventoryv1connect.InventoryServiceHandler, v1.CommitReservationRequest, v1.CommitReservationResponse]
 	releaseReservation   *rpc.Unary[inventoryv1connect.InventoryServiceHandler, v1.ReleaseReservationRequest, v1.ReleaseReservationResponse]
+	extendReservation    *rpc.Unary[inventoryv1connect.InventoryServiceHandler, v1.ExtendReservationRequest, v1.ExtendReservationResponse]
+	shipReservation      *rpc.Unary[inventoryv1connect.InventoryServiceHandler, v1.ShipReservationRequest, v1.ShipReservationResponse]
+	returnReservation    *rpc.Unary[inventoryv1connect.InventoryServiceHandler, v1.ReturnReservationRequest, v1.ReturnReservationResponse]
 	getReservation       *rpc.Unary[inventoryv1connect.InventoryServiceHandler, v1.GetReservationRequest, v1.GetReservationResponse]
 }
 
@@ -126,6 +159,18 @@ func (c *directInventoryService) CommitReservation(ctx context.Context, request 
 
 func (c *directInventoryService) ReleaseReservation(ctx context.Context, request *v1.ReleaseReservationRequest) (*v1.ReleaseReservationResponse, error) {
 	return c.releaseReservation.Call(ctx, request)
+}
+
+func (c *directInventoryService) ExtendReservation(ctx context.Context, request *v1.ExtendReservationRequest) (*v1.ExtendReservationResponse, error) {
+	return c.extendReservation.Call(ctx, request)
+}
+
+func (c *directInventoryService) ShipReservation(ctx context.Context, request *v1.ShipReservationRequest) (*v1.ShipReservationResponse, error) {
+	return c.shipReservation.Call(ctx, request)
+}
+
+func (c *directInventoryService) ReturnReservation(ctx context.Context, request *v1.ReturnReservationRequest) (*v1.ReturnReservationResponse, error) {
+	return c.returnReservation.Call(ctx, request)
 }
 
 func (c *directInventoryService) GetReservation(ctx context.Context, request *v1.GetReservationRequest) (*v1.GetReservationResponse, error) {
@@ -376,6 +421,7 @@ func CopyReleaseReservationRequest(c *rpc.Copier, m *v1.ReleaseReservationReques
 	}
 	r.RequestId = c.String(m.RequestId)
 	r.Id = c.String(m.Id)
+	r.ReserveRequestId = c.String(m.ReserveRequestId)
 	c.Unknown(m, r)
 	c.Leave()
 	return r
@@ -387,6 +433,101 @@ func CopyReleaseReservationResponse(c *rpc.Copier, m *v1.ReleaseReservationRespo
 		return nil
 	}
 	r := new(v1.ReleaseReservationResponse)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Reservation = CopyReservation(c, m.Reservation)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyExtendReservationRequest copies the message for a call in this process.
+func CopyExtendReservationRequest(c *rpc.Copier, m *v1.ExtendReservationRequest) *v1.ExtendReservationRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.ExtendReservationRequest)
+	if !c.Enter(0) {
+		return r
+	}
+	r.RequestId = c.String(m.RequestId)
+	r.Id = c.String(m.Id)
+	r.Ttl = rpc.CopyDuration(c, m.Ttl)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyExtendReservationResponse copies the message for a call in this process.
+func CopyExtendReservationResponse(c *rpc.Copier, m *v1.ExtendReservationResponse) *v1.ExtendReservationResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.ExtendReservationResponse)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Reservation = CopyReservation(c, m.Reservation)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyShipReservationRequest copies the message for a call in this process.
+func CopyShipReservationRequest(c *rpc.Copier, m *v1.ShipReservationRequest) *v1.ShipReservationRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.ShipReservationRequest)
+	if !c.Enter(0) {
+		return r
+	}
+	r.RequestId = c.String(m.RequestId)
+	r.Id = c.String(m.Id)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyShipReservationResponse copies the message for a call in this process.
+func CopyShipReservationResponse(c *rpc.Copier, m *v1.ShipReservationResponse) *v1.ShipReservationResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.ShipReservationResponse)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Reservation = CopyReservation(c, m.Reservation)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyReturnReservationRequest copies the message for a call in this process.
+func CopyReturnReservationRequest(c *rpc.Copier, m *v1.ReturnReservationRequest) *v1.ReturnReservationRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.ReturnReservationRequest)
+	if !c.Enter(1) {
+		return r
+	}
+	r.RequestId = c.String(m.RequestId)
+	r.Id = c.String(m.Id)
+	r.Discard = m.Discard
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyReturnReservationResponse copies the message for a call in this process.
+func CopyReturnReservationResponse(c *rpc.Copier, m *v1.ReturnReservationResponse) *v1.ReturnReservationResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.ReturnReservationResponse)
 	if !c.Enter(0) {
 		return r
 	}

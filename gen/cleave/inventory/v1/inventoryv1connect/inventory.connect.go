@@ -49,6 +49,15 @@ const (
 	// InventoryServiceReleaseReservationProcedure is the fully-qualified name of the InventoryService's
 	// ReleaseReservation RPC.
 	InventoryServiceReleaseReservationProcedure = "/cleave.inventory.v1.InventoryService/ReleaseReservation"
+	// InventoryServiceExtendReservationProcedure is the fully-qualified name of the InventoryService's
+	// ExtendReservation RPC.
+	InventoryServiceExtendReservationProcedure = "/cleave.inventory.v1.InventoryService/ExtendReservation"
+	// InventoryServiceShipReservationProcedure is the fully-qualified name of the InventoryService's
+	// ShipReservation RPC.
+	InventoryServiceShipReservationProcedure = "/cleave.inventory.v1.InventoryService/ShipReservation"
+	// InventoryServiceReturnReservationProcedure is the fully-qualified name of the InventoryService's
+	// ReturnReservation RPC.
+	InventoryServiceReturnReservationProcedure = "/cleave.inventory.v1.InventoryService/ReturnReservation"
 	// InventoryServiceGetReservationProcedure is the fully-qualified name of the InventoryService's
 	// GetReservation RPC.
 	InventoryServiceGetReservationProcedure = "/cleave.inventory.v1.InventoryService/GetReservation"
@@ -64,12 +73,26 @@ type InventoryServiceClient interface {
 	// Reserve holds pieces of several SKUs, all or none, until the reservation is committed, released or expires.
 	// FAILED_PRECONDITION with reason OUT_OF_STOCK, naming the first SKU that falls short. Lines with the same SKU are summed.
 	Reserve(context.Context, *v1.ReserveRequest) (*v1.ReserveResponse, error)
-	// CommitReservation makes a hold permanent: it does not expire any more. A committed one stays as it is.
-	// FAILED_PRECONDITION with reason RESERVATION_STATE if it is released or expired.
+	// CommitReservation makes a hold permanent: it does not expire any more. A committed one stays as it is. One whose time is up can be
+	// committed until it has been ended, which happens when somebody else wants the pieces, or within seconds.
+	// FAILED_PRECONDITION if its state forbids it; the reason is the state, for instance RESERVATION_STATE_EXPIRED.
 	CommitReservation(context.Context, *v1.CommitReservationRequest) (*v1.CommitReservationResponse, error)
-	// ReleaseReservation gives the pieces back. One that is released or expired stays as it is.
-	// FAILED_PRECONDITION with reason RESERVATION_STATE if it is shipped.
+	// ReleaseReservation gives the pieces back, of a hold or of a committed reservation. One that is released or expired stays as it is.
+	// FAILED_PRECONDITION if it is shipped or returned; the reason is the state, for instance RESERVATION_STATE_SHIPPED.
+	//
+	// It undoes a Reserve whose answer nobody got, too: by the request id of that Reserve. If that was not carried out the answer has no
+	// reservation, and it will not be: a Reserve that arrives under this request id later fails with FAILED_PRECONDITION and reason REVOKED.
 	ReleaseReservation(context.Context, *v1.ReleaseReservationRequest) (*v1.ReleaseReservationResponse, error)
+	// ExtendReservation lets a hold last longer, once: while it is not known yet whether it is paid, for instance.
+	// FAILED_PRECONDITION with reason ALREADY_EXTENDED the second time; if it is not held the reason is its state, for instance
+	// RESERVATION_STATE_EXPIRED.
+	ExtendReservation(context.Context, *v1.ExtendReservationRequest) (*v1.ExtendReservationResponse, error)
+	// ShipReservation takes all pieces of a committed reservation out of the stock. A shipped one stays as it is.
+	// FAILED_PRECONDITION if its state forbids it; the reason is the state, for instance RESERVATION_STATE_HELD.
+	ShipReservation(context.Context, *v1.ShipReservationRequest) (*v1.ShipReservationResponse, error)
+	// ReturnReservation says that all pieces of a shipped reservation have come back. A returned one stays as it is.
+	// FAILED_PRECONDITION if its state forbids it; the reason is the state, for instance RESERVATION_STATE_COMMITTED.
+	ReturnReservation(context.Context, *v1.ReturnReservationRequest) (*v1.ReturnReservationResponse, error)
 	// GetReservation returns one reservation.
 	GetReservation(context.Context, *v1.GetReservationRequest) (*v1.GetReservationResponse, error)
 }
@@ -120,6 +143,27 @@ func NewInventoryServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
+		extendReservation: connect.NewClient[v1.ExtendReservationRequest, v1.ExtendReservationResponse](
+			httpClient,
+			baseURL+InventoryServiceExtendReservationProcedure,
+			connect.WithSchema(inventoryServiceMethods.ByName("ExtendReservation")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
+		shipReservation: connect.NewClient[v1.ShipReservationRequest, v1.ShipReservationResponse](
+			httpClient,
+			baseURL+InventoryServiceShipReservationProcedure,
+			connect.WithSchema(inventoryServiceMethods.ByName("ShipReservation")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
+		returnReservation: connect.NewClient[v1.ReturnReservationRequest, v1.ReturnReservationResponse](
+			httpClient,
+			baseURL+InventoryServiceReturnReservationProcedure,
+			connect.WithSchema(inventoryServiceMethods.ByName("ReturnReservation")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
 		getReservation: connect.NewClient[v1.GetReservationRequest, v1.GetReservationResponse](
 			httpClient,
 			baseURL+InventoryServiceGetReservationProcedure,
@@ -137,6 +181,9 @@ type inventoryServiceClient struct {
 	reserve              *connect.Client[v1.ReserveRequest, v1.ReserveResponse]
 	commitReservation    *connect.Client[v1.CommitReservationRequest, v1.CommitReservationResponse]
 	releaseReservation   *connect.Client[v1.ReleaseReservationRequest, v1.ReleaseReservationResponse]
+	extendReservation    *connect.Client[v1.ExtendReservationRequest, v1.ExtendReservationResponse]
+	shipReservation      *connect.Client[v1.ShipReservationRequest, v1.ShipReservationResponse]
+	returnReservation    *connect.Client[v1.ReturnReservationRequest, v1.ReturnReservationResponse]
 	getReservation       *connect.Client[v1.GetReservationRequest, v1.GetReservationResponse]
 }
 
@@ -185,6 +232,33 @@ func (c *inventoryServiceClient) ReleaseReservation(ctx context.Context, req *v1
 	return nil, err
 }
 
+// ExtendReservation calls cleave.inventory.v1.InventoryService.ExtendReservation.
+func (c *inventoryServiceClient) ExtendReservation(ctx context.Context, req *v1.ExtendReservationRequest) (*v1.ExtendReservationResponse, error) {
+	response, err := c.extendReservation.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ShipReservation calls cleave.inventory.v1.InventoryService.ShipReservation.
+func (c *inventoryServiceClient) ShipReservation(ctx context.Context, req *v1.ShipReservationRequest) (*v1.ShipReservationResponse, error) {
+	response, err := c.shipReservation.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ReturnReservation calls cleave.inventory.v1.InventoryService.ReturnReservation.
+func (c *inventoryServiceClient) ReturnReservation(ctx context.Context, req *v1.ReturnReservationRequest) (*v1.ReturnReservationResponse, error) {
+	response, err := c.returnReservation.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // GetReservation calls cleave.inventory.v1.InventoryService.GetReservation.
 func (c *inventoryServiceClient) GetReservation(ctx context.Context, req *v1.GetReservationRequest) (*v1.GetReservationResponse, error) {
 	response, err := c.getReservation.CallUnary(ctx, connect.NewRequest(req))
@@ -204,12 +278,26 @@ type InventoryServiceHandler interface {
 	// Reserve holds pieces of several SKUs, all or none, until the reservation is committed, released or expires.
 	// FAILED_PRECONDITION with reason OUT_OF_STOCK, naming the first SKU that falls short. Lines with the same SKU are summed.
 	Reserve(context.Context, *v1.ReserveRequest) (*v1.ReserveResponse, error)
-	// CommitReservation makes a hold permanent: it does not expire any more. A committed one stays as it is.
-	// FAILED_PRECONDITION with reason RESERVATION_STATE if it is released or expired.
+	// CommitReservation makes a hold permanent: it does not expire any more. A committed one stays as it is. One whose time is up can be
+	// committed until it has been ended, which happens when somebody else wants the pieces, or within seconds.
+	// FAILED_PRECONDITION if its state forbids it; the reason is the state, for instance RESERVATION_STATE_EXPIRED.
 	CommitReservation(context.Context, *v1.CommitReservationRequest) (*v1.CommitReservationResponse, error)
-	// ReleaseReservation gives the pieces back. One that is released or expired stays as it is.
-	// FAILED_PRECONDITION with reason RESERVATION_STATE if it is shipped.
+	// ReleaseReservation gives the pieces back, of a hold or of a committed reservation. One that is released or expired stays as it is.
+	// FAILED_PRECONDITION if it is shipped or returned; the reason is the state, for instance RESERVATION_STATE_SHIPPED.
+	//
+	// It undoes a Reserve whose answer nobody got, too: by the request id of that Reserve. If that was not carried out the answer has no
+	// reservation, and it will not be: a Reserve that arrives under this request id later fails with FAILED_PRECONDITION and reason REVOKED.
 	ReleaseReservation(context.Context, *v1.ReleaseReservationRequest) (*v1.ReleaseReservationResponse, error)
+	// ExtendReservation lets a hold last longer, once: while it is not known yet whether it is paid, for instance.
+	// FAILED_PRECONDITION with reason ALREADY_EXTENDED the second time; if it is not held the reason is its state, for instance
+	// RESERVATION_STATE_EXPIRED.
+	ExtendReservation(context.Context, *v1.ExtendReservationRequest) (*v1.ExtendReservationResponse, error)
+	// ShipReservation takes all pieces of a committed reservation out of the stock. A shipped one stays as it is.
+	// FAILED_PRECONDITION if its state forbids it; the reason is the state, for instance RESERVATION_STATE_HELD.
+	ShipReservation(context.Context, *v1.ShipReservationRequest) (*v1.ShipReservationResponse, error)
+	// ReturnReservation says that all pieces of a shipped reservation have come back. A returned one stays as it is.
+	// FAILED_PRECONDITION if its state forbids it; the reason is the state, for instance RESERVATION_STATE_COMMITTED.
+	ReturnReservation(context.Context, *v1.ReturnReservationRequest) (*v1.ReturnReservationResponse, error)
 	// GetReservation returns one reservation.
 	GetReservation(context.Context, *v1.GetReservationRequest) (*v1.GetReservationResponse, error)
 }
@@ -256,6 +344,27 @@ func NewInventoryServiceHandler(svc InventoryServiceHandler, opts ...connect.Han
 		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
+	inventoryServiceExtendReservationHandler := connect.NewUnaryHandlerSimple(
+		InventoryServiceExtendReservationProcedure,
+		svc.ExtendReservation,
+		connect.WithSchema(inventoryServiceMethods.ByName("ExtendReservation")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
+	inventoryServiceShipReservationHandler := connect.NewUnaryHandlerSimple(
+		InventoryServiceShipReservationProcedure,
+		svc.ShipReservation,
+		connect.WithSchema(inventoryServiceMethods.ByName("ShipReservation")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
+	inventoryServiceReturnReservationHandler := connect.NewUnaryHandlerSimple(
+		InventoryServiceReturnReservationProcedure,
+		svc.ReturnReservation,
+		connect.WithSchema(inventoryServiceMethods.ByName("ReturnReservation")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
 	inventoryServiceGetReservationHandler := connect.NewUnaryHandlerSimple(
 		InventoryServiceGetReservationProcedure,
 		svc.GetReservation,
@@ -275,6 +384,12 @@ func NewInventoryServiceHandler(svc InventoryServiceHandler, opts ...connect.Han
 			inventoryServiceCommitReservationHandler.ServeHTTP(w, r)
 		case InventoryServiceReleaseReservationProcedure:
 			inventoryServiceReleaseReservationHandler.ServeHTTP(w, r)
+		case InventoryServiceExtendReservationProcedure:
+			inventoryServiceExtendReservationHandler.ServeHTTP(w, r)
+		case InventoryServiceShipReservationProcedure:
+			inventoryServiceShipReservationHandler.ServeHTTP(w, r)
+		case InventoryServiceReturnReservationProcedure:
+			inventoryServiceReturnReservationHandler.ServeHTTP(w, r)
 		case InventoryServiceGetReservationProcedure:
 			inventoryServiceGetReservationHandler.ServeHTTP(w, r)
 		default:
@@ -304,6 +419,18 @@ func (UnimplementedInventoryServiceHandler) CommitReservation(context.Context, *
 
 func (UnimplementedInventoryServiceHandler) ReleaseReservation(context.Context, *v1.ReleaseReservationRequest) (*v1.ReleaseReservationResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.inventory.v1.InventoryService.ReleaseReservation is not implemented"))
+}
+
+func (UnimplementedInventoryServiceHandler) ExtendReservation(context.Context, *v1.ExtendReservationRequest) (*v1.ExtendReservationResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.inventory.v1.InventoryService.ExtendReservation is not implemented"))
+}
+
+func (UnimplementedInventoryServiceHandler) ShipReservation(context.Context, *v1.ShipReservationRequest) (*v1.ShipReservationResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.inventory.v1.InventoryService.ShipReservation is not implemented"))
+}
+
+func (UnimplementedInventoryServiceHandler) ReturnReservation(context.Context, *v1.ReturnReservationRequest) (*v1.ReturnReservationResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.inventory.v1.InventoryService.ReturnReservation is not implemented"))
 }
 
 func (UnimplementedInventoryServiceHandler) GetReservation(context.Context, *v1.GetReservationRequest) (*v1.GetReservationResponse, error) {

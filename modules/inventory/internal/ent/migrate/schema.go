@@ -15,6 +15,7 @@ var (
 		{Name: "sku", Type: field.TypeString},
 		{Name: "delta", Type: field.TypeInt64},
 		{Name: "reason", Type: field.TypeString, Default: ""},
+		{Name: "reservation_id", Type: field.TypeString, Nullable: true},
 		{Name: "create_time", Type: field.TypeTime, Default: "now()"},
 	}
 	// MovementTable holds the schema information for the "movement" table.
@@ -36,6 +37,7 @@ var (
 		{Name: "reference", Type: field.TypeString},
 		{Name: "state", Type: field.TypeString},
 		{Name: "expire_time", Type: field.TypeTime},
+		{Name: "extended", Type: field.TypeBool, Default: false},
 		{Name: "create_time", Type: field.TypeTime, Default: "now()"},
 	}
 	// ReservationTable holds the schema information for the "reservation" table.

@@ -19,6 +19,8 @@ const (
 	FieldDelta = "delta"
 	// FieldReason holds the string denoting the reason field in the database.
 	FieldReason = "reason"
+	// FieldReservationID holds the string denoting the reservation_id field in the database.
+	FieldReservationID = "reservation_id"
 	// FieldCreateTime holds the string denoting the create_time field in the database.
 	FieldCreateTime = "create_time"
 	// Table holds the table name of the movement in the database.
@@ -31,6 +33,7 @@ var Columns = []string{
 	FieldSku,
 	FieldDelta,
 	FieldReason,
+	FieldReservationID,
 	FieldCreateTime,
 }
 
@@ -72,6 +75,11 @@ func ByDelta(opts ...sql.OrderTermOption) OrderOption {
 // ByReason orders the results by the reason field.
 func ByReason(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldReason, opts...).ToFunc()
+}
+
+// ByReservationID orders the results by the reservation_id field.
+func ByReservationID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldReservationID, opts...).ToFunc()
 }
 
 // ByCreateTime orders the results by the create_time field.

@@ -69,6 +69,11 @@ func Reason(v string) predicate.Movement {
 	return predicate.Movement(sql.FieldEQ(FieldReason, v))
 }
 
+// ReservationID applies equality check predicate on the "reservation_id" field. It's identical to ReservationIDEQ.
+func ReservationID(v string) predicate.Movement {
+	return predicate.Movement(sql.FieldEQ(FieldReservationID, v))
+}
+
 // CreateTime applies equality check predicate on the "create_time" field. It's identical to CreateTimeEQ.
 func CreateTime(v time.Time) predicate.Movement {
 	return predicate.Movement(sql.FieldEQ(FieldCreateTime, v))
@@ -242,6 +247,81 @@ func ReasonEqualFold(v string) predicate.Movement {
 // ReasonContainsFold applies the ContainsFold predicate on the "reason" field.
 func ReasonContainsFold(v string) predicate.Movement {
 	return predicate.Movement(sql.FieldContainsFold(FieldReason, v))
+}
+
+// ReservationIDEQ applies the EQ predicate on the "reservation_id" field.
+func ReservationIDEQ(v string) predicate.Movement {
+	return predicate.Movement(sql.FieldEQ(FieldReservationID, v))
+}
+
+// ReservationIDNEQ applies the NEQ predicate on the "reservation_id" field.
+func ReservationIDNEQ(v string) predicate.Movement {
+	return predicate.Movement(sql.FieldNEQ(FieldReservationID, v))
+}
+
+// ReservationIDIn applies the In predicate on the "reservation_id" field.
+func ReservationIDIn(vs ...string) predicate.Movement {
+	return predicate.Movement(sql.FieldIn(FieldReservationID, vs...))
+}
+
+// ReservationIDNotIn applies the NotIn predicate on the "reservation_id" field.
+func ReservationIDNotIn(vs ...string) predicate.Movement {
+	return predicate.Movement(sql.FieldNotIn(FieldReservationID, vs...))
+}
+
+// ReservationIDGT applies the GT predicate on the "reservation_id" field.
+func ReservationIDGT(v string) predicate.Movement {
+	return predicate.Movement(sql.FieldGT(FieldReservationID, v))
+}
+
+// ReservationIDGTE applies the GTE predicate on the "reservation_id" field.
+func ReservationIDGTE(v string) predicate.Movement {
+	return predicate.Movement(sql.FieldGTE(FieldReservationID, v))
+}
+
+// ReservationIDLT applies the LT predicate on the "reservation_id" field.
+func ReservationIDLT(v string) predicate.Movement {
+	return predicate.Movement(sql.FieldLT(FieldReservationID, v))
+}
+
+// ReservationIDLTE applies the LTE predicate on the "reservation_id" field.
+func ReservationIDLTE(v string) predicate.Movement {
+	return predicate.Movement(sql.FieldLTE(FieldReservationID, v))
+}
+
+// ReservationIDContains applies the Contains predicate on the "reservation_id" field.
+func ReservationIDContains(v string) predicate.Movement {
+	return predicate.Movement(sql.FieldContains(FieldReservationID, v))
+}
+
+// ReservationIDHasPrefix applies the HasPrefix predicate on the "reservation_id" field.
+func ReservationIDHasPrefix(v string) predicate.Movement {
+	return predicate.Movement(sql.FieldHasPrefix(FieldReservationID, v))
+}
+
+// ReservationIDHasSuffix applies the HasSuffix predicate on the "reservation_id" field.
+func ReservationIDHasSuffix(v string) predicate.Movement {
+	return predicate.Movement(sql.FieldHasSuffix(FieldReservationID, v))
+}
+
+// ReservationIDIsNil applies the IsNil predicate on the "reservation_id" field.
+func ReservationIDIsNil() predicate.Movement {
+	return predicate.Movement(sql.FieldIsNull(FieldReservationID))
+}
+
+// ReservationIDNotNil applies the NotNil predicate on the "reservation_id" field.
+func ReservationIDNotNil() predicate.Movement {
+	return predicate.Movement(sql.FieldNotNull(FieldReservationID))
+}
+
+// ReservationIDEqualFold applies the EqualFold predicate on the "reservation_id" field.
+func ReservationIDEqualFold(v string) predicate.Movement {
+	return predicate.Movement(sql.FieldEqualFold(FieldReservationID, v))
+}
+
+// ReservationIDContainsFold applies the ContainsFold predicate on the "reservation_id" field.
+func ReservationIDContainsFold(v string) predicate.Movement {
+	return predicate.Movement(sql.FieldContainsFold(FieldReservationID, v))
 }
 
 // CreateTimeEQ applies the EQ predicate on the "create_time" field.

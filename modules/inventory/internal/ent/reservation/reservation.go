@@ -20,6 +20,8 @@ const (
 	FieldState = "state"
 	// FieldExpireTime holds the string denoting the expire_time field in the database.
 	FieldExpireTime = "expire_time"
+	// FieldExtended holds the string denoting the extended field in the database.
+	FieldExtended = "extended"
 	// FieldCreateTime holds the string denoting the create_time field in the database.
 	FieldCreateTime = "create_time"
 	// EdgeLines holds the string denoting the lines edge name in mutations.
@@ -41,6 +43,7 @@ var Columns = []string{
 	FieldReference,
 	FieldState,
 	FieldExpireTime,
+	FieldExtended,
 	FieldCreateTime,
 }
 
@@ -55,6 +58,8 @@ func ValidColumn(column string) bool {
 }
 
 var (
+	// DefaultExtended holds the default value on creation for the "extended" field.
+	DefaultExtended bool
 	// DefaultCreateTime holds the default value on creation for the "create_time" field.
 	DefaultCreateTime func() time.Time
 )
@@ -80,6 +85,11 @@ func ByState(opts ...sql.OrderTermOption) OrderOption {
 // ByExpireTime orders the results by the expire_time field.
 func ByExpireTime(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldExpireTime, opts...).ToFunc()
+}
+
+// ByExtended orders the results by the extended field.
+func ByExtended(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldExtended, opts...).ToFunc()
 }
 
 // ByCreateTime orders the results by the create_time field.

@@ -80,6 +80,11 @@ func ExpireTime(v time.Time) predicate.Reservation {
 	return predicate.Reservation(sql.FieldEQ(FieldExpireTime, v))
 }
 
+// Extended applies equality check predicate on the "extended" field. It's identical to ExtendedEQ.
+func Extended(v bool) predicate.Reservation {
+	return predicate.Reservation(sql.FieldEQ(FieldExtended, v))
+}
+
 // CreateTime applies equality check predicate on the "create_time" field. It's identical to CreateTimeEQ.
 func CreateTime(v time.Time) predicate.Reservation {
 	return predicate.Reservation(sql.FieldEQ(FieldCreateTime, v))
@@ -253,6 +258,16 @@ func ExpireTimeLT(v time.Time) predicate.Reservation {
 // ExpireTimeLTE applies the LTE predicate on the "expire_time" field.
 func ExpireTimeLTE(v time.Time) predicate.Reservation {
 	return predicate.Reservation(sql.FieldLTE(FieldExpireTime, v))
+}
+
+// ExtendedEQ applies the EQ predicate on the "extended" field.
+func ExtendedEQ(v bool) predicate.Reservation {
+	return predicate.Reservation(sql.FieldEQ(FieldExtended, v))
+}
+
+// ExtendedNEQ applies the NEQ predicate on the "extended" field.
+func ExtendedNEQ(v bool) predicate.Reservation {
+	return predicate.Reservation(sql.FieldNEQ(FieldExtended, v))
 }
 
 // CreateTimeEQ applies the EQ predicate on the "create_time" field.

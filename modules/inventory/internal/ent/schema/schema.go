@@ -42,6 +42,7 @@ func (Movement) Fields() []ent.Field {
 		field.String("sku").Immutable(),
 		field.Int64("delta").Immutable(),
 		field.String("reason").Immutable().Default(""),
+		field.String("reservation_id").Immutable().Optional().Nillable().Comment("whose pieces went or came back"),
 		field.Time("create_time").Immutable().Default(time.Now).Annotations(entsql.Default("now()")),
 	}
 }
@@ -61,6 +62,7 @@ func (Reservation) Fields() []ent.Field {
 		field.String("reference").Immutable(),
 		field.String("state"),
 		field.Time("expire_time"),
+		field.Bool("extended").Default(false).Comment("a hold is made longer once"),
 		field.Time("create_time").Immutable().Default(time.Now).Annotations(entsql.Default("now()")),
 	}
 }

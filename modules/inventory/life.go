@@ -1,0 +1,116 @@
+package inventory
+
+import (
+	"context"
+
+	"connectrpc.com/connect"
+
+	inventoryv1 "github.com/cleave-go/cleave/gen/cleave/inventory/v1"
+	"github.com/cleave-go/cleave/gen/cleave/inventory/v1/inventoryv1connect"
+	"github.com/cleave-go/cleave/modules/inventory/internal/ent"
+	"github.com/cleave-go/cleave/platform/fault"
+	"github.com/cleave-go/cleave/platform/idempotency"
+	"github.com/cleave-go/cleave/platform/rpc"
+)
+
+// What becomes of a reservation.
+
+func (s *service) CommitReservation(ctx context.Context, r *inventoryv1.CommitReservationRequest) (answer *inventoryv1.CommitReservationResponse, err error) {
+	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
+		answer, err = idempotency.Once(ctx, tx, r, func() (*inventoryv1.CommitReservationResponse, error) {
+			// A hold whose time is up is there as long as nobody has ended it, and may be committed: whoever ends it and whoever
+			// commits it both lock its row, and the second finds what the first has made of it.
+			row, _, err := move(ctx, tx, r.GetId(), committed)
+			return &inventoryv1.CommitReservationResponse{Reservation: message(row)}, err
+		})
+		return err
+	})
+	if err == nil {
+		fault.Point("inventory/commit/committed")
+	}
+	return answer, err
+}
+
+func (s *service) ReleaseReservation(ctx context.Context, r *inventoryv1.ReleaseReservationRequest) (answer *inventoryv1.ReleaseReservationResponse, err error) {
+	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
+		answer, err = idempotency.Once(ctx, tx, r, func() (*inventoryv1.ReleaseReservationResponse, error) {
+			reservationID := r.GetId()
+			if request := r.GetReserveRequestId(); request != "" {
+				kept, done, err := revoke(ctx, tx, inventoryv1connect.InventoryServiceReserveProcedure, request)
+				if err != nil || !done {
+					return &inventoryv1.ReleaseReservationResponse{}, err
+				}
+				reservationID = kept.GetReservation().GetId()
+			}
+			row, err := release(ctx, tx, reservationID)
+			return &inventoryv1.ReleaseReservationResponse{Reservation: message(row)}, err
+		})
+		return err
+	})
+	if err == nil {
+		fault.Point("inventory/release/committed")
+	}
+	return answer, err
+}
+
+// release gives the pieces back, unless they have been given back already.
+func release(ctx context.Context, tx tx, reservationID string) (*row, error) {
+	row, moved, err := move(ctx, tx, reservationID, released)
+	if err != nil || !moved || fault.Bug("hold-not-released") {
+		return row, err
+	}
+	return row, changeStock(ctx, tx, row.lines, change{reserved: -1})
+}
+
+func (s *service) ExtendReservation(ctx context.Context, r *inventoryv1.ExtendReservationRequest) (answer *inventoryv1.ExtendReservationResponse, err error) {
+	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
+		answer, err = idempotency.Once(ctx, tx, r, func() (*inventoryv1.ExtendReservationResponse, error) {
+			row, err := extend(ctx, tx, r.GetId(), r.GetTtl().AsDuration())
+			return &inventoryv1.ExtendReservationResponse{Reservation: message(row)}, err
+		})
+		return err
+	})
+	return answer, err
+}
+
+func (s *service) ShipReservation(ctx context.Context, r *inventoryv1.ShipReservationRequest) (answer *inventoryv1.ShipReservationResponse, err error) {
+	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
+		answer, err = idempotency.Once(ctx, tx, r, func() (*inventoryv1.ShipReservationResponse, error) {
+			row, moved, err := move(ctx, tx, r.GetId(), shipped)
+			if err == nil && moved {
+				err = moveStock(ctx, tx, row.lines, change{onHand: -1, reserved: -1}, movementsOf(tx, row, -1, "shipped"))
+			}
+			return &inventoryv1.ShipReservationResponse{Reservation: message(row)}, err
+		})
+		return err
+	})
+	return answer, err
+}
+
+func (s *service) ReturnReservation(ctx context.Context, r *inventoryv1.ReturnReservationRequest) (answer *inventoryv1.ReturnReservationResponse, err error) {
+	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
+		answer, err = idempotency.Once(ctx, tx, r, func() (*inventoryv1.ReturnReservationResponse, error) {
+			row, moved, err := move(ctx, tx, r.GetId(), returned)
+			if err == nil && moved && !r.GetDiscard() {
+				err = moveStock(ctx, tx, row.lines, change{onHand: +1}, movementsOf(tx, row, +1, "returned"))
+			}
+			return &inventoryv1.ReturnReservationResponse{Reservation: message(row)}, err
+		})
+		return err
+	})
+	return answer, err
+}
+
+// movementsOf returns the movements of all lines of a reservation.
+func movementsOf(tx tx, row *row, sign int64, reason string) []*ent.MovementCreate {
+	movements := make([]*ent.MovementCreate, 0, len(row.lines))
+	for _, l := range row.lines {
+		movements = append(movements, tx.Ent.Movement.Create().SetSku(l.sku).SetDelta(sign*l.quantity).SetReason(reason).SetReservationID(row.id))
+	}
+	return movements
+}
+
+// errState says that the state of a reservation forbids what was asked for. The reason is the name of the state in the contract.
+func errState(row *row, what string) error {
+	return rpc.Errorf(connect.CodeFailedPrecondition, messageStates[row.state].String(), "reservation %s is %s and cannot %s", row.id, row.state, what)
+}

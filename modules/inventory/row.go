@@ -1,0 +1,112 @@
+package inventory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/cleave-go/cleave/platform/rpc"
+)
+
+// row is a reservation with its lines, by SKU.
+type row struct {
+	id, reference string
+	state         state
+	expireTime    time.Time
+	lines         []line
+}
+
+// columns are those of a reservation, in the order in which scan reads them.
+const columns = `id, reference, state, expire_time,
+	ARRAY(SELECT sku FROM reservation_line WHERE reservation_id = reservation.id ORDER BY sku),
+	ARRAY(SELECT quantity FROM reservation_line WHERE reservation_id = reservation.id ORDER BY sku)`
+
+func scan(from pgx.Row) (*row, error) {
+	var r row
+	var skus []string
+	var quantities []int64
+	if err := from.Scan(&r.id, &r.reference, &r.state, &r.expireTime, &skus, &quantities); err != nil {
+		return nil, err
+	}
+	for i, sku := range skus {
+		r.lines = append(r.lines, line{sku, quantities[i]})
+	}
+	return &r, nil
+}
+
+// queryer is a pool or a transaction.
+type queryer interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// loadReservation returns a reservation. The lock is what SQL calls it, or "".
+func loadReservation(ctx context.Context, q queryer, reservationID, lock string) (*row, error) {
+	r, err := scan(q.QueryRow(ctx, "SELECT "+columns+" FROM reservation WHERE id = $1 "+lock, reservationID))
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, rpc.NotFound("reservation", reservationID)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load reservation %s: %w", reservationID, err)
+	}
+	return r, nil
+}
+
+// insertHold writes a new hold and sets its pieces aside. Their stock is locked by the caller, who knows that there is enough.
+func insertHold(ctx context.Context, tx tx, r *row) error {
+	if _, err := tx.Exec(ctx, `WITH line AS (SELECT * FROM unnest($5::text[], $6::bigint[]) AS line (sku, quantity)),
+			taken AS (UPDATE stock SET reserved = reserved + quantity FROM line WHERE stock.sku = line.sku),
+			hold AS (INSERT INTO reservation (id, reference, state, expire_time) VALUES ($1, $2, $3, $4))
+		INSERT INTO reservation_line (reservation_id, sku, quantity) SELECT $1, sku, quantity FROM line`,
+		r.id, r.reference, r.state, r.expireTime, skus(r.lines), quantities(r.lines)); err != nil {
+		return fmt.Errorf("write hold: %w", err)
+	}
+	return nil
+}
+
+// move brings a reservation into the next state, locks it, and reports whether it has moved: not if it is where it would be. What
+// becomes of the stock is the caller's.
+func move(ctx context.Context, tx tx, reservationID string, next state) (r *row, moved bool, err error) {
+	for {
+		r, err = scan(tx.QueryRow(ctx, "UPDATE reservation SET state = $2 WHERE id = $1 AND state = ANY($3) RETURNING "+columns,
+			reservationID, next, before(next)))
+		if err == nil {
+			return r, true, nil
+		}
+		if !errors.Is(err, pgx.ErrNoRows) {
+			return nil, false, fmt.Errorf("set reservation %s %s: %w", reservationID, next, err)
+		}
+		if r, err = loadReservation(ctx, tx, reservationID, "FOR UPDATE"); err != nil {
+			return nil, false, err
+		}
+		switch {
+		case r.state.canBecome(next): // Another moved it between the two statements. It is locked now.
+		case r.state.isAs(next):
+			return r, false, nil
+		default:
+			return nil, false, errState(r, "become "+string(next))
+		}
+	}
+}
+
+// extend lets a hold last at least for ttl from now on.
+func extend(ctx context.Context, tx tx, reservationID string, ttl time.Duration) (*row, error) {
+	r, err := scan(tx.QueryRow(ctx, `UPDATE reservation SET expire_time = greatest(expire_time, now() + $2), extended = true
+		WHERE id = $1 AND state = 'held' AND NOT extended RETURNING `+columns, reservationID, ttl))
+	if err == nil {
+		return r, nil
+	}
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return nil, fmt.Errorf("extend reservation %s: %w", reservationID, err)
+	}
+	if r, err = loadReservation(ctx, tx, reservationID, ""); err != nil {
+		return nil, err
+	}
+	if r.state != held {
+		return nil, errState(r, "last longer")
+	}
+	return nil, rpc.Errorf(connect.CodeFailedPrecondition, "ALREADY_EXTENDED", "reservation %s was extended before: that is possible once", reservationID)
+}
