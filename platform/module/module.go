@@ -14,6 +14,7 @@ import (
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/job"
 	"github.com/cleave-go/cleave/platform/rpc"
+	"github.com/cleave-go/cleave/platform/saga"
 )
 
 // Module is what a module declares.
@@ -38,6 +39,8 @@ type Host struct {
 	Config config.Values
 	DB     *db.DB
 	Jobs   *job.Client
+	// Sagas drives work of several steps, see platform/saga.
+	Sagas *saga.Client
 	// Calls makes clients of the services that the module declares, with their generated constructors.
 	Calls *rpc.Caller
 	// Tasks runs what goes on after a method has answered.
