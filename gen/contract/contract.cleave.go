@@ -18,6 +18,7 @@ func Services() []*rpc.Service {
 		inventoryv1cleave.InventoryService,
 		ordersv1cleave.CartService,
 		ordersv1cleave.OrderService,
+		ordersv1cleave.FactService,
 		paymentsv1cleave.PaymentService,
 	}
 }

@@ -152,7 +152,7 @@ func (c *checkout) make(ctx context.Context, row *ent.Order, next move) error {
 	case next == reserve: // A refusal is an answer: nothing has been done that could be undone.
 		return c.reject(ctx, row.ID, reason)
 	default:
-		return c.turnBack(ctx, row.ID, reason, nil)
+		return c.turnBack(ctx, row.ID, change{reason: reason, note: "a step was refused"})
 	}
 }
 
@@ -188,24 +188,23 @@ func (c *checkout) reserve(ctx context.Context, row *ent.Order) error {
 	if err != nil {
 		return fmt.Errorf("reserve stock: %w", err)
 	}
-	return c.advance(ctx, row.ID, reserved, "stock reserved", func(u *ent.OrderUpdateOne) { u.SetReservationID(answer.GetReservation().GetId()) })
+	return c.advance(ctx, row.ID, change{state: reserved, reservationID: answer.GetReservation().GetId(), note: "stock reserved"})
 }
 
 func (c *checkout) authorize(ctx context.Context, row *ent.Order) error {
 	if row.Total == 0 {
-		return c.advance(ctx, row.ID, paying, "nothing to pay", nil)
+		return c.advance(ctx, row.ID, change{state: paying, note: "nothing to pay"})
 	}
 	payment, err := c.authorized(ctx, row)
 	if err != nil {
 		return err
 	}
-	known := func(u *ent.OrderUpdateOne) { u.SetPaymentID(payment.GetId()) }
 	switch payment.GetState() {
 	case paymentsv1.PaymentState_PAYMENT_STATE_DECLINED:
-		return c.turnBack(ctx, row.ID, "CARD_DECLINED", known)
+		return c.turnBack(ctx, row.ID, change{reason: "CARD_DECLINED", paymentID: payment.GetId(), note: "the card was declined"})
 	case paymentsv1.PaymentState_PAYMENT_STATE_CREATED, paymentsv1.PaymentState_PAYMENT_STATE_AUTHORIZING, paymentsv1.PaymentState_PAYMENT_STATE_UNKNOWN:
 		if state(row.State) != paymentUnknown {
-			if err := c.advance(ctx, row.ID, paymentUnknown, "the payment provider has not answered", known); err != nil {
+			if err := c.advance(ctx, row.ID, change{state: paymentUnknown, paymentID: payment.GetId(), note: "the payment provider has not answered"}); err != nil {
 				return err
 			}
 		}
@@ -213,9 +212,9 @@ func (c *checkout) authorize(ctx context.Context, row *ent.Order) error {
 	case paymentsv1.PaymentState_PAYMENT_STATE_AUTHORIZED,
 		// Somebody else has seen the order further than this one knows.
 		paymentsv1.PaymentState_PAYMENT_STATE_CAPTURING, paymentsv1.PaymentState_PAYMENT_STATE_CAPTURED:
-		return c.advance(ctx, row.ID, paying, "payment authorized", known)
+		return c.advance(ctx, row.ID, change{state: paying, paymentID: payment.GetId(), note: "payment authorized"})
 	default:
-		return c.turnBack(ctx, row.ID, "PAYMENT_STATE", known)
+		return c.turnBack(ctx, row.ID, change{reason: "PAYMENT_STATE", paymentID: payment.GetId(), note: "the payment is not to be had"})
 	}
 }
 
@@ -246,12 +245,12 @@ func (c *checkout) finish(ctx context.Context, row *ent.Order) error {
 		switch answer.GetPayment().GetState() {
 		case paymentsv1.PaymentState_PAYMENT_STATE_CAPTURED:
 		case paymentsv1.PaymentState_PAYMENT_STATE_AUTHORIZED: // The provider refused: the same question gets the same answer.
-			return c.turnBack(ctx, row.ID, "CAPTURE_REFUSED", nil)
+			return c.turnBack(ctx, row.ID, change{reason: "CAPTURE_REFUSED", note: "the capture was refused"})
 		default:
 			return errors.New("the payment is not captured yet")
 		}
 	}
-	return c.advance(ctx, row.ID, confirmed, note, nil)
+	return c.advance(ctx, row.ID, change{state: confirmed, note: note})
 }
 
 // undo gives everything back, in reverse: the money, then the stock.
@@ -262,7 +261,7 @@ func (c *checkout) undo(ctx context.Context, row *ent.Order) error {
 		if err := c.reserve(ctx, row); !refused(err) {
 			return err // Come back with the reservation, or after a pause.
 		}
-		return c.advance(ctx, row.ID, end(state(row.State)), "nothing had been reserved", nil)
+		return c.advance(ctx, row.ID, change{state: end(state(row.State)), note: "nothing had been reserved"})
 	}
 	// Nobody asks for a payment before the stock is reserved.
 	wasReserved, err := c.store.Ent.Transition.Query().Where(transition.OrderID(row.ID), transition.State(string(reserved))).Exist(ctx)
@@ -281,7 +280,7 @@ func (c *checkout) undo(ctx context.Context, row *ent.Order) error {
 	if _, err := c.inventory.ReleaseReservation(ctx, &inventoryv1.ReleaseReservationRequest{RequestId: row.ID + "/release", Id: row.ReservationID}); err != nil {
 		return fmt.Errorf("release stock: %w", err)
 	}
-	return c.advance(ctx, row.ID, end(state(row.State)), "stock and money given back", nil)
+	return c.advance(ctx, row.ID, change{state: end(state(row.State)), note: "stock and money given back"})
 }
 
 // errRefusedUndo says that the provider does not give back what it has taken or set aside.
@@ -293,8 +292,7 @@ func (c *checkout) review(ctx context.Context, orderID string) error {
 		if state(row.State).settled() {
 			return nil
 		}
-		_, err := moveTo(ctx, tx, row, needsReview, errRefusedUndo.Error(), nil)
-		return err
+		return record(ctx, tx, row, change{state: needsReview, note: errRefusedUndo.Error()})
 	})
 }
 
@@ -356,40 +354,32 @@ func (c *checkout) reject(ctx context.Context, orderID, reason string) error {
 		if state(row.State) != pending {
 			return nil
 		}
-		_, err := moveTo(ctx, tx, row, rejected, "stock could not be reserved", func(u *ent.OrderUpdateOne) { u.SetReason(reason) })
-		return err
+		return record(ctx, tx, row, change{state: rejected, reason: reason, note: "stock could not be reserved"})
 	})
 }
 
 // advance moves an order on and writes down what a step brought. If somebody else has moved it or turned it back meanwhile, only
 // what the step brought is written down, and the next move follows from what the order is then.
-func (c *checkout) advance(ctx context.Context, orderID string, next state, note string, change func(*ent.OrderUpdateOne)) error {
+func (c *checkout) advance(ctx context.Context, orderID string, step change) error {
 	return c.update(ctx, orderID, func(ctx context.Context, tx tx, row *ent.Order) error {
-		turnedBack := row.Reason != "" && next != rejected && next != cancelled
-		if state(row.State).canBecome(next) && !turnedBack {
-			_, err := moveTo(ctx, tx, row, next, note, change)
-			return err
+		turnedBack := row.Reason != "" && step.state != rejected && step.state != cancelled
+		if !state(row.State).canBecome(step.state) || turnedBack {
+			step.state = ""
 		}
-		if change == nil {
+		if brings := progressOf(row).after(step); brings.state == state(row.State) && brings.reservationID == row.ReservationID && brings.paymentID == row.PaymentID {
 			return nil
 		}
-		update := tx.Ent.Order.UpdateOneID(row.ID)
-		change(update)
-		return update.Exec(ctx)
+		return record(ctx, tx, row, step)
 	})
 }
 
 // turnBack gives an order a reason to be undone. The first reason stays.
-func (c *checkout) turnBack(ctx context.Context, orderID, reason string, change func(*ent.OrderUpdateOne)) error {
+func (c *checkout) turnBack(ctx context.Context, orderID string, why change) error {
 	return c.update(ctx, orderID, func(ctx context.Context, tx tx, row *ent.Order) error {
 		if state(row.State).settled() || row.Reason != "" {
 			return nil
 		}
-		update := tx.Ent.Order.UpdateOneID(row.ID).SetReason(reason)
-		if change != nil {
-			change(update)
-		}
-		return update.Exec(ctx)
+		return record(ctx, tx, row, why)
 	})
 }
 

@@ -25,7 +25,7 @@ var migrations embed.FS
 // Module is the orders module.
 var Module = module.Module{
 	Name:       "orders",
-	Serves:     []*rpc.Service{ordersv1cleave.CartService, ordersv1cleave.OrderService},
+	Serves:     []*rpc.Service{ordersv1cleave.CartService, ordersv1cleave.OrderService, ordersv1cleave.FactService},
 	Calls:      []*rpc.Service{catalogv1cleave.CatalogService, inventoryv1cleave.InventoryService, paymentsv1cleave.PaymentService},
 	Migrations: migrations,
 	Build:      build,
@@ -46,5 +46,5 @@ func build(host *module.Host) ([]rpc.Handler, error) {
 		payments:  paymentsv1cleave.NewPaymentServiceClient(host.Calls),
 	}
 	job.Handle(host.Jobs, s.resumeCheckout)
-	return []rpc.Handler{ordersv1cleave.NewCartServiceHandler(s), ordersv1cleave.NewOrderServiceHandler(s)}, nil
+	return []rpc.Handler{ordersv1cleave.NewCartServiceHandler(s), ordersv1cleave.NewOrderServiceHandler(s), ordersv1cleave.NewFactServiceHandler(facts{s})}, nil
 }

@@ -1,6 +1,7 @@
 package orders
 
 import (
+	"cmp"
 	"slices"
 
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
@@ -65,6 +66,38 @@ var messageStates = map[state]ordersv1.OrderState{
 	paymentUnknown:     ordersv1.OrderState_ORDER_STATE_PAYMENT_UNKNOWN,
 	cancelPending:      ordersv1.OrderState_ORDER_STATE_CANCEL_PENDING,
 	needsReview:        ordersv1.OrderState_ORDER_STATE_NEEDS_REVIEW,
+}
+
+// progress is what changes in an order's life.
+type progress struct {
+	state                            state
+	reason, reservationID, paymentID string
+	sequence                         int64 // How many changes there have been.
+}
+
+// change is an entry of an order's log: what of its progress it alters, and why. What it leaves empty stays as it is.
+type change struct {
+	state                            state
+	reason, reservationID, paymentID string
+	note                             string // For people.
+}
+
+// after returns the progress after a change. Folded over the whole log, from nothing, it gives the order as it is.
+func (p progress) after(c change) progress {
+	p.sequence++
+	p.state = cmp.Or(c.state, p.state)
+	p.reason = cmp.Or(c.reason, p.reason)
+	p.reservationID = cmp.Or(c.reservationID, p.reservationID)
+	p.paymentID = cmp.Or(c.paymentID, p.paymentID)
+	return p
+}
+
+// legal reports whether a change may follow: the first one places the order, later ones keep to [transitions].
+func (p progress) legal(c change) bool {
+	if p.sequence == 0 {
+		return c.state == pending
+	}
+	return c.state == "" || p.state.canBecome(c.state)
 }
 
 // move is what the checkout does next with an order.

@@ -2,7 +2,6 @@ package orders
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 
@@ -107,7 +106,7 @@ func (s *service) place(ctx context.Context, tx tx, q *ent.Quote, paymentMethod 
 	if err != nil {
 		return nil, err
 	}
-	if err := tx.Ent.Transition.Create().SetOrderID(row.ID).SetSequence(1).SetState(string(pending)).SetNote("order placed").Exec(ctx); err != nil {
+	if err := appendChange(ctx, tx, row.ID, 1, change{state: pending, note: "order placed"}); err != nil {
 		return nil, err
 	}
 	if err := tx.Ent.Cart.UpdateOneID(cart.ID).SetState(string(converted)).Exec(ctx); err != nil {
@@ -209,26 +208,10 @@ func (s *service) cancel(ctx context.Context, tx tx, orderID, userID string) (*e
 	case !s.canBecome(cancelPending):
 		return nil, rpc.Errorf(connect.CodeFailedPrecondition, "ORDER_STATE", "order %s is %s and cannot be cancelled any more", row.ID, s)
 	}
-	if row, err = moveTo(ctx, tx, row, cancelPending, "cancelled by the customer", func(u *ent.OrderUpdateOne) { u.SetReason("CANCELLED_BY_CUSTOMER") }); err != nil {
+	if err = record(ctx, tx, row, change{state: cancelPending, reason: "CANCELLED_BY_CUSTOMER", note: "cancelled by the customer"}); err != nil {
 		return nil, err
 	}
 	return row, s.jobs.Insert(ctx, tx, resumeCheckout{OrderID: row.ID}, time.Now().Add(resumeAfter))
-}
-
-// moveTo changes the state of a locked order and writes the transition down. Change may set more.
-func moveTo(ctx context.Context, tx tx, row *ent.Order, next state, note string, change func(*ent.OrderUpdateOne)) (*ent.Order, error) {
-	if from := state(row.State); !from.canBecome(next) {
-		return nil, errors.New("order " + row.ID + " is " + string(from) + " and cannot become " + string(next))
-	}
-	update := tx.Ent.Order.UpdateOneID(row.ID).SetState(string(next)).SetSequence(row.Sequence + 1)
-	if change != nil {
-		change(update)
-	}
-	row, err := update.Save(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return row, tx.Ent.Transition.Create().SetOrderID(row.ID).SetSequence(row.Sequence).SetState(string(next)).SetNote(note).Exec(ctx)
 }
 
 // orderMessage maps an order.

@@ -30,7 +30,7 @@ func (s *service) WatchOrder(ctx context.Context, r *ordersv1.WatchOrderRequest,
 			return err
 		}
 		rows, err := s.store.Ent.Transition.Query().
-			Where(transition.OrderID(row.ID), transition.SequenceGT(seen), transition.SequenceLTE(row.Sequence)).Order(transition.BySequence()).All(ctx)
+			Where(transition.OrderID(row.ID), transition.StateNEQ(""), transition.SequenceGT(seen), transition.SequenceLTE(row.Sequence)).Order(transition.BySequence()).All(ctx)
 		if err != nil {
 			return db.Unavailable(err)
 		}

@@ -135,7 +135,7 @@ type Order struct {
 	QuoteId       string       `protobuf:"bytes,7,opt,name=quote_id,json=quoteId,proto3" json:"quote_id,omitempty"`
 	ReservationId string       `protobuf:"bytes,8,opt,name=reservation_id,json=reservationId,proto3" json:"reservation_id,omitempty"`
 	PaymentId     string       `protobuf:"bytes,9,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
-	// Counts the transitions.
+	// Counts the changes.
 	Sequence      int64                  `protobuf:"varint,10,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
@@ -260,7 +260,7 @@ func (x *Order) GetUpdateTime() *timestamppb.Timestamp {
 // OrderTransition is one change of an order's state.
 type OrderTransition struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Counts the transitions of the order from 1.
+	// Where the transition is among all changes of the order, counted from 1; ListOrderEvents has those that are no transitions too.
 	Sequence int64      `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	State    OrderState `protobuf:"varint,2,opt,name=state,proto3,enum=cleave.orders.v1.OrderState" json:"state,omitempty"`
 	// What happened, for people.
@@ -742,6 +742,209 @@ func (x *WatchOrderResponse) GetOrder() *Order {
 	return nil
 }
 
+// OrderEvent is one change of an order. What it leaves empty stays as it is.
+type OrderEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Counts the changes of the order from 1.
+	Sequence      int64      `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	State         OrderState `protobuf:"varint,2,opt,name=state,proto3,enum=cleave.orders.v1.OrderState" json:"state,omitempty"`
+	Reason        string     `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	ReservationId string     `protobuf:"bytes,4,opt,name=reservation_id,json=reservationId,proto3" json:"reservation_id,omitempty"`
+	PaymentId     string     `protobuf:"bytes,5,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	// What happened, for people.
+	Note          string                 `protobuf:"bytes,6,opt,name=note,proto3" json:"note,omitempty"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=time,proto3" json:"time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrderEvent) Reset() {
+	*x = OrderEvent{}
+	mi := &file_cleave_orders_v1_orders_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrderEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrderEvent) ProtoMessage() {}
+
+func (x *OrderEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_orders_v1_orders_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrderEvent.ProtoReflect.Descriptor instead.
+func (*OrderEvent) Descriptor() ([]byte, []int) {
+	return file_cleave_orders_v1_orders_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *OrderEvent) GetSequence() int64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *OrderEvent) GetState() OrderState {
+	if x != nil {
+		return x.State
+	}
+	return OrderState_ORDER_STATE_UNSPECIFIED
+}
+
+func (x *OrderEvent) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *OrderEvent) GetReservationId() string {
+	if x != nil {
+		return x.ReservationId
+	}
+	return ""
+}
+
+func (x *OrderEvent) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+func (x *OrderEvent) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+func (x *OrderEvent) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+// ListOrderEventsRequest asks for a page.
+type ListOrderEventsRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	OrderId string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// How many at the most; 50 if it is 0. More than 200 is answered with 200.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The last event that the caller knows; 0 for the first page. The next page begins after the last event of this one.
+	AfterSequence int64 `protobuf:"varint,3,opt,name=after_sequence,json=afterSequence,proto3" json:"after_sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListOrderEventsRequest) Reset() {
+	*x = ListOrderEventsRequest{}
+	mi := &file_cleave_orders_v1_orders_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListOrderEventsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListOrderEventsRequest) ProtoMessage() {}
+
+func (x *ListOrderEventsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_orders_v1_orders_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListOrderEventsRequest.ProtoReflect.Descriptor instead.
+func (*ListOrderEventsRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_orders_v1_orders_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListOrderEventsRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *ListOrderEventsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListOrderEventsRequest) GetAfterSequence() int64 {
+	if x != nil {
+		return x.AfterSequence
+	}
+	return 0
+}
+
+// ListOrderEventsResponse is a page; an empty one is the end.
+type ListOrderEventsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Events        []*OrderEvent          `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListOrderEventsResponse) Reset() {
+	*x = ListOrderEventsResponse{}
+	mi := &file_cleave_orders_v1_orders_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListOrderEventsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListOrderEventsResponse) ProtoMessage() {}
+
+func (x *ListOrderEventsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_orders_v1_orders_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListOrderEventsResponse.ProtoReflect.Descriptor instead.
+func (*ListOrderEventsResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_orders_v1_orders_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ListOrderEventsResponse) GetEvents() []*OrderEvent {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
 // CancelOrderRequest names an order.
 type CancelOrderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -754,7 +957,7 @@ type CancelOrderRequest struct {
 
 func (x *CancelOrderRequest) Reset() {
 	*x = CancelOrderRequest{}
-	mi := &file_cleave_orders_v1_orders_proto_msgTypes[10]
+	mi := &file_cleave_orders_v1_orders_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -766,7 +969,7 @@ func (x *CancelOrderRequest) String() string {
 func (*CancelOrderRequest) ProtoMessage() {}
 
 func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_orders_v1_orders_proto_msgTypes[10]
+	mi := &file_cleave_orders_v1_orders_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -779,7 +982,7 @@ func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOrderRequest.ProtoReflect.Descriptor instead.
 func (*CancelOrderRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_orders_v1_orders_proto_rawDescGZIP(), []int{10}
+	return file_cleave_orders_v1_orders_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CancelOrderRequest) GetRequestId() string {
@@ -806,7 +1009,7 @@ type CancelOrderResponse struct {
 
 func (x *CancelOrderResponse) Reset() {
 	*x = CancelOrderResponse{}
-	mi := &file_cleave_orders_v1_orders_proto_msgTypes[11]
+	mi := &file_cleave_orders_v1_orders_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -818,7 +1021,7 @@ func (x *CancelOrderResponse) String() string {
 func (*CancelOrderResponse) ProtoMessage() {}
 
 func (x *CancelOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_orders_v1_orders_proto_msgTypes[11]
+	mi := &file_cleave_orders_v1_orders_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -831,7 +1034,7 @@ func (x *CancelOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOrderResponse.ProtoReflect.Descriptor instead.
 func (*CancelOrderResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_orders_v1_orders_proto_rawDescGZIP(), []int{11}
+	return file_cleave_orders_v1_orders_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CancelOrderResponse) GetOrder() *Order {
@@ -895,7 +1098,23 @@ const file_cleave_orders_v1_orders_proto_rawDesc = "" +
 	"\n" +
 	"transition\x18\x01 \x01(\v2!.cleave.orders.v1.OrderTransitionR\n" +
 	"transition\x12-\n" +
-	"\x05order\x18\x02 \x01(\v2\x17.cleave.orders.v1.OrderR\x05order\"Z\n" +
+	"\x05order\x18\x02 \x01(\v2\x17.cleave.orders.v1.OrderR\x05order\"\xfe\x01\n" +
+	"\n" +
+	"OrderEvent\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x03R\bsequence\x122\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x1c.cleave.orders.v1.OrderStateR\x05state\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12%\n" +
+	"\x0ereservation_id\x18\x04 \x01(\tR\rreservationId\x12\x1d\n" +
+	"\n" +
+	"payment_id\x18\x05 \x01(\tR\tpaymentId\x12\x12\n" +
+	"\x04note\x18\x06 \x01(\tR\x04note\x12.\n" +
+	"\x04time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\x94\x01\n" +
+	"\x16ListOrderEventsRequest\x12$\n" +
+	"\border_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\aorderId\x12$\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12.\n" +
+	"\x0eafter_sequence\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\rafterSequence\"O\n" +
+	"\x17ListOrderEventsResponse\x124\n" +
+	"\x06events\x18\x01 \x03(\v2\x1c.cleave.orders.v1.OrderEventR\x06events\"Z\n" +
 	"\x12CancelOrderRequest\x12)\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tB\n" +
@@ -919,7 +1138,7 @@ const file_cleave_orders_v1_orders_proto_rawDesc = "" +
 	"\x12\x1f\n" +
 	"\x1bORDER_STATE_PAYMENT_UNKNOWN\x10\v\x12\x1e\n" +
 	"\x1aORDER_STATE_CANCEL_PENDING\x10\f\x12\x1c\n" +
-	"\x18ORDER_STATE_NEEDS_REVIEW\x10\r2\x81\x04\n" +
+	"\x18ORDER_STATE_NEEDS_REVIEW\x10\r2\xf4\x04\n" +
 	"\fOrderService\x12b\n" +
 	"\n" +
 	"PlaceOrder\x12#.cleave.orders.v1.PlaceOrderRequest\x1a$.cleave.orders.v1.PlaceOrderResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x02\x12\\\n" +
@@ -927,7 +1146,8 @@ const file_cleave_orders_v1_orders_proto_rawDesc = "" +
 	"\n" +
 	"ListOrders\x12#.cleave.orders.v1.ListOrdersRequest\x1a$.cleave.orders.v1.ListOrdersResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x01\x12d\n" +
 	"\n" +
-	"WatchOrder\x12#.cleave.orders.v1.WatchOrderRequest\x1a$.cleave.orders.v1.WatchOrderResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x010\x01\x12e\n" +
+	"WatchOrder\x12#.cleave.orders.v1.WatchOrderRequest\x1a$.cleave.orders.v1.WatchOrderResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x010\x01\x12q\n" +
+	"\x0fListOrderEvents\x12(.cleave.orders.v1.ListOrderEventsRequest\x1a).cleave.orders.v1.ListOrderEventsResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x01\x12e\n" +
 	"\vCancelOrder\x12$.cleave.orders.v1.CancelOrderRequest\x1a%.cleave.orders.v1.CancelOrderResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x02B;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
 
 var (
@@ -943,54 +1163,62 @@ func file_cleave_orders_v1_orders_proto_rawDescGZIP() []byte {
 }
 
 var file_cleave_orders_v1_orders_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_cleave_orders_v1_orders_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_cleave_orders_v1_orders_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_cleave_orders_v1_orders_proto_goTypes = []any{
-	(OrderState)(0),               // 0: cleave.orders.v1.OrderState
-	(*Order)(nil),                 // 1: cleave.orders.v1.Order
-	(*OrderTransition)(nil),       // 2: cleave.orders.v1.OrderTransition
-	(*PlaceOrderRequest)(nil),     // 3: cleave.orders.v1.PlaceOrderRequest
-	(*PlaceOrderResponse)(nil),    // 4: cleave.orders.v1.PlaceOrderResponse
-	(*GetOrderRequest)(nil),       // 5: cleave.orders.v1.GetOrderRequest
-	(*GetOrderResponse)(nil),      // 6: cleave.orders.v1.GetOrderResponse
-	(*ListOrdersRequest)(nil),     // 7: cleave.orders.v1.ListOrdersRequest
-	(*ListOrdersResponse)(nil),    // 8: cleave.orders.v1.ListOrdersResponse
-	(*WatchOrderRequest)(nil),     // 9: cleave.orders.v1.WatchOrderRequest
-	(*WatchOrderResponse)(nil),    // 10: cleave.orders.v1.WatchOrderResponse
-	(*CancelOrderRequest)(nil),    // 11: cleave.orders.v1.CancelOrderRequest
-	(*CancelOrderResponse)(nil),   // 12: cleave.orders.v1.CancelOrderResponse
-	(*OrderLine)(nil),             // 13: cleave.orders.v1.OrderLine
-	(*v1.Money)(nil),              // 14: cleave.type.v1.Money
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(OrderState)(0),                 // 0: cleave.orders.v1.OrderState
+	(*Order)(nil),                   // 1: cleave.orders.v1.Order
+	(*OrderTransition)(nil),         // 2: cleave.orders.v1.OrderTransition
+	(*PlaceOrderRequest)(nil),       // 3: cleave.orders.v1.PlaceOrderRequest
+	(*PlaceOrderResponse)(nil),      // 4: cleave.orders.v1.PlaceOrderResponse
+	(*GetOrderRequest)(nil),         // 5: cleave.orders.v1.GetOrderRequest
+	(*GetOrderResponse)(nil),        // 6: cleave.orders.v1.GetOrderResponse
+	(*ListOrdersRequest)(nil),       // 7: cleave.orders.v1.ListOrdersRequest
+	(*ListOrdersResponse)(nil),      // 8: cleave.orders.v1.ListOrdersResponse
+	(*WatchOrderRequest)(nil),       // 9: cleave.orders.v1.WatchOrderRequest
+	(*WatchOrderResponse)(nil),      // 10: cleave.orders.v1.WatchOrderResponse
+	(*OrderEvent)(nil),              // 11: cleave.orders.v1.OrderEvent
+	(*ListOrderEventsRequest)(nil),  // 12: cleave.orders.v1.ListOrderEventsRequest
+	(*ListOrderEventsResponse)(nil), // 13: cleave.orders.v1.ListOrderEventsResponse
+	(*CancelOrderRequest)(nil),      // 14: cleave.orders.v1.CancelOrderRequest
+	(*CancelOrderResponse)(nil),     // 15: cleave.orders.v1.CancelOrderResponse
+	(*OrderLine)(nil),               // 16: cleave.orders.v1.OrderLine
+	(*v1.Money)(nil),                // 17: cleave.type.v1.Money
+	(*timestamppb.Timestamp)(nil),   // 18: google.protobuf.Timestamp
 }
 var file_cleave_orders_v1_orders_proto_depIdxs = []int32{
 	0,  // 0: cleave.orders.v1.Order.state:type_name -> cleave.orders.v1.OrderState
-	13, // 1: cleave.orders.v1.Order.lines:type_name -> cleave.orders.v1.OrderLine
-	14, // 2: cleave.orders.v1.Order.total:type_name -> cleave.type.v1.Money
-	15, // 3: cleave.orders.v1.Order.create_time:type_name -> google.protobuf.Timestamp
-	15, // 4: cleave.orders.v1.Order.update_time:type_name -> google.protobuf.Timestamp
+	16, // 1: cleave.orders.v1.Order.lines:type_name -> cleave.orders.v1.OrderLine
+	17, // 2: cleave.orders.v1.Order.total:type_name -> cleave.type.v1.Money
+	18, // 3: cleave.orders.v1.Order.create_time:type_name -> google.protobuf.Timestamp
+	18, // 4: cleave.orders.v1.Order.update_time:type_name -> google.protobuf.Timestamp
 	0,  // 5: cleave.orders.v1.OrderTransition.state:type_name -> cleave.orders.v1.OrderState
-	15, // 6: cleave.orders.v1.OrderTransition.time:type_name -> google.protobuf.Timestamp
+	18, // 6: cleave.orders.v1.OrderTransition.time:type_name -> google.protobuf.Timestamp
 	1,  // 7: cleave.orders.v1.PlaceOrderResponse.order:type_name -> cleave.orders.v1.Order
 	1,  // 8: cleave.orders.v1.GetOrderResponse.order:type_name -> cleave.orders.v1.Order
 	1,  // 9: cleave.orders.v1.ListOrdersResponse.orders:type_name -> cleave.orders.v1.Order
 	2,  // 10: cleave.orders.v1.WatchOrderResponse.transition:type_name -> cleave.orders.v1.OrderTransition
 	1,  // 11: cleave.orders.v1.WatchOrderResponse.order:type_name -> cleave.orders.v1.Order
-	1,  // 12: cleave.orders.v1.CancelOrderResponse.order:type_name -> cleave.orders.v1.Order
-	3,  // 13: cleave.orders.v1.OrderService.PlaceOrder:input_type -> cleave.orders.v1.PlaceOrderRequest
-	5,  // 14: cleave.orders.v1.OrderService.GetOrder:input_type -> cleave.orders.v1.GetOrderRequest
-	7,  // 15: cleave.orders.v1.OrderService.ListOrders:input_type -> cleave.orders.v1.ListOrdersRequest
-	9,  // 16: cleave.orders.v1.OrderService.WatchOrder:input_type -> cleave.orders.v1.WatchOrderRequest
-	11, // 17: cleave.orders.v1.OrderService.CancelOrder:input_type -> cleave.orders.v1.CancelOrderRequest
-	4,  // 18: cleave.orders.v1.OrderService.PlaceOrder:output_type -> cleave.orders.v1.PlaceOrderResponse
-	6,  // 19: cleave.orders.v1.OrderService.GetOrder:output_type -> cleave.orders.v1.GetOrderResponse
-	8,  // 20: cleave.orders.v1.OrderService.ListOrders:output_type -> cleave.orders.v1.ListOrdersResponse
-	10, // 21: cleave.orders.v1.OrderService.WatchOrder:output_type -> cleave.orders.v1.WatchOrderResponse
-	12, // 22: cleave.orders.v1.OrderService.CancelOrder:output_type -> cleave.orders.v1.CancelOrderResponse
-	18, // [18:23] is the sub-list for method output_type
-	13, // [13:18] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	0,  // 12: cleave.orders.v1.OrderEvent.state:type_name -> cleave.orders.v1.OrderState
+	18, // 13: cleave.orders.v1.OrderEvent.time:type_name -> google.protobuf.Timestamp
+	11, // 14: cleave.orders.v1.ListOrderEventsResponse.events:type_name -> cleave.orders.v1.OrderEvent
+	1,  // 15: cleave.orders.v1.CancelOrderResponse.order:type_name -> cleave.orders.v1.Order
+	3,  // 16: cleave.orders.v1.OrderService.PlaceOrder:input_type -> cleave.orders.v1.PlaceOrderRequest
+	5,  // 17: cleave.orders.v1.OrderService.GetOrder:input_type -> cleave.orders.v1.GetOrderRequest
+	7,  // 18: cleave.orders.v1.OrderService.ListOrders:input_type -> cleave.orders.v1.ListOrdersRequest
+	9,  // 19: cleave.orders.v1.OrderService.WatchOrder:input_type -> cleave.orders.v1.WatchOrderRequest
+	12, // 20: cleave.orders.v1.OrderService.ListOrderEvents:input_type -> cleave.orders.v1.ListOrderEventsRequest
+	14, // 21: cleave.orders.v1.OrderService.CancelOrder:input_type -> cleave.orders.v1.CancelOrderRequest
+	4,  // 22: cleave.orders.v1.OrderService.PlaceOrder:output_type -> cleave.orders.v1.PlaceOrderResponse
+	6,  // 23: cleave.orders.v1.OrderService.GetOrder:output_type -> cleave.orders.v1.GetOrderResponse
+	8,  // 24: cleave.orders.v1.OrderService.ListOrders:output_type -> cleave.orders.v1.ListOrdersResponse
+	10, // 25: cleave.orders.v1.OrderService.WatchOrder:output_type -> cleave.orders.v1.WatchOrderResponse
+	13, // 26: cleave.orders.v1.OrderService.ListOrderEvents:output_type -> cleave.orders.v1.ListOrderEventsResponse
+	15, // 27: cleave.orders.v1.OrderService.CancelOrder:output_type -> cleave.orders.v1.CancelOrderResponse
+	22, // [22:28] is the sub-list for method output_type
+	16, // [16:22] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_cleave_orders_v1_orders_proto_init() }
@@ -1005,7 +1233,7 @@ func file_cleave_orders_v1_orders_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_orders_v1_orders_proto_rawDesc), len(file_cleave_orders_v1_orders_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   12,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -2968,20 +2968,23 @@ func (m *QuoteMutation) ResetEdge(name string) error {
 // TransitionMutation represents an operation that mutates the Transition nodes in the graph.
 type TransitionMutation struct {
 	config
-	op            Op
-	typ           string
-	id            *int64
-	sequence      *int64
-	addsequence   *int64
-	state         *string
-	note          *string
-	create_time   *time.Time
-	clearedFields map[string]struct{}
-	_order        *string
-	cleared_order bool
-	done          bool
-	oldValue      func(context.Context) (*Transition, error)
-	predicates    []predicate.Transition
+	op             Op
+	typ            string
+	id             *int64
+	sequence       *int64
+	addsequence    *int64
+	state          *string
+	reason         *string
+	reservation_id *string
+	payment_id     *string
+	note           *string
+	create_time    *time.Time
+	clearedFields  map[string]struct{}
+	_order         *string
+	cleared_order  bool
+	done           bool
+	oldValue       func(context.Context) (*Transition, error)
+	predicates     []predicate.Transition
 }
 
 var _ ent.Mutation = (*TransitionMutation)(nil)
@@ -3216,6 +3219,114 @@ func (m *TransitionMutation) ResetState() {
 	m.state = nil
 }
 
+// SetReason sets the "reason" field.
+func (m *TransitionMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *TransitionMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the Transition entity.
+// If the Transition object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TransitionMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *TransitionMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetReservationID sets the "reservation_id" field.
+func (m *TransitionMutation) SetReservationID(s string) {
+	m.reservation_id = &s
+}
+
+// ReservationID returns the value of the "reservation_id" field in the mutation.
+func (m *TransitionMutation) ReservationID() (r string, exists bool) {
+	v := m.reservation_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReservationID returns the old "reservation_id" field's value of the Transition entity.
+// If the Transition object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TransitionMutation) OldReservationID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReservationID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReservationID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReservationID: %w", err)
+	}
+	return oldValue.ReservationID, nil
+}
+
+// ResetReservationID resets all changes to the "reservation_id" field.
+func (m *TransitionMutation) ResetReservationID() {
+	m.reservation_id = nil
+}
+
+// SetPaymentID sets the "payment_id" field.
+func (m *TransitionMutation) SetPaymentID(s string) {
+	m.payment_id = &s
+}
+
+// PaymentID returns the value of the "payment_id" field in the mutation.
+func (m *TransitionMutation) PaymentID() (r string, exists bool) {
+	v := m.payment_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPaymentID returns the old "payment_id" field's value of the Transition entity.
+// If the Transition object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TransitionMutation) OldPaymentID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPaymentID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPaymentID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPaymentID: %w", err)
+	}
+	return oldValue.PaymentID, nil
+}
+
+// ResetPaymentID resets all changes to the "payment_id" field.
+func (m *TransitionMutation) ResetPaymentID() {
+	m.payment_id = nil
+}
+
 // SetNote sets the "note" field.
 func (m *TransitionMutation) SetNote(s string) {
 	m.note = &s
@@ -3349,7 +3460,7 @@ func (m *TransitionMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *TransitionMutation) Fields() []string {
-	fields := make([]string, 0, 5)
+	fields := make([]string, 0, 8)
 	if m._order != nil {
 		fields = append(fields, transition.FieldOrderID)
 	}
@@ -3358,6 +3469,15 @@ func (m *TransitionMutation) Fields() []string {
 	}
 	if m.state != nil {
 		fields = append(fields, transition.FieldState)
+	}
+	if m.reason != nil {
+		fields = append(fields, transition.FieldReason)
+	}
+	if m.reservation_id != nil {
+		fields = append(fields, transition.FieldReservationID)
+	}
+	if m.payment_id != nil {
+		fields = append(fields, transition.FieldPaymentID)
 	}
 	if m.note != nil {
 		fields = append(fields, transition.FieldNote)
@@ -3379,6 +3499,12 @@ func (m *TransitionMutation) Field(name string) (ent.Value, bool) {
 		return m.Sequence()
 	case transition.FieldState:
 		return m.State()
+	case transition.FieldReason:
+		return m.Reason()
+	case transition.FieldReservationID:
+		return m.ReservationID()
+	case transition.FieldPaymentID:
+		return m.PaymentID()
 	case transition.FieldNote:
 		return m.Note()
 	case transition.FieldCreateTime:
@@ -3398,6 +3524,12 @@ func (m *TransitionMutation) OldField(ctx context.Context, name string) (ent.Val
 		return m.OldSequence(ctx)
 	case transition.FieldState:
 		return m.OldState(ctx)
+	case transition.FieldReason:
+		return m.OldReason(ctx)
+	case transition.FieldReservationID:
+		return m.OldReservationID(ctx)
+	case transition.FieldPaymentID:
+		return m.OldPaymentID(ctx)
 	case transition.FieldNote:
 		return m.OldNote(ctx)
 	case transition.FieldCreateTime:
@@ -3431,6 +3563,27 @@ func (m *TransitionMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetState(v)
+		return nil
+	case transition.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case transition.FieldReservationID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReservationID(v)
+		return nil
+	case transition.FieldPaymentID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPaymentID(v)
 		return nil
 	case transition.FieldNote:
 		v, ok := value.(string)
@@ -3518,6 +3671,15 @@ func (m *TransitionMutation) ResetField(name string) error {
 		return nil
 	case transition.FieldState:
 		m.ResetState()
+		return nil
+	case transition.FieldReason:
+		m.ResetReason()
+		return nil
+	case transition.FieldReservationID:
+		m.ResetReservationID()
+		return nil
+	case transition.FieldPaymentID:
+		m.ResetPaymentID()
 		return nil
 	case transition.FieldNote:
 		m.ResetNote()

@@ -57,12 +57,24 @@ func init() {
 	order.UpdateDefaultUpdateTime = orderDescUpdateTime.UpdateDefault.(func() time.Time)
 	transitionFields := schema.Transition{}.Fields()
 	_ = transitionFields
+	// transitionDescReason is the schema descriptor for reason field.
+	transitionDescReason := transitionFields[4].Descriptor()
+	// transition.DefaultReason holds the default value on creation for the reason field.
+	transition.DefaultReason = transitionDescReason.Default.(string)
+	// transitionDescReservationID is the schema descriptor for reservation_id field.
+	transitionDescReservationID := transitionFields[5].Descriptor()
+	// transition.DefaultReservationID holds the default value on creation for the reservation_id field.
+	transition.DefaultReservationID = transitionDescReservationID.Default.(string)
+	// transitionDescPaymentID is the schema descriptor for payment_id field.
+	transitionDescPaymentID := transitionFields[6].Descriptor()
+	// transition.DefaultPaymentID holds the default value on creation for the payment_id field.
+	transition.DefaultPaymentID = transitionDescPaymentID.Default.(string)
 	// transitionDescNote is the schema descriptor for note field.
-	transitionDescNote := transitionFields[4].Descriptor()
+	transitionDescNote := transitionFields[7].Descriptor()
 	// transition.DefaultNote holds the default value on creation for the note field.
 	transition.DefaultNote = transitionDescNote.Default.(string)
 	// transitionDescCreateTime is the schema descriptor for create_time field.
-	transitionDescCreateTime := transitionFields[5].Descriptor()
+	transitionDescCreateTime := transitionFields[8].Descriptor()
 	// transition.DefaultCreateTime holds the default value on creation for the create_time field.
 	transition.DefaultCreateTime = transitionDescCreateTime.Default.(func() time.Time)
 }

@@ -22,8 +22,14 @@ type Transition struct {
 	OrderID string `json:"order_id,omitempty"`
 	// Sequence holds the value of the "sequence" field.
 	Sequence int64 `json:"sequence,omitempty"`
-	// State holds the value of the "state" field.
+	// empty if it stays; and so for the next three
 	State string `json:"state,omitempty"`
+	// Reason holds the value of the "reason" field.
+	Reason string `json:"reason,omitempty"`
+	// ReservationID holds the value of the "reservation_id" field.
+	ReservationID string `json:"reservation_id,omitempty"`
+	// PaymentID holds the value of the "payment_id" field.
+	PaymentID string `json:"payment_id,omitempty"`
 	// Note holds the value of the "note" field.
 	Note string `json:"note,omitempty"`
 	// CreateTime holds the value of the "create_time" field.
@@ -61,7 +67,7 @@ func (*Transition) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case transition.FieldID, transition.FieldSequence:
 			values[i] = new(sql.NullInt64)
-		case transition.FieldOrderID, transition.FieldState, transition.FieldNote:
+		case transition.FieldOrderID, transition.FieldState, transition.FieldReason, transition.FieldReservationID, transition.FieldPaymentID, transition.FieldNote:
 			values[i] = new(sql.NullString)
 		case transition.FieldCreateTime:
 			values[i] = new(sql.NullTime)
@@ -103,6 +109,24 @@ func (_m *Transition) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field state", values[i])
 			} else if value.Valid {
 				_m.State = value.String
+			}
+		case transition.FieldReason:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field reason", values[i])
+			} else if value.Valid {
+				_m.Reason = value.String
+			}
+		case transition.FieldReservationID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field reservation_id", values[i])
+			} else if value.Valid {
+				_m.ReservationID = value.String
+			}
+		case transition.FieldPaymentID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field payment_id", values[i])
+			} else if value.Valid {
+				_m.PaymentID = value.String
 			}
 		case transition.FieldNote:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -165,6 +189,15 @@ func (_m *Transition) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("state=")
 	builder.WriteString(_m.State)
+	builder.WriteString(", ")
+	builder.WriteString("reason=")
+	builder.WriteString(_m.Reason)
+	builder.WriteString(", ")
+	builder.WriteString("reservation_id=")
+	builder.WriteString(_m.ReservationID)
+	builder.WriteString(", ")
+	builder.WriteString("payment_id=")
+	builder.WriteString(_m.PaymentID)
 	builder.WriteString(", ")
 	builder.WriteString("note=")
 	builder.WriteString(_m.Note)

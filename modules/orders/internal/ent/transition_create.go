@@ -41,6 +41,48 @@ func (_c *TransitionCreate) SetState(v string) *TransitionCreate {
 	return _c
 }
 
+// SetReason sets the "reason" field.
+func (_c *TransitionCreate) SetReason(v string) *TransitionCreate {
+	_c.mutation.SetReason(v)
+	return _c
+}
+
+// SetNillableReason sets the "reason" field if the given value is not nil.
+func (_c *TransitionCreate) SetNillableReason(v *string) *TransitionCreate {
+	if v != nil {
+		_c.SetReason(*v)
+	}
+	return _c
+}
+
+// SetReservationID sets the "reservation_id" field.
+func (_c *TransitionCreate) SetReservationID(v string) *TransitionCreate {
+	_c.mutation.SetReservationID(v)
+	return _c
+}
+
+// SetNillableReservationID sets the "reservation_id" field if the given value is not nil.
+func (_c *TransitionCreate) SetNillableReservationID(v *string) *TransitionCreate {
+	if v != nil {
+		_c.SetReservationID(*v)
+	}
+	return _c
+}
+
+// SetPaymentID sets the "payment_id" field.
+func (_c *TransitionCreate) SetPaymentID(v string) *TransitionCreate {
+	_c.mutation.SetPaymentID(v)
+	return _c
+}
+
+// SetNillablePaymentID sets the "payment_id" field if the given value is not nil.
+func (_c *TransitionCreate) SetNillablePaymentID(v *string) *TransitionCreate {
+	if v != nil {
+		_c.SetPaymentID(*v)
+	}
+	return _c
+}
+
 // SetNote sets the "note" field.
 func (_c *TransitionCreate) SetNote(v string) *TransitionCreate {
 	_c.mutation.SetNote(v)
@@ -115,6 +157,18 @@ func (_c *TransitionCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *TransitionCreate) defaults() {
+	if _, ok := _c.mutation.Reason(); !ok {
+		v := transition.DefaultReason
+		_c.mutation.SetReason(v)
+	}
+	if _, ok := _c.mutation.ReservationID(); !ok {
+		v := transition.DefaultReservationID
+		_c.mutation.SetReservationID(v)
+	}
+	if _, ok := _c.mutation.PaymentID(); !ok {
+		v := transition.DefaultPaymentID
+		_c.mutation.SetPaymentID(v)
+	}
 	if _, ok := _c.mutation.Note(); !ok {
 		v := transition.DefaultNote
 		_c.mutation.SetNote(v)
@@ -135,6 +189,15 @@ func (_c *TransitionCreate) check() error {
 	}
 	if _, ok := _c.mutation.State(); !ok {
 		return &ValidationError{Name: "state", err: errors.New(`ent: missing required field "Transition.state"`)}
+	}
+	if _, ok := _c.mutation.Reason(); !ok {
+		return &ValidationError{Name: "reason", err: errors.New(`ent: missing required field "Transition.reason"`)}
+	}
+	if _, ok := _c.mutation.ReservationID(); !ok {
+		return &ValidationError{Name: "reservation_id", err: errors.New(`ent: missing required field "Transition.reservation_id"`)}
+	}
+	if _, ok := _c.mutation.PaymentID(); !ok {
+		return &ValidationError{Name: "payment_id", err: errors.New(`ent: missing required field "Transition.payment_id"`)}
 	}
 	if _, ok := _c.mutation.Note(); !ok {
 		return &ValidationError{Name: "note", err: errors.New(`ent: missing required field "Transition.note"`)}
@@ -185,6 +248,18 @@ func (_c *TransitionCreate) createSpec() (*Transition, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.State(); ok {
 		_spec.SetField(transition.FieldState, field.TypeString, value)
 		_node.State = value
+	}
+	if value, ok := _c.mutation.Reason(); ok {
+		_spec.SetField(transition.FieldReason, field.TypeString, value)
+		_node.Reason = value
+	}
+	if value, ok := _c.mutation.ReservationID(); ok {
+		_spec.SetField(transition.FieldReservationID, field.TypeString, value)
+		_node.ReservationID = value
+	}
+	if value, ok := _c.mutation.PaymentID(); ok {
+		_spec.SetField(transition.FieldPaymentID, field.TypeString, value)
+		_node.PaymentID = value
 	}
 	if value, ok := _c.mutation.Note(); ok {
 		_spec.SetField(transition.FieldNote, field.TypeString, value)
@@ -288,6 +363,15 @@ func (u *TransitionUpsertOne) UpdateNewValues() *TransitionUpsertOne {
 		}
 		if _, exists := u.create.mutation.State(); exists {
 			s.SetIgnore(transition.FieldState)
+		}
+		if _, exists := u.create.mutation.Reason(); exists {
+			s.SetIgnore(transition.FieldReason)
+		}
+		if _, exists := u.create.mutation.ReservationID(); exists {
+			s.SetIgnore(transition.FieldReservationID)
+		}
+		if _, exists := u.create.mutation.PaymentID(); exists {
+			s.SetIgnore(transition.FieldPaymentID)
 		}
 		if _, exists := u.create.mutation.Note(); exists {
 			s.SetIgnore(transition.FieldNote)
@@ -516,6 +600,15 @@ func (u *TransitionUpsertBulk) UpdateNewValues() *TransitionUpsertBulk {
 			}
 			if _, exists := b.mutation.State(); exists {
 				s.SetIgnore(transition.FieldState)
+			}
+			if _, exists := b.mutation.Reason(); exists {
+				s.SetIgnore(transition.FieldReason)
+			}
+			if _, exists := b.mutation.ReservationID(); exists {
+				s.SetIgnore(transition.FieldReservationID)
+			}
+			if _, exists := b.mutation.PaymentID(); exists {
+				s.SetIgnore(transition.FieldPaymentID)
 			}
 			if _, exists := b.mutation.Note(); exists {
 				s.SetIgnore(transition.FieldNote)

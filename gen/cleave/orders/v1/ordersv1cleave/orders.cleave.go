@@ -62,6 +62,16 @@ var OrderService = &rpc.Service{
 			CheckResponse: rpc.CheckMessage(CopyWatchOrderResponse),
 		},
 		{
+			Name:          "ListOrderEvents",
+			Procedure:     ordersv1connect.OrderServiceListOrderEventsProcedure,
+			Idempotency:   connect.IdempotencyNoSideEffects,
+			Public:        true,
+			NewRequest:    func() proto.Message { return new(v1.ListOrderEventsRequest) },
+			NewResponse:   func() proto.Message { return new(v1.ListOrderEventsResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyListOrderEventsRequest),
+			CheckResponse: rpc.CheckMessage(CopyListOrderEventsResponse),
+		},
+		{
 			Name:          "CancelOrder",
 			Procedure:     ordersv1connect.OrderServiceCancelOrderProcedure,
 			Idempotency:   connect.IdempotencyIdempotent,
@@ -87,7 +97,8 @@ func NewOrderServiceClient(from *rpc.Caller) ordersv1connect.OrderServiceClient 
 			placeOrder:         rpc.NewUnary(local, OrderService.Methods[0], ordersv1connect.OrderServiceHandler.PlaceOrder, CopyPlaceOrderRequest, CopyPlaceOrderResponse),
 			getOrder:           rpc.NewUnary(local, OrderService.Methods[1], ordersv1connect.OrderServiceHandler.GetOrder, CopyGetOrderRequest, CopyGetOrderResponse),
 			listOrders:         rpc.NewUnary(local, OrderService.Methods[2], ordersv1connect.OrderServiceHandler.ListOrders, CopyListOrdersRequest, CopyListOrdersResponse),
-			cancelOrder:        rpc.NewUnary(local, OrderService.Methods[4], ordersv1connect.OrderServiceHandler.CancelOrder, CopyCancelOrderRequest, CopyCancelOrderResponse),
+			listOrderEvents:    rpc.NewUnary(local, OrderService.Methods[4], ordersv1connect.OrderServiceHandler.ListOrderEvents, CopyListOrderEventsRequest, CopyListOrderEventsResponse),
+			cancelOrder:        rpc.NewUnary(local, OrderService.Methods[5], ordersv1connect.OrderServiceHandler.CancelOrder, CopyCancelOrderRequest, CopyCancelOrderResponse),
 		}
 	})
 }
@@ -95,10 +106,11 @@ func NewOrderServiceClient(from *rpc.Caller) ordersv1connect.OrderServiceClient 
 // directOrderService calls the service in this process, streams through its HTTP handler in memory.
 type directOrderService struct {
 	ordersv1connect.OrderServiceClient
-	placeOrder  *rpc.Unary[ordersv1connect.OrderServiceHandler, v1.PlaceOrderRequest, v1.PlaceOrderResponse]
-	getOrder    *rpc.Unary[ordersv1connect.OrderServiceHandler, v1.GetOrderRequest, v1.GetOrderResponse]
-	listOrders  *rpc.Unary[ordersv1connect.OrderServiceHandler, v1.ListOrdersRequest, v1.ListOrdersResponse]
-	cancelOrder *rpc.Unary[ordersv1connect.OrderServiceHandler, v1.CancelOrderRequest, v1.CancelOrderResponse]
+	placeOrder      *rpc.Unary[ordersv1connect.OrderServiceHandler, v1.PlaceOrderRequest, v1.PlaceOrderResponse]
+	getOrder        *rpc.Unary[ordersv1connect.OrderServiceHandler, v1.GetOrderRequest, v1.GetOrderResponse]
+	listOrders      *rpc.Unary[ordersv1connect.OrderServiceHandler, v1.ListOrdersRequest, v1.ListOrdersResponse]
+	listOrderEvents *rpc.Unary[ordersv1connect.OrderServiceHandler, v1.ListOrderEventsRequest, v1.ListOrderEventsResponse]
+	cancelOrder     *rpc.Unary[ordersv1connect.OrderServiceHandler, v1.CancelOrderRequest, v1.CancelOrderResponse]
 }
 
 func (c *directOrderService) PlaceOrder(ctx context.Context, request *v1.PlaceOrderRequest) (*v1.PlaceOrderResponse, error) {
@@ -111,6 +123,10 @@ func (c *directOrderService) GetOrder(ctx context.Context, request *v1.GetOrderR
 
 func (c *directOrderService) ListOrders(ctx context.Context, request *v1.ListOrdersRequest) (*v1.ListOrdersResponse, error) {
 	return c.listOrders.Call(ctx, request)
+}
+
+func (c *directOrderService) ListOrderEvents(ctx context.Context, request *v1.ListOrderEventsRequest) (*v1.ListOrderEventsResponse, error) {
+	return c.listOrderEvents.Call(ctx, request)
 }
 
 func (c *directOrderService) CancelOrder(ctx context.Context, request *v1.CancelOrderRequest) (*v1.CancelOrderResponse, error) {
@@ -298,6 +314,67 @@ func CopyWatchOrderResponse(c *rpc.Copier, m *v1.WatchOrderResponse) *v1.WatchOr
 	}
 	r.Transition = CopyOrderTransition(c, m.Transition)
 	r.Order = CopyOrder(c, m.Order)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyOrderEvent copies the message for a call in this process.
+func CopyOrderEvent(c *rpc.Copier, m *v1.OrderEvent) *v1.OrderEvent {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.OrderEvent)
+	if !c.Enter(2) {
+		return r
+	}
+	r.Sequence = m.Sequence
+	r.State = m.State
+	r.Reason = c.String(m.Reason)
+	r.ReservationId = c.String(m.ReservationId)
+	r.PaymentId = c.String(m.PaymentId)
+	r.Note = c.String(m.Note)
+	r.Time = rpc.CopyTimestamp(c, m.Time)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyListOrderEventsRequest copies the message for a call in this process.
+func CopyListOrderEventsRequest(c *rpc.Copier, m *v1.ListOrderEventsRequest) *v1.ListOrderEventsRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.ListOrderEventsRequest)
+	if !c.Enter(2) {
+		return r
+	}
+	r.OrderId = c.String(m.OrderId)
+	r.PageSize = m.PageSize
+	r.AfterSequence = m.AfterSequence
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyListOrderEventsResponse copies the message for a call in this process.
+func CopyListOrderEventsResponse(c *rpc.Copier, m *v1.ListOrderEventsResponse) *v1.ListOrderEventsResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.ListOrderEventsResponse)
+	if !c.Enter(0) {
+		return r
+	}
+	if len(m.Events) > 0 {
+		r.Events = make([]*v1.OrderEvent, len(m.Events))
+		for i, v := range m.Events {
+			if v == nil {
+				v = new(v1.OrderEvent)
+			}
+			r.Events[i] = CopyOrderEvent(c, v)
+		}
+	}
 	c.Unknown(m, r)
 	c.Leave()
 	return r

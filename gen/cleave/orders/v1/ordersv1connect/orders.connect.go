@@ -41,6 +41,9 @@ const (
 	OrderServiceListOrdersProcedure = "/cleave.orders.v1.OrderService/ListOrders"
 	// OrderServiceWatchOrderProcedure is the fully-qualified name of the OrderService's WatchOrder RPC.
 	OrderServiceWatchOrderProcedure = "/cleave.orders.v1.OrderService/WatchOrder"
+	// OrderServiceListOrderEventsProcedure is the fully-qualified name of the OrderService's
+	// ListOrderEvents RPC.
+	OrderServiceListOrderEventsProcedure = "/cleave.orders.v1.OrderService/ListOrderEvents"
 	// OrderServiceCancelOrderProcedure is the fully-qualified name of the OrderService's CancelOrder
 	// RPC.
 	OrderServiceCancelOrderProcedure = "/cleave.orders.v1.OrderService/CancelOrder"
@@ -58,6 +61,9 @@ type OrderServiceClient interface {
 	// WatchOrder sends every transition of the order after the given sequence, those of the past at once, and ends when the order
 	// settles: when nothing more will happen to it until somebody asks for it.
 	WatchOrder(context.Context, *v1.WatchOrderRequest) (*connect.ServerStreamForClient[v1.WatchOrderResponse], error)
+	// ListOrderEvents returns the log of an order: everything that has ever changed in it, oldest first. What the entries say, one after
+	// the other, makes the order as it is.
+	ListOrderEvents(context.Context, *v1.ListOrderEventsRequest) (*v1.ListOrderEventsResponse, error)
 	// CancelOrder ends an order and returns what was paid. It answers when the wish is durable; WatchOrder tells the rest.
 	// A cancelled order stays as it is. FAILED_PRECONDITION with reason ORDER_STATE if it is too late.
 	CancelOrder(context.Context, *v1.CancelOrderRequest) (*v1.CancelOrderResponse, error)
@@ -102,6 +108,13 @@ func NewOrderServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		listOrderEvents: connect.NewClient[v1.ListOrderEventsRequest, v1.ListOrderEventsResponse](
+			httpClient,
+			baseURL+OrderServiceListOrderEventsProcedure,
+			connect.WithSchema(orderServiceMethods.ByName("ListOrderEvents")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		cancelOrder: connect.NewClient[v1.CancelOrderRequest, v1.CancelOrderResponse](
 			httpClient,
 			baseURL+OrderServiceCancelOrderProcedure,
@@ -114,11 +127,12 @@ func NewOrderServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 
 // orderServiceClient implements OrderServiceClient.
 type orderServiceClient struct {
-	placeOrder  *connect.Client[v1.PlaceOrderRequest, v1.PlaceOrderResponse]
-	getOrder    *connect.Client[v1.GetOrderRequest, v1.GetOrderResponse]
-	listOrders  *connect.Client[v1.ListOrdersRequest, v1.ListOrdersResponse]
-	watchOrder  *connect.Client[v1.WatchOrderRequest, v1.WatchOrderResponse]
-	cancelOrder *connect.Client[v1.CancelOrderRequest, v1.CancelOrderResponse]
+	placeOrder      *connect.Client[v1.PlaceOrderRequest, v1.PlaceOrderResponse]
+	getOrder        *connect.Client[v1.GetOrderRequest, v1.GetOrderResponse]
+	listOrders      *connect.Client[v1.ListOrdersRequest, v1.ListOrdersResponse]
+	watchOrder      *connect.Client[v1.WatchOrderRequest, v1.WatchOrderResponse]
+	listOrderEvents *connect.Client[v1.ListOrderEventsRequest, v1.ListOrderEventsResponse]
+	cancelOrder     *connect.Client[v1.CancelOrderRequest, v1.CancelOrderResponse]
 }
 
 // PlaceOrder calls cleave.orders.v1.OrderService.PlaceOrder.
@@ -153,6 +167,15 @@ func (c *orderServiceClient) WatchOrder(ctx context.Context, req *v1.WatchOrderR
 	return c.watchOrder.CallServerStream(ctx, connect.NewRequest(req))
 }
 
+// ListOrderEvents calls cleave.orders.v1.OrderService.ListOrderEvents.
+func (c *orderServiceClient) ListOrderEvents(ctx context.Context, req *v1.ListOrderEventsRequest) (*v1.ListOrderEventsResponse, error) {
+	response, err := c.listOrderEvents.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // CancelOrder calls cleave.orders.v1.OrderService.CancelOrder.
 func (c *orderServiceClient) CancelOrder(ctx context.Context, req *v1.CancelOrderRequest) (*v1.CancelOrderResponse, error) {
 	response, err := c.cancelOrder.CallUnary(ctx, connect.NewRequest(req))
@@ -174,6 +197,9 @@ type OrderServiceHandler interface {
 	// WatchOrder sends every transition of the order after the given sequence, those of the past at once, and ends when the order
 	// settles: when nothing more will happen to it until somebody asks for it.
 	WatchOrder(context.Context, *v1.WatchOrderRequest, *connect.ServerStream[v1.WatchOrderResponse]) error
+	// ListOrderEvents returns the log of an order: everything that has ever changed in it, oldest first. What the entries say, one after
+	// the other, makes the order as it is.
+	ListOrderEvents(context.Context, *v1.ListOrderEventsRequest) (*v1.ListOrderEventsResponse, error)
 	// CancelOrder ends an order and returns what was paid. It answers when the wish is durable; WatchOrder tells the rest.
 	// A cancelled order stays as it is. FAILED_PRECONDITION with reason ORDER_STATE if it is too late.
 	CancelOrder(context.Context, *v1.CancelOrderRequest) (*v1.CancelOrderResponse, error)
@@ -214,6 +240,13 @@ func NewOrderServiceHandler(svc OrderServiceHandler, opts ...connect.HandlerOpti
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	orderServiceListOrderEventsHandler := connect.NewUnaryHandlerSimple(
+		OrderServiceListOrderEventsProcedure,
+		svc.ListOrderEvents,
+		connect.WithSchema(orderServiceMethods.ByName("ListOrderEvents")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	orderServiceCancelOrderHandler := connect.NewUnaryHandlerSimple(
 		OrderServiceCancelOrderProcedure,
 		svc.CancelOrder,
@@ -231,6 +264,8 @@ func NewOrderServiceHandler(svc OrderServiceHandler, opts ...connect.HandlerOpti
 			orderServiceListOrdersHandler.ServeHTTP(w, r)
 		case OrderServiceWatchOrderProcedure:
 			orderServiceWatchOrderHandler.ServeHTTP(w, r)
+		case OrderServiceListOrderEventsProcedure:
+			orderServiceListOrderEventsHandler.ServeHTTP(w, r)
 		case OrderServiceCancelOrderProcedure:
 			orderServiceCancelOrderHandler.ServeHTTP(w, r)
 		default:
@@ -256,6 +291,10 @@ func (UnimplementedOrderServiceHandler) ListOrders(context.Context, *v1.ListOrde
 
 func (UnimplementedOrderServiceHandler) WatchOrder(context.Context, *v1.WatchOrderRequest, *connect.ServerStream[v1.WatchOrderResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("cleave.orders.v1.OrderService.WatchOrder is not implemented"))
+}
+
+func (UnimplementedOrderServiceHandler) ListOrderEvents(context.Context, *v1.ListOrderEventsRequest) (*v1.ListOrderEventsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.orders.v1.OrderService.ListOrderEvents is not implemented"))
 }
 
 func (UnimplementedOrderServiceHandler) CancelOrder(context.Context, *v1.CancelOrderRequest) (*v1.CancelOrderResponse, error) {

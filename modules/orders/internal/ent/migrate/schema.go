@@ -116,6 +116,9 @@ var (
 		{Name: "id", Type: field.TypeInt64, Increment: true},
 		{Name: "sequence", Type: field.TypeInt64},
 		{Name: "state", Type: field.TypeString},
+		{Name: "reason", Type: field.TypeString, Default: ""},
+		{Name: "reservation_id", Type: field.TypeString, Default: ""},
+		{Name: "payment_id", Type: field.TypeString, Default: ""},
 		{Name: "note", Type: field.TypeString, Default: ""},
 		{Name: "create_time", Type: field.TypeTime, Default: "now()"},
 		{Name: "order_id", Type: field.TypeString},
@@ -128,7 +131,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "transition_order_transitions",
-				Columns:    []*schema.Column{TransitionColumns[5]},
+				Columns:    []*schema.Column{TransitionColumns[8]},
 				RefColumns: []*schema.Column{OrderColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -137,7 +140,7 @@ var (
 			{
 				Name:    "transition_order_id_sequence",
 				Unique:  true,
-				Columns: []*schema.Column{TransitionColumns[5], TransitionColumns[1]},
+				Columns: []*schema.Column{TransitionColumns[8], TransitionColumns[1]},
 			},
 		},
 	}

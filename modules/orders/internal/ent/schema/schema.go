@@ -124,7 +124,7 @@ func (Order) Edges() []ent.Edge { return []ent.Edge{edge.To("transitions", Trans
 
 func (Order) Indexes() []ent.Index { return []ent.Index{index.Fields("user_id", "id")} }
 
-// Transition is one change of an order's state. It is never changed or removed.
+// Transition is one change of an order: an entry of its log. It is never changed or removed, for which the database sees.
 type Transition struct{ ent.Schema }
 
 func (Transition) Annotations() []schema.Annotation {
@@ -136,7 +136,10 @@ func (Transition) Fields() []ent.Field {
 		field.Int64("id").Immutable(),
 		field.String("order_id").Immutable(),
 		field.Int64("sequence").Immutable(),
-		field.String("state").Immutable(),
+		field.String("state").Immutable().Comment("empty if it stays; and so for the next three"),
+		field.String("reason").Immutable().Default(""),
+		field.String("reservation_id").Immutable().Default(""),
+		field.String("payment_id").Immutable().Default(""),
 		field.String("note").Immutable().Default(""),
 		field.Time("create_time").Immutable().Default(now).Annotations(entsql.Default("now()")),
 	}

@@ -20,6 +20,12 @@ const (
 	FieldSequence = "sequence"
 	// FieldState holds the string denoting the state field in the database.
 	FieldState = "state"
+	// FieldReason holds the string denoting the reason field in the database.
+	FieldReason = "reason"
+	// FieldReservationID holds the string denoting the reservation_id field in the database.
+	FieldReservationID = "reservation_id"
+	// FieldPaymentID holds the string denoting the payment_id field in the database.
+	FieldPaymentID = "payment_id"
 	// FieldNote holds the string denoting the note field in the database.
 	FieldNote = "note"
 	// FieldCreateTime holds the string denoting the create_time field in the database.
@@ -43,6 +49,9 @@ var Columns = []string{
 	FieldOrderID,
 	FieldSequence,
 	FieldState,
+	FieldReason,
+	FieldReservationID,
+	FieldPaymentID,
 	FieldNote,
 	FieldCreateTime,
 }
@@ -58,6 +67,12 @@ func ValidColumn(column string) bool {
 }
 
 var (
+	// DefaultReason holds the default value on creation for the "reason" field.
+	DefaultReason string
+	// DefaultReservationID holds the default value on creation for the "reservation_id" field.
+	DefaultReservationID string
+	// DefaultPaymentID holds the default value on creation for the "payment_id" field.
+	DefaultPaymentID string
 	// DefaultNote holds the default value on creation for the "note" field.
 	DefaultNote string
 	// DefaultCreateTime holds the default value on creation for the "create_time" field.
@@ -85,6 +100,21 @@ func BySequence(opts ...sql.OrderTermOption) OrderOption {
 // ByState orders the results by the state field.
 func ByState(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldState, opts...).ToFunc()
+}
+
+// ByReason orders the results by the reason field.
+func ByReason(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldReason, opts...).ToFunc()
+}
+
+// ByReservationID orders the results by the reservation_id field.
+func ByReservationID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldReservationID, opts...).ToFunc()
+}
+
+// ByPaymentID orders the results by the payment_id field.
+func ByPaymentID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPaymentID, opts...).ToFunc()
 }
 
 // ByNote orders the results by the note field.

@@ -70,6 +70,21 @@ func State(v string) predicate.Transition {
 	return predicate.Transition(sql.FieldEQ(FieldState, v))
 }
 
+// Reason applies equality check predicate on the "reason" field. It's identical to ReasonEQ.
+func Reason(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldEQ(FieldReason, v))
+}
+
+// ReservationID applies equality check predicate on the "reservation_id" field. It's identical to ReservationIDEQ.
+func ReservationID(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldEQ(FieldReservationID, v))
+}
+
+// PaymentID applies equality check predicate on the "payment_id" field. It's identical to PaymentIDEQ.
+func PaymentID(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldEQ(FieldPaymentID, v))
+}
+
 // Note applies equality check predicate on the "note" field. It's identical to NoteEQ.
 func Note(v string) predicate.Transition {
 	return predicate.Transition(sql.FieldEQ(FieldNote, v))
@@ -248,6 +263,201 @@ func StateEqualFold(v string) predicate.Transition {
 // StateContainsFold applies the ContainsFold predicate on the "state" field.
 func StateContainsFold(v string) predicate.Transition {
 	return predicate.Transition(sql.FieldContainsFold(FieldState, v))
+}
+
+// ReasonEQ applies the EQ predicate on the "reason" field.
+func ReasonEQ(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldEQ(FieldReason, v))
+}
+
+// ReasonNEQ applies the NEQ predicate on the "reason" field.
+func ReasonNEQ(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldNEQ(FieldReason, v))
+}
+
+// ReasonIn applies the In predicate on the "reason" field.
+func ReasonIn(vs ...string) predicate.Transition {
+	return predicate.Transition(sql.FieldIn(FieldReason, vs...))
+}
+
+// ReasonNotIn applies the NotIn predicate on the "reason" field.
+func ReasonNotIn(vs ...string) predicate.Transition {
+	return predicate.Transition(sql.FieldNotIn(FieldReason, vs...))
+}
+
+// ReasonGT applies the GT predicate on the "reason" field.
+func ReasonGT(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldGT(FieldReason, v))
+}
+
+// ReasonGTE applies the GTE predicate on the "reason" field.
+func ReasonGTE(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldGTE(FieldReason, v))
+}
+
+// ReasonLT applies the LT predicate on the "reason" field.
+func ReasonLT(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldLT(FieldReason, v))
+}
+
+// ReasonLTE applies the LTE predicate on the "reason" field.
+func ReasonLTE(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldLTE(FieldReason, v))
+}
+
+// ReasonContains applies the Contains predicate on the "reason" field.
+func ReasonContains(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldContains(FieldReason, v))
+}
+
+// ReasonHasPrefix applies the HasPrefix predicate on the "reason" field.
+func ReasonHasPrefix(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldHasPrefix(FieldReason, v))
+}
+
+// ReasonHasSuffix applies the HasSuffix predicate on the "reason" field.
+func ReasonHasSuffix(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldHasSuffix(FieldReason, v))
+}
+
+// ReasonEqualFold applies the EqualFold predicate on the "reason" field.
+func ReasonEqualFold(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldEqualFold(FieldReason, v))
+}
+
+// ReasonContainsFold applies the ContainsFold predicate on the "reason" field.
+func ReasonContainsFold(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldContainsFold(FieldReason, v))
+}
+
+// ReservationIDEQ applies the EQ predicate on the "reservation_id" field.
+func ReservationIDEQ(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldEQ(FieldReservationID, v))
+}
+
+// ReservationIDNEQ applies the NEQ predicate on the "reservation_id" field.
+func ReservationIDNEQ(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldNEQ(FieldReservationID, v))
+}
+
+// ReservationIDIn applies the In predicate on the "reservation_id" field.
+func ReservationIDIn(vs ...string) predicate.Transition {
+	return predicate.Transition(sql.FieldIn(FieldReservationID, vs...))
+}
+
+// ReservationIDNotIn applies the NotIn predicate on the "reservation_id" field.
+func ReservationIDNotIn(vs ...string) predicate.Transition {
+	return predicate.Transition(sql.FieldNotIn(FieldReservationID, vs...))
+}
+
+// ReservationIDGT applies the GT predicate on the "reservation_id" field.
+func ReservationIDGT(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldGT(FieldReservationID, v))
+}
+
+// ReservationIDGTE applies the GTE predicate on the "reservation_id" field.
+func ReservationIDGTE(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldGTE(FieldReservationID, v))
+}
+
+// ReservationIDLT applies the LT predicate on the "reservation_id" field.
+func ReservationIDLT(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldLT(FieldReservationID, v))
+}
+
+// ReservationIDLTE applies the LTE predicate on the "reservation_id" field.
+func ReservationIDLTE(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldLTE(FieldReservationID, v))
+}
+
+// ReservationIDContains applies the Contains predicate on the "reservation_id" field.
+func ReservationIDContains(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldContains(FieldReservationID, v))
+}
+
+// ReservationIDHasPrefix applies the HasPrefix predicate on the "reservation_id" field.
+func ReservationIDHasPrefix(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldHasPrefix(FieldReservationID, v))
+}
+
+// ReservationIDHasSuffix applies the HasSuffix predicate on the "reservation_id" field.
+func ReservationIDHasSuffix(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldHasSuffix(FieldReservationID, v))
+}
+
+// ReservationIDEqualFold applies the EqualFold predicate on the "reservation_id" field.
+func ReservationIDEqualFold(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldEqualFold(FieldReservationID, v))
+}
+
+// ReservationIDContainsFold applies the ContainsFold predicate on the "reservation_id" field.
+func ReservationIDContainsFold(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldContainsFold(FieldReservationID, v))
+}
+
+// PaymentIDEQ applies the EQ predicate on the "payment_id" field.
+func PaymentIDEQ(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldEQ(FieldPaymentID, v))
+}
+
+// PaymentIDNEQ applies the NEQ predicate on the "payment_id" field.
+func PaymentIDNEQ(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldNEQ(FieldPaymentID, v))
+}
+
+// PaymentIDIn applies the In predicate on the "payment_id" field.
+func PaymentIDIn(vs ...string) predicate.Transition {
+	return predicate.Transition(sql.FieldIn(FieldPaymentID, vs...))
+}
+
+// PaymentIDNotIn applies the NotIn predicate on the "payment_id" field.
+func PaymentIDNotIn(vs ...string) predicate.Transition {
+	return predicate.Transition(sql.FieldNotIn(FieldPaymentID, vs...))
+}
+
+// PaymentIDGT applies the GT predicate on the "payment_id" field.
+func PaymentIDGT(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldGT(FieldPaymentID, v))
+}
+
+// PaymentIDGTE applies the GTE predicate on the "payment_id" field.
+func PaymentIDGTE(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldGTE(FieldPaymentID, v))
+}
+
+// PaymentIDLT applies the LT predicate on the "payment_id" field.
+func PaymentIDLT(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldLT(FieldPaymentID, v))
+}
+
+// PaymentIDLTE applies the LTE predicate on the "payment_id" field.
+func PaymentIDLTE(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldLTE(FieldPaymentID, v))
+}
+
+// PaymentIDContains applies the Contains predicate on the "payment_id" field.
+func PaymentIDContains(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldContains(FieldPaymentID, v))
+}
+
+// PaymentIDHasPrefix applies the HasPrefix predicate on the "payment_id" field.
+func PaymentIDHasPrefix(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldHasPrefix(FieldPaymentID, v))
+}
+
+// PaymentIDHasSuffix applies the HasSuffix predicate on the "payment_id" field.
+func PaymentIDHasSuffix(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldHasSuffix(FieldPaymentID, v))
+}
+
+// PaymentIDEqualFold applies the EqualFold predicate on the "payment_id" field.
+func PaymentIDEqualFold(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldEqualFold(FieldPaymentID, v))
+}
+
+// PaymentIDContainsFold applies the ContainsFold predicate on the "payment_id" field.
+func PaymentIDContainsFold(v string) predicate.Transition {
+	return predicate.Transition(sql.FieldContainsFold(FieldPaymentID, v))
 }
 
 // NoteEQ applies the EQ predicate on the "note" field.

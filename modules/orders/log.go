@@ -1,0 +1,70 @@
+package orders
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent/transition"
+	"github.com/cleave-go/cleave/platform/db"
+	"github.com/cleave-go/cleave/platform/page"
+)
+
+// record changes a locked order, and the row at hand with it, and appends the change to the order's log. The database lets nobody
+// alter or remove what is in the log.
+func record(ctx context.Context, tx tx, row *ent.Order, c change) error {
+	before := progressOf(row)
+	if !before.legal(c) {
+		return fmt.Errorf("order %s is %s and cannot become %s", row.ID, before.state, c.state)
+	}
+	after := before.after(c)
+	if err := tx.QueryRow(ctx, `UPDATE "order" SET state = $2, reason = $3, reservation_id = $4, payment_id = $5, sequence = $6, update_time = now()
+		WHERE id = $1 RETURNING update_time`,
+		row.ID, string(after.state), after.reason, after.reservationID, after.paymentID, after.sequence).Scan(&row.UpdateTime); err != nil {
+		return fmt.Errorf("update order %s: %w", row.ID, err)
+	}
+	row.State, row.Reason, row.ReservationID, row.PaymentID, row.Sequence =
+		string(after.state), after.reason, after.reservationID, after.paymentID, after.sequence
+	return appendChange(ctx, tx, row.ID, after.sequence, c)
+}
+
+// appendChange adds an entry to an order's log. Its time is the database's.
+func appendChange(ctx context.Context, tx tx, orderID string, sequence int64, c change) error {
+	if _, err := tx.Exec(ctx, `INSERT INTO transition (order_id, sequence, state, reason, reservation_id, payment_id, note) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		orderID, sequence, string(c.state), c.reason, c.reservationID, c.paymentID, c.note); err != nil {
+		return fmt.Errorf("append to the log of order %s: %w", orderID, err)
+	}
+	return nil
+}
+
+// progressOf returns what changes of a row.
+func progressOf(row *ent.Order) progress {
+	return progress{
+		state: state(row.State), reason: row.Reason, reservationID: row.ReservationID, paymentID: row.PaymentID, sequence: row.Sequence,
+	}
+}
+
+// ListOrderEvents pages through the log of an order.
+func (s *service) ListOrderEvents(ctx context.Context, r *ordersv1.ListOrderEventsRequest) (*ordersv1.ListOrderEventsResponse, error) {
+	row, err := s.ownOrder(ctx, r.GetOrderId())
+	if err != nil {
+		return nil, err
+	}
+	size := page.Size(r.GetPageSize())
+	entries, err := s.store.Ent.Transition.Query().
+		Where(transition.OrderID(row.ID), transition.SequenceGT(r.GetAfterSequence())).Order(transition.BySequence()).Limit(size).All(ctx)
+	if err != nil {
+		return nil, db.Unavailable(err)
+	}
+	answer := &ordersv1.ListOrderEventsResponse{}
+	for _, e := range entries {
+		answer.Events = append(answer.Events, &ordersv1.OrderEvent{
+			Sequence: e.Sequence, State: messageStates[state(e.State)], Reason: e.Reason, ReservationId: e.ReservationID, PaymentId: e.PaymentID,
+			Note: e.Note, Time: timestamppb.New(e.CreateTime),
+		})
+	}
+	return answer, nil
+}

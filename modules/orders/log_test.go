@@ -1,0 +1,79 @@
+package orders_test
+
+import (
+	"strings"
+	"testing"
+
+	"connectrpc.com/connect"
+
+	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
+	"github.com/cleave-go/cleave/platform/moduletest"
+)
+
+func TestOrderEventsCanBeReadBack(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	c := s.customer(t)
+	orderID := c.order("pm_card_visa")
+	c.ends(orderID, ordersv1.OrderState_ORDER_STATE_CONFIRMED, "")
+	order := c.get(orderID)
+	rebuilt := &ordersv1.Order{}
+	for {
+		page, err := c.orders.ListOrderEvents(c.ctx, &ordersv1.ListOrderEventsRequest{OrderId: orderID, PageSize: 2, AfterSequence: rebuilt.Sequence})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(page.GetEvents()) == 0 {
+			break
+		}
+		for _, e := range page.GetEvents() {
+			if e.GetSequence() != rebuilt.Sequence+1 || e.GetTime().AsTime().Before(order.GetCreateTime().AsTime()) {
+				t.Errorf("event %v after %d", e, rebuilt.Sequence)
+			}
+			rebuilt.Sequence = e.GetSequence()
+			if e.GetState() != 0 {
+				rebuilt.State = e.GetState()
+			}
+			rebuilt.ReservationId += e.GetReservationId()
+			rebuilt.PaymentId += e.GetPaymentId()
+		}
+	}
+	if rebuilt.State != order.GetState() || rebuilt.Sequence != order.GetSequence() ||
+		rebuilt.ReservationId != order.GetReservationId() || rebuilt.PaymentId != order.GetPaymentId() || rebuilt.PaymentId == "" {
+		t.Errorf("the events lead to %v, the order is %v", rebuilt, order)
+	}
+	_, err := s.orders.ListOrderEvents(moduletest.As(t, "usr_other"), &ordersv1.ListOrderEventsRequest{OrderId: orderID})
+	refused(t, err, connect.CodeNotFound, "")
+}
+
+func TestLogOfOrderIsImmutable(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	c := s.customer(t)
+	c.ends(c.order("pm_card_visa"), ordersv1.OrderState_ORDER_STATE_CONFIRMED, "")
+	for _, sql := range []string{"UPDATE transition SET note = 'x'", "DELETE FROM transition"} {
+		if _, err := s.Hosts["orders"].DB.Pool().Exec(c.ctx, sql); err == nil || !strings.Contains(err.Error(), "permission denied") {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+}
+
+// What the log of an order says is compared with the order.
+func TestFactsTellOfLogThatDoesNotFit(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	c := s.customer(t)
+	for sql, want := range map[string]string{
+		`UPDATE orders."order" SET payment_id = 'pay_other' WHERE id = $1`:                      "the log leads to",
+		"UPDATE orders.transition SET state = 'fulfilled' WHERE order_id = $1 AND sequence = 2": "makes it fulfilled though it is pending",
+		"DELETE FROM orders.transition WHERE order_id = $1 AND sequence = 2":                    "entry 3 follows entry 1",
+	} {
+		orderID := c.order("pm_card_visa")
+		c.ends(orderID, ordersv1.OrderState_ORDER_STATE_CONFIRMED, "")
+		s.Exec(t, sql, orderID)
+		if got := c.fact(orderID).GetLogProblem(); !strings.Contains(got, want) {
+			t.Errorf("after %s: %q, want %q", sql, got, want)
+		}
+		c = s.customer(t)
+	}
+}
