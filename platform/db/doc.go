@@ -7,5 +7,5 @@
 //
 // [Open] creates roles and schema where they are missing and migrates, under one lock per module, so that replicas can start at
 // once. A [Store] opens the transactions of use cases: rows through ent, jobs through River and everything else through pgx commit
-// together.
+// together. It waits for the server as seldom as it can: see [DB.Tx] and [Defer].
 package db

@@ -37,16 +37,36 @@ type Tx[C any] struct {
 	Ent C
 }
 
+// Defer is [Defer] in this transaction.
+func (t Tx[C]) Defer(sql string, args ...any) { Defer(t.Tx, sql, args...) }
+
+// Tx is [DB.Tx] with the module's ent client.
+func (s *Store[C]) Tx(ctx context.Context, fn func(ctx context.Context, tx Tx[C]) error) error {
+	return s.DB.Tx(ctx, func(ctx context.Context, tx pgx.Tx) error { return fn(ctx, s.In(tx)) })
+}
+
+// In joins a transaction of the module that somebody else opened and will commit, like the delivery of an event.
+func (s *Store[C]) In(tx pgx.Tx) Tx[C] { return Tx[C]{Tx: tx, Ent: s.client(entDriver{tx})} }
+
 // Tx runs fn in a transaction (READ COMMITTED) and commits it, or rolls back if fn fails. When PostgreSQL gave the transaction up
-// for the sake of another (deadlock, serialization) it runs fn again, so fn must leave no trace outside of tx. Calls over the seam
-// with the context of fn are refused.
+// for the sake of another (deadlock, serialization) it runs fn again, so fn must leave no trace outside of tx but by [AfterCommit].
+// Calls over the seam with the context of fn are refused.
+//
+// BEGIN is sent along with the first statement, and what is deferred (see [Defer]) along with a later one or COMMIT. Without a
+// statement nothing is sent.
 //
 // A database that cannot be reached is an unavailable error. If that happened while committing, nobody knows whether it was
 // committed: callers repeat with the same request_id.
-func (s *Store[C]) Tx(ctx context.Context, fn func(ctx context.Context, tx Tx[C]) error) error {
+func (d *DB) Tx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	for attempt := 1; ; attempt++ {
-		err := s.once(ctx, fn)
-		if err == nil || attempt == maxAttempts || !givenUp(err) {
+		after, err := d.once(ctx, fn)
+		if err == nil {
+			for _, fn := range after {
+				fn()
+			}
+			return nil
+		}
+		if attempt == maxAttempts || !givenUp(err) {
 			return Unavailable(err)
 		}
 		select {
@@ -57,25 +77,39 @@ func (s *Store[C]) Tx(ctx context.Context, fn func(ctx context.Context, tx Tx[C]
 	}
 }
 
-func (s *Store[C]) once(ctx context.Context, fn func(ctx context.Context, tx Tx[C]) error) error {
-	tx, err := s.pool.Begin(ctx)
+// once tries a transaction and returns what shall run after the commit.
+func (d *DB) once(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) ([]func(), error) {
+	tx, err := begin(ctx, d.pool)
 	if err != nil {
-		return fmt.Errorf("begin: %w", err)
+		return nil, fmt.Errorf("begin: %w", err)
 	}
-	// After a commit this does nothing. The context may be done by now, the connection shall be usable again all the same.
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
-		defer cancel()
-		_ = tx.Rollback(ctx) // A connection that cannot roll back is closed.
-	}()
-	inner := rpc.RefuseCalls(ctx, "it is inside a database transaction")
-	if err := fn(inner, Tx[C]{Tx: tx, Ent: s.client(entDriver{tx})}); err != nil {
-		return err
+	defer tx.end(ctx)
+	inner := context.WithValue(rpc.RefuseCalls(ctx, "it is inside a database transaction"), transactionKey{}, tx)
+	if err := fn(inner, tx); err != nil {
+		return nil, err
 	}
 	if err := tx.Commit(ctx); err != nil {
-		return fmt.Errorf("commit: %w", err)
+		return nil, fmt.Errorf("commit: %w", err)
 	}
-	return nil
+	return tx.after, nil
+}
+
+// TxMayBeLost is [DB.Tx] without the wait until the commit is on disk, which costs most of a small transaction. Everybody sees at once
+// what it wrote. But if PostgreSQL or its machine crashes within the next moments (up to three times wal_writer_delay, so 0.6 s by
+// default) the transaction is gone as a whole, as if it had never been. A crash of this process loses nothing. What a transaction of
+// [DB.Tx] on the same server commits later cannot survive without it.
+//
+// It is for notes of progress whose loss makes somebody repeat an idempotent step, like a boundary of a saga. It must not be used where
+// somebody else is told of what it wrote: an answer to a client, a request id that is claimed, an event that is published, an id that
+// another module or a provider gets to know and that only this transaction keeps. They would know of what never was.
+func (d *DB) TxMayBeLost(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
+	return d.Tx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if err := fn(ctx, tx); err != nil {
+			return err
+		}
+		Defer(tx, "SET LOCAL synchronous_commit = off")
+		return nil
+	})
 }
 
 // givenUp reports whether the same transaction may succeed if it is run again.

@@ -13,6 +13,7 @@ import (
 	"connectrpc.com/connect"
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	parityv1 "github.com/cleave-go/cleave/gen/cleave/platform/parity/v1"
@@ -60,8 +61,14 @@ func (chore) Kind() string { return "alpha.chore" }
 // released requires that every connection is back and that a new transaction works.
 func released(t *testing.T, s *store) {
 	t.Helper()
-	if n := s.Pool().Stat().AcquiredConns(); n != 0 {
-		t.Errorf("%d connections are still in use", n)
+	ctx, tick := bounded(t), time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for s.Pool().Stat().AcquiredConns() != 0 { // One that is closed is so in the background.
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("%d connections are still in use", s.Pool().Stat().AcquiredConns())
+		}
 	}
 	if err := s.Tx(bounded(t), func(ctx context.Context, tx tx) error { _, err := tx.Exec(ctx, "SELECT 1"); return err }); err != nil {
 		t.Errorf("the next transaction: %v", err)
@@ -111,6 +118,25 @@ func TestEntOpensNoTransactionOfItsOwn(t *testing.T) {
 	if err := insertByEnt(bounded(t), s.Ent, "a"); err == nil || !strings.Contains(err.Error(), "make it in Store.Tx") {
 		t.Errorf("%v, want a sentence", err)
 	}
+}
+
+// A handler that was given somebody else's transaction uses ent within it.
+func TestInJoinsTransaction(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, clone(t))
+	write := func(end error) error {
+		return s.DB.Tx(bounded(t), func(ctx context.Context, outer pgx.Tx) error {
+			joined := s.In(outer)
+			return errors.Join(insertByEnt(ctx, joined.Ent, "by ent"), insert(ctx, joined, "by sql"), end)
+		})
+	}
+	if err := write(errAnything); !errors.Is(err, errAnything) || len(names(t, s)) > 0 {
+		t.Errorf("%v and %q, want the error and nothing", err, names(t, s))
+	}
+	if err := write(nil); err != nil || !slices.Equal(names(t, s), []string{"by ent", "by sql"}) {
+		t.Errorf("%v and %q", err, names(t, s))
+	}
+	released(t, s)
 }
 
 // fail makes PostgreSQL fail with a SQLSTATE.

@@ -64,10 +64,7 @@ func Once[M any, Response Message[M]](ctx context.Context, tx pgx.Tx, request Re
 	if err != nil {
 		return nil, fmt.Errorf("encode response: %w", err)
 	}
-	if _, err := tx.Exec(ctx, "UPDATE cleave_request SET response = $4 WHERE caller = $1 AND method = $2 AND request_id = $3",
-		k.caller, k.method, k.id, kept); err != nil {
-		return nil, fmt.Errorf("keep response: %w", err)
-	}
+	db.Defer(tx, "UPDATE cleave_request SET response = $4 WHERE caller = $1 AND method = $2 AND request_id = $3", k.caller, k.method, k.id, kept)
 	return response, nil
 }
 
