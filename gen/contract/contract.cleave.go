@@ -16,6 +16,7 @@ func Services() []*rpc.Service {
 	return []*rpc.Service{
 		catalogv1cleave.CatalogService,
 		inventoryv1cleave.InventoryService,
+		inventoryv1cleave.FactService,
 		ordersv1cleave.CartService,
 		ordersv1cleave.OrderService,
 		ordersv1cleave.FactService,

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	inventoryv1 "github.com/cleave-go/cleave/gen/cleave/inventory/v1"
 	"github.com/cleave-go/cleave/platform/moduletest"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
@@ -33,9 +34,9 @@ func (b *bundle) buy(t *testing.T, buyers int) int64 {
 func TestEveryPieceIsSoldOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.receive(t, line{"a", 10})
-	if sold := b.buy(t, 100); sold != 10 {
-		t.Errorf("%d pieces of 10 were sold", sold)
+	b.receive(t, line{"a", 50})
+	if sold := b.buy(t, 500); sold != 50 {
+		t.Errorf("%d pieces of 50 were sold", sold)
 	}
 	b.available(t, "a", 0)
 	b.consistent(t)
@@ -60,6 +61,35 @@ func TestEveryPieceInOverdueHoldsIsSoldOnce(t *testing.T) {
 		b.Exec(t, "UPDATE inventory.reservation SET state = 'committed' WHERE state = 'held'")
 	}
 	b.consistent(t)
+}
+
+// Who commits a hold whose time is up and who wants its pieces meet: one of the two gets them.
+func TestCommitAndReserveMeetAtAnOverdueHold(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.receive(t, line{"a", 1})
+	for range 20 {
+		id := b.hold(t, line{"a", 1})
+		b.letPass(t, id)
+		var other *inventoryv1.Reservation
+		var commitErr, reserveErr, sweepErr error
+		var waiting sync.WaitGroup
+		waiting.Go(func() { commitErr = b.commit(id) })
+		waiting.Go(func() { other, reserveErr = b.reserve(line{"a", 1}) })
+		waiting.Go(func() { sweepErr = b.service.expireHolds(b.ctx) })
+		waiting.Wait()
+		must(t, sweepErr)
+		b.consistent(t)
+		switch {
+		case commitErr == nil:
+			refused(t, reserveErr, "OUT_OF_STOCK")
+			must(t, b.release(id))
+		default:
+			refused(t, commitErr, "RESERVATION_STATE_EXPIRED")
+			must(t, reserveErr)
+			must(t, b.release(other.GetId()))
+		}
+	}
 }
 
 // Locks are taken in one order, whatever the order of the lines: nobody waits in a circle, which PostgreSQL would end by giving up one.
@@ -91,17 +121,33 @@ func TestCrossedLinesDoNotDeadlock(t *testing.T) {
 					t.Errorf("reserve: %v", err)
 					continue
 				}
-				end := b.release
-				if random.IntN(2) == 0 {
-					end = b.commit
-				}
-				if err := end(reservation.GetId()); err != nil {
-					t.Errorf("end: %v", err)
+				ends := [][]func(string) error{{b.release}, {b.commit}, {b.commit, b.release}, {b.commit, b.ship, b.giveBack}}
+				for _, end := range ends[random.IntN(len(ends))] {
+					if err := end(reservation.GetId()); err != nil {
+						t.Errorf("end: %v", err)
+					}
 				}
 			}
 		})
 	}
+	done := make(chan struct{})
+	var sweeping sync.WaitGroup
+	sweeping.Go(func() { // Every hold may be overdue, and nobody waits for the sweep.
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			if err := b.service.expireHolds(b.ctx); err != nil {
+				t.Errorf("sweep: %v", err)
+				return
+			}
+		}
+	})
 	waiting.Wait()
+	close(done)
+	sweeping.Wait()
 	b.consistent(t)
 	// A connection reports what it has met at the latest when it is closed.
 	b.Exec(t, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'cleave_inventory' AND datname = current_database()")

@@ -2,10 +2,12 @@ package inventory
 
 import (
 	"context"
+	"slices"
 
 	"connectrpc.com/connect"
 
 	inventoryv1 "github.com/cleave-go/cleave/gen/cleave/inventory/v1"
+	"github.com/cleave-go/cleave/gen/cleave/inventory/v1/inventoryv1cleave"
 	"github.com/cleave-go/cleave/gen/cleave/inventory/v1/inventoryv1connect"
 	"github.com/cleave-go/cleave/modules/inventory/internal/ent"
 	"github.com/cleave-go/cleave/platform/fault"
@@ -36,7 +38,7 @@ func (s *service) ReleaseReservation(ctx context.Context, r *inventoryv1.Release
 		answer, err = idempotency.Once(ctx, tx, r, func() (*inventoryv1.ReleaseReservationResponse, error) {
 			reservationID := r.GetId()
 			if request := r.GetReserveRequestId(); request != "" {
-				kept, done, err := revoke(ctx, tx, inventoryv1connect.InventoryServiceReserveProcedure, request)
+				kept, done, err := idempotency.Revoke[inventoryv1.ReserveResponse](ctx, tx, reserveMethod, request)
 				if err != nil || !done {
 					return &inventoryv1.ReleaseReservationResponse{}, err
 				}
@@ -52,6 +54,11 @@ func (s *service) ReleaseReservation(ctx context.Context, r *inventoryv1.Release
 	}
 	return answer, err
 }
+
+// reserveMethod is what a release can undo.
+var reserveMethod = inventoryv1cleave.InventoryService.Methods[slices.IndexFunc(inventoryv1cleave.InventoryService.Methods, func(m *rpc.Method) bool {
+	return m.Procedure == inventoryv1connect.InventoryServiceReserveProcedure
+})]
 
 // release gives the pieces back, unless they have been given back already.
 func release(ctx context.Context, tx tx, reservationID string) (*row, error) {

@@ -21,11 +21,10 @@ type claim struct {
 
 // model is the inventory in a few lines: what is on hand and who has a claim on it.
 type model struct {
-	b       *bundle
-	service *service
-	skus    []string
-	onHand  map[string]int64
-	claims  []*claim
+	b      *bundle
+	skus   []string
+	onHand map[string]int64
+	claims []*claim
 }
 
 // reserved returns how many pieces of a SKU are claimed; by live holds and committed reservations only, if overdue ones do not count.
@@ -155,7 +154,7 @@ func (m *model) TimePasses(t *rapid.T) {
 
 // SweepComes ends every hold whose time is up, and nothing else.
 func (m *model) SweepComes(t *rapid.T) {
-	if err := m.service.expireHolds(m.b.ctx); err != nil {
+	if err := m.b.service.expireHolds(m.b.ctx); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range m.claims {
@@ -236,7 +235,7 @@ func (m *model) UndoEarly(t *rapid.T) {
 
 // Check compares the stock with the model, after every step.
 func (m *model) Check(t *rapid.T) {
-	rows, err := m.service.store.Ent.Stock.Query().All(m.b.ctx)
+	rows, err := m.b.service.store.Ent.Stock.Query().All(m.b.ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +247,7 @@ func (m *model) Check(t *rapid.T) {
 			t.Fatalf("%s: %d of %d are reserved, want %d of %d", row.ID, row.Reserved, row.OnHand, want, m.onHand[row.ID])
 		}
 	}
-	free, err := m.service.availability(m.b.ctx, m.skus)
+	free, err := m.b.service.availability(m.b.ctx, m.skus)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,11 +262,10 @@ func (m *model) Check(t *rapid.T) {
 func TestStockAgreesWithModel(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	s := newService(b.Hosts["inventory"])
 	runs := 0
 	rapid.Check(t, func(r *rapid.T) {
 		runs++
-		m := &model{b: b, service: s, onHand: map[string]int64{}}
+		m := &model{b: b, onHand: map[string]int64{}}
 		for _, name := range []string{"a", "b", "c"} {
 			m.skus = append(m.skus, fmt.Sprint(name, " of run ", runs))
 		}

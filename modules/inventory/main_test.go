@@ -14,6 +14,7 @@ import (
 	inventoryv1 "github.com/cleave-go/cleave/gen/cleave/inventory/v1"
 	"github.com/cleave-go/cleave/gen/cleave/inventory/v1/inventoryv1cleave"
 	"github.com/cleave-go/cleave/gen/cleave/inventory/v1/inventoryv1connect"
+	"github.com/cleave-go/cleave/platform/module"
 	"github.com/cleave-go/cleave/platform/moduletest"
 	"github.com/cleave-go/cleave/platform/postgrestest"
 	"github.com/cleave-go/cleave/platform/rpc"
@@ -30,16 +31,33 @@ func TestMain(m *testing.M) {
 // bundle is the module at work, called by another.
 type bundle struct {
 	*moduletest.House
-	client inventoryv1connect.InventoryServiceClient
-	ctx    context.Context
-	ids    atomic.Int64
+	client  inventoryv1connect.InventoryServiceClient
+	facts   inventoryv1connect.FactServiceClient
+	service *service
+	ctx     context.Context
+	ids     atomic.Int64
 }
 
+// setup starts the module without its sweep, which a test calls when it wants it.
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	h := moduletest.Start(t, Module)
+	var s *service
+	m := Module
+	m.Build = func(host *module.Host) ([]rpc.Handler, error) {
+		s = newService(host)
+		return s.handlers(), nil
+	}
+	b := start(t, m)
+	b.service = s
+	return b
+}
+
+func start(t *testing.T, m module.Module) *bundle {
+	t.Helper()
+	h := moduletest.Start(t, m)
+	caller := h.Caller("orders", m.Serves...)
 	return &bundle{House: h, ctx: moduletest.As(t, ""),
-		client: inventoryv1cleave.NewInventoryServiceClient(h.Caller("orders", inventoryv1cleave.InventoryService))}
+		client: inventoryv1cleave.NewInventoryServiceClient(caller), facts: inventoryv1cleave.NewFactServiceClient(caller)}
 }
 
 // requestID returns one that has not been used.
@@ -162,7 +180,10 @@ func (b *bundle) consistent(t testing.TB) {
 		"reserved = what live reservations claim": `SELECT sku FROM inventory.stock s WHERE reserved <> (SELECT coalesce(sum(l.quantity), 0)
 			FROM inventory.reservation_line l JOIN inventory.reservation r ON r.id = l.reservation_id WHERE l.sku = s.sku AND r.state IN ('held', 'committed'))`,
 		"on hand = what came and went": "SELECT sku FROM inventory.stock s WHERE on_hand <> (SELECT coalesce(sum(delta), 0) FROM inventory.movement m WHERE m.sku = s.sku)",
-		"claims are on stock":          "SELECT sku FROM inventory.reservation_line l WHERE NOT EXISTS (SELECT FROM inventory.stock s WHERE s.sku = l.sku)",
+		"what was shipped has gone": `SELECT r.id FROM inventory.reservation r JOIN inventory.reservation_line l ON l.reservation_id = r.id
+			WHERE (r.state IN ('shipped', 'returned')) <> (SELECT coalesce(sum(delta) = -l.quantity, false) FROM inventory.movement m
+				WHERE m.reservation_id = r.id AND m.sku = l.sku AND m.reason = 'shipped')`,
+		"claims are on stock": "SELECT sku FROM inventory.reservation_line l WHERE NOT EXISTS (SELECT FROM inventory.stock s WHERE s.sku = l.sku)",
 	} {
 		if wrong := moduletest.Query[string](t, b.House, query); len(wrong) > 0 {
 			t.Errorf("not true of %q: %s", wrong, what)

@@ -22,16 +22,21 @@ var migrations embed.FS
 // Module is the inventory module.
 var Module = module.Module{
 	Name:       "inventory",
-	Serves:     []*rpc.Service{inventoryv1cleave.InventoryService},
+	Serves:     []*rpc.Service{inventoryv1cleave.InventoryService, inventoryv1cleave.FactService},
 	Migrations: migrations,
 	Build:      build,
 }
 
 func build(host *module.Host) ([]rpc.Handler, error) {
 	s := newService(host)
-	return []rpc.Handler{inventoryv1cleave.NewInventoryServiceHandler(s)}, nil
+	host.Jobs.Every("inventory.expire_holds", sweepInterval, s.expireHolds)
+	return s.handlers(), nil
 }
 
 func newService(host *module.Host) *service {
 	return &service{store: db.NewStore(host.DB, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) })}
+}
+
+func (s *service) handlers() []rpc.Handler {
+	return []rpc.Handler{inventoryv1cleave.NewInventoryServiceHandler(s), inventoryv1cleave.NewFactServiceHandler(facts{s})}
 }

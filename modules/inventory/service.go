@@ -120,7 +120,7 @@ func (s *service) reserveOnce(ctx context.Context, r *inventoryv1.ReserveRequest
 			row, err := reserve(ctx, tx, r, lines)
 			return &inventoryv1.ReserveResponse{Reservation: message(row)}, err
 		})
-		return refuseRevoked(ctx, tx, rpc.MethodOf(ctx).Procedure, r.GetRequestId(), err)
+		return err
 	})
 	return answer, err
 }

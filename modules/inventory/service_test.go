@@ -319,6 +319,31 @@ func TestMovements(t *testing.T) {
 	}
 }
 
+// What is shipped goes, what is returned comes, and both can be traced to the reservation.
+func TestShippingMovesStock(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.receive(t, line{"a", 5}, line{"b", 5})
+	back, broken := b.hold(t, line{"b", 1}, line{"a", 2}), b.hold(t, line{"a", 1})
+	for _, id := range []string{back, broken} {
+		must(t, b.commit(id))
+		must(t, b.ship(id))
+	}
+	b.available(t, "a", 2)
+	b.available(t, "b", 4)
+	must(t, b.giveBack(back))
+	_, err := b.client.ReturnReservation(b.ctx, &inventoryv1.ReturnReservationRequest{RequestId: "broken", Id: broken, Discard: true})
+	must(t, err)
+	b.available(t, "a", 4)
+	b.available(t, "b", 5)
+	got := moduletest.Query[string](t, b.House, "SELECT sku || delta || ' ' || reason || ' ' || reservation_id FROM inventory.movement WHERE reservation_id IS NOT NULL ORDER BY id")
+	want := []string{"a-2 shipped " + back, "b-1 shipped " + back, "a-1 shipped " + broken, "a2 returned " + back, "b1 returned " + back}
+	if !slices.Equal(got, want) {
+		t.Errorf("movements %q, want %q", got, want)
+	}
+	b.consistent(t)
+}
+
 // Whatever the program does wrong, the database sells nothing that is not there.
 func TestDatabaseRefusesImpossibleStock(t *testing.T) {
 	t.Parallel()

@@ -1,0 +1,74 @@
+package inventory
+
+import (
+	"context"
+	"fmt"
+
+	"connectrpc.com/connect"
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	inventoryv1 "github.com/cleave-go/cleave/gen/cleave/inventory/v1"
+	"github.com/cleave-go/cleave/platform/db"
+)
+
+// facts implements FactService. A page is read by one statement, so its facts are of one moment, and no more than one is in memory.
+type facts struct{ *service }
+
+// How many facts are in a page. A reservation may have a thousand lines, and a page must fit into a message.
+const (
+	stockPage       = 500
+	reservationPage = 40
+)
+
+func (f facts) StreamStockFacts(ctx context.Context, _ *inventoryv1.StreamStockFactsRequest, stream *connect.ServerStream[inventoryv1.StreamStockFactsResponse]) error {
+	after := ""
+	for {
+		rows, _ := f.store.Pool().Query(ctx, `SELECT sku, on_hand, reserved,
+				(SELECT coalesce(sum(delta), 0)::bigint FROM movement m WHERE m.sku = stock.sku),
+				(SELECT coalesce(sum(l.quantity), 0)::bigint FROM reservation_line l JOIN reservation r ON r.id = l.reservation_id
+					WHERE l.sku = stock.sku AND r.state IN ('held', 'committed'))
+			FROM stock WHERE sku > $1 ORDER BY sku LIMIT $2`, after, stockPage)
+		page, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*inventoryv1.StockFact, error) {
+			fact := &inventoryv1.StockFact{}
+			return fact, row.Scan(&fact.Sku, &fact.OnHand, &fact.Reserved, &fact.Moved, &fact.Held)
+		})
+		if err != nil {
+			return db.Unavailable(fmt.Errorf("load stock facts: %w", err))
+		}
+		if len(page) == 0 {
+			return nil
+		}
+		if err := stream.Send(&inventoryv1.StreamStockFactsResponse{Facts: page}); err != nil {
+			return err
+		}
+		after = page[len(page)-1].GetSku()
+	}
+}
+
+func (f facts) StreamReservationFacts(ctx context.Context, _ *inventoryv1.StreamReservationFactsRequest, stream *connect.ServerStream[inventoryv1.StreamReservationFactsResponse]) error {
+	after := ""
+	for {
+		rows, _ := f.store.Pool().Query(ctx, "SELECT "+columns+" FROM reservation WHERE id > $1 ORDER BY id LIMIT $2", after, reservationPage)
+		page, err := pgx.CollectRows(rows, func(from pgx.CollectableRow) (*inventoryv1.ReservationFact, error) {
+			row, err := scan(from)
+			if err != nil {
+				return nil, err
+			}
+			m := message(row)
+			return &inventoryv1.ReservationFact{
+				Id: m.GetId(), Reference: m.GetReference(), State: m.GetState(), ExpireTime: timestamppb.New(row.expireTime), Lines: m.GetLines(),
+			}, nil
+		})
+		if err != nil {
+			return db.Unavailable(fmt.Errorf("load reservation facts: %w", err))
+		}
+		if len(page) == 0 {
+			return nil
+		}
+		if err := stream.Send(&inventoryv1.StreamReservationFactsResponse{Facts: page}); err != nil {
+			return err
+		}
+		after = page[len(page)-1].GetId()
+	}
+}
