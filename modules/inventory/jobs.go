@@ -47,7 +47,8 @@ func (s *service) expire(ctx context.Context, due string, args ...any) error {
 			if err != nil {
 				return fmt.Errorf("end overdue holds: %w", err)
 			}
-			return changeStock(ctx, tx, lines, change{reserved: -1})
+			changeStock(tx, lines, change{reserved: -1})
+			return nil
 		}); err != nil || len(lines) == 0 {
 			return err
 		}

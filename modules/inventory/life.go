@@ -66,7 +66,8 @@ func release(ctx context.Context, tx tx, reservationID string) (*row, error) {
 	if err != nil || !moved || fault.Bug("hold-not-released") {
 		return row, err
 	}
-	return row, changeStock(ctx, tx, row.lines, change{reserved: -1})
+	changeStock(tx, row.lines, change{reserved: -1})
+	return row, nil
 }
 
 func (s *service) ExtendReservation(ctx context.Context, r *inventoryv1.ExtendReservationRequest) (answer *inventoryv1.ExtendReservationResponse, err error) {

@@ -56,15 +56,12 @@ func loadReservation(ctx context.Context, q queryer, reservationID, lock string)
 }
 
 // insertHold writes a new hold and sets its pieces aside. Their stock is locked by the caller, who knows that there is enough.
-func insertHold(ctx context.Context, tx tx, r *row) error {
-	if _, err := tx.Exec(ctx, `WITH line AS (SELECT * FROM unnest($5::text[], $6::bigint[]) AS line (sku, quantity)),
+func insertHold(tx tx, r *row) {
+	tx.Defer(`WITH line AS (SELECT * FROM unnest($5::text[], $6::bigint[]) AS line (sku, quantity)),
 			taken AS (UPDATE stock SET reserved = reserved + quantity FROM line WHERE stock.sku = line.sku),
 			hold AS (INSERT INTO reservation (id, reference, state, expire_time) VALUES ($1, $2, $3, $4))
 		INSERT INTO reservation_line (reservation_id, sku, quantity) SELECT $1, sku, quantity FROM line`,
-		r.id, r.reference, r.state, r.expireTime, skus(r.lines), quantities(r.lines)); err != nil {
-		return fmt.Errorf("write hold: %w", err)
-	}
-	return nil
+		r.id, r.reference, r.state, r.expireTime, skus(r.lines), quantities(r.lines))
 }
 
 // move brings a reservation into the next state, locks it, and reports whether it has moved: not if it is where it would be. What

@@ -139,7 +139,8 @@ func reserve(ctx context.Context, tx tx, r *inventoryv1.ReserveRequest, lines []
 		ttl = r.GetTtl().AsDuration()
 	}
 	hold := &row{id: id.New("rsv"), reference: r.GetReference(), state: held, expireTime: now.Add(ttl), lines: lines}
-	return hold, insertHold(ctx, tx, hold)
+	insertHold(tx, hold)
+	return hold, nil
 }
 
 // whyShort says whether holds whose time is up are in the way of the lines, or whether there is less than they ask for. Nobody can end

@@ -10,7 +10,7 @@ import (
 	"github.com/cleave-go/cleave/modules/inventory/internal/ent"
 )
 
-// A checkout waits for these statements, so they are few and written by hand.
+// A checkout waits for these statements, so they are few, written by hand, and deferred where nobody reads what they yield.
 //
 // Locks are taken in one order everywhere: a reservation, then the stock of its lines by SKU. So nobody waits in a circle.
 
@@ -45,22 +45,17 @@ func createStock(ctx context.Context, tx tx, lines []line) error {
 type change struct{ onHand, reserved int64 }
 
 // changeStock changes the stock by the lines. It locks what the caller has not locked, in the order of the SKUs.
-func changeStock(ctx context.Context, tx tx, lines []line, c change) error {
-	if _, err := tx.Exec(ctx, `WITH locked AS (
+func changeStock(tx tx, lines []line, c change) {
+	tx.Defer(`WITH locked AS (
 			SELECT stock.sku, line.quantity FROM stock JOIN unnest($1::text[], $2::bigint[]) AS line (sku, quantity) USING (sku)
 			ORDER BY stock.sku FOR UPDATE OF stock)
 		UPDATE stock SET on_hand = on_hand + $3 * quantity, reserved = reserved + $4 * quantity
-		FROM locked WHERE stock.sku = locked.sku`, skus(lines), quantities(lines), c.onHand, c.reserved); err != nil {
-		return fmt.Errorf("change stock: %w", err)
-	}
-	return nil
+		FROM locked WHERE stock.sku = locked.sku`, skus(lines), quantities(lines), c.onHand, c.reserved)
 }
 
 // moveStock is changeStock for what comes or goes: it writes down why.
 func moveStock(ctx context.Context, tx tx, lines []line, c change, why []*ent.MovementCreate) error {
-	if err := changeStock(ctx, tx, lines, c); err != nil {
-		return err
-	}
+	changeStock(tx, lines, c)
 	if err := tx.Ent.Movement.CreateBulk(why...).Exec(ctx); err != nil {
 		return fmt.Errorf("write movements: %w", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/cleave-go/cleave/gen/cleave/payments/v1/paymentsv1cleave"
 	"github.com/cleave-go/cleave/gen/cleave/payments/v1/paymentsv1connect"
 	typev1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
+	"github.com/cleave-go/cleave/modules/payments/sandbox"
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/job"
 	"github.com/cleave-go/cleave/platform/module"
@@ -30,7 +31,8 @@ const patience = 30 * time.Second
 type bundle struct {
 	// Client calls as the module "test".
 	paymentsv1connect.PaymentServiceClient
-	ctx context.Context
+	ctx     context.Context
+	service *service
 	// database is the module's own, with the rights of its role.
 	database *db.DB
 	// jobs are not started: until a test does, nothing happens by itself.
@@ -42,11 +44,11 @@ type bundle struct {
 // setup builds the module on a database of its own.
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	return setupAs(t, Module.Build)
+	return setupWith(t, func(host *module.Host) provider { return newSandbox("", host.DB.Pool()) })
 }
 
-// setupAs is setup with a module that is built in another way.
-func setupAs(t *testing.T, build func(*module.Host) ([]rpc.Handler, error)) *bundle {
+// setupWith is setup with another provider.
+func setupWith(t *testing.T, with func(*module.Host) provider) *bundle {
 	t.Helper()
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -83,12 +85,9 @@ func setupAs(t *testing.T, build func(*module.Host) ([]rpc.Handler, error)) *bun
 		t.Fatal(err)
 	}
 	directory := rpc.NewDirectory(server, []string{Module.Name}, nil)
-	handlers, err := build(&module.Host{
-		Log: log, DB: b.database, Jobs: b.jobs, Tasks: tasks, Calls: directory.Caller(Module.Name, Module.Calls),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	host := &module.Host{Log: log, DB: b.database, Jobs: b.jobs, Tasks: tasks, Calls: directory.Caller(Module.Name, Module.Calls)}
+	var handlers []rpc.Handler
+	b.service, handlers = buildWith(host, with(host))
 	if err := Module.CheckHandlers(handlers); err != nil {
 		t.Fatal(err)
 	}
@@ -101,8 +100,17 @@ func setupAs(t *testing.T, build func(*module.Host) ([]rpc.Handler, error)) *bun
 	return b
 }
 
-// The states of the contract, short.
+// The scripts of the sandbox and the states of the contract, short.
 const (
+	methodVisa              = sandbox.MethodVisa
+	methodDeclined          = sandbox.MethodDeclined
+	methodInsufficientFunds = sandbox.MethodInsufficientFunds
+	methodExpired           = sandbox.MethodExpired
+	methodChargeThenTimeout = sandbox.MethodChargeThenTimeout
+	methodTimeoutThenCharge = sandbox.MethodTimeoutThenCharge
+	methodSlow              = sandbox.MethodSlow
+	methodProviderDown      = sandbox.MethodProviderDown
+
 	isAuthorized        = paymentsv1.PaymentState_PAYMENT_STATE_AUTHORIZED
 	isCaptured          = paymentsv1.PaymentState_PAYMENT_STATE_CAPTURED
 	isPartiallyRefunded = paymentsv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED
@@ -182,6 +190,15 @@ func (b *bundle) exec(t *testing.T, statement string, args ...any) {
 func (b *bundle) done(t *testing.T, k kind) int64 {
 	t.Helper()
 	return b.count(t, "SELECT count(*) FROM payments.sandbox_operation WHERE kind = $1 AND outcome = 'succeeded'", string(k))
+}
+
+// sweep makes every attempt due that is not settled, and sweeps.
+func (b *bundle) sweep(t *testing.T) {
+	t.Helper()
+	b.exec(t, "UPDATE payments.attempt SET next_time = now() WHERE next_time IS NOT NULL")
+	if err := b.service.sweep(b.ctx); err != nil {
+		t.Fatalf("sweep: %v", err)
+	}
 }
 
 // wantError checks code and reason of an error.

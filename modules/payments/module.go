@@ -12,8 +12,8 @@ import (
 
 	"github.com/cleave-go/cleave/gen/cleave/payments/v1/paymentsv1cleave"
 	"github.com/cleave-go/cleave/modules/payments/internal/ent"
+	"github.com/cleave-go/cleave/platform/config"
 	"github.com/cleave-go/cleave/platform/db"
-	"github.com/cleave-go/cleave/platform/job"
 	"github.com/cleave-go/cleave/platform/module"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
@@ -23,20 +23,25 @@ var migrations embed.FS
 
 // Module is the payments module.
 var Module = module.Module{
-	Name:       "payments",
-	Serves:     []*rpc.Service{paymentsv1cleave.PaymentService},
+	Name:   "payments",
+	Serves: []*rpc.Service{paymentsv1cleave.PaymentService},
+	Settings: []config.Setting{{
+		Name: sandboxURL, Help: "the sandbox provider as a process of its own, see docs/guides/sandbox.md; without it, it runs in this one",
+		Check: config.IsURL("http", "https"),
+	}},
 	Migrations: migrations,
 	Build:      build,
 }
 
 func build(host *module.Host) ([]rpc.Handler, error) {
-	return buildWith(host, newSandbox(host.DB))
+	_, handlers := buildWith(host, newSandbox(host.Config.String(sandboxURL), host.DB.Pool()))
+	return handlers, nil
 }
 
-func buildWith(host *module.Host, p provider) ([]rpc.Handler, error) {
-	s := &service{store: db.NewStore(host.DB, newEnt), jobs: host.Jobs, provider: p, log: host.Log}
-	job.Handle(host.Jobs, s.resolve)
-	return []rpc.Handler{paymentsv1cleave.NewPaymentServiceHandler(s)}, nil
+func buildWith(host *module.Host, p provider) (*service, []rpc.Handler) {
+	s := &service{store: db.NewStore(host.DB, newEnt), provider: p, log: host.Log}
+	host.Jobs.Every("payments.ask_again", sweepEvery, s.sweep)
+	return s, []rpc.Handler{paymentsv1cleave.NewPaymentServiceHandler(s)}
 }
 
 func newEnt(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) }

@@ -84,10 +84,20 @@ type attempt struct {
 	outcome outcome
 }
 
+// cancellation is what became of the wish that nothing be charged. The words are those of the table.
+type cancellation string
+
+const (
+	notCancelled    cancellation = ""
+	cancelRequested cancellation = "requested" // Payments sees to it, whatever becomes known.
+	cancelRefused   cancellation = "refused"   // The provider would not give the money free or back: somebody has to look.
+)
+
 // payment is what was tried to be paid an amount, oldest first.
 type payment struct {
-	amount   int64
-	attempts []attempt
+	amount       int64
+	attempts     []attempt
+	cancellation cancellation
 }
 
 // state returns where the payment is.
@@ -159,8 +169,8 @@ func (p payment) toEnd(k kind) (attempt, error) {
 	if a, ok := p.alive(k); ok {
 		return a, nil
 	}
-	// While one is under way, the other has to wait for its outcome.
-	if p.state() != authorized || p.any(func(a attempt) bool { return a.outcome.open() }) {
+	// While one is under way, the other has to wait for its outcome. What is cancelled is not captured any more.
+	if p.state() != authorized || k == capture && p.cancellation != notCancelled || p.any(func(a attempt) bool { return a.outcome.open() }) {
 		return attempt{}, p.wrongState(k)
 	}
 	return attempt{kind: k, amount: p.amount, outcome: pending}, nil
@@ -186,15 +196,54 @@ func (p payment) toRefund(amount int64) (attempt, error) {
 	return attempt{kind: refund, amount: amount, outcome: pending}, nil
 }
 
+// toCancel returns what comes next for a payment of which nothing shall be charged: an attempt that the provider has yet to tell about, or
+// else a new one that gives the money free or back. There is none if nothing is charged, or if the provider has refused.
+func (p payment) toCancel() (a attempt, found bool) {
+	for _, a := range p.attempts {
+		if a.outcome.open() {
+			return a, true
+		}
+	}
+	if p.cancellation == cancelRefused {
+		return attempt{}, false
+	}
+	switch p.state() {
+	case authorized:
+		return attempt{kind: void, amount: p.amount, outcome: pending}, true
+	case captured, partiallyRefunded:
+		rest := p.sum(capture, succeeded) - p.sum(refund, succeeded)
+		return attempt{kind: refund, amount: rest, outcome: pending}, true
+	}
+	return attempt{}, false
+}
+
+// refuses reports whether an outcome means that the provider will not give the money free or back. What it never received says nothing
+// of that.
+func (k kind) refuses(o outcome, declineCode string) bool {
+	return (k == void || k == refund) && o == refused && declineCode != neverReceived
+}
+
+// cancelled returns how far a cancellation has come.
+func (p payment) cancelled() paymentsv1.Cancellation {
+	switch _, more := p.toCancel(); {
+	case more:
+		return paymentsv1.Cancellation_CANCELLATION_UNDER_WAY
+	case p.state() == authorized || p.state() == captured || p.state() == partiallyRefunded:
+		return paymentsv1.Cancellation_CANCELLATION_REFUSED
+	}
+	return paymentsv1.Cancellation_CANCELLATION_DONE
+}
+
 // errWrongState says that a payment cannot be captured, voided or refunded where it is.
 type errWrongState struct {
-	kind     kind
-	state    state
-	underWay []kind
+	kind      kind
+	state     state
+	cancelled bool
+	underWay  []kind
 }
 
 func (p payment) wrongState(k kind) errWrongState {
-	err := errWrongState{kind: k, state: p.state()}
+	err := errWrongState{kind: k, state: p.state(), cancelled: k == capture && p.cancellation != notCancelled}
 	for _, a := range p.attempts {
 		if a.outcome.open() {
 			err.underWay = append(err.underWay, a.kind)
@@ -204,6 +253,9 @@ func (p payment) wrongState(k kind) errWrongState {
 }
 
 func (e errWrongState) Error() string {
+	if e.cancelled {
+		return fmt.Sprintf("%s is not possible: the payment is cancelled", e.kind)
+	}
 	if len(e.underWay) > 0 {
 		return fmt.Sprintf("%s is not possible while it is %s and the outcome of %s is not known", e.kind, e.state, e.underWay[0])
 	}

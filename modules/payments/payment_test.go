@@ -42,7 +42,7 @@ func TestTransitionsAreThoseOfTheDomain(t *testing.T) {
 // next returns every payment that can follow: by something being begun, or by an outcome becoming known.
 func next(p payment) []payment {
 	var list []payment
-	with := func(attempts []attempt) { list = append(list, payment{p.amount, attempts}) }
+	with := func(attempts []attempt) { list = append(list, payment{p.amount, attempts, p.cancellation}) }
 	begin := func(a attempt, err error) {
 		if err == nil && a.id == "" {
 			a.id = fmt.Sprintf("att_%d", len(p.attempts))
@@ -114,7 +114,7 @@ func TestToRefund(t *testing.T) {
 		return payment{100, append([]attempt{
 			{"att_1", authorize, 100, succeeded},
 			{"att_2", capture, 100, succeeded},
-		}, refunds...)}
+		}, refunds...), notCancelled}
 	}
 	for _, c := range []struct {
 		name   string

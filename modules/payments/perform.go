@@ -13,6 +13,7 @@ import (
 	"github.com/cleave-go/cleave/modules/payments/internal/ent"
 	attempttable "github.com/cleave-go/cleave/modules/payments/internal/ent/attempt"
 	"github.com/cleave-go/cleave/platform/db"
+	"github.com/cleave-go/cleave/platform/fault"
 	"github.com/cleave-go/cleave/platform/id"
 	"github.com/cleave-go/cleave/platform/idempotency"
 )
@@ -23,8 +24,11 @@ const (
 	providerTimeout = 5 * time.Second
 	// storeTimeout bounds storing an outcome after the caller has gone.
 	storeTimeout = 5 * time.Second
-	// resolveAfter is when a job looks after an attempt. If the provider is still at work then, the job asks beside it, harmlessly.
-	resolveAfter = 8 * time.Second
+	// askAgainAfter is when the sweep looks after an attempt: later than whoever began it can still be at it, as far as that is known. If
+	// the provider is still at work then, the sweep asks beside it, harmlessly.
+	askAgainAfter = 8 * time.Second
+	// maxFollowing bounds what is done at once for a payment that is cancelled. The sweep does what is left.
+	maxFollowing = 8
 )
 
 // Providers forget keys: Stripe after 24 hours. A repetition after that would move money twice, so an attempt is repeated only while
@@ -39,98 +43,133 @@ const (
 const neverReceived = "provider_never_received"
 
 // perform is how money is moved. One transaction claims the request id and writes an attempt down, or finds the one that does the same
-// already; the provider is asked outside of any; a second transaction stores the outcome. A repetition finds the same attempt, and asks
-// again, under the same key, if its outcome is not known. Perform returns the payment as it is then: an outcome that is still not known
-// leaves it unknown, which is no error.
+// already: the provider is not asked for what nobody would remember. The provider is asked outside of any. A second transaction stores
+// the outcome, with the ledger: what the caller is told has to last. A repetition finds the same attempt, and asks again, under the same
+// key, if its outcome is not known. Perform returns the payment as it is then: an outcome that is still not known leaves it unknown,
+// which is no error.
 func (s *service) perform(
-	ctx context.Context, r idempotency.Request, write func(ctx context.Context, tx tx) (attemptID string, err error),
+	ctx context.Context, r idempotency.Request, write func(ctx context.Context, tx tx) (*ent.Attempt, error),
 ) (*paymentsv1.Payment, error) {
 	var kept *wrapperspb.StringValue // What is kept under the request id is the attempt, not the answer, which changes.
+	var written *ent.Attempt
 	err := s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
+		written = nil
 		kept, err = idempotency.Once(ctx, tx, r, func() (*wrapperspb.StringValue, error) {
-			attemptID, err := write(ctx, tx)
-			return wrapperspb.String(attemptID), err
+			var err error
+			if written, err = write(ctx, tx); err != nil {
+				return nil, err
+			}
+			return wrapperspb.String(written.ID), nil
 		})
 		return err
 	})
+	if err == nil && written == nil {
+		written, err = s.load(ctx, kept.GetValue())
+	}
 	if err != nil {
 		return nil, err
 	}
-	row, err := s.finish(ctx, kept.GetValue())
+	row, err := s.finish(ctx, written)
 	if err != nil {
 		return nil, err
 	}
-	return message(row.Edges.Payment), nil
+	return message(row), nil
 }
 
-// begin writes an attempt of a locked payment down, unless it is already, and owes itself a job that sees it through. It returns the
-// attempt's id, which is also the provider's key.
-func (s *service) begin(ctx context.Context, tx tx, row *ent.Payment, a attempt) (string, error) {
-	if a.id != "" {
-		return a.id, nil
-	}
-	a.id = id.New("att")
-	if err := insertAttempt(ctx, tx, row, a); err != nil {
-		return "", err
-	}
-	return a.id, s.jobs.Insert(ctx, tx, resolve{AttemptID: a.id}, time.Now().Add(resolveAfter))
-}
-
-// finish asks the provider for the outcome of an attempt, unless it is known, and returns the attempt and its payment as they are then.
-func (s *service) finish(ctx context.Context, attemptID string) (*ent.Attempt, error) {
-	row, err := s.store.Ent.Attempt.Query().Where(attempttable.ID(attemptID)).WithPayment().Only(ctx)
+// load loads an attempt and its payment.
+func (s *service) load(ctx context.Context, attemptID string) (*ent.Attempt, error) {
+	a, err := s.store.Ent.Attempt.Query().Where(attempttable.ID(attemptID)).WithPayment().Only(ctx)
 	if err != nil {
 		return nil, db.Unavailable(fmt.Errorf("load attempt %s: %w", attemptID, err))
 	}
-	if !outcome(row.Outcome).open() {
-		return row, nil
+	return a, nil
+}
+
+// finish asks the provider for the outcome of an attempt, unless it is known, and returns its payment as it is then. If the payment is
+// cancelled it goes on, with what that takes, until the provider does not answer.
+func (s *service) finish(ctx context.Context, a *ent.Attempt) (row *ent.Payment, err error) {
+	row = a.Edges.Payment
+	for range maxFollowing {
+		if !outcome(a.Outcome).open() {
+			break
+		}
+		if row, err = s.step(ctx, a); err != nil {
+			return nil, err
+		}
+		settled := attemptOf(row, a.ID)
+		next, more := paymentOf(row).toCancel()
+		if row.Cancellation == string(notCancelled) || outcome(settled.Outcome).open() || !more {
+			break
+		}
+		a = attemptOf(row, next.id)
 	}
+	return row, nil
+}
+
+// step asks the provider for the outcome of an attempt, stores it, and returns the payment with its attempts.
+func (s *service) step(ctx context.Context, a *ent.Attempt) (*ent.Payment, error) {
+	point(a, "written")
 	asked, cancel := context.WithTimeout(ctx, providerTimeout)
-	got, err := s.ask(asked, row)
+	got, err := s.ask(asked, a)
 	cancel()
 	o := succeeded
 	switch {
 	case errors.Is(err, errUnknown):
 		o = unanswered
 		s.log.LogAttrs(ctx, slog.LevelWarn, "the outcome of an attempt is unknown",
-			slog.String("attempt", row.ID), slog.String("kind", row.Kind), slog.String("payment", row.PaymentID), slog.String("error", err.Error()))
+			slog.String("attempt", a.ID), slog.String("kind", a.Kind), slog.String("payment", a.PaymentID), slog.String("error", err.Error()))
 	case err != nil:
-		return nil, fmt.Errorf("ask the provider for %s of payment %s (attempt %s): %w", row.Kind, row.PaymentID, row.ID, err)
+		return nil, fmt.Errorf("ask the provider for %s of payment %s (attempt %s): %w", a.Kind, a.PaymentID, a.ID, err)
 	case got.declineCode != "":
 		o = refused
 	}
+	point(a, "answered")
 	// A caller that has gone meanwhile changes nothing: what is known now shall not have to be asked for again.
 	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
-	var settled *ent.Attempt
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
-		payment, err := lockPayment(ctx, tx, row.PaymentID)
-		if err != nil {
+	var row locked
+	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
+		if row, err = lockPayment(ctx, tx, a.PaymentID); err != nil {
 			return err
 		}
-		settled, err = updateAttempt(ctx, tx, payment, row.ID, o, got)
-		return err
+		return settle(tx, row, a.ID, o, got)
 	})
-	return settled, err
+	if err != nil {
+		return nil, err
+	}
+	point(a, "stored")
+	return row.Payment, nil
+}
+
+// point is where a test may stop the process: payments/<kind>/written is after an attempt was written down and before the provider is
+// asked, payments/<kind>/answered before the answer is stored, payments/<kind>/stored before anybody is told.
+func point(a *ent.Attempt, moment string) {
+	if fault.Enabled {
+		fault.Point("payments/" + a.Kind + "/" + moment)
+	}
 }
 
 // ask makes the call of the provider that an attempt stands for.
 func (s *service) ask(ctx context.Context, row *ent.Attempt) (answer, error) {
-	if age := time.Since(row.CreateTime); age > repeatFor {
+	// One that was written just now has no time yet.
+	if age := time.Since(row.CreateTime); !row.CreateTime.IsZero() && age > repeatFor {
 		return s.lookup(ctx, row.ID, age)
 	}
-	payment := row.Edges.Payment
+	key, payment := row.ID, row.Edges.Payment
+	if fault.Bug("fresh-provider-key") {
+		key = id.New("att")
+	}
 	switch kind(row.Kind) {
 	case authorize:
-		return s.provider.authorize(ctx, row.ID, authorization{
+		return s.provider.authorize(ctx, key, authorization{
 			reference: payment.Reference, amount: row.Amount, currency: payment.Currency, method: payment.PaymentMethod,
 		})
 	case capture:
-		return s.provider.capture(ctx, row.ID, payment.ChargeID)
+		return s.provider.capture(ctx, key, payment.ChargeID)
 	case void:
-		return s.provider.void(ctx, row.ID, payment.ChargeID)
+		return s.provider.void(ctx, key, payment.ChargeID)
 	case refund:
-		return s.provider.refund(ctx, row.ID, payment.ChargeID, row.Amount)
+		return s.provider.refund(ctx, key, payment.ChargeID, row.Amount)
 	}
 	return answer{}, fmt.Errorf("attempt %s is of the unknown kind %q", row.ID, row.Kind)
 }

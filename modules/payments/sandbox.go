@@ -1,181 +1,187 @@
 package payments
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
 
-	"github.com/cleave-go/cleave/modules/payments/internal/ent"
-	"github.com/cleave-go/cleave/modules/payments/internal/ent/sandboxrequest"
-	"github.com/cleave-go/cleave/platform/db"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/cleave-go/cleave/modules/payments/sandbox"
 )
 
-// sandbox is a provider that moves no money and behaves as the payment method says. It stands for another company's server: its
-// tables, which begin with sandbox_, are its own, it writes them in its own transactions, and what it remembers survives a restart.
-type sandbox struct {
-	store *db.Store[*ent.Client]
-}
+// sandboxURL is the setting that says where the sandbox lives.
+const sandboxURL = "CLEAVE_PAYMENTS_SANDBOX_URL"
 
-var _ provider = (*sandbox)(nil)
-
-func newSandbox(d *db.DB) *sandbox { return &sandbox{store: db.NewStore(d, newEnt)} }
-
-// Mistakes of whoever calls the sandbox.
-var (
-	errKeyReused = errors.New("the key was used for another request")
-	errNoCharge  = errors.New("there is no such charge")
+const (
+	// maxReply bounds what is read of a reply, in bytes. A page of the log is the largest.
+	maxReply = 4 << 20
+	// maxProviderConns bounds the connections to the sandbox. Calls beyond it wait, within their time.
+	maxProviderConns = 64
 )
 
-// sandboxCall is one request to the sandbox.
-type sandboxCall struct {
-	key  string
-	kind kind
-	// authorization is what to authorize; the other kinds name a charge.
-	authorization authorization
-	chargeID      string
-	// amount is what to refund.
-	amount int64
+// sandboxClient asks the sandbox provider, in this process or another, in the same way.
+type sandboxClient struct {
+	url  string
+	http *http.Client
 }
 
-func (s *sandbox) authorize(ctx context.Context, key string, a authorization) (answer, error) {
-	return s.handle(ctx, sandboxCall{key: key, kind: authorize, authorization: a})
+var _ provider = (*sandboxClient)(nil)
+
+// newSandbox returns a client of the sandbox at a URL, or, where that is empty, of one in this process with its tables behind the pool.
+func newSandbox(at string, pool *pgxpool.Pool) *sandboxClient {
+	// Whoever redirects is not the provider.
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	if at == "" {
+		return &sandboxClient{"http://sandbox", &http.Client{Transport: inMemory{sandbox.New(pool)}, CheckRedirect: stay}}
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxConnsPerHost, transport.MaxIdleConnsPerHost = maxProviderConns, maxProviderConns
+	return &sandboxClient{at, &http.Client{Transport: transport, CheckRedirect: stay}}
 }
 
-func (s *sandbox) capture(ctx context.Context, key, chargeID string) (answer, error) {
-	return s.handle(ctx, sandboxCall{key: key, kind: capture, chargeID: chargeID})
+func (c *sandboxClient) authorize(ctx context.Context, key string, a authorization) (answer, error) {
+	return c.move(ctx, key, "/v1/charges", sandbox.Authorization{
+		Reference: a.reference, Amount: a.amount, Currency: a.currency, PaymentMethod: a.method,
+	})
 }
 
-func (s *sandbox) void(ctx context.Context, key, chargeID string) (answer, error) {
-	return s.handle(ctx, sandboxCall{key: key, kind: void, chargeID: chargeID})
+func (c *sandboxClient) capture(ctx context.Context, key, chargeID string) (answer, error) {
+	return c.move(ctx, key, "/v1/charges/"+url.PathEscape(chargeID)+"/capture", struct{}{})
 }
 
-func (s *sandbox) refund(ctx context.Context, key, chargeID string, amount int64) (answer, error) {
-	return s.handle(ctx, sandboxCall{key: key, kind: refund, chargeID: chargeID, amount: amount})
+func (c *sandboxClient) void(ctx context.Context, key, chargeID string) (answer, error) {
+	return c.move(ctx, key, "/v1/charges/"+url.PathEscape(chargeID)+"/void", struct{}{})
 }
 
-func (s *sandbox) lookup(ctx context.Context, key string) (answer, bool, error) {
-	row, err := s.store.Ent.SandboxOperation.Get(ctx, key)
-	if ent.IsNotFound(err) {
+func (c *sandboxClient) refund(ctx context.Context, key, chargeID string, amount int64) (answer, error) {
+	return c.move(ctx, key, "/v1/charges/"+url.PathEscape(chargeID)+"/refund", sandbox.Refund{Amount: amount})
+}
+
+func (c *sandboxClient) lookup(ctx context.Context, key string) (answer, bool, error) {
+	var got sandbox.Answer
+	err := c.do(ctx, http.MethodGet, "/v1/operations/"+url.PathEscape(key), "", nil, &got)
+	if mistake := (errMistake{}); errors.As(err, &mistake) && mistake.Code == sandbox.CodeNoSuchKey {
 		return answer{}, false, nil
 	}
 	if err != nil {
-		return answer{}, false, silence(err)
+		return answer{}, false, err
 	}
-	return answerOf(row), true, nil
+	known, err := answerOf(got)
+	return known, err == nil, err
 }
 
-// silence makes of what goes wrong inside the sandbox what a caller sees of it: no answer.
-func silence(err error) error {
-	if errors.Is(err, errUnknown) || errors.Is(err, errKeyReused) || errors.Is(err, errNoCharge) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", errUnknown, err)
+// charges returns a page of the provider's own log: the charges whose ids come after one.
+func (c *sandboxClient) charges(ctx context.Context, after string, limit int) ([]sandbox.Charge, error) {
+	var page sandbox.Page
+	query := url.Values{"after": {after}, "limit": {strconv.Itoa(limit)}}
+	err := c.do(ctx, http.MethodGet, "/v1/charges?"+query.Encode(), "", nil, &page)
+	return page.Charges, err
 }
 
-// handle plays the script of the payment method around a call.
-func (s *sandbox) handle(ctx context.Context, call sandboxCall) (answer, error) {
-	script, err := s.script(ctx, call)
-	if err != nil {
-		return answer{}, silence(err)
+// move makes a call that moves money.
+func (c *sandboxClient) move(ctx context.Context, key, path string, request any) (answer, error) {
+	var got sandbox.Answer
+	if err := c.do(ctx, http.MethodPost, path, key, request, &got); err != nil {
+		return answer{}, err
 	}
-	if script.down {
-		return answer{}, errUnknown
-	}
-	if err := pause(ctx, script.delay); err != nil {
-		return answer{}, silence(err)
-	}
-	var got answer
-	var lost bool
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		got, lost, err = serve(ctx, tx, call, script)
-		return err
-	})
-	if err != nil {
-		return answer{}, silence(err)
-	}
-	if lost {
-		return answer{}, errUnknown
-	}
-	return got, nil
+	return answerOf(got)
 }
 
-// script returns the script that the call follows.
-func (s *sandbox) script(ctx context.Context, call sandboxCall) (script, error) {
-	if call.kind == authorize {
-		return scriptOf(call.authorization.method), nil
+// answerOf maps an answer. One without a charge is none.
+func answerOf(got sandbox.Answer) (answer, error) {
+	if got.ChargeID == "" {
+		return answer{}, fmt.Errorf("%w: its reply names no charge", errUnknown)
 	}
-	row, err := s.store.Ent.SandboxCharge.Get(ctx, call.chargeID)
-	if ent.IsNotFound(err) {
-		return script{}, errNoCharge
-	}
-	if err != nil {
-		return script{}, err
-	}
-	return scriptOf(row.PaymentMethod), nil
+	return answer{chargeID: got.ChargeID, declineCode: got.DeclineCode}, nil
 }
 
-// pause returns after a time, or with an error when ctx is done.
-func pause(ctx context.Context, d time.Duration) error {
-	if d == 0 {
-		return nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+// errMistake is what the provider says of a request that it does not understand.
+type errMistake struct{ sandbox.Failure }
 
-// serve logs a call, and does what it asks for unless its key has been done before. Lost says that the answer shall not arrive.
-func serve(ctx context.Context, tx tx, call sandboxCall, script script) (got answer, lost bool, err error) {
-	// Calls with the same key go one after the other, also before the first has left a row.
-	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", "sandbox "+call.key); err != nil {
-		return answer{}, false, fmt.Errorf("lock key: %w", err)
-	}
-	repeated, err := tx.Ent.SandboxRequest.Query().Where(sandboxrequest.Key(call.key)).Exist(ctx)
-	if err != nil {
-		return answer{}, false, fmt.Errorf("look for earlier requests: %w", err)
-	}
-	if err := tx.Ent.SandboxRequest.Create().SetKey(call.key).SetKind(string(call.kind)).Exec(ctx); err != nil {
-		return answer{}, false, fmt.Errorf("log request: %w", err)
-	}
-	row, err := tx.Ent.SandboxOperation.Get(ctx, call.key)
-	if err == nil {
-		got, err = replay(ctx, tx, call, row)
-		return got, false, err
-	}
-	if !ent.IsNotFound(err) {
-		return answer{}, false, fmt.Errorf("load operation: %w", err)
-	}
-	if script.losesRequest && !repeated {
-		return answer{}, true, nil
-	}
-	got, err = operate(ctx, tx, call, script)
-	return got, script.losesAnswer, err
-}
+func (e errMistake) Error() string { return fmt.Sprintf("the provider says %s: %s", e.Code, e.Message) }
 
-// replay returns the first outcome of a key, if the call asks for the same as the first did.
-func replay(ctx context.Context, tx tx, call sandboxCall, row *ent.SandboxOperation) (answer, error) {
-	first := sandboxCall{key: row.ID, kind: kind(row.Kind), chargeID: row.ChargeID}
-	switch first.kind {
-	case refund:
-		first.amount = row.Amount
-	case authorize:
-		charge, err := tx.Ent.SandboxCharge.Get(ctx, row.ChargeID)
+// do makes one request. Whatever is not a readable reply of the provider to it leaves unknown what was done.
+func (c *sandboxClient) do(ctx context.Context, method, path, key string, request, reply any) error {
+	var body io.Reader = http.NoBody
+	if request != nil {
+		encoded, err := json.Marshal(request)
 		if err != nil {
-			return answer{}, fmt.Errorf("load charge: %w", err)
+			return fmt.Errorf("encode the request to the provider: %w", err)
 		}
-		first.chargeID = ""
-		first.authorization = authorization{
-			reference: charge.Reference, amount: charge.Amount, currency: charge.Currency, method: charge.PaymentMethod,
+		body = bytes.NewReader(encoded)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, c.url+path, body)
+	if err != nil {
+		return fmt.Errorf("make the request to the provider: %w", err)
+	}
+	if request != nil {
+		// Without a way to read the body again the transport does not repeat a request behind our back, which it would because of the key:
+		// whether and when the provider is asked again is for us to say.
+		r.GetBody = nil
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set(sandbox.KeyHeader, key)
+	}
+	response, err := c.http.Do(r)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUnknown, err)
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(io.LimitReader(response.Body, maxReply+1))
+	if err != nil {
+		return fmt.Errorf("%w: read its reply: %w", errUnknown, err)
+	}
+	if len(content) > maxReply {
+		return fmt.Errorf("%w: its reply is larger than %d bytes", errUnknown, maxReply)
+	}
+	switch status := response.StatusCode; {
+	case status == http.StatusOK:
+		if err := json.Unmarshal(content, reply); err != nil {
+			return fmt.Errorf("%w: its reply cannot be read: %w", errUnknown, err)
+		}
+		return nil
+	case status >= 400 && status < 500 && status != http.StatusRequestTimeout && status != http.StatusTooManyRequests:
+		var mistake errMistake
+		if err := json.Unmarshal(content, &mistake.Failure); err == nil && mistake.Code != "" {
+			return mistake
 		}
 	}
-	if call != first {
-		return answer{}, errKeyReused
-	}
-	return answerOf(row), nil
+	return fmt.Errorf("%w: its status is %s", errUnknown, response.Status)
 }
+
+// inMemory carries requests to a handler in this process.
+type inMemory struct{ handler http.Handler }
+
+func (m inMemory) RoundTrip(r *http.Request) (response *http.Response, err error) {
+	defer func() {
+		switch broken := recover(); broken {
+		case nil:
+		case http.ErrAbortHandler:
+			response, err = nil, errors.New("the connection broke")
+		default:
+			panic(broken)
+		}
+	}()
+	w := &reply{header: http.Header{}, status: http.StatusOK}
+	m.handler.ServeHTTP(w, r.WithContext(r.Context())) // A copy: a handler may change its request, a transport may not.
+	return &http.Response{
+		Status: http.StatusText(w.status), StatusCode: w.status, Header: w.header, Body: io.NopCloser(&w.body), Request: r,
+	}, nil
+}
+
+// reply is what a handler writes.
+type reply struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (w *reply) Header() http.Header               { return w.header }
+func (w *reply) WriteHeader(status int)            { w.status = status }
+func (w *reply) Write(content []byte) (int, error) { return w.body.Write(content) }

@@ -3,7 +3,6 @@ package payments
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 
 	"connectrpc.com/connect"
@@ -12,74 +11,72 @@ import (
 	"github.com/cleave-go/cleave/modules/payments/internal/ent"
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/id"
-	"github.com/cleave-go/cleave/platform/job"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
 // service implements PaymentService. A mutating method writes an attempt down, asks the provider, and stores the outcome: see perform.
 type service struct {
 	store    *db.Store[*ent.Client]
-	jobs     *job.Client
 	provider provider
 	log      *slog.Logger
 }
 
 func (s *service) AuthorizePayment(ctx context.Context, r *paymentsv1.AuthorizePaymentRequest) (*paymentsv1.AuthorizePaymentResponse, error) {
-	payment, err := s.perform(ctx, r, func(ctx context.Context, tx tx) (string, error) {
-		row, err := tx.Ent.Payment.Create().SetID(id.New("pay")).SetReference(r.GetReference()).SetState(string(created)).
-			SetAmount(r.GetAmount().GetAmount()).SetCurrency(r.GetAmount().GetCurrency()).SetPaymentMethod(r.GetPaymentMethod()).Save(ctx)
-		if err != nil {
-			return "", fmt.Errorf("create payment: %w", err)
+	payment, err := s.perform(ctx, r, func(ctx context.Context, tx tx) (*ent.Attempt, error) {
+		row := &ent.Payment{
+			ID: id.New("pay"), Reference: r.GetReference(), State: string(authorizing), Amount: r.GetAmount().GetAmount(),
+			Currency: r.GetAmount().GetCurrency(), PaymentMethod: r.GetPaymentMethod(),
 		}
-		return s.begin(ctx, tx, row, paymentOf(row).toAuthorize())
+		insertPayment(tx, row)
+		return insertAttempt(tx, row, paymentOf(row).toAuthorize()), nil
 	})
 	return &paymentsv1.AuthorizePaymentResponse{Payment: payment}, err
 }
 
 func (s *service) CapturePayment(ctx context.Context, r *paymentsv1.CapturePaymentRequest) (*paymentsv1.CapturePaymentResponse, error) {
-	payment, err := s.perform(ctx, r, func(ctx context.Context, tx tx) (string, error) {
+	payment, err := s.perform(ctx, r, func(ctx context.Context, tx tx) (*ent.Attempt, error) {
 		row, err := lockPayment(ctx, tx, r.GetId())
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		a, err := paymentOf(row).toCapture()
+		a, err := paymentOf(row.Payment).toCapture()
 		if err != nil {
-			return "", failedPrecondition(row.ID, err)
+			return nil, failedPrecondition(row.ID, err)
 		}
-		return s.begin(ctx, tx, row, a)
+		return begin(tx, row, a)
 	})
 	return &paymentsv1.CapturePaymentResponse{Payment: payment}, err
 }
 
 func (s *service) VoidPayment(ctx context.Context, r *paymentsv1.VoidPaymentRequest) (*paymentsv1.VoidPaymentResponse, error) {
-	payment, err := s.perform(ctx, r, func(ctx context.Context, tx tx) (string, error) {
+	payment, err := s.perform(ctx, r, func(ctx context.Context, tx tx) (*ent.Attempt, error) {
 		row, err := lockPayment(ctx, tx, r.GetId())
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		a, err := paymentOf(row).toVoid()
+		a, err := paymentOf(row.Payment).toVoid()
 		if err != nil {
-			return "", failedPrecondition(row.ID, err)
+			return nil, failedPrecondition(row.ID, err)
 		}
-		return s.begin(ctx, tx, row, a)
+		return begin(tx, row, a)
 	})
 	return &paymentsv1.VoidPaymentResponse{Payment: payment}, err
 }
 
 func (s *service) RefundPayment(ctx context.Context, r *paymentsv1.RefundPaymentRequest) (*paymentsv1.RefundPaymentResponse, error) {
-	payment, err := s.perform(ctx, r, func(ctx context.Context, tx tx) (string, error) {
+	payment, err := s.perform(ctx, r, func(ctx context.Context, tx tx) (*ent.Attempt, error) {
 		row, err := lockPayment(ctx, tx, r.GetId())
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		if currency := r.GetAmount().GetCurrency(); r.GetAmount() != nil && currency != row.Currency {
-			return "", rpc.Errorf(connect.CodeInvalidArgument, "CURRENCY_MISMATCH", "payment %s is in %s, not %s", row.ID, row.Currency, currency)
+			return nil, rpc.Errorf(connect.CodeInvalidArgument, "CURRENCY_MISMATCH", "payment %s is in %s, not %s", row.ID, row.Currency, currency)
 		}
-		a, err := paymentOf(row).toRefund(r.GetAmount().GetAmount())
+		a, err := paymentOf(row.Payment).toRefund(r.GetAmount().GetAmount())
 		if err != nil {
-			return "", failedPrecondition(row.ID, err)
+			return nil, failedPrecondition(row.ID, err)
 		}
-		return s.begin(ctx, tx, row, a)
+		return begin(tx, row, a)
 	})
 	return &paymentsv1.RefundPaymentResponse{Payment: payment}, err
 }

@@ -3,6 +3,7 @@ package payments
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,7 +12,6 @@ import (
 
 	paymentsv1 "github.com/cleave-go/cleave/gen/cleave/payments/v1"
 	"github.com/cleave-go/cleave/platform/module"
-	"github.com/cleave-go/cleave/platform/rpc"
 )
 
 func TestTheSameCallAsksAgain(t *testing.T) {
@@ -47,7 +47,7 @@ func TestTheSameCallAsksAgain(t *testing.T) {
 	}
 }
 
-// TestResolve lets the job find out what no caller asks for again.
+// TestResolve lets the sweep find out what no caller asks for again.
 func TestResolve(t *testing.T) {
 	for _, c := range []struct {
 		name, method string
@@ -77,9 +77,9 @@ func TestResolve(t *testing.T) {
 			b.exec(t, c.before)
 			paymentID := b.must(t, isUnknown, authorize, "a", c.method, 1000).GetId()
 			b.exec(t, c.after)
-			b.runJobs(t, "completed")
+			b.sweep(t)
 			if got := b.get(t, paymentID).GetState(); got != c.want {
-				t.Errorf("the job left the payment %s, not %s", got, c.want)
+				t.Errorf("the sweep left the payment %s, not %s", got, c.want)
 			}
 			if n := b.count(t, "SELECT count(*) FROM payments.sandbox_operation"); n != 1 {
 				t.Errorf("the provider did %d operations, want 1", n)
@@ -89,43 +89,92 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-func TestAKnownOutcomeLeavesTheJobNothingToDo(t *testing.T) {
+func TestAKnownOutcomeLeavesTheSweepNothingToDo(t *testing.T) {
 	b := setup(t)
 	paymentID := b.must(t, isAuthorized, authorize, "a", methodVisa, 1000).GetId()
 	before := b.must(t, isCaptured, capture, "c", paymentID, 0)
-	b.runJobs(t, "completed")
+	if n := b.count(t, "SELECT count(*) FROM payments.attempt WHERE next_time IS NOT NULL"); n != 0 {
+		t.Errorf("%d attempts are due although they are settled", n)
+	}
+	b.sweep(t)
 	if after := b.get(t, paymentID); !proto.Equal(after, before) {
-		t.Errorf("the jobs made %v of %v", after, before)
+		t.Errorf("the sweep made %v of %v", after, before)
 	}
 	if n := b.count(t, "SELECT count(*) FROM payments.sandbox_request"); n != 2 {
 		t.Errorf("the provider was asked %d times, want 2", n)
 	}
 }
 
-func TestAJobIsTriedAgainWhileNothingIsKnown(t *testing.T) {
+// TestPausesGrow follows the pauses of an attempt whose provider stays down.
+func TestPausesGrow(t *testing.T) {
 	b := setup(t)
 	b.must(t, isUnknown, authorize, "a", methodProviderDown, 1000)
-	b.runJobs(t, "retryable")
+	for _, c := range []struct{ age, least, most time.Duration }{
+		{0, 6 * time.Second, 10 * time.Second},
+		{5 * time.Minute, 6 * time.Second, 10 * time.Second},
+		{8 * time.Minute, 9 * time.Second, 15 * time.Second},
+		{time.Hour, 67 * time.Second, 113 * time.Second},
+		{19 * time.Hour, 225 * time.Second, 375 * time.Second},
+	} {
+		b.exec(t, "UPDATE payments.attempt SET create_time = now() - $1::interval", c.age)
+		for range 10 {
+			before := time.Now()
+			b.sweep(t)
+			var next time.Time
+			if err := b.admin.QueryRow(b.ctx, "SELECT next_time FROM payments.attempt").Scan(&next); err != nil {
+				t.Fatal(err)
+			}
+			if next.Before(before.Add(c.least)) || next.After(time.Now().Add(c.most)) {
+				t.Errorf("at an age of %v it is asked for again after %v, want %v to %v", c.age, next.Sub(before), c.least, c.most)
+			}
+		}
+	}
 }
 
-// runJobs makes all jobs due now, and works them until all are in a state of River's.
-func (b *bundle) runJobs(t *testing.T, want string) {
-	t.Helper()
-	t.Cleanup(func() {
-		if err := b.jobs.Stop(context.Background()); err != nil {
-			t.Error(err)
-		}
+// TestASweepAsksForAFewAtOnce shows that a provider that is down is not hammered, and that all is known as soon as it is back.
+func TestASweepAsksForAFewAtOnce(t *testing.T) {
+	var asked, most, now atomic.Int64
+	var down atomic.Bool
+	b := setupWith(t, func(host *module.Host) provider {
+		return watched{newSandbox("", host.DB.Pool()), func() func() {
+			asked.Add(1)
+			n := now.Add(1)
+			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+			}
+			return func() { now.Add(-1) }
+		}, &down}
 	})
-	const mine = "FROM payments.river_job WHERE kind = 'payments.resolve'"
-	if n := b.count(t, "SELECT count(*) "+mine); n == 0 {
-		t.Fatal("there is no job")
+	down.Store(true)
+	requests := ids(5 * maxAsked)
+	for _, requestID := range requests {
+		b.must(t, isUnknown, authorize, requestID, methodVisa, 1000)
 	}
-	b.await(t, "river_job", func() {
-		b.exec(t, "UPDATE payments.river_job SET state = 'available', scheduled_at = now() WHERE kind = 'payments.resolve'")
-		if err := b.jobs.Start(b.ctx); err != nil {
-			t.Fatal(err)
-		}
-	}, func() bool { return b.count(t, "SELECT count(*) "+mine+" AND state::text <> $1", want) == 0 })
+	asked.Store(0)
+	most.Store(0)
+	b.sweep(t)
+	if asked.Load() != maxAsked || most.Load() > maxAsked {
+		t.Errorf("a provider that is down was asked %d times, %d at once, want at most %d", asked.Load(), most.Load(), maxAsked)
+	}
+	down.Store(false)
+	b.sweep(t)
+	if n := b.count(t, "SELECT count(*) FROM payments.payment WHERE state <> 'authorized'"); n != 0 || most.Load() > maxAsked {
+		t.Errorf("%d payments are not known after the provider is back; it was asked for %d at once, want at most %d", n, most.Load(), maxAsked)
+	}
+}
+
+// watched is a provider that is watched, and can be down.
+type watched struct {
+	provider
+	begin func() (end func())
+	down  *atomic.Bool
+}
+
+func (w watched) authorize(ctx context.Context, key string, a authorization) (answer, error) {
+	defer w.begin()()
+	if w.down.Load() {
+		return answer{}, errUnknown
+	}
+	return w.provider.authorize(ctx, key, a)
 }
 
 // await calls begin, and returns when after an update of a table done says that it is done.
@@ -176,9 +225,7 @@ func (g goodbye) authorize(ctx context.Context, key string, a authorization) (an
 func TestACallerThatGoesAwayChangesNothing(t *testing.T) {
 	ctx, leave := context.WithCancel(context.Background())
 	defer leave()
-	b := setupAs(t, func(host *module.Host) ([]rpc.Handler, error) {
-		return buildWith(host, goodbye{newSandbox(host.DB), leave})
-	})
+	b := setupWith(t, func(host *module.Host) provider { return goodbye{newSandbox("", host.DB.Pool()), leave} })
 	b.await(t, "payment", func() {
 		_, err := b.AuthorizePayment(ctx, &paymentsv1.AuthorizePaymentRequest{
 			RequestId: "a", Reference: "ord_1", Amount: euros(1000), PaymentMethod: methodVisa,
@@ -205,12 +252,12 @@ func (o overtaken) authorize(ctx context.Context, key string, a authorization) (
 
 func TestWhatIsKnownStaysKnown(t *testing.T) {
 	var b *bundle
-	b = setupAs(t, func(host *module.Host) ([]rpc.Handler, error) {
-		return buildWith(host, overtaken{newSandbox(host.DB), func() {
+	b = setupWith(t, func(host *module.Host) provider {
+		return overtaken{newSandbox("", host.DB.Pool()), func() {
 			if payment, err := b.try(authorize, "a", methodChargeThenTimeout, 1000); payment.GetState() != isAuthorized {
 				t.Errorf("the repetition got %v, %v", payment, err)
 			}
-		}})
+		}}
 	})
 	b.must(t, isAuthorized, authorize, "a", methodChargeThenTimeout, 1000)
 }

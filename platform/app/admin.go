@@ -69,7 +69,10 @@ func (u *unit) adminHandler() http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(u.names()) // Whoever asked has gone.
 	})
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "/livez\n/readyz\n/metrics\n/modules") })
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, "/livez\n/readyz\n/metrics\n/modules\n/jobs")
+	})
+	u.jobs.handle(mux)
 	mux.Handle("/", u.operator)
 	return mux
 }

@@ -121,6 +121,11 @@ func (p Program) neighbours(house module.Map) []string {
 	add(p.Edge)
 	for _, m := range p.Modules {
 		add(m.Calls)
+		for _, s := range m.Listens {
+			if !slices.Contains(names, s.Publisher) {
+				names = append(names, s.Publisher)
+			}
+		}
 	}
 	return names
 }

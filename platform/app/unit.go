@@ -12,6 +12,7 @@ import (
 
 	"github.com/cleave-go/cleave/platform/config"
 	"github.com/cleave-go/cleave/platform/edge"
+	"github.com/cleave-go/cleave/platform/event"
 	"github.com/cleave-go/cleave/platform/job"
 	"github.com/cleave-go/cleave/platform/module"
 	"github.com/cleave-go/cleave/platform/rpc"
@@ -27,7 +28,8 @@ type unit struct {
 
 	health   health
 	operator *rpc.Server // The services for the operator's port.
-	failed   chan error  // The first part that fails stops the unit.
+	jobs     jobsPage
+	failed   chan error // The first part that fails stops the unit.
 	stoppers []func(context.Context)
 	stopping context.Context // Done when the unit has begun to stop.
 }
@@ -150,6 +152,7 @@ func (u *unit) names() []string {
 // build makes the modules and starts their jobs.
 func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Directory, databases *databases) error {
 	var all []*job.Client
+	var events []*event.Events
 	for _, m := range u.Modules {
 		log := u.log.With("module", m.Name)
 		jobs, err := job.New(databases.byModule[m.Name], log)
@@ -161,14 +164,21 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 		host := &module.Host{
 			Log: log, Config: u.values, DB: databases.byModule[m.Name], Jobs: jobs, Sagas: sagas, Tasks: tasks, Calls: directory.Caller(m.Name, m.Calls),
 		}
+		host.Events, err = event.New(event.Config{
+			DB: host.DB, Jobs: jobs, Log: log, Listens: m.Listens,
+			Caller: func(services ...*rpc.Service) *rpc.Caller { return directory.Caller(m.Name, services) },
+		})
+		if err != nil {
+			return err
+		}
 		handlers, err := m.Build(host)
 		if err != nil {
 			return fmt.Errorf("build module %s: %w", m.Name, err)
 		}
-		if err := errors.Join(host.Calls.Err(), m.CheckHandlers(handlers)); err != nil {
+		if err := errors.Join(host.Calls.Err(), m.CheckHandlers(handlers), host.Events.Check()); err != nil {
 			return err
 		}
-		for _, h := range handlers {
+		for _, h := range append(handlers, host.Events.Handlers()...) {
 			home := server
 			if h.Service.Operator() {
 				home = u.operator
@@ -181,7 +191,9 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 			sagas.Stop() // Their tasks end at the next boundary, and another process goes on.
 			tasks.Stop(ctx)
 		})
+		u.jobs.add(m.Name, jobs)
 		all = append(all, jobs)
+		events = append(events, host.Events)
 	}
 	// Jobs call other modules, so they start when all are built; and they stop before the tasks, side by side.
 	u.onStop(func(ctx context.Context) {
@@ -199,6 +211,10 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 		if err := jobs.Start(ctx); err != nil {
 			return err
 		}
+	}
+	for _, e := range events {
+		u.onStop(e.Stop)
+		e.Start()
 	}
 	return nil
 }

@@ -84,7 +84,7 @@ func (c Config) migrate(ctx context.Context, admin *pgx.ConnConfig) error {
 	if _, err := river.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
 		return fmt.Errorf("migrate the jobs of %s: %w", c.Module, err)
 	}
-	return nil
+	return c.beginEra(ctx, pool)
 }
 
 func ownerPool(ctx context.Context, url string, owner *pgx.ConnConfig) (*pgxpool.Pool, error) {
@@ -141,6 +141,13 @@ func (c Config) behind(ctx context.Context, pool *pgxpool.Pool) (string, error) 
 		if has < need.version {
 			return fmt.Sprintf("the %s of schema %s are at version %d, this program needs %d", need.what, c.Module, has, need.version), nil
 		}
+	}
+	moved, err := isMoved(ctx, pool)
+	if err != nil {
+		return "", err
+	}
+	if moved {
+		return fmt.Sprintf("the schema %s comes from another server, and its event log has not begun an era here", c.Module), nil
 	}
 	return "", nil
 }

@@ -16,7 +16,8 @@ const maxDeferred = 1000
 // Defer adds a statement to the transaction whose result nobody reads. It costs no round trip: it is sent along with the next
 // statement of the transaction, or with COMMIT. Statements always run in the order in which the code has them, so a later read finds
 // what a deferred write did. An error of it fails whatever it was sent with, and the transaction for good, even if the function hides
-// the error. The arguments must not be changed before the transaction ends.
+// the error. The arguments must not be changed before the transaction ends, and the statement must not create what the next one names,
+// because both are prepared before either runs.
 //
 // It panics if tx is not from [DB.Tx] or [Store.Tx]: nobody would send the statement.
 func Defer(tx pgx.Tx, sql string, args ...any) {
@@ -313,6 +314,14 @@ func (r *rows) Next() bool {
 	}
 	r.Close()
 	return false
+}
+
+func (r *rows) Scan(dest ...any) error {
+	err := r.Rows.Scan(dest...)
+	if err != nil {
+		r.Close() // As pgx does.
+	}
+	return err
 }
 
 func (r *rows) Close() {

@@ -318,6 +318,93 @@ func TestPipelineEndsWithContext(t *testing.T) {
 	}
 }
 
+// However a first statement ends, the next transaction finds a clean connection.
+func TestFirstStatementThatEndsEarlyLeavesCleanConnection(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, clone(t))
+	for name, fn := range map[string]func(ctx context.Context, tx tx) error{
+		"no row": func(ctx context.Context, tx tx) error {
+			var name string
+			if err := tx.QueryRow(ctx, "SELECT name FROM thing WHERE name = $1", "x").Scan(&name); !errors.Is(err, pgx.ErrNoRows) {
+				t.Errorf("%v, want no rows", err)
+			}
+			return insert(ctx, tx, "kept")
+		},
+		"more rows than are read": func(ctx context.Context, tx tx) error {
+			var n int
+			return tx.QueryRow(ctx, "SELECT n FROM generate_series($1::int, 1000) n", 1).Scan(&n)
+		},
+		"a row of another type": func(ctx context.Context, tx tx) error {
+			var n int
+			if tx.QueryRow(ctx, "SELECT $1::text", "text").Scan(&n) == nil {
+				t.Error("it was scanned")
+			}
+			return nil
+		},
+		"an argument of another type": func(ctx context.Context, tx tx) error {
+			if _, err := tx.Exec(ctx, "SELECT $1::int", "text"); err == nil {
+				t.Error("it was sent")
+			}
+			return errAnything
+		},
+		"an error after rows": func(ctx context.Context, tx tx) error {
+			list, err := tx.Query(ctx, "SELECT 1 / (3 - n) FROM generate_series($1::int, 5) n", 1)
+			if err != nil {
+				return err
+			}
+			if got, err := pgx.CollectRows(list, pgx.RowTo[int]); code(err) != "22012" {
+				t.Errorf("%v, %v, want a division by zero", got, err)
+			}
+			return errAnything
+		},
+	} {
+		if err := s.Tx(bounded(t), fn); err != nil && !errors.Is(err, errAnything) {
+			t.Errorf("%s: %v", name, err)
+		}
+		released(t, s)
+	}
+	if got := names(t, s); !slices.Equal(got, []string{"kept"}) {
+		t.Errorf("%q are left", got)
+	}
+}
+
+// A connection whose rows nobody has closed cannot be used again; it must not be missing in the pool either.
+func TestRowsThatNobodyClosesCostNoPlaceInPool(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, clone(t))
+	for range 3 * s.Pool().Config().MaxConns {
+		if err := s.Tx(bounded(t), func(ctx context.Context, tx tx) error {
+			if _, err := tx.Query(ctx, "SELECT n FROM generate_series($1::int, 1000) n", 1); err != nil {
+				t.Error(err)
+			}
+			return errAnything
+		}); !errors.Is(err, errAnything) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A transaction that is over takes nothing more, although its connection may serve another one already.
+func TestTransactionIsOverWhenItIsOver(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, clone(t))
+	for _, end := range []error{nil, errAnything} {
+		var kept tx
+		if err := s.Tx(bounded(t), func(ctx context.Context, tx tx) error {
+			kept = tx
+			_, err := tx.Exec(ctx, "SELECT 1")
+			return errors.Join(err, end)
+		}); !errors.Is(err, end) {
+			t.Fatal(err)
+		}
+		for _, err := range []error{insert(bounded(t), kept, "a"), kept.Commit(bounded(t)), kept.Rollback(bounded(t))} {
+			if !errors.Is(err, pgx.ErrTxClosed) {
+				t.Errorf("%v, want that the transaction is closed", err)
+			}
+		}
+	}
+}
+
 func TestDeferNeedsOurTransaction(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, clone(t))

@@ -133,6 +133,13 @@ func (s *sweeps) start(ctx context.Context) {
 	}
 }
 
+// end begins no run any more.
+func (s *sweeps) end() {
+	if s.stop != nil {
+		s.stop()
+	}
+}
+
 // wait stops the sweeps and waits for the running ones. When ctx is done it cancels them, and gives them hardStop to end.
 func (s *sweeps) wait(ctx context.Context) error {
 	if s.stop == nil {

@@ -18,15 +18,29 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
 	"github.com/cleave-go/cleave/platform/db"
+	"github.com/cleave-go/cleave/platform/id"
 	"github.com/cleave-go/cleave/platform/idempotency"
 )
 
-// The settings of a module's client. Polling is slow because it is only the net below the notification on insert.
+// The settings of a module's client, which has one queue: what is left to jobs is rare, and nothing waits for it.
 const (
+	// maxWorkers jobs run at once in a replica, and no more than maxWorkers in each fetchCooldown: a thousand a second, far more than the
+	// database has to spare for what is rare.
 	maxWorkers    = 20
-	pollInterval  = time.Second
 	fetchCooldown = 20 * time.Millisecond
-	jobTimeout    = time.Minute
+	// notifyCooldown is in what time River sends one notification. It spends it also on an insert that is rolled back, so this is as short
+	// as River allows, although the queue looks less often.
+	notifyCooldown = river.FetchCooldownMin
+	// pollInterval is the net below the notification, and how late a job is at most whose insert has sent none. Polling more often is paid for by every idle module (five
+	// modules: 4 % of a core at a second, 12 % at 150 ms).
+	pollInterval = time.Second
+	jobTimeout   = time.Minute
+	// What nobody asks for again is removed: work that is done after as long as the operator's page looks back, because dead rows make
+	// each fetch slower; work that was called off after a week, in which somebody may wonder. What was given up is kept until a person
+	// decides.
+	keepCompleted = time.Hour
+	keepCancelled = 7 * 24 * time.Hour
+	keepDiscarded = -1
 	// hardStop is how long what was cancelled by Stop has to end.
 	hardStop = 5 * time.Second
 	// purgeBatch is how many old answers are removed by one statement.
@@ -39,12 +53,16 @@ type Client struct {
 	workers *river.Workers
 	river   *river.Client[pgx.Tx]
 	sweeps  sweeps
+	tending sweeps // The lease, which is held until the last job has ended.
 	log     *slog.Logger
+
+	id      string
+	replica string
 }
 
 // New returns a client that works nothing before [Client.Start].
 func New(d *db.DB, log *slog.Logger) (*Client, error) {
-	c := &Client{db: d, workers: river.NewWorkers(), log: log}
+	c := &Client{db: d, workers: river.NewWorkers(), log: log, id: id.New("worker")}
 	Handle(c, func(ctx context.Context, _ purgeRequests) error {
 		for {
 			removed, err := idempotency.Purge(ctx, d.Pool(), purgeBatch)
@@ -53,16 +71,23 @@ func New(d *db.DB, log *slog.Logger) (*Client, error) {
 			}
 		}
 	})
+	c.tending.add("platform.job_lease", leaseRenew, c.tend, log)
 	var err error
 	c.river, err = river.NewClient(riverpgxv5.New(d.Pool()), &river.Config{
-		Schema:              d.Module(),
-		Logger:              slog.New(atLeast{slog.LevelWarn, log.Handler()}),
-		Workers:             c.workers,
-		Queues:              map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: maxWorkers}},
-		FetchPollInterval:   pollInterval,
-		FetchCooldown:       fetchCooldown,
-		JobTimeout:          jobTimeout,
-		ReindexerIndexNames: []string{}, // The module's role may not reindex.
+		ID:                          c.id,
+		Schema:                      d.Module(),
+		Logger:                      slog.New(atLeast{slog.LevelWarn, log.Handler()}),
+		Workers:                     c.workers,
+		Queues:                      map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: maxWorkers, FetchCooldown: fetchCooldown}},
+		FetchPollInterval:           pollInterval,
+		FetchCooldown:               notifyCooldown,
+		JobTimeout:                  jobTimeout,
+		MaxAttempts:                 maxAttempts,
+		RetryPolicy:                 capped{},
+		CompletedJobRetentionPeriod: keepCompleted,
+		CancelledJobRetentionPeriod: keepCancelled,
+		DiscardedJobRetentionPeriod: keepDiscarded,
+		ReindexerIndexNames:         []string{}, // The module's role may not reindex.
 		PeriodicJobs: []*river.PeriodicJob{
 			river.NewPeriodicJob(river.PeriodicInterval(time.Hour),
 				func() (river.JobArgs, *river.InsertOpts) { return purgeRequests{}, nil }, &river.PeriodicJobOpts{RunOnStart: true}),
@@ -94,21 +119,38 @@ func (c *Client) Insert(ctx context.Context, tx pgx.Tx, args river.JobArgs, at t
 }
 
 // Start begins to work jobs and to sweep. It returns at once.
-func (c *Client) Start(ctx context.Context) error {
+func (c *Client) Start(ctx context.Context) error { return c.StartAs(ctx, "") }
+
+// StartAs is Start under the name of a replica, which no other living process may have. What an earlier process of that name was
+// running when it was killed is worked again at once; without a name that takes until the lease of the killed one has run out, some
+// ten to twenty seconds.
+func (c *Client) StartAs(ctx context.Context, replica string) error {
 	// River stops hard when this context ends; Stop lets running jobs finish.
-	if err := c.river.Start(context.WithoutCancel(ctx)); err != nil {
+	ctx = context.WithoutCancel(ctx)
+	if err := c.enlist(ctx, replica); err != nil {
 		return fmt.Errorf("start the jobs of %s: %w", c.db.Module(), err)
 	}
-	c.sweeps.start(context.WithoutCancel(ctx))
+	c.tending.start(ctx)
+	if err := c.river.Start(ctx); err != nil {
+		return fmt.Errorf("start the jobs of %s: %w", c.db.Module(), err)
+	}
+	c.sweeps.start(ctx)
 	return nil
 }
 
 // Stop takes no new job, begins no sweep, and waits for the running ones. When ctx is done it cancels them.
 func (c *Client) Stop(ctx context.Context) error {
-	if c.sweeps.stop != nil {
-		c.sweeps.stop()
+	c.sweeps.end()
+	err := errors.Join(c.stopRiver(ctx), c.sweeps.wait(ctx))
+	if c.tending.stop == nil {
+		return err // It was never started.
 	}
-	return errors.Join(c.stopRiver(ctx), c.sweeps.wait(ctx))
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), hardStop)
+	defer cancel()
+	if err = errors.Join(err, c.tending.wait(last)); err != nil {
+		return err // What still runs keeps the lease until that runs out.
+	}
+	return c.delist(last)
 }
 
 func (c *Client) stopRiver(ctx context.Context) error {

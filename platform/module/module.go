@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"sort"
 
 	"github.com/cleave-go/cleave/platform/config"
 	"github.com/cleave-go/cleave/platform/db"
+	"github.com/cleave-go/cleave/platform/event"
 	"github.com/cleave-go/cleave/platform/job"
 	"github.com/cleave-go/cleave/platform/rpc"
 	"github.com/cleave-go/cleave/platform/saga"
@@ -25,6 +27,8 @@ type Module struct {
 	Serves []*rpc.Service
 	// Calls are the services of other modules that it calls. It cannot call others.
 	Calls []*rpc.Service
+	// Listens are the events of other modules that it listens to. It handles each with event.Handle, in Build.
+	Listens []Subscription
 	// Settings are its own settings: CLEAVE_<MODULE>_….
 	Settings []config.Setting
 	// Migrations holds the versioned SQL of its schema in a folder migrations, in goose format.
@@ -32,6 +36,9 @@ type Module struct {
 	// Build makes the module. It must not call other modules yet: they may not be built. It returns a handler for each of Serves.
 	Build func(*Host) ([]rpc.Handler, error)
 }
+
+// Subscription says that a module listens to events of another.
+type Subscription = event.Subscription
 
 // Host is what a module gets.
 type Host struct {
@@ -43,6 +50,8 @@ type Host struct {
 	Sagas *saga.Client
 	// Calls makes clients of the services that the module declares, with their generated constructors.
 	Calls *rpc.Caller
+	// Events publishes what has happened here, and hands over what has happened elsewhere.
+	Events *event.Events
 	// Tasks runs what goes on after a method has answered.
 	Tasks *Tasks
 }
@@ -59,6 +68,8 @@ type MapModule struct {
 	Serves []MapService `json:"serves"`
 	// Calls are the names of the services that it calls.
 	Calls []string `json:"calls"`
+	// Listens are the modules whose events it listens to, in the order of their names.
+	Listens []MapSubscription `json:"listens,omitempty"`
 }
 
 // MapService is a service on the map.
@@ -68,6 +79,13 @@ type MapService struct {
 	Public   []string `json:"public"`
 	Internal []string `json:"internal"`
 	Operator []string `json:"operator,omitempty"`
+}
+
+// MapSubscription is who listens to what, on the map.
+type MapSubscription struct {
+	Publisher string `json:"publisher"`
+	// Events are the types.
+	Events []string `json:"events"`
 }
 
 // NewMap draws the map of the given modules, in the order of their names.
@@ -93,6 +111,12 @@ func NewMap(modules []Module) Map {
 			entry.Calls = append(entry.Calls, service.Name)
 		}
 		sort.Strings(entry.Calls)
+		for _, s := range module.Listens {
+			types := s.Types()
+			sort.Strings(types)
+			entry.Listens = append(entry.Listens, MapSubscription{Publisher: s.Publisher, Events: types})
+		}
+		sort.Slice(entry.Listens, func(i, j int) bool { return entry.Listens[i].Publisher < entry.Listens[j].Publisher })
 		m.Modules = append(m.Modules, entry)
 	}
 	sort.Slice(m.Modules, func(i, j int) bool { return m.Modules[i].Name < m.Modules[j].Name })
@@ -129,11 +153,16 @@ func (m Map) Serves(service string) bool {
 	return false
 }
 
-// CheckCalls says which declared call of a module leads nowhere.
+// CheckCalls says which declared call or subscription of a module leads nowhere.
 func (m Map) CheckCalls(module Module) error {
 	for _, service := range module.Calls {
 		if !m.Serves(service.Name) {
 			return fmt.Errorf("module %s calls %s, which no module on the map serves: run make generate, or correct CLEAVE_MAP_FILE", module.Name, service.Name)
+		}
+	}
+	for _, s := range module.Listens {
+		if !slices.Contains(m.Names(), s.Publisher) {
+			return fmt.Errorf("module %s listens to %s, which is no module on the map: run make generate, or correct CLEAVE_MAP_FILE", module.Name, s.Publisher)
 		}
 	}
 	return nil

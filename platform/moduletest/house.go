@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"sort"
 	"strings"
 	"sync"
@@ -25,6 +26,7 @@ import (
 
 	"github.com/cleave-go/cleave/platform/config"
 	"github.com/cleave-go/cleave/platform/db"
+	"github.com/cleave-go/cleave/platform/event"
 	"github.com/cleave-go/cleave/platform/job"
 	"github.com/cleave-go/cleave/platform/module"
 	"github.com/cleave-go/cleave/platform/postgrestest"
@@ -70,14 +72,22 @@ func StartWith(t testing.TB, interceptors []rpc.Interceptor, modules ...module.M
 	}
 	h.server = server
 	var names []string
+	listened := map[string]bool{}
 	for _, m := range modules {
 		names = append(names, m.Name)
+		for _, s := range m.Listens {
+			listened[s.Publisher] = true
+		}
 	}
 	h.directory = rpc.NewDirectory(server, names, func(name string) rpc.Peer {
+		if listened[name] { // Its events never come, that is all.
+			return rpc.Peer{URL: "http://" + name, Client: absent{}}
+		}
 		t.Fatalf("a module calls %s, which is not part of this test", name)
 		return rpc.Peer{}
 	})
 	var jobs []*job.Client
+	var events []*event.Events
 	for _, m := range modules {
 		host, err := h.build(m, databases[m.Name])
 		if err != nil {
@@ -94,10 +104,26 @@ func StartWith(t testing.TB, interceptors []rpc.Interceptor, modules ...module.M
 		})
 		if host.Jobs != nil {
 			jobs = append(jobs, host.Jobs)
+			events = append(events, host.Events)
 		}
 	}
 	h.work(t, jobs)
+	for _, e := range events {
+		t.Cleanup(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), Patience)
+			defer cancel()
+			e.Stop(ctx)
+		})
+		e.Start()
+	}
 	return h
+}
+
+// absent is a module that is not part of the test.
+type absent struct{}
+
+func (absent) Do(*http.Request) (*http.Response, error) {
+	return nil, errors.New("not part of this test")
 }
 
 // open opens the database of each module that has migrations, all of them copies of one that was migrated once.
@@ -190,6 +216,13 @@ func (h *House) build(m module.Module, database *db.DB) (*module.Host, error) {
 			return nil, err
 		}
 		host.Sagas = saga.New(database, host.Jobs, host.Tasks, log)
+		host.Events, err = event.New(event.Config{
+			DB: database, Jobs: host.Jobs, Log: log, Listens: m.Listens,
+			Caller: func(services ...*rpc.Service) *rpc.Caller { return h.directory.Caller(m.Name, services) },
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
 	handlers, err := m.Build(host)
 	if err != nil {
@@ -197,6 +230,12 @@ func (h *House) build(m module.Module, database *db.DB) (*module.Host, error) {
 	}
 	if err := errors.Join(host.Calls.Err(), m.CheckHandlers(handlers)); err != nil {
 		return nil, err
+	}
+	if host.Events != nil {
+		if err := host.Events.Check(); err != nil {
+			return nil, err
+		}
+		handlers = append(handlers, host.Events.Handlers()...)
 	}
 	for _, handler := range handlers {
 		if err := h.server.Handle(handler); err != nil {

@@ -115,6 +115,62 @@ func (PaymentState) EnumDescriptor() ([]byte, []int) {
 	return file_cleave_payments_v1_payments_proto_rawDescGZIP(), []int{0}
 }
 
+// Cancellation is how far a CancelPayment has come.
+type Cancellation int32
+
+const (
+	Cancellation_CANCELLATION_UNSPECIFIED Cancellation = 0
+	// Nothing is charged, and nothing will be.
+	Cancellation_CANCELLATION_DONE Cancellation = 1
+	// The provider has yet to tell. Payments goes on asking; a repetition asks at once.
+	Cancellation_CANCELLATION_UNDER_WAY Cancellation = 2
+	// The provider has refused to give the money free or back: somebody has to look. A CancelPayment with a new request_id tries again.
+	Cancellation_CANCELLATION_REFUSED Cancellation = 3
+)
+
+// Enum value maps for Cancellation.
+var (
+	Cancellation_name = map[int32]string{
+		0: "CANCELLATION_UNSPECIFIED",
+		1: "CANCELLATION_DONE",
+		2: "CANCELLATION_UNDER_WAY",
+		3: "CANCELLATION_REFUSED",
+	}
+	Cancellation_value = map[string]int32{
+		"CANCELLATION_UNSPECIFIED": 0,
+		"CANCELLATION_DONE":        1,
+		"CANCELLATION_UNDER_WAY":   2,
+		"CANCELLATION_REFUSED":     3,
+	}
+)
+
+func (x Cancellation) Enum() *Cancellation {
+	p := new(Cancellation)
+	*p = x
+	return p
+}
+
+func (x Cancellation) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Cancellation) Descriptor() protoreflect.EnumDescriptor {
+	return file_cleave_payments_v1_payments_proto_enumTypes[1].Descriptor()
+}
+
+func (Cancellation) Type() protoreflect.EnumType {
+	return &file_cleave_payments_v1_payments_proto_enumTypes[1]
+}
+
+func (x Cancellation) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Cancellation.Descriptor instead.
+func (Cancellation) EnumDescriptor() ([]byte, []int) {
+	return file_cleave_payments_v1_payments_proto_rawDescGZIP(), []int{1}
+}
+
 // Payment is one attempt to be paid.
 type Payment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -650,6 +706,115 @@ func (x *RefundPaymentResponse) GetPayment() *Payment {
 	return nil
 }
 
+// CancelPaymentRequest names an AuthorizePayment.
+type CancelPaymentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Chosen by the client; a repetition with the same id and content goes on with the same cancellation.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The request_id of the AuthorizePayment, whether it has arrived or not.
+	AuthorizeRequestId string `protobuf:"bytes,2,opt,name=authorize_request_id,json=authorizeRequestId,proto3" json:"authorize_request_id,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *CancelPaymentRequest) Reset() {
+	*x = CancelPaymentRequest{}
+	mi := &file_cleave_payments_v1_payments_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelPaymentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelPaymentRequest) ProtoMessage() {}
+
+func (x *CancelPaymentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_payments_v1_payments_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelPaymentRequest.ProtoReflect.Descriptor instead.
+func (*CancelPaymentRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_payments_v1_payments_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *CancelPaymentRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *CancelPaymentRequest) GetAuthorizeRequestId() string {
+	if x != nil {
+		return x.AuthorizeRequestId
+	}
+	return ""
+}
+
+// CancelPaymentResponse says how far it has come.
+type CancelPaymentResponse struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Cancellation Cancellation           `protobuf:"varint,1,opt,name=cancellation,proto3,enum=cleave.payments.v1.Cancellation" json:"cancellation,omitempty"`
+	// Not set if there has been no such AuthorizePayment.
+	Payment       *Payment `protobuf:"bytes,2,opt,name=payment,proto3" json:"payment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelPaymentResponse) Reset() {
+	*x = CancelPaymentResponse{}
+	mi := &file_cleave_payments_v1_payments_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelPaymentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelPaymentResponse) ProtoMessage() {}
+
+func (x *CancelPaymentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_payments_v1_payments_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelPaymentResponse.ProtoReflect.Descriptor instead.
+func (*CancelPaymentResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_payments_v1_payments_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *CancelPaymentResponse) GetCancellation() Cancellation {
+	if x != nil {
+		return x.Cancellation
+	}
+	return Cancellation_CANCELLATION_UNSPECIFIED
+}
+
+func (x *CancelPaymentResponse) GetPayment() *Payment {
+	if x != nil {
+		return x.Payment
+	}
+	return nil
+}
+
 // GetPaymentRequest names a payment.
 type GetPaymentRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -660,7 +825,7 @@ type GetPaymentRequest struct {
 
 func (x *GetPaymentRequest) Reset() {
 	*x = GetPaymentRequest{}
-	mi := &file_cleave_payments_v1_payments_proto_msgTypes[9]
+	mi := &file_cleave_payments_v1_payments_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -672,7 +837,7 @@ func (x *GetPaymentRequest) String() string {
 func (*GetPaymentRequest) ProtoMessage() {}
 
 func (x *GetPaymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_payments_v1_payments_proto_msgTypes[9]
+	mi := &file_cleave_payments_v1_payments_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -685,7 +850,7 @@ func (x *GetPaymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPaymentRequest.ProtoReflect.Descriptor instead.
 func (*GetPaymentRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_payments_v1_payments_proto_rawDescGZIP(), []int{9}
+	return file_cleave_payments_v1_payments_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetPaymentRequest) GetId() string {
@@ -705,7 +870,7 @@ type GetPaymentResponse struct {
 
 func (x *GetPaymentResponse) Reset() {
 	*x = GetPaymentResponse{}
-	mi := &file_cleave_payments_v1_payments_proto_msgTypes[10]
+	mi := &file_cleave_payments_v1_payments_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -717,7 +882,7 @@ func (x *GetPaymentResponse) String() string {
 func (*GetPaymentResponse) ProtoMessage() {}
 
 func (x *GetPaymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_payments_v1_payments_proto_msgTypes[10]
+	mi := &file_cleave_payments_v1_payments_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -730,7 +895,7 @@ func (x *GetPaymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPaymentResponse.ProtoReflect.Descriptor instead.
 func (*GetPaymentResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_payments_v1_payments_proto_rawDescGZIP(), []int{10}
+	return file_cleave_payments_v1_payments_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetPaymentResponse) GetPayment() *Payment {
@@ -790,7 +955,16 @@ const file_cleave_payments_v1_payments_proto_rawDesc = "" +
 	"\x06amount\x18\x03 \x01(\v2\x15.cleave.type.v1.MoneyBA\xbaH>\xba\x01;\n" +
 	"\x0famount.positive\x12\x17amount must be positive\x1a\x0fthis.amount > 0R\x06amount\"N\n" +
 	"\x15RefundPaymentResponse\x125\n" +
-	"\apayment\x18\x01 \x01(\v2\x1b.cleave.payments.v1.PaymentR\apayment\".\n" +
+	"\apayment\x18\x01 \x01(\v2\x1b.cleave.payments.v1.PaymentR\apayment\"\x7f\n" +
+	"\x14CancelPaymentRequest\x12)\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\trequestId\x12<\n" +
+	"\x14authorize_request_id\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x12authorizeRequestId\"\x94\x01\n" +
+	"\x15CancelPaymentResponse\x12D\n" +
+	"\fcancellation\x18\x01 \x01(\x0e2 .cleave.payments.v1.CancellationR\fcancellation\x125\n" +
+	"\apayment\x18\x02 \x01(\v2\x1b.cleave.payments.v1.PaymentR\apayment\".\n" +
 	"\x11GetPaymentRequest\x12\x19\n" +
 	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"K\n" +
 	"\x12GetPaymentResponse\x125\n" +
@@ -808,12 +982,18 @@ const file_cleave_payments_v1_payments_proto_rawDesc = "" +
 	"\x14PAYMENT_STATE_VOIDED\x10\t\x12\x19\n" +
 	"\x15PAYMENT_STATE_UNKNOWN\x10\n" +
 	"\x12\x1a\n" +
-	"\x16PAYMENT_STATE_DISPUTED\x10\v2\xc2\x04\n" +
+	"\x16PAYMENT_STATE_DISPUTED\x10\v*y\n" +
+	"\fCancellation\x12\x1c\n" +
+	"\x18CANCELLATION_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11CANCELLATION_DONE\x10\x01\x12\x1a\n" +
+	"\x16CANCELLATION_UNDER_WAY\x10\x02\x12\x18\n" +
+	"\x14CANCELLATION_REFUSED\x10\x032\xb3\x05\n" +
 	"\x0ePaymentService\x12x\n" +
 	"\x10AuthorizePayment\x12+.cleave.payments.v1.AuthorizePaymentRequest\x1a,.cleave.payments.v1.AuthorizePaymentResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x02\x12r\n" +
 	"\x0eCapturePayment\x12).cleave.payments.v1.CapturePaymentRequest\x1a*.cleave.payments.v1.CapturePaymentResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x02\x12i\n" +
 	"\vVoidPayment\x12&.cleave.payments.v1.VoidPaymentRequest\x1a'.cleave.payments.v1.VoidPaymentResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x02\x12o\n" +
-	"\rRefundPayment\x12(.cleave.payments.v1.RefundPaymentRequest\x1a).cleave.payments.v1.RefundPaymentResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x02\x12f\n" +
+	"\rRefundPayment\x12(.cleave.payments.v1.RefundPaymentRequest\x1a).cleave.payments.v1.RefundPaymentResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x02\x12o\n" +
+	"\rCancelPayment\x12(.cleave.payments.v1.CancelPaymentRequest\x1a).cleave.payments.v1.CancelPaymentResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x02\x12f\n" +
 	"\n" +
 	"GetPayment\x12%.cleave.payments.v1.GetPaymentRequest\x1a&.cleave.payments.v1.GetPaymentResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x01B?Z=github.com/cleave-go/cleave/gen/cleave/payments/v1;paymentsv1b\x06proto3"
 
@@ -829,53 +1009,60 @@ func file_cleave_payments_v1_payments_proto_rawDescGZIP() []byte {
 	return file_cleave_payments_v1_payments_proto_rawDescData
 }
 
-var file_cleave_payments_v1_payments_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_cleave_payments_v1_payments_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_cleave_payments_v1_payments_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_cleave_payments_v1_payments_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_cleave_payments_v1_payments_proto_goTypes = []any{
 	(PaymentState)(0),                // 0: cleave.payments.v1.PaymentState
-	(*Payment)(nil),                  // 1: cleave.payments.v1.Payment
-	(*AuthorizePaymentRequest)(nil),  // 2: cleave.payments.v1.AuthorizePaymentRequest
-	(*AuthorizePaymentResponse)(nil), // 3: cleave.payments.v1.AuthorizePaymentResponse
-	(*CapturePaymentRequest)(nil),    // 4: cleave.payments.v1.CapturePaymentRequest
-	(*CapturePaymentResponse)(nil),   // 5: cleave.payments.v1.CapturePaymentResponse
-	(*VoidPaymentRequest)(nil),       // 6: cleave.payments.v1.VoidPaymentRequest
-	(*VoidPaymentResponse)(nil),      // 7: cleave.payments.v1.VoidPaymentResponse
-	(*RefundPaymentRequest)(nil),     // 8: cleave.payments.v1.RefundPaymentRequest
-	(*RefundPaymentResponse)(nil),    // 9: cleave.payments.v1.RefundPaymentResponse
-	(*GetPaymentRequest)(nil),        // 10: cleave.payments.v1.GetPaymentRequest
-	(*GetPaymentResponse)(nil),       // 11: cleave.payments.v1.GetPaymentResponse
-	(*v1.Money)(nil),                 // 12: cleave.type.v1.Money
-	(*timestamppb.Timestamp)(nil),    // 13: google.protobuf.Timestamp
+	(Cancellation)(0),                // 1: cleave.payments.v1.Cancellation
+	(*Payment)(nil),                  // 2: cleave.payments.v1.Payment
+	(*AuthorizePaymentRequest)(nil),  // 3: cleave.payments.v1.AuthorizePaymentRequest
+	(*AuthorizePaymentResponse)(nil), // 4: cleave.payments.v1.AuthorizePaymentResponse
+	(*CapturePaymentRequest)(nil),    // 5: cleave.payments.v1.CapturePaymentRequest
+	(*CapturePaymentResponse)(nil),   // 6: cleave.payments.v1.CapturePaymentResponse
+	(*VoidPaymentRequest)(nil),       // 7: cleave.payments.v1.VoidPaymentRequest
+	(*VoidPaymentResponse)(nil),      // 8: cleave.payments.v1.VoidPaymentResponse
+	(*RefundPaymentRequest)(nil),     // 9: cleave.payments.v1.RefundPaymentRequest
+	(*RefundPaymentResponse)(nil),    // 10: cleave.payments.v1.RefundPaymentResponse
+	(*CancelPaymentRequest)(nil),     // 11: cleave.payments.v1.CancelPaymentRequest
+	(*CancelPaymentResponse)(nil),    // 12: cleave.payments.v1.CancelPaymentResponse
+	(*GetPaymentRequest)(nil),        // 13: cleave.payments.v1.GetPaymentRequest
+	(*GetPaymentResponse)(nil),       // 14: cleave.payments.v1.GetPaymentResponse
+	(*v1.Money)(nil),                 // 15: cleave.type.v1.Money
+	(*timestamppb.Timestamp)(nil),    // 16: google.protobuf.Timestamp
 }
 var file_cleave_payments_v1_payments_proto_depIdxs = []int32{
 	0,  // 0: cleave.payments.v1.Payment.state:type_name -> cleave.payments.v1.PaymentState
-	12, // 1: cleave.payments.v1.Payment.amount:type_name -> cleave.type.v1.Money
-	12, // 2: cleave.payments.v1.Payment.captured:type_name -> cleave.type.v1.Money
-	12, // 3: cleave.payments.v1.Payment.refunded:type_name -> cleave.type.v1.Money
-	13, // 4: cleave.payments.v1.Payment.create_time:type_name -> google.protobuf.Timestamp
-	13, // 5: cleave.payments.v1.Payment.update_time:type_name -> google.protobuf.Timestamp
-	12, // 6: cleave.payments.v1.AuthorizePaymentRequest.amount:type_name -> cleave.type.v1.Money
-	1,  // 7: cleave.payments.v1.AuthorizePaymentResponse.payment:type_name -> cleave.payments.v1.Payment
-	1,  // 8: cleave.payments.v1.CapturePaymentResponse.payment:type_name -> cleave.payments.v1.Payment
-	1,  // 9: cleave.payments.v1.VoidPaymentResponse.payment:type_name -> cleave.payments.v1.Payment
-	12, // 10: cleave.payments.v1.RefundPaymentRequest.amount:type_name -> cleave.type.v1.Money
-	1,  // 11: cleave.payments.v1.RefundPaymentResponse.payment:type_name -> cleave.payments.v1.Payment
-	1,  // 12: cleave.payments.v1.GetPaymentResponse.payment:type_name -> cleave.payments.v1.Payment
-	2,  // 13: cleave.payments.v1.PaymentService.AuthorizePayment:input_type -> cleave.payments.v1.AuthorizePaymentRequest
-	4,  // 14: cleave.payments.v1.PaymentService.CapturePayment:input_type -> cleave.payments.v1.CapturePaymentRequest
-	6,  // 15: cleave.payments.v1.PaymentService.VoidPayment:input_type -> cleave.payments.v1.VoidPaymentRequest
-	8,  // 16: cleave.payments.v1.PaymentService.RefundPayment:input_type -> cleave.payments.v1.RefundPaymentRequest
-	10, // 17: cleave.payments.v1.PaymentService.GetPayment:input_type -> cleave.payments.v1.GetPaymentRequest
-	3,  // 18: cleave.payments.v1.PaymentService.AuthorizePayment:output_type -> cleave.payments.v1.AuthorizePaymentResponse
-	5,  // 19: cleave.payments.v1.PaymentService.CapturePayment:output_type -> cleave.payments.v1.CapturePaymentResponse
-	7,  // 20: cleave.payments.v1.PaymentService.VoidPayment:output_type -> cleave.payments.v1.VoidPaymentResponse
-	9,  // 21: cleave.payments.v1.PaymentService.RefundPayment:output_type -> cleave.payments.v1.RefundPaymentResponse
-	11, // 22: cleave.payments.v1.PaymentService.GetPayment:output_type -> cleave.payments.v1.GetPaymentResponse
-	18, // [18:23] is the sub-list for method output_type
-	13, // [13:18] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	15, // 1: cleave.payments.v1.Payment.amount:type_name -> cleave.type.v1.Money
+	15, // 2: cleave.payments.v1.Payment.captured:type_name -> cleave.type.v1.Money
+	15, // 3: cleave.payments.v1.Payment.refunded:type_name -> cleave.type.v1.Money
+	16, // 4: cleave.payments.v1.Payment.create_time:type_name -> google.protobuf.Timestamp
+	16, // 5: cleave.payments.v1.Payment.update_time:type_name -> google.protobuf.Timestamp
+	15, // 6: cleave.payments.v1.AuthorizePaymentRequest.amount:type_name -> cleave.type.v1.Money
+	2,  // 7: cleave.payments.v1.AuthorizePaymentResponse.payment:type_name -> cleave.payments.v1.Payment
+	2,  // 8: cleave.payments.v1.CapturePaymentResponse.payment:type_name -> cleave.payments.v1.Payment
+	2,  // 9: cleave.payments.v1.VoidPaymentResponse.payment:type_name -> cleave.payments.v1.Payment
+	15, // 10: cleave.payments.v1.RefundPaymentRequest.amount:type_name -> cleave.type.v1.Money
+	2,  // 11: cleave.payments.v1.RefundPaymentResponse.payment:type_name -> cleave.payments.v1.Payment
+	1,  // 12: cleave.payments.v1.CancelPaymentResponse.cancellation:type_name -> cleave.payments.v1.Cancellation
+	2,  // 13: cleave.payments.v1.CancelPaymentResponse.payment:type_name -> cleave.payments.v1.Payment
+	2,  // 14: cleave.payments.v1.GetPaymentResponse.payment:type_name -> cleave.payments.v1.Payment
+	3,  // 15: cleave.payments.v1.PaymentService.AuthorizePayment:input_type -> cleave.payments.v1.AuthorizePaymentRequest
+	5,  // 16: cleave.payments.v1.PaymentService.CapturePayment:input_type -> cleave.payments.v1.CapturePaymentRequest
+	7,  // 17: cleave.payments.v1.PaymentService.VoidPayment:input_type -> cleave.payments.v1.VoidPaymentRequest
+	9,  // 18: cleave.payments.v1.PaymentService.RefundPayment:input_type -> cleave.payments.v1.RefundPaymentRequest
+	11, // 19: cleave.payments.v1.PaymentService.CancelPayment:input_type -> cleave.payments.v1.CancelPaymentRequest
+	13, // 20: cleave.payments.v1.PaymentService.GetPayment:input_type -> cleave.payments.v1.GetPaymentRequest
+	4,  // 21: cleave.payments.v1.PaymentService.AuthorizePayment:output_type -> cleave.payments.v1.AuthorizePaymentResponse
+	6,  // 22: cleave.payments.v1.PaymentService.CapturePayment:output_type -> cleave.payments.v1.CapturePaymentResponse
+	8,  // 23: cleave.payments.v1.PaymentService.VoidPayment:output_type -> cleave.payments.v1.VoidPaymentResponse
+	10, // 24: cleave.payments.v1.PaymentService.RefundPayment:output_type -> cleave.payments.v1.RefundPaymentResponse
+	12, // 25: cleave.payments.v1.PaymentService.CancelPayment:output_type -> cleave.payments.v1.CancelPaymentResponse
+	14, // 26: cleave.payments.v1.PaymentService.GetPayment:output_type -> cleave.payments.v1.GetPaymentResponse
+	21, // [21:27] is the sub-list for method output_type
+	15, // [15:21] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_cleave_payments_v1_payments_proto_init() }
@@ -888,8 +1075,8 @@ func file_cleave_payments_v1_payments_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_payments_v1_payments_proto_rawDesc), len(file_cleave_payments_v1_payments_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   11,
+			NumEnums:      2,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

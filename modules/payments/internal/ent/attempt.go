@@ -29,6 +29,8 @@ type Attempt struct {
 	Outcome string `json:"outcome,omitempty"`
 	// DeclineCode holds the value of the "decline_code" field.
 	DeclineCode string `json:"decline_code,omitempty"`
+	// when the provider is asked again, unless the outcome is known by then
+	NextTime *time.Time `json:"next_time,omitempty"`
 	// CreateTime holds the value of the "create_time" field.
 	CreateTime time.Time `json:"create_time,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
@@ -66,7 +68,7 @@ func (*Attempt) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case attempt.FieldID, attempt.FieldPaymentID, attempt.FieldKind, attempt.FieldOutcome, attempt.FieldDeclineCode:
 			values[i] = new(sql.NullString)
-		case attempt.FieldCreateTime:
+		case attempt.FieldNextTime, attempt.FieldCreateTime:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -118,6 +120,13 @@ func (_m *Attempt) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field decline_code", values[i])
 			} else if value.Valid {
 				_m.DeclineCode = value.String
+			}
+		case attempt.FieldNextTime:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field next_time", values[i])
+			} else if value.Valid {
+				_m.NextTime = new(time.Time)
+				*_m.NextTime = value.Time
 			}
 		case attempt.FieldCreateTime:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -180,6 +189,11 @@ func (_m *Attempt) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("decline_code=")
 	builder.WriteString(_m.DeclineCode)
+	builder.WriteString(", ")
+	if v := _m.NextTime; v != nil {
+		builder.WriteString("next_time=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteString(", ")
 	builder.WriteString("create_time=")
 	builder.WriteString(_m.CreateTime.Format(time.ANSIC))

@@ -62,6 +62,20 @@ func (_c *AttemptCreate) SetNillableDeclineCode(v *string) *AttemptCreate {
 	return _c
 }
 
+// SetNextTime sets the "next_time" field.
+func (_c *AttemptCreate) SetNextTime(v time.Time) *AttemptCreate {
+	_c.mutation.SetNextTime(v)
+	return _c
+}
+
+// SetNillableNextTime sets the "next_time" field if the given value is not nil.
+func (_c *AttemptCreate) SetNillableNextTime(v *time.Time) *AttemptCreate {
+	if v != nil {
+		_c.SetNextTime(*v)
+	}
+	return _c
+}
+
 // SetCreateTime sets the "create_time" field.
 func (_c *AttemptCreate) SetCreateTime(v time.Time) *AttemptCreate {
 	_c.mutation.SetCreateTime(v)
@@ -207,6 +221,10 @@ func (_c *AttemptCreate) createSpec() (*Attempt, *sqlgraph.CreateSpec) {
 		_spec.SetField(attempt.FieldDeclineCode, field.TypeString, value)
 		_node.DeclineCode = value
 	}
+	if value, ok := _c.mutation.NextTime(); ok {
+		_spec.SetField(attempt.FieldNextTime, field.TypeTime, value)
+		_node.NextTime = &value
+	}
 	if value, ok := _c.mutation.CreateTime(); ok {
 		_spec.SetField(attempt.FieldCreateTime, field.TypeTime, value)
 		_node.CreateTime = value
@@ -304,6 +322,24 @@ func (u *AttemptUpsert) UpdateDeclineCode() *AttemptUpsert {
 	return u
 }
 
+// SetNextTime sets the "next_time" field.
+func (u *AttemptUpsert) SetNextTime(v time.Time) *AttemptUpsert {
+	u.Set(attempt.FieldNextTime, v)
+	return u
+}
+
+// UpdateNextTime sets the "next_time" field to the value that was provided on create.
+func (u *AttemptUpsert) UpdateNextTime() *AttemptUpsert {
+	u.SetExcluded(attempt.FieldNextTime)
+	return u
+}
+
+// ClearNextTime clears the value of the "next_time" field.
+func (u *AttemptUpsert) ClearNextTime() *AttemptUpsert {
+	u.SetNull(attempt.FieldNextTime)
+	return u
+}
+
 // UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
 // Using this option is equivalent to using:
 //
@@ -389,6 +425,27 @@ func (u *AttemptUpsertOne) SetDeclineCode(v string) *AttemptUpsertOne {
 func (u *AttemptUpsertOne) UpdateDeclineCode() *AttemptUpsertOne {
 	return u.Update(func(s *AttemptUpsert) {
 		s.UpdateDeclineCode()
+	})
+}
+
+// SetNextTime sets the "next_time" field.
+func (u *AttemptUpsertOne) SetNextTime(v time.Time) *AttemptUpsertOne {
+	return u.Update(func(s *AttemptUpsert) {
+		s.SetNextTime(v)
+	})
+}
+
+// UpdateNextTime sets the "next_time" field to the value that was provided on create.
+func (u *AttemptUpsertOne) UpdateNextTime() *AttemptUpsertOne {
+	return u.Update(func(s *AttemptUpsert) {
+		s.UpdateNextTime()
+	})
+}
+
+// ClearNextTime clears the value of the "next_time" field.
+func (u *AttemptUpsertOne) ClearNextTime() *AttemptUpsertOne {
+	return u.Update(func(s *AttemptUpsert) {
+		s.ClearNextTime()
 	})
 }
 
@@ -644,6 +701,27 @@ func (u *AttemptUpsertBulk) SetDeclineCode(v string) *AttemptUpsertBulk {
 func (u *AttemptUpsertBulk) UpdateDeclineCode() *AttemptUpsertBulk {
 	return u.Update(func(s *AttemptUpsert) {
 		s.UpdateDeclineCode()
+	})
+}
+
+// SetNextTime sets the "next_time" field.
+func (u *AttemptUpsertBulk) SetNextTime(v time.Time) *AttemptUpsertBulk {
+	return u.Update(func(s *AttemptUpsert) {
+		s.SetNextTime(v)
+	})
+}
+
+// UpdateNextTime sets the "next_time" field to the value that was provided on create.
+func (u *AttemptUpsertBulk) UpdateNextTime() *AttemptUpsertBulk {
+	return u.Update(func(s *AttemptUpsert) {
+		s.UpdateNextTime()
+	})
+}
+
+// ClearNextTime clears the value of the "next_time" field.
+func (u *AttemptUpsertBulk) ClearNextTime() *AttemptUpsertBulk {
+	return u.Update(func(s *AttemptUpsert) {
+		s.ClearNextTime()
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
@@ -53,6 +54,26 @@ func (_u *AttemptUpdate) SetNillableDeclineCode(v *string) *AttemptUpdate {
 	if v != nil {
 		_u.SetDeclineCode(*v)
 	}
+	return _u
+}
+
+// SetNextTime sets the "next_time" field.
+func (_u *AttemptUpdate) SetNextTime(v time.Time) *AttemptUpdate {
+	_u.mutation.SetNextTime(v)
+	return _u
+}
+
+// SetNillableNextTime sets the "next_time" field if the given value is not nil.
+func (_u *AttemptUpdate) SetNillableNextTime(v *time.Time) *AttemptUpdate {
+	if v != nil {
+		_u.SetNextTime(*v)
+	}
+	return _u
+}
+
+// ClearNextTime clears the value of the "next_time" field.
+func (_u *AttemptUpdate) ClearNextTime() *AttemptUpdate {
+	_u.mutation.ClearNextTime()
 	return _u
 }
 
@@ -120,6 +141,12 @@ func (_u *AttemptUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.DeclineCode(); ok {
 		_spec.SetField(attempt.FieldDeclineCode, field.TypeString, value)
 	}
+	if value, ok := _u.mutation.NextTime(); ok {
+		_spec.SetField(attempt.FieldNextTime, field.TypeTime, value)
+	}
+	if _u.mutation.NextTimeCleared() {
+		_spec.ClearField(attempt.FieldNextTime, field.TypeTime)
+	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -167,6 +194,26 @@ func (_u *AttemptUpdateOne) SetNillableDeclineCode(v *string) *AttemptUpdateOne 
 	if v != nil {
 		_u.SetDeclineCode(*v)
 	}
+	return _u
+}
+
+// SetNextTime sets the "next_time" field.
+func (_u *AttemptUpdateOne) SetNextTime(v time.Time) *AttemptUpdateOne {
+	_u.mutation.SetNextTime(v)
+	return _u
+}
+
+// SetNillableNextTime sets the "next_time" field if the given value is not nil.
+func (_u *AttemptUpdateOne) SetNillableNextTime(v *time.Time) *AttemptUpdateOne {
+	if v != nil {
+		_u.SetNextTime(*v)
+	}
+	return _u
+}
+
+// ClearNextTime clears the value of the "next_time" field.
+func (_u *AttemptUpdateOne) ClearNextTime() *AttemptUpdateOne {
+	_u.mutation.ClearNextTime()
 	return _u
 }
 
@@ -263,6 +310,12 @@ func (_u *AttemptUpdateOne) sqlSave(ctx context.Context) (_node *Attempt, err er
 	}
 	if value, ok := _u.mutation.DeclineCode(); ok {
 		_spec.SetField(attempt.FieldDeclineCode, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.NextTime(); ok {
+		_spec.SetField(attempt.FieldNextTime, field.TypeTime, value)
+	}
+	if _u.mutation.NextTimeCleared() {
+		_spec.ClearField(attempt.FieldNextTime, field.TypeTime)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Attempt{config: _u.config}

@@ -16,10 +16,8 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/cleave-go/cleave/modules/payments/internal/ent/attempt"
+	"github.com/cleave-go/cleave/modules/payments/internal/ent/ledgerentry"
 	"github.com/cleave-go/cleave/modules/payments/internal/ent/payment"
-	"github.com/cleave-go/cleave/modules/payments/internal/ent/sandboxcharge"
-	"github.com/cleave-go/cleave/modules/payments/internal/ent/sandboxoperation"
-	"github.com/cleave-go/cleave/modules/payments/internal/ent/sandboxrequest"
 )
 
 // Client is the client that holds all ent builders.
@@ -29,14 +27,10 @@ type Client struct {
 	Schema *migrate.Schema
 	// Attempt is the client for interacting with the Attempt builders.
 	Attempt *AttemptClient
+	// LedgerEntry is the client for interacting with the LedgerEntry builders.
+	LedgerEntry *LedgerEntryClient
 	// Payment is the client for interacting with the Payment builders.
 	Payment *PaymentClient
-	// SandboxCharge is the client for interacting with the SandboxCharge builders.
-	SandboxCharge *SandboxChargeClient
-	// SandboxOperation is the client for interacting with the SandboxOperation builders.
-	SandboxOperation *SandboxOperationClient
-	// SandboxRequest is the client for interacting with the SandboxRequest builders.
-	SandboxRequest *SandboxRequestClient
 }
 
 // NewClient creates a new client configured with the given options.
@@ -49,10 +43,8 @@ func NewClient(opts ...Option) *Client {
 func (c *Client) init() {
 	c.Schema = migrate.NewSchema(c.driver)
 	c.Attempt = NewAttemptClient(c.config)
+	c.LedgerEntry = NewLedgerEntryClient(c.config)
 	c.Payment = NewPaymentClient(c.config)
-	c.SandboxCharge = NewSandboxChargeClient(c.config)
-	c.SandboxOperation = NewSandboxOperationClient(c.config)
-	c.SandboxRequest = NewSandboxRequestClient(c.config)
 }
 
 type (
@@ -143,13 +135,11 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 	cfg := c.config
 	cfg.driver = tx
 	return &Tx{
-		ctx:              ctx,
-		config:           cfg,
-		Attempt:          NewAttemptClient(cfg),
-		Payment:          NewPaymentClient(cfg),
-		SandboxCharge:    NewSandboxChargeClient(cfg),
-		SandboxOperation: NewSandboxOperationClient(cfg),
-		SandboxRequest:   NewSandboxRequestClient(cfg),
+		ctx:         ctx,
+		config:      cfg,
+		Attempt:     NewAttemptClient(cfg),
+		LedgerEntry: NewLedgerEntryClient(cfg),
+		Payment:     NewPaymentClient(cfg),
 	}, nil
 }
 
@@ -167,13 +157,11 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 	cfg := c.config
 	cfg.driver = &txDriver{tx: tx, drv: c.driver}
 	return &Tx{
-		ctx:              ctx,
-		config:           cfg,
-		Attempt:          NewAttemptClient(cfg),
-		Payment:          NewPaymentClient(cfg),
-		SandboxCharge:    NewSandboxChargeClient(cfg),
-		SandboxOperation: NewSandboxOperationClient(cfg),
-		SandboxRequest:   NewSandboxRequestClient(cfg),
+		ctx:         ctx,
+		config:      cfg,
+		Attempt:     NewAttemptClient(cfg),
+		LedgerEntry: NewLedgerEntryClient(cfg),
+		Payment:     NewPaymentClient(cfg),
 	}, nil
 }
 
@@ -203,20 +191,16 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	c.Attempt.Use(hooks...)
+	c.LedgerEntry.Use(hooks...)
 	c.Payment.Use(hooks...)
-	c.SandboxCharge.Use(hooks...)
-	c.SandboxOperation.Use(hooks...)
-	c.SandboxRequest.Use(hooks...)
 }
 
 // Intercept adds the query interceptors to all the entity clients.
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	c.Attempt.Intercept(interceptors...)
+	c.LedgerEntry.Intercept(interceptors...)
 	c.Payment.Intercept(interceptors...)
-	c.SandboxCharge.Intercept(interceptors...)
-	c.SandboxOperation.Intercept(interceptors...)
-	c.SandboxRequest.Intercept(interceptors...)
 }
 
 // Mutate implements the ent.Mutator interface.
@@ -224,14 +208,10 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 	switch m := m.(type) {
 	case *AttemptMutation:
 		return c.Attempt.mutate(ctx, m)
+	case *LedgerEntryMutation:
+		return c.LedgerEntry.mutate(ctx, m)
 	case *PaymentMutation:
 		return c.Payment.mutate(ctx, m)
-	case *SandboxChargeMutation:
-		return c.SandboxCharge.mutate(ctx, m)
-	case *SandboxOperationMutation:
-		return c.SandboxOperation.mutate(ctx, m)
-	case *SandboxRequestMutation:
-		return c.SandboxRequest.mutate(ctx, m)
 	default:
 		return nil, fmt.Errorf("ent: unknown mutation type %T", m)
 	}
@@ -386,6 +366,139 @@ func (c *AttemptClient) mutate(ctx context.Context, m *AttemptMutation) (Value, 
 	}
 }
 
+// LedgerEntryClient is a client for the LedgerEntry schema.
+type LedgerEntryClient struct {
+	config
+}
+
+// NewLedgerEntryClient returns a client for the LedgerEntry from the given config.
+func NewLedgerEntryClient(c config) *LedgerEntryClient {
+	return &LedgerEntryClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `ledgerentry.Hooks(f(g(h())))`.
+func (c *LedgerEntryClient) Use(hooks ...Hook) {
+	c.hooks.LedgerEntry = append(c.hooks.LedgerEntry, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `ledgerentry.Intercept(f(g(h())))`.
+func (c *LedgerEntryClient) Intercept(interceptors ...Interceptor) {
+	c.inters.LedgerEntry = append(c.inters.LedgerEntry, interceptors...)
+}
+
+// Create returns a builder for creating a LedgerEntry entity.
+func (c *LedgerEntryClient) Create() *LedgerEntryCreate {
+	mutation := newLedgerEntryMutation(c.config, OpCreate)
+	return &LedgerEntryCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of LedgerEntry entities.
+func (c *LedgerEntryClient) CreateBulk(builders ...*LedgerEntryCreate) *LedgerEntryCreateBulk {
+	return &LedgerEntryCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *LedgerEntryClient) MapCreateBulk(slice any, setFunc func(*LedgerEntryCreate, int)) *LedgerEntryCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &LedgerEntryCreateBulk{err: fmt.Errorf("calling to LedgerEntryClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*LedgerEntryCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &LedgerEntryCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for LedgerEntry.
+func (c *LedgerEntryClient) Update() *LedgerEntryUpdate {
+	mutation := newLedgerEntryMutation(c.config, OpUpdate)
+	return &LedgerEntryUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *LedgerEntryClient) UpdateOne(_m *LedgerEntry) *LedgerEntryUpdateOne {
+	mutation := newLedgerEntryMutation(c.config, OpUpdateOne, withLedgerEntry(_m))
+	return &LedgerEntryUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *LedgerEntryClient) UpdateOneID(id int64) *LedgerEntryUpdateOne {
+	mutation := newLedgerEntryMutation(c.config, OpUpdateOne, withLedgerEntryID(id))
+	return &LedgerEntryUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for LedgerEntry.
+func (c *LedgerEntryClient) Delete() *LedgerEntryDelete {
+	mutation := newLedgerEntryMutation(c.config, OpDelete)
+	return &LedgerEntryDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *LedgerEntryClient) DeleteOne(_m *LedgerEntry) *LedgerEntryDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *LedgerEntryClient) DeleteOneID(id int64) *LedgerEntryDeleteOne {
+	builder := c.Delete().Where(ledgerentry.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &LedgerEntryDeleteOne{builder}
+}
+
+// Query returns a query builder for LedgerEntry.
+func (c *LedgerEntryClient) Query() *LedgerEntryQuery {
+	return &LedgerEntryQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeLedgerEntry},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a LedgerEntry entity by its id.
+func (c *LedgerEntryClient) Get(ctx context.Context, id int64) (*LedgerEntry, error) {
+	return c.Query().Where(ledgerentry.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *LedgerEntryClient) GetX(ctx context.Context, id int64) *LedgerEntry {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *LedgerEntryClient) Hooks() []Hook {
+	return c.hooks.LedgerEntry
+}
+
+// Interceptors returns the client interceptors.
+func (c *LedgerEntryClient) Interceptors() []Interceptor {
+	return c.inters.LedgerEntry
+}
+
+func (c *LedgerEntryClient) mutate(ctx context.Context, m *LedgerEntryMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&LedgerEntryCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&LedgerEntryUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&LedgerEntryUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&LedgerEntryDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown LedgerEntry mutation op: %q", m.Op())
+	}
+}
+
 // PaymentClient is a client for the Payment schema.
 type PaymentClient struct {
 	config
@@ -535,412 +648,12 @@ func (c *PaymentClient) mutate(ctx context.Context, m *PaymentMutation) (Value, 
 	}
 }
 
-// SandboxChargeClient is a client for the SandboxCharge schema.
-type SandboxChargeClient struct {
-	config
-}
-
-// NewSandboxChargeClient returns a client for the SandboxCharge from the given config.
-func NewSandboxChargeClient(c config) *SandboxChargeClient {
-	return &SandboxChargeClient{config: c}
-}
-
-// Use adds a list of mutation hooks to the hooks stack.
-// A call to `Use(f, g, h)` equals to `sandboxcharge.Hooks(f(g(h())))`.
-func (c *SandboxChargeClient) Use(hooks ...Hook) {
-	c.hooks.SandboxCharge = append(c.hooks.SandboxCharge, hooks...)
-}
-
-// Intercept adds a list of query interceptors to the interceptors stack.
-// A call to `Intercept(f, g, h)` equals to `sandboxcharge.Intercept(f(g(h())))`.
-func (c *SandboxChargeClient) Intercept(interceptors ...Interceptor) {
-	c.inters.SandboxCharge = append(c.inters.SandboxCharge, interceptors...)
-}
-
-// Create returns a builder for creating a SandboxCharge entity.
-func (c *SandboxChargeClient) Create() *SandboxChargeCreate {
-	mutation := newSandboxChargeMutation(c.config, OpCreate)
-	return &SandboxChargeCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
-}
-
-// CreateBulk returns a builder for creating a bulk of SandboxCharge entities.
-func (c *SandboxChargeClient) CreateBulk(builders ...*SandboxChargeCreate) *SandboxChargeCreateBulk {
-	return &SandboxChargeCreateBulk{config: c.config, builders: builders}
-}
-
-// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
-// a builder and applies setFunc on it.
-func (c *SandboxChargeClient) MapCreateBulk(slice any, setFunc func(*SandboxChargeCreate, int)) *SandboxChargeCreateBulk {
-	rv := reflect.ValueOf(slice)
-	if rv.Kind() != reflect.Slice {
-		return &SandboxChargeCreateBulk{err: fmt.Errorf("calling to SandboxChargeClient.MapCreateBulk with wrong type %T, need slice", slice)}
-	}
-	builders := make([]*SandboxChargeCreate, rv.Len())
-	for i := 0; i < rv.Len(); i++ {
-		builders[i] = c.Create()
-		setFunc(builders[i], i)
-	}
-	return &SandboxChargeCreateBulk{config: c.config, builders: builders}
-}
-
-// Update returns an update builder for SandboxCharge.
-func (c *SandboxChargeClient) Update() *SandboxChargeUpdate {
-	mutation := newSandboxChargeMutation(c.config, OpUpdate)
-	return &SandboxChargeUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
-}
-
-// UpdateOne returns an update builder for the given entity.
-func (c *SandboxChargeClient) UpdateOne(_m *SandboxCharge) *SandboxChargeUpdateOne {
-	mutation := newSandboxChargeMutation(c.config, OpUpdateOne, withSandboxCharge(_m))
-	return &SandboxChargeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
-}
-
-// UpdateOneID returns an update builder for the given id.
-func (c *SandboxChargeClient) UpdateOneID(id string) *SandboxChargeUpdateOne {
-	mutation := newSandboxChargeMutation(c.config, OpUpdateOne, withSandboxChargeID(id))
-	return &SandboxChargeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
-}
-
-// Delete returns a delete builder for SandboxCharge.
-func (c *SandboxChargeClient) Delete() *SandboxChargeDelete {
-	mutation := newSandboxChargeMutation(c.config, OpDelete)
-	return &SandboxChargeDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
-}
-
-// DeleteOne returns a builder for deleting the given entity.
-func (c *SandboxChargeClient) DeleteOne(_m *SandboxCharge) *SandboxChargeDeleteOne {
-	return c.DeleteOneID(_m.ID)
-}
-
-// DeleteOneID returns a builder for deleting the given entity by its id.
-func (c *SandboxChargeClient) DeleteOneID(id string) *SandboxChargeDeleteOne {
-	builder := c.Delete().Where(sandboxcharge.ID(id))
-	builder.mutation.id = &id
-	builder.mutation.op = OpDeleteOne
-	return &SandboxChargeDeleteOne{builder}
-}
-
-// Query returns a query builder for SandboxCharge.
-func (c *SandboxChargeClient) Query() *SandboxChargeQuery {
-	return &SandboxChargeQuery{
-		config: c.config,
-		ctx:    &QueryContext{Type: TypeSandboxCharge},
-		inters: c.Interceptors(),
-	}
-}
-
-// Get returns a SandboxCharge entity by its id.
-func (c *SandboxChargeClient) Get(ctx context.Context, id string) (*SandboxCharge, error) {
-	return c.Query().Where(sandboxcharge.ID(id)).Only(ctx)
-}
-
-// GetX is like Get, but panics if an error occurs.
-func (c *SandboxChargeClient) GetX(ctx context.Context, id string) *SandboxCharge {
-	obj, err := c.Get(ctx, id)
-	if err != nil {
-		panic(err)
-	}
-	return obj
-}
-
-// Hooks returns the client hooks.
-func (c *SandboxChargeClient) Hooks() []Hook {
-	return c.hooks.SandboxCharge
-}
-
-// Interceptors returns the client interceptors.
-func (c *SandboxChargeClient) Interceptors() []Interceptor {
-	return c.inters.SandboxCharge
-}
-
-func (c *SandboxChargeClient) mutate(ctx context.Context, m *SandboxChargeMutation) (Value, error) {
-	switch m.Op() {
-	case OpCreate:
-		return (&SandboxChargeCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdate:
-		return (&SandboxChargeUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdateOne:
-		return (&SandboxChargeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpDelete, OpDeleteOne:
-		return (&SandboxChargeDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
-	default:
-		return nil, fmt.Errorf("ent: unknown SandboxCharge mutation op: %q", m.Op())
-	}
-}
-
-// SandboxOperationClient is a client for the SandboxOperation schema.
-type SandboxOperationClient struct {
-	config
-}
-
-// NewSandboxOperationClient returns a client for the SandboxOperation from the given config.
-func NewSandboxOperationClient(c config) *SandboxOperationClient {
-	return &SandboxOperationClient{config: c}
-}
-
-// Use adds a list of mutation hooks to the hooks stack.
-// A call to `Use(f, g, h)` equals to `sandboxoperation.Hooks(f(g(h())))`.
-func (c *SandboxOperationClient) Use(hooks ...Hook) {
-	c.hooks.SandboxOperation = append(c.hooks.SandboxOperation, hooks...)
-}
-
-// Intercept adds a list of query interceptors to the interceptors stack.
-// A call to `Intercept(f, g, h)` equals to `sandboxoperation.Intercept(f(g(h())))`.
-func (c *SandboxOperationClient) Intercept(interceptors ...Interceptor) {
-	c.inters.SandboxOperation = append(c.inters.SandboxOperation, interceptors...)
-}
-
-// Create returns a builder for creating a SandboxOperation entity.
-func (c *SandboxOperationClient) Create() *SandboxOperationCreate {
-	mutation := newSandboxOperationMutation(c.config, OpCreate)
-	return &SandboxOperationCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
-}
-
-// CreateBulk returns a builder for creating a bulk of SandboxOperation entities.
-func (c *SandboxOperationClient) CreateBulk(builders ...*SandboxOperationCreate) *SandboxOperationCreateBulk {
-	return &SandboxOperationCreateBulk{config: c.config, builders: builders}
-}
-
-// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
-// a builder and applies setFunc on it.
-func (c *SandboxOperationClient) MapCreateBulk(slice any, setFunc func(*SandboxOperationCreate, int)) *SandboxOperationCreateBulk {
-	rv := reflect.ValueOf(slice)
-	if rv.Kind() != reflect.Slice {
-		return &SandboxOperationCreateBulk{err: fmt.Errorf("calling to SandboxOperationClient.MapCreateBulk with wrong type %T, need slice", slice)}
-	}
-	builders := make([]*SandboxOperationCreate, rv.Len())
-	for i := 0; i < rv.Len(); i++ {
-		builders[i] = c.Create()
-		setFunc(builders[i], i)
-	}
-	return &SandboxOperationCreateBulk{config: c.config, builders: builders}
-}
-
-// Update returns an update builder for SandboxOperation.
-func (c *SandboxOperationClient) Update() *SandboxOperationUpdate {
-	mutation := newSandboxOperationMutation(c.config, OpUpdate)
-	return &SandboxOperationUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
-}
-
-// UpdateOne returns an update builder for the given entity.
-func (c *SandboxOperationClient) UpdateOne(_m *SandboxOperation) *SandboxOperationUpdateOne {
-	mutation := newSandboxOperationMutation(c.config, OpUpdateOne, withSandboxOperation(_m))
-	return &SandboxOperationUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
-}
-
-// UpdateOneID returns an update builder for the given id.
-func (c *SandboxOperationClient) UpdateOneID(id string) *SandboxOperationUpdateOne {
-	mutation := newSandboxOperationMutation(c.config, OpUpdateOne, withSandboxOperationID(id))
-	return &SandboxOperationUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
-}
-
-// Delete returns a delete builder for SandboxOperation.
-func (c *SandboxOperationClient) Delete() *SandboxOperationDelete {
-	mutation := newSandboxOperationMutation(c.config, OpDelete)
-	return &SandboxOperationDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
-}
-
-// DeleteOne returns a builder for deleting the given entity.
-func (c *SandboxOperationClient) DeleteOne(_m *SandboxOperation) *SandboxOperationDeleteOne {
-	return c.DeleteOneID(_m.ID)
-}
-
-// DeleteOneID returns a builder for deleting the given entity by its id.
-func (c *SandboxOperationClient) DeleteOneID(id string) *SandboxOperationDeleteOne {
-	builder := c.Delete().Where(sandboxoperation.ID(id))
-	builder.mutation.id = &id
-	builder.mutation.op = OpDeleteOne
-	return &SandboxOperationDeleteOne{builder}
-}
-
-// Query returns a query builder for SandboxOperation.
-func (c *SandboxOperationClient) Query() *SandboxOperationQuery {
-	return &SandboxOperationQuery{
-		config: c.config,
-		ctx:    &QueryContext{Type: TypeSandboxOperation},
-		inters: c.Interceptors(),
-	}
-}
-
-// Get returns a SandboxOperation entity by its id.
-func (c *SandboxOperationClient) Get(ctx context.Context, id string) (*SandboxOperation, error) {
-	return c.Query().Where(sandboxoperation.ID(id)).Only(ctx)
-}
-
-// GetX is like Get, but panics if an error occurs.
-func (c *SandboxOperationClient) GetX(ctx context.Context, id string) *SandboxOperation {
-	obj, err := c.Get(ctx, id)
-	if err != nil {
-		panic(err)
-	}
-	return obj
-}
-
-// Hooks returns the client hooks.
-func (c *SandboxOperationClient) Hooks() []Hook {
-	return c.hooks.SandboxOperation
-}
-
-// Interceptors returns the client interceptors.
-func (c *SandboxOperationClient) Interceptors() []Interceptor {
-	return c.inters.SandboxOperation
-}
-
-func (c *SandboxOperationClient) mutate(ctx context.Context, m *SandboxOperationMutation) (Value, error) {
-	switch m.Op() {
-	case OpCreate:
-		return (&SandboxOperationCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdate:
-		return (&SandboxOperationUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdateOne:
-		return (&SandboxOperationUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpDelete, OpDeleteOne:
-		return (&SandboxOperationDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
-	default:
-		return nil, fmt.Errorf("ent: unknown SandboxOperation mutation op: %q", m.Op())
-	}
-}
-
-// SandboxRequestClient is a client for the SandboxRequest schema.
-type SandboxRequestClient struct {
-	config
-}
-
-// NewSandboxRequestClient returns a client for the SandboxRequest from the given config.
-func NewSandboxRequestClient(c config) *SandboxRequestClient {
-	return &SandboxRequestClient{config: c}
-}
-
-// Use adds a list of mutation hooks to the hooks stack.
-// A call to `Use(f, g, h)` equals to `sandboxrequest.Hooks(f(g(h())))`.
-func (c *SandboxRequestClient) Use(hooks ...Hook) {
-	c.hooks.SandboxRequest = append(c.hooks.SandboxRequest, hooks...)
-}
-
-// Intercept adds a list of query interceptors to the interceptors stack.
-// A call to `Intercept(f, g, h)` equals to `sandboxrequest.Intercept(f(g(h())))`.
-func (c *SandboxRequestClient) Intercept(interceptors ...Interceptor) {
-	c.inters.SandboxRequest = append(c.inters.SandboxRequest, interceptors...)
-}
-
-// Create returns a builder for creating a SandboxRequest entity.
-func (c *SandboxRequestClient) Create() *SandboxRequestCreate {
-	mutation := newSandboxRequestMutation(c.config, OpCreate)
-	return &SandboxRequestCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
-}
-
-// CreateBulk returns a builder for creating a bulk of SandboxRequest entities.
-func (c *SandboxRequestClient) CreateBulk(builders ...*SandboxRequestCreate) *SandboxRequestCreateBulk {
-	return &SandboxRequestCreateBulk{config: c.config, builders: builders}
-}
-
-// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
-// a builder and applies setFunc on it.
-func (c *SandboxRequestClient) MapCreateBulk(slice any, setFunc func(*SandboxRequestCreate, int)) *SandboxRequestCreateBulk {
-	rv := reflect.ValueOf(slice)
-	if rv.Kind() != reflect.Slice {
-		return &SandboxRequestCreateBulk{err: fmt.Errorf("calling to SandboxRequestClient.MapCreateBulk with wrong type %T, need slice", slice)}
-	}
-	builders := make([]*SandboxRequestCreate, rv.Len())
-	for i := 0; i < rv.Len(); i++ {
-		builders[i] = c.Create()
-		setFunc(builders[i], i)
-	}
-	return &SandboxRequestCreateBulk{config: c.config, builders: builders}
-}
-
-// Update returns an update builder for SandboxRequest.
-func (c *SandboxRequestClient) Update() *SandboxRequestUpdate {
-	mutation := newSandboxRequestMutation(c.config, OpUpdate)
-	return &SandboxRequestUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
-}
-
-// UpdateOne returns an update builder for the given entity.
-func (c *SandboxRequestClient) UpdateOne(_m *SandboxRequest) *SandboxRequestUpdateOne {
-	mutation := newSandboxRequestMutation(c.config, OpUpdateOne, withSandboxRequest(_m))
-	return &SandboxRequestUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
-}
-
-// UpdateOneID returns an update builder for the given id.
-func (c *SandboxRequestClient) UpdateOneID(id int64) *SandboxRequestUpdateOne {
-	mutation := newSandboxRequestMutation(c.config, OpUpdateOne, withSandboxRequestID(id))
-	return &SandboxRequestUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
-}
-
-// Delete returns a delete builder for SandboxRequest.
-func (c *SandboxRequestClient) Delete() *SandboxRequestDelete {
-	mutation := newSandboxRequestMutation(c.config, OpDelete)
-	return &SandboxRequestDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
-}
-
-// DeleteOne returns a builder for deleting the given entity.
-func (c *SandboxRequestClient) DeleteOne(_m *SandboxRequest) *SandboxRequestDeleteOne {
-	return c.DeleteOneID(_m.ID)
-}
-
-// DeleteOneID returns a builder for deleting the given entity by its id.
-func (c *SandboxRequestClient) DeleteOneID(id int64) *SandboxRequestDeleteOne {
-	builder := c.Delete().Where(sandboxrequest.ID(id))
-	builder.mutation.id = &id
-	builder.mutation.op = OpDeleteOne
-	return &SandboxRequestDeleteOne{builder}
-}
-
-// Query returns a query builder for SandboxRequest.
-func (c *SandboxRequestClient) Query() *SandboxRequestQuery {
-	return &SandboxRequestQuery{
-		config: c.config,
-		ctx:    &QueryContext{Type: TypeSandboxRequest},
-		inters: c.Interceptors(),
-	}
-}
-
-// Get returns a SandboxRequest entity by its id.
-func (c *SandboxRequestClient) Get(ctx context.Context, id int64) (*SandboxRequest, error) {
-	return c.Query().Where(sandboxrequest.ID(id)).Only(ctx)
-}
-
-// GetX is like Get, but panics if an error occurs.
-func (c *SandboxRequestClient) GetX(ctx context.Context, id int64) *SandboxRequest {
-	obj, err := c.Get(ctx, id)
-	if err != nil {
-		panic(err)
-	}
-	return obj
-}
-
-// Hooks returns the client hooks.
-func (c *SandboxRequestClient) Hooks() []Hook {
-	return c.hooks.SandboxRequest
-}
-
-// Interceptors returns the client interceptors.
-func (c *SandboxRequestClient) Interceptors() []Interceptor {
-	return c.inters.SandboxRequest
-}
-
-func (c *SandboxRequestClient) mutate(ctx context.Context, m *SandboxRequestMutation) (Value, error) {
-	switch m.Op() {
-	case OpCreate:
-		return (&SandboxRequestCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdate:
-		return (&SandboxRequestUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdateOne:
-		return (&SandboxRequestUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpDelete, OpDeleteOne:
-		return (&SandboxRequestDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
-	default:
-		return nil, fmt.Errorf("ent: unknown SandboxRequest mutation op: %q", m.Op())
-	}
-}
-
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Attempt, Payment, SandboxCharge, SandboxOperation, SandboxRequest []ent.Hook
+		Attempt, LedgerEntry, Payment []ent.Hook
 	}
 	inters struct {
-		Attempt, Payment, SandboxCharge, SandboxOperation,
-		SandboxRequest []ent.Interceptor
+		Attempt, LedgerEntry, Payment []ent.Interceptor
 	}
 )

@@ -13,10 +13,8 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/cleave-go/cleave/modules/payments/internal/ent/attempt"
+	"github.com/cleave-go/cleave/modules/payments/internal/ent/ledgerentry"
 	"github.com/cleave-go/cleave/modules/payments/internal/ent/payment"
-	"github.com/cleave-go/cleave/modules/payments/internal/ent/sandboxcharge"
-	"github.com/cleave-go/cleave/modules/payments/internal/ent/sandboxoperation"
-	"github.com/cleave-go/cleave/modules/payments/internal/ent/sandboxrequest"
 )
 
 // ent aliases to avoid import conflicts in user's code.
@@ -77,11 +75,9 @@ var (
 func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
-			attempt.Table:          attempt.ValidColumn,
-			payment.Table:          payment.ValidColumn,
-			sandboxcharge.Table:    sandboxcharge.ValidColumn,
-			sandboxoperation.Table: sandboxoperation.ValidColumn,
-			sandboxrequest.Table:   sandboxrequest.ValidColumn,
+			attempt.Table:     attempt.ValidColumn,
+			ledgerentry.Table: ledgerentry.ValidColumn,
+			payment.Table:     payment.ValidColumn,
 		})
 	})
 	return columnCheck(t, c)

@@ -12,11 +12,9 @@ import (
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
 	"github.com/cleave-go/cleave/modules/payments/internal/ent/attempt"
+	"github.com/cleave-go/cleave/modules/payments/internal/ent/ledgerentry"
 	"github.com/cleave-go/cleave/modules/payments/internal/ent/payment"
 	"github.com/cleave-go/cleave/modules/payments/internal/ent/predicate"
-	"github.com/cleave-go/cleave/modules/payments/internal/ent/sandboxcharge"
-	"github.com/cleave-go/cleave/modules/payments/internal/ent/sandboxoperation"
-	"github.com/cleave-go/cleave/modules/payments/internal/ent/sandboxrequest"
 )
 
 const (
@@ -28,11 +26,9 @@ const (
 	OpUpdateOne = ent.OpUpdateOne
 
 	// Node types.
-	TypeAttempt          = "Attempt"
-	TypePayment          = "Payment"
-	TypeSandboxCharge    = "SandboxCharge"
-	TypeSandboxOperation = "SandboxOperation"
-	TypeSandboxRequest   = "SandboxRequest"
+	TypeAttempt     = "Attempt"
+	TypeLedgerEntry = "LedgerEntry"
+	TypePayment     = "Payment"
 )
 
 // AttemptMutation represents an operation that mutates the Attempt nodes in the graph.
@@ -46,6 +42,7 @@ type AttemptMutation struct {
 	addamount      *int64
 	outcome        *string
 	decline_code   *string
+	next_time      *time.Time
 	create_time    *time.Time
 	clearedFields  map[string]struct{}
 	payment        *string
@@ -359,6 +356,55 @@ func (m *AttemptMutation) ResetDeclineCode() {
 	m.decline_code = nil
 }
 
+// SetNextTime sets the "next_time" field.
+func (m *AttemptMutation) SetNextTime(t time.Time) {
+	m.next_time = &t
+}
+
+// NextTime returns the value of the "next_time" field in the mutation.
+func (m *AttemptMutation) NextTime() (r time.Time, exists bool) {
+	v := m.next_time
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNextTime returns the old "next_time" field's value of the Attempt entity.
+// If the Attempt object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AttemptMutation) OldNextTime(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNextTime is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNextTime requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNextTime: %w", err)
+	}
+	return oldValue.NextTime, nil
+}
+
+// ClearNextTime clears the value of the "next_time" field.
+func (m *AttemptMutation) ClearNextTime() {
+	m.next_time = nil
+	m.clearedFields[attempt.FieldNextTime] = struct{}{}
+}
+
+// NextTimeCleared returns if the "next_time" field was cleared in this mutation.
+func (m *AttemptMutation) NextTimeCleared() bool {
+	_, ok := m.clearedFields[attempt.FieldNextTime]
+	return ok
+}
+
+// ResetNextTime resets all changes to the "next_time" field.
+func (m *AttemptMutation) ResetNextTime() {
+	m.next_time = nil
+	delete(m.clearedFields, attempt.FieldNextTime)
+}
+
 // SetCreateTime sets the "create_time" field.
 func (m *AttemptMutation) SetCreateTime(t time.Time) {
 	m.create_time = &t
@@ -456,7 +502,7 @@ func (m *AttemptMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *AttemptMutation) Fields() []string {
-	fields := make([]string, 0, 6)
+	fields := make([]string, 0, 7)
 	if m.payment != nil {
 		fields = append(fields, attempt.FieldPaymentID)
 	}
@@ -471,6 +517,9 @@ func (m *AttemptMutation) Fields() []string {
 	}
 	if m.decline_code != nil {
 		fields = append(fields, attempt.FieldDeclineCode)
+	}
+	if m.next_time != nil {
+		fields = append(fields, attempt.FieldNextTime)
 	}
 	if m.create_time != nil {
 		fields = append(fields, attempt.FieldCreateTime)
@@ -493,6 +542,8 @@ func (m *AttemptMutation) Field(name string) (ent.Value, bool) {
 		return m.Outcome()
 	case attempt.FieldDeclineCode:
 		return m.DeclineCode()
+	case attempt.FieldNextTime:
+		return m.NextTime()
 	case attempt.FieldCreateTime:
 		return m.CreateTime()
 	}
@@ -514,6 +565,8 @@ func (m *AttemptMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldOutcome(ctx)
 	case attempt.FieldDeclineCode:
 		return m.OldDeclineCode(ctx)
+	case attempt.FieldNextTime:
+		return m.OldNextTime(ctx)
 	case attempt.FieldCreateTime:
 		return m.OldCreateTime(ctx)
 	}
@@ -559,6 +612,13 @@ func (m *AttemptMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetDeclineCode(v)
+		return nil
+	case attempt.FieldNextTime:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNextTime(v)
 		return nil
 	case attempt.FieldCreateTime:
 		v, ok := value.(time.Time)
@@ -611,7 +671,11 @@ func (m *AttemptMutation) AddField(name string, value ent.Value) error {
 // ClearedFields returns all nullable fields that were cleared during this
 // mutation.
 func (m *AttemptMutation) ClearedFields() []string {
-	return nil
+	var fields []string
+	if m.FieldCleared(attempt.FieldNextTime) {
+		fields = append(fields, attempt.FieldNextTime)
+	}
+	return fields
 }
 
 // FieldCleared returns a boolean indicating if a field with the given name was
@@ -624,6 +688,11 @@ func (m *AttemptMutation) FieldCleared(name string) bool {
 // ClearField clears the value of the field with the given name. It returns an
 // error if the field is not defined in the schema.
 func (m *AttemptMutation) ClearField(name string) error {
+	switch name {
+	case attempt.FieldNextTime:
+		m.ClearNextTime()
+		return nil
+	}
 	return fmt.Errorf("unknown Attempt nullable field %s", name)
 }
 
@@ -645,6 +714,9 @@ func (m *AttemptMutation) ResetField(name string) error {
 		return nil
 	case attempt.FieldDeclineCode:
 		m.ResetDeclineCode()
+		return nil
+	case attempt.FieldNextTime:
+		m.ResetNextTime()
 		return nil
 	case attempt.FieldCreateTime:
 		m.ResetCreateTime()
@@ -727,6 +799,590 @@ func (m *AttemptMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown Attempt edge %s", name)
 }
 
+// LedgerEntryMutation represents an operation that mutates the LedgerEntry nodes in the graph.
+type LedgerEntryMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *int64
+	attempt_id    *string
+	account       *string
+	amount        *int64
+	addamount     *int64
+	currency      *string
+	create_time   *time.Time
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*LedgerEntry, error)
+	predicates    []predicate.LedgerEntry
+}
+
+var _ ent.Mutation = (*LedgerEntryMutation)(nil)
+
+// ledgerentryOption allows management of the mutation configuration using functional options.
+type ledgerentryOption func(*LedgerEntryMutation)
+
+// newLedgerEntryMutation creates new mutation for the LedgerEntry entity.
+func newLedgerEntryMutation(c config, op Op, opts ...ledgerentryOption) *LedgerEntryMutation {
+	m := &LedgerEntryMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeLedgerEntry,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withLedgerEntryID sets the ID field of the mutation.
+func withLedgerEntryID(id int64) ledgerentryOption {
+	return func(m *LedgerEntryMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *LedgerEntry
+		)
+		m.oldValue = func(ctx context.Context) (*LedgerEntry, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().LedgerEntry.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withLedgerEntry sets the old LedgerEntry of the mutation.
+func withLedgerEntry(node *LedgerEntry) ledgerentryOption {
+	return func(m *LedgerEntryMutation) {
+		m.oldValue = func(context.Context) (*LedgerEntry, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m LedgerEntryMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m LedgerEntryMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of LedgerEntry entities.
+func (m *LedgerEntryMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *LedgerEntryMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *LedgerEntryMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().LedgerEntry.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetAttemptID sets the "attempt_id" field.
+func (m *LedgerEntryMutation) SetAttemptID(s string) {
+	m.attempt_id = &s
+}
+
+// AttemptID returns the value of the "attempt_id" field in the mutation.
+func (m *LedgerEntryMutation) AttemptID() (r string, exists bool) {
+	v := m.attempt_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAttemptID returns the old "attempt_id" field's value of the LedgerEntry entity.
+// If the LedgerEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LedgerEntryMutation) OldAttemptID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAttemptID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAttemptID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAttemptID: %w", err)
+	}
+	return oldValue.AttemptID, nil
+}
+
+// ResetAttemptID resets all changes to the "attempt_id" field.
+func (m *LedgerEntryMutation) ResetAttemptID() {
+	m.attempt_id = nil
+}
+
+// SetAccount sets the "account" field.
+func (m *LedgerEntryMutation) SetAccount(s string) {
+	m.account = &s
+}
+
+// Account returns the value of the "account" field in the mutation.
+func (m *LedgerEntryMutation) Account() (r string, exists bool) {
+	v := m.account
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAccount returns the old "account" field's value of the LedgerEntry entity.
+// If the LedgerEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LedgerEntryMutation) OldAccount(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAccount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAccount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAccount: %w", err)
+	}
+	return oldValue.Account, nil
+}
+
+// ResetAccount resets all changes to the "account" field.
+func (m *LedgerEntryMutation) ResetAccount() {
+	m.account = nil
+}
+
+// SetAmount sets the "amount" field.
+func (m *LedgerEntryMutation) SetAmount(i int64) {
+	m.amount = &i
+	m.addamount = nil
+}
+
+// Amount returns the value of the "amount" field in the mutation.
+func (m *LedgerEntryMutation) Amount() (r int64, exists bool) {
+	v := m.amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAmount returns the old "amount" field's value of the LedgerEntry entity.
+// If the LedgerEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LedgerEntryMutation) OldAmount(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAmount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAmount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAmount: %w", err)
+	}
+	return oldValue.Amount, nil
+}
+
+// AddAmount adds i to the "amount" field.
+func (m *LedgerEntryMutation) AddAmount(i int64) {
+	if m.addamount != nil {
+		*m.addamount += i
+	} else {
+		m.addamount = &i
+	}
+}
+
+// AddedAmount returns the value that was added to the "amount" field in this mutation.
+func (m *LedgerEntryMutation) AddedAmount() (r int64, exists bool) {
+	v := m.addamount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAmount resets all changes to the "amount" field.
+func (m *LedgerEntryMutation) ResetAmount() {
+	m.amount = nil
+	m.addamount = nil
+}
+
+// SetCurrency sets the "currency" field.
+func (m *LedgerEntryMutation) SetCurrency(s string) {
+	m.currency = &s
+}
+
+// Currency returns the value of the "currency" field in the mutation.
+func (m *LedgerEntryMutation) Currency() (r string, exists bool) {
+	v := m.currency
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCurrency returns the old "currency" field's value of the LedgerEntry entity.
+// If the LedgerEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LedgerEntryMutation) OldCurrency(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCurrency is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCurrency requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCurrency: %w", err)
+	}
+	return oldValue.Currency, nil
+}
+
+// ResetCurrency resets all changes to the "currency" field.
+func (m *LedgerEntryMutation) ResetCurrency() {
+	m.currency = nil
+}
+
+// SetCreateTime sets the "create_time" field.
+func (m *LedgerEntryMutation) SetCreateTime(t time.Time) {
+	m.create_time = &t
+}
+
+// CreateTime returns the value of the "create_time" field in the mutation.
+func (m *LedgerEntryMutation) CreateTime() (r time.Time, exists bool) {
+	v := m.create_time
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreateTime returns the old "create_time" field's value of the LedgerEntry entity.
+// If the LedgerEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LedgerEntryMutation) OldCreateTime(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreateTime is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreateTime requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreateTime: %w", err)
+	}
+	return oldValue.CreateTime, nil
+}
+
+// ResetCreateTime resets all changes to the "create_time" field.
+func (m *LedgerEntryMutation) ResetCreateTime() {
+	m.create_time = nil
+}
+
+// Where appends a list predicates to the LedgerEntryMutation builder.
+func (m *LedgerEntryMutation) Where(ps ...predicate.LedgerEntry) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the LedgerEntryMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *LedgerEntryMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.LedgerEntry, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *LedgerEntryMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *LedgerEntryMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (LedgerEntry).
+func (m *LedgerEntryMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *LedgerEntryMutation) Fields() []string {
+	fields := make([]string, 0, 5)
+	if m.attempt_id != nil {
+		fields = append(fields, ledgerentry.FieldAttemptID)
+	}
+	if m.account != nil {
+		fields = append(fields, ledgerentry.FieldAccount)
+	}
+	if m.amount != nil {
+		fields = append(fields, ledgerentry.FieldAmount)
+	}
+	if m.currency != nil {
+		fields = append(fields, ledgerentry.FieldCurrency)
+	}
+	if m.create_time != nil {
+		fields = append(fields, ledgerentry.FieldCreateTime)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *LedgerEntryMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case ledgerentry.FieldAttemptID:
+		return m.AttemptID()
+	case ledgerentry.FieldAccount:
+		return m.Account()
+	case ledgerentry.FieldAmount:
+		return m.Amount()
+	case ledgerentry.FieldCurrency:
+		return m.Currency()
+	case ledgerentry.FieldCreateTime:
+		return m.CreateTime()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *LedgerEntryMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case ledgerentry.FieldAttemptID:
+		return m.OldAttemptID(ctx)
+	case ledgerentry.FieldAccount:
+		return m.OldAccount(ctx)
+	case ledgerentry.FieldAmount:
+		return m.OldAmount(ctx)
+	case ledgerentry.FieldCurrency:
+		return m.OldCurrency(ctx)
+	case ledgerentry.FieldCreateTime:
+		return m.OldCreateTime(ctx)
+	}
+	return nil, fmt.Errorf("unknown LedgerEntry field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *LedgerEntryMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case ledgerentry.FieldAttemptID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAttemptID(v)
+		return nil
+	case ledgerentry.FieldAccount:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAccount(v)
+		return nil
+	case ledgerentry.FieldAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAmount(v)
+		return nil
+	case ledgerentry.FieldCurrency:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCurrency(v)
+		return nil
+	case ledgerentry.FieldCreateTime:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreateTime(v)
+		return nil
+	}
+	return fmt.Errorf("unknown LedgerEntry field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *LedgerEntryMutation) AddedFields() []string {
+	var fields []string
+	if m.addamount != nil {
+		fields = append(fields, ledgerentry.FieldAmount)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *LedgerEntryMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case ledgerentry.FieldAmount:
+		return m.AddedAmount()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *LedgerEntryMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case ledgerentry.FieldAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAmount(v)
+		return nil
+	}
+	return fmt.Errorf("unknown LedgerEntry numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *LedgerEntryMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *LedgerEntryMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *LedgerEntryMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown LedgerEntry nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *LedgerEntryMutation) ResetField(name string) error {
+	switch name {
+	case ledgerentry.FieldAttemptID:
+		m.ResetAttemptID()
+		return nil
+	case ledgerentry.FieldAccount:
+		m.ResetAccount()
+		return nil
+	case ledgerentry.FieldAmount:
+		m.ResetAmount()
+		return nil
+	case ledgerentry.FieldCurrency:
+		m.ResetCurrency()
+		return nil
+	case ledgerentry.FieldCreateTime:
+		m.ResetCreateTime()
+		return nil
+	}
+	return fmt.Errorf("unknown LedgerEntry field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *LedgerEntryMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *LedgerEntryMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *LedgerEntryMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *LedgerEntryMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *LedgerEntryMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *LedgerEntryMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *LedgerEntryMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown LedgerEntry unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *LedgerEntryMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown LedgerEntry edge %s", name)
+}
+
 // PaymentMutation represents an operation that mutates the Payment nodes in the graph.
 type PaymentMutation struct {
 	config
@@ -745,6 +1401,7 @@ type PaymentMutation struct {
 	payment_method  *string
 	charge_id       *string
 	decline_code    *string
+	cancellation    *string
 	create_time     *time.Time
 	update_time     *time.Time
 	clearedFields   map[string]struct{}
@@ -1244,6 +1901,42 @@ func (m *PaymentMutation) ResetDeclineCode() {
 	m.decline_code = nil
 }
 
+// SetCancellation sets the "cancellation" field.
+func (m *PaymentMutation) SetCancellation(s string) {
+	m.cancellation = &s
+}
+
+// Cancellation returns the value of the "cancellation" field in the mutation.
+func (m *PaymentMutation) Cancellation() (r string, exists bool) {
+	v := m.cancellation
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCancellation returns the old "cancellation" field's value of the Payment entity.
+// If the Payment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentMutation) OldCancellation(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCancellation is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCancellation requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCancellation: %w", err)
+	}
+	return oldValue.Cancellation, nil
+}
+
+// ResetCancellation resets all changes to the "cancellation" field.
+func (m *PaymentMutation) ResetCancellation() {
+	m.cancellation = nil
+}
+
 // SetCreateTime sets the "create_time" field.
 func (m *PaymentMutation) SetCreateTime(t time.Time) {
 	m.create_time = &t
@@ -1404,7 +2097,7 @@ func (m *PaymentMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PaymentMutation) Fields() []string {
-	fields := make([]string, 0, 11)
+	fields := make([]string, 0, 12)
 	if m.reference != nil {
 		fields = append(fields, payment.FieldReference)
 	}
@@ -1431,6 +2124,9 @@ func (m *PaymentMutation) Fields() []string {
 	}
 	if m.decline_code != nil {
 		fields = append(fields, payment.FieldDeclineCode)
+	}
+	if m.cancellation != nil {
+		fields = append(fields, payment.FieldCancellation)
 	}
 	if m.create_time != nil {
 		fields = append(fields, payment.FieldCreateTime)
@@ -1464,6 +2160,8 @@ func (m *PaymentMutation) Field(name string) (ent.Value, bool) {
 		return m.ChargeID()
 	case payment.FieldDeclineCode:
 		return m.DeclineCode()
+	case payment.FieldCancellation:
+		return m.Cancellation()
 	case payment.FieldCreateTime:
 		return m.CreateTime()
 	case payment.FieldUpdateTime:
@@ -1495,6 +2193,8 @@ func (m *PaymentMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldChargeID(ctx)
 	case payment.FieldDeclineCode:
 		return m.OldDeclineCode(ctx)
+	case payment.FieldCancellation:
+		return m.OldCancellation(ctx)
 	case payment.FieldCreateTime:
 		return m.OldCreateTime(ctx)
 	case payment.FieldUpdateTime:
@@ -1570,6 +2270,13 @@ func (m *PaymentMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetDeclineCode(v)
+		return nil
+	case payment.FieldCancellation:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCancellation(v)
 		return nil
 	case payment.FieldCreateTime:
 		v, ok := value.(time.Time)
@@ -1700,6 +2407,9 @@ func (m *PaymentMutation) ResetField(name string) error {
 	case payment.FieldDeclineCode:
 		m.ResetDeclineCode()
 		return nil
+	case payment.FieldCancellation:
+		m.ResetCancellation()
+		return nil
 	case payment.FieldCreateTime:
 		m.ResetCreateTime()
 		return nil
@@ -1792,1840 +2502,4 @@ func (m *PaymentMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown Payment edge %s", name)
-}
-
-// SandboxChargeMutation represents an operation that mutates the SandboxCharge nodes in the graph.
-type SandboxChargeMutation struct {
-	config
-	op             Op
-	typ            string
-	id             *string
-	reference      *string
-	payment_method *string
-	status         *string
-	amount         *int64
-	addamount      *int64
-	captured       *int64
-	addcaptured    *int64
-	refunded       *int64
-	addrefunded    *int64
-	currency       *string
-	create_time    *time.Time
-	clearedFields  map[string]struct{}
-	done           bool
-	oldValue       func(context.Context) (*SandboxCharge, error)
-	predicates     []predicate.SandboxCharge
-}
-
-var _ ent.Mutation = (*SandboxChargeMutation)(nil)
-
-// sandboxchargeOption allows management of the mutation configuration using functional options.
-type sandboxchargeOption func(*SandboxChargeMutation)
-
-// newSandboxChargeMutation creates new mutation for the SandboxCharge entity.
-func newSandboxChargeMutation(c config, op Op, opts ...sandboxchargeOption) *SandboxChargeMutation {
-	m := &SandboxChargeMutation{
-		config:        c,
-		op:            op,
-		typ:           TypeSandboxCharge,
-		clearedFields: make(map[string]struct{}),
-	}
-	for _, opt := range opts {
-		opt(m)
-	}
-	return m
-}
-
-// withSandboxChargeID sets the ID field of the mutation.
-func withSandboxChargeID(id string) sandboxchargeOption {
-	return func(m *SandboxChargeMutation) {
-		var (
-			err   error
-			once  sync.Once
-			value *SandboxCharge
-		)
-		m.oldValue = func(ctx context.Context) (*SandboxCharge, error) {
-			once.Do(func() {
-				if m.done {
-					err = errors.New("querying old values post mutation is not allowed")
-				} else {
-					value, err = m.Client().SandboxCharge.Get(ctx, id)
-				}
-			})
-			return value, err
-		}
-		m.id = &id
-	}
-}
-
-// withSandboxCharge sets the old SandboxCharge of the mutation.
-func withSandboxCharge(node *SandboxCharge) sandboxchargeOption {
-	return func(m *SandboxChargeMutation) {
-		m.oldValue = func(context.Context) (*SandboxCharge, error) {
-			return node, nil
-		}
-		m.id = &node.ID
-	}
-}
-
-// Client returns a new `ent.Client` from the mutation. If the mutation was
-// executed in a transaction (ent.Tx), a transactional client is returned.
-func (m SandboxChargeMutation) Client() *Client {
-	client := &Client{config: m.config}
-	client.init()
-	return client
-}
-
-// Tx returns an `ent.Tx` for mutations that were executed in transactions;
-// it returns an error otherwise.
-func (m SandboxChargeMutation) Tx() (*Tx, error) {
-	if _, ok := m.driver.(*txDriver); !ok {
-		return nil, errors.New("ent: mutation is not running in a transaction")
-	}
-	tx := &Tx{config: m.config}
-	tx.init()
-	return tx, nil
-}
-
-// SetID sets the value of the id field. Note that this
-// operation is only accepted on creation of SandboxCharge entities.
-func (m *SandboxChargeMutation) SetID(id string) {
-	m.id = &id
-}
-
-// ID returns the ID value in the mutation. Note that the ID is only available
-// if it was provided to the builder or after it was returned from the database.
-func (m *SandboxChargeMutation) ID() (id string, exists bool) {
-	if m.id == nil {
-		return
-	}
-	return *m.id, true
-}
-
-// IDs queries the database and returns the entity ids that match the mutation's predicate.
-// That means, if the mutation is applied within a transaction with an isolation level such
-// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
-// or updated by the mutation.
-func (m *SandboxChargeMutation) IDs(ctx context.Context) ([]string, error) {
-	switch {
-	case m.op.Is(OpUpdateOne | OpDeleteOne):
-		id, exists := m.ID()
-		if exists {
-			return []string{id}, nil
-		}
-		fallthrough
-	case m.op.Is(OpUpdate | OpDelete):
-		return m.Client().SandboxCharge.Query().Where(m.predicates...).IDs(ctx)
-	default:
-		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
-	}
-}
-
-// SetReference sets the "reference" field.
-func (m *SandboxChargeMutation) SetReference(s string) {
-	m.reference = &s
-}
-
-// Reference returns the value of the "reference" field in the mutation.
-func (m *SandboxChargeMutation) Reference() (r string, exists bool) {
-	v := m.reference
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldReference returns the old "reference" field's value of the SandboxCharge entity.
-// If the SandboxCharge object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *SandboxChargeMutation) OldReference(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldReference is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldReference requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldReference: %w", err)
-	}
-	return oldValue.Reference, nil
-}
-
-// ResetReference resets all changes to the "reference" field.
-func (m *SandboxChargeMutation) ResetReference() {
-	m.reference = nil
-}
-
-// SetPaymentMethod sets the "payment_method" field.
-func (m *SandboxChargeMutation) SetPaymentMethod(s string) {
-	m.payment_method = &s
-}
-
-// PaymentMethod returns the value of the "payment_method" field in the mutation.
-func (m *SandboxChargeMutation) PaymentMethod() (r string, exists bool) {
-	v := m.payment_method
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldPaymentMethod returns the old "payment_method" field's value of the SandboxCharge entity.
-// If the SandboxCharge object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *SandboxChargeMutation) OldPaymentMethod(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldPaymentMethod is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldPaymentMethod requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldPaymentMethod: %w", err)
-	}
-	return oldValue.PaymentMethod, nil
-}
-
-// ResetPaymentMethod resets all changes to the "payment_method" field.
-func (m *SandboxChargeMutation) ResetPaymentMethod() {
-	m.payment_method = nil
-}
-
-// SetStatus sets the "status" field.
-func (m *SandboxChargeMutation) SetStatus(s string) {
-	m.status = &s
-}
-
-// Status returns the value of the "status" field in the mutation.
-func (m *SandboxChargeMutation) Status() (r string, exists bool) {
-	v := m.status
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldStatus returns the old "status" field's value of the SandboxCharge entity.
-// If the SandboxCharge object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *SandboxChargeMutation) OldStatus(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldStatus requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
-	}
-	return oldValue.Status, nil
-}
-
-// ResetStatus resets all changes to the "status" field.
-func (m *SandboxChargeMutation) ResetStatus() {
-	m.status = nil
-}
-
-// SetAmount sets the "amount" field.
-func (m *SandboxChargeMutation) SetAmount(i int64) {
-	m.amount = &i
-	m.addamount = nil
-}
-
-// Amount returns the value of the "amount" field in the mutation.
-func (m *SandboxChargeMutation) Amount() (r int64, exists bool) {
-	v := m.amount
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldAmount returns the old "amount" field's value of the SandboxCharge entity.
-// If the SandboxCharge object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *SandboxChargeMutation) OldAmount(ctx context.Context) (v int64, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldAmount is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldAmount requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldAmount: %w", err)
-	}
-	return oldValue.Amount, nil
-}
-
-// AddAmount adds i to the "amount" field.
-func (m *SandboxChargeMutation) AddAmount(i int64) {
-	if m.addamount != nil {
-		*m.addamount += i
-	} else {
-		m.addamount = &i
-	}
-}
-
-// AddedAmount returns the value that was added to the "amount" field in this mutation.
-func (m *SandboxChargeMutation) AddedAmount() (r int64, exists bool) {
-	v := m.addamount
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// ResetAmount resets all changes to the "amount" field.
-func (m *SandboxChargeMutation) ResetAmount() {
-	m.amount = nil
-	m.addamount = nil
-}
-
-// SetCaptured sets the "captured" field.
-func (m *SandboxChargeMutation) SetCaptured(i int64) {
-	m.captured = &i
-	m.addcaptured = nil
-}
-
-// Captured returns the value of the "captured" field in the mutation.
-func (m *SandboxChargeMutation) Captured() (r int64, exists bool) {
-	v := m.captured
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldCaptured returns the old "captured" field's value of the SandboxCharge entity.
-// If the SandboxCharge object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *SandboxChargeMutation) OldCaptured(ctx context.Context) (v int64, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldCaptured is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldCaptured requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldCaptured: %w", err)
-	}
-	return oldValue.Captured, nil
-}
-
-// AddCaptured adds i to the "captured" field.
-func (m *SandboxChargeMutation) AddCaptured(i int64) {
-	if m.addcaptured != nil {
-		*m.addcaptured += i
-	} else {
-		m.addcaptured = &i
-	}
-}
-
-// AddedCaptured returns the value that was added to the "captured" field in this mutation.
-func (m *SandboxChargeMutation) AddedCaptured() (r int64, exists bool) {
-	v := m.addcaptured
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// ResetCaptured resets all changes to the "captured" field.
-func (m *SandboxChargeMutation) ResetCaptured() {
-	m.captured = nil
-	m.addcaptured = nil
-}
-
-// SetRefunded sets the "refunded" field.
-func (m *SandboxChargeMutation) SetRefunded(i int64) {
-	m.refunded = &i
-	m.addrefunded = nil
-}
-
-// Refunded returns the value of the "refunded" field in the mutation.
-func (m *SandboxChargeMutation) Refunded() (r int64, exists bool) {
-	v := m.refunded
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldRefunded returns the old "refunded" field's value of the SandboxCharge entity.
-// If the SandboxCharge object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *SandboxChargeMutation) OldRefunded(ctx context.Context) (v int64, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldRefunded is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldRefunded requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldRefunded: %w", err)
-	}
-	return oldValue.Refunded, nil
-}
-
-// AddRefunded adds i to the "refunded" field.
-func (m *SandboxChargeMutation) AddRefunded(i int64) {
-	if m.addrefunded != nil {
-		*m.addrefunded += i
-	} else {
-		m.addrefunded = &i
-	}
-}
-
-// AddedRefunded returns the value that was added to the "refunded" field in this mutation.
-func (m *SandboxChargeMutation) AddedRefunded() (r int64, exists bool) {
-	v := m.addrefunded
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// ResetRefunded resets all changes to the "refunded" field.
-func (m *SandboxChargeMutation) ResetRefunded() {
-	m.refunded = nil
-	m.addrefunded = nil
-}
-
-// SetCurrency sets the "currency" field.
-func (m *SandboxChargeMutation) SetCurrency(s string) {
-	m.currency = &s
-}
-
-// Currency returns the value of the "currency" field in the mutation.
-func (m *SandboxChargeMutation) Currency() (r string, exists bool) {
-	v := m.currency
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldCurrency returns the old "currency" field's value of the SandboxCharge entity.
-// If the SandboxCharge object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *SandboxChargeMutation) OldCurrency(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldCurrency is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldCurrency requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldCurrency: %w", err)
-	}
-	return oldValue.Currency, nil
-}
-
-// ResetCurrency resets all changes to the "currency" field.
-func (m *SandboxChargeMutation) ResetCurrency() {
-	m.currency = nil
-}
-
-// SetCreateTime sets the "create_time" field.
-func (m *SandboxChargeMutation) SetCreateTime(t time.Time) {
-	m.create_time = &t
-}
-
-// CreateTime returns the value of the "create_time" field in the mutation.
-func (m *SandboxChargeMutation) CreateTime() (r time.Time, exists bool) {
-	v := m.create_time
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldCreateTime returns the old "create_time" field's value of the SandboxCharge entity.
-// If the SandboxCharge object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *SandboxChargeMutation) OldCreateTime(ctx context.Context) (v time.Time, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldCreateTime is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldCreateTime requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldCreateTime: %w", err)
-	}
-	return oldValue.CreateTime, nil
-}
-
-// ResetCreateTime resets all changes to the "create_time" field.
-func (m *SandboxChargeMutation) ResetCreateTime() {
-	m.create_time = nil
-}
-
-// Where appends a list predicates to the SandboxChargeMutation builder.
-func (m *SandboxChargeMutation) Where(ps ...predicate.SandboxCharge) {
-	m.predicates = append(m.predicates, ps...)
-}
-
-// WhereP appends storage-level predicates to the SandboxChargeMutation builder. Using this method,
-// users can use type-assertion to append predicates that do not depend on any generated package.
-func (m *SandboxChargeMutation) WhereP(ps ...func(*sql.Selector)) {
-	p := make([]predicate.SandboxCharge, len(ps))
-	for i := range ps {
-		p[i] = ps[i]
-	}
-	m.Where(p...)
-}
-
-// Op returns the operation name.
-func (m *SandboxChargeMutation) Op() Op {
-	return m.op
-}
-
-// SetOp allows setting the mutation operation.
-func (m *SandboxChargeMutation) SetOp(op Op) {
-	m.op = op
-}
-
-// Type returns the node type of this mutation (SandboxCharge).
-func (m *SandboxChargeMutation) Type() string {
-	return m.typ
-}
-
-// Fields returns all fields that were changed during this mutation. Note that in
-// order to get all numeric fields that were incremented/decremented, call
-// AddedFields().
-func (m *SandboxChargeMutation) Fields() []string {
-	fields := make([]string, 0, 8)
-	if m.reference != nil {
-		fields = append(fields, sandboxcharge.FieldReference)
-	}
-	if m.payment_method != nil {
-		fields = append(fields, sandboxcharge.FieldPaymentMethod)
-	}
-	if m.status != nil {
-		fields = append(fields, sandboxcharge.FieldStatus)
-	}
-	if m.amount != nil {
-		fields = append(fields, sandboxcharge.FieldAmount)
-	}
-	if m.captured != nil {
-		fields = append(fields, sandboxcharge.FieldCaptured)
-	}
-	if m.refunded != nil {
-		fields = append(fields, sandboxcharge.FieldRefunded)
-	}
-	if m.currency != nil {
-		fields = append(fields, sandboxcharge.FieldCurrency)
-	}
-	if m.create_time != nil {
-		fields = append(fields, sandboxcharge.FieldCreateTime)
-	}
-	return fields
-}
-
-// Field returns the value of a field with the given name. The second boolean
-// return value indicates that this field was not set, or was not defined in the
-// schema.
-func (m *SandboxChargeMutation) Field(name string) (ent.Value, bool) {
-	switch name {
-	case sandboxcharge.FieldReference:
-		return m.Reference()
-	case sandboxcharge.FieldPaymentMethod:
-		return m.PaymentMethod()
-	case sandboxcharge.FieldStatus:
-		return m.Status()
-	case sandboxcharge.FieldAmount:
-		return m.Amount()
-	case sandboxcharge.FieldCaptured:
-		return m.Captured()
-	case sandboxcharge.FieldRefunded:
-		return m.Refunded()
-	case sandboxcharge.FieldCurrency:
-		return m.Currency()
-	case sandboxcharge.FieldCreateTime:
-		return m.CreateTime()
-	}
-	return nil, false
-}
-
-// OldField returns the old value of the field from the database. An error is
-// returned if the mutation operation is not UpdateOne, or the query to the
-// database failed.
-func (m *SandboxChargeMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
-	switch name {
-	case sandboxcharge.FieldReference:
-		return m.OldReference(ctx)
-	case sandboxcharge.FieldPaymentMethod:
-		return m.OldPaymentMethod(ctx)
-	case sandboxcharge.FieldStatus:
-		return m.OldStatus(ctx)
-	case sandboxcharge.FieldAmount:
-		return m.OldAmount(ctx)
-	case sandboxcharge.FieldCaptured:
-		return m.OldCaptured(ctx)
-	case sandboxcharge.FieldRefunded:
-		return m.OldRefunded(ctx)
-	case sandboxcharge.FieldCurrency:
-		return m.OldCurrency(ctx)
-	case sandboxcharge.FieldCreateTime:
-		return m.OldCreateTime(ctx)
-	}
-	return nil, fmt.Errorf("unknown SandboxCharge field %s", name)
-}
-
-// SetField sets the value of a field with the given name. It returns an error if
-// the field is not defined in the schema, or if the type mismatched the field
-// type.
-func (m *SandboxChargeMutation) SetField(name string, value ent.Value) error {
-	switch name {
-	case sandboxcharge.FieldReference:
-		v, ok := value.(string)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetReference(v)
-		return nil
-	case sandboxcharge.FieldPaymentMethod:
-		v, ok := value.(string)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetPaymentMethod(v)
-		return nil
-	case sandboxcharge.FieldStatus:
-		v, ok := value.(string)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetStatus(v)
-		return nil
-	case sandboxcharge.FieldAmount:
-		v, ok := value.(int64)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetAmount(v)
-		return nil
-	case sandboxcharge.FieldCaptured:
-		v, ok := value.(int64)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetCaptured(v)
-		return nil
-	case sandboxcharge.FieldRefunded:
-		v, ok := value.(int64)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetRefunded(v)
-		return nil
-	case sandboxcharge.FieldCurrency:
-		v, ok := value.(string)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetCurrency(v)
-		return nil
-	case sandboxcharge.FieldCreateTime:
-		v, ok := value.(time.Time)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetCreateTime(v)
-		return nil
-	}
-	return fmt.Errorf("unknown SandboxCharge field %s", name)
-}
-
-// AddedFields returns all numeric fields that were incremented/decremented during
-// this mutation.
-func (m *SandboxChargeMutation) AddedFields() []string {
-	var fields []string
-	if m.addamount != nil {
-		fields = append(fields, sandboxcharge.FieldAmount)
-	}
-	if m.addcaptured != nil {
-		fields = append(fields, sandboxcharge.FieldCaptured)
-	}
-	if m.addrefunded != nil {
-		fields = append(fields, sandboxcharge.FieldRefunded)
-	}
-	return fields
-}
-
-// AddedField returns the numeric value that was incremented/decremented on a field
-// with the given name. The second boolean return value indicates that this field
-// was not set, or was not defined in the schema.
-func (m *SandboxChargeMutation) AddedField(name string) (ent.Value, bool) {
-	switch name {
-	case sandboxcharge.FieldAmount:
-		return m.AddedAmount()
-	case sandboxcharge.FieldCaptured:
-		return m.AddedCaptured()
-	case sandboxcharge.FieldRefunded:
-		return m.AddedRefunded()
-	}
-	return nil, false
-}
-
-// AddField adds the value to the field with the given name. It returns an error if
-// the field is not defined in the schema, or if the type mismatched the field
-// type.
-func (m *SandboxChargeMutation) AddField(name string, value ent.Value) error {
-	switch name {
-	case sandboxcharge.FieldAmount:
-		v, ok := value.(int64)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.AddAmount(v)
-		return nil
-	case sandboxcharge.FieldCaptured:
-		v, ok := value.(int64)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.AddCaptured(v)
-		return nil
-	case sandboxcharge.FieldRefunded:
-		v, ok := value.(int64)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.AddRefunded(v)
-		return nil
-	}
-	return fmt.Errorf("unknown SandboxCharge numeric field %s", name)
-}
-
-// ClearedFields returns all nullable fields that were cleared during this
-// mutation.
-func (m *SandboxChargeMutation) ClearedFields() []string {
-	return nil
-}
-
-// FieldCleared returns a boolean indicating if a field with the given name was
-// cleared in this mutation.
-func (m *SandboxChargeMutation) FieldCleared(name string) bool {
-	_, ok := m.clearedFields[name]
-	return ok
-}
-
-// ClearField clears the value of the field with the given name. It returns an
-// error if the field is not defined in the schema.
-func (m *SandboxChargeMutation) ClearField(name string) error {
-	return fmt.Errorf("unknown SandboxCharge nullable field %s", name)
-}
-
-// ResetField resets all changes in the mutation for the field with the given name.
-// It returns an error if the field is not defined in the schema.
-func (m *SandboxChargeMutation) ResetField(name string) error {
-	switch name {
-	case sandboxcharge.FieldReference:
-		m.ResetReference()
-		return nil
-	case sandboxcharge.FieldPaymentMethod:
-		m.ResetPaymentMethod()
-		return nil
-	case sandboxcharge.FieldStatus:
-		m.ResetStatus()
-		return nil
-	case sandboxcharge.FieldAmount:
-		m.ResetAmount()
-		return nil
-	case sandboxcharge.FieldCaptured:
-		m.ResetCaptured()
-		return nil
-	case sandboxcharge.FieldRefunded:
-		m.ResetRefunded()
-		return nil
-	case sandboxcharge.FieldCurrency:
-		m.ResetCurrency()
-		return nil
-	case sandboxcharge.FieldCreateTime:
-		m.ResetCreateTime()
-		return nil
-	}
-	return fmt.Errorf("unknown SandboxCharge field %s", name)
-}
-
-// AddedEdges returns all edge names that were set/added in this mutation.
-func (m *SandboxChargeMutation) AddedEdges() []string {
-	edges := make([]string, 0, 0)
-	return edges
-}
-
-// AddedIDs returns all IDs (to other nodes) that were added for the given edge
-// name in this mutation.
-func (m *SandboxChargeMutation) AddedIDs(name string) []ent.Value {
-	return nil
-}
-
-// RemovedEdges returns all edge names that were removed in this mutation.
-func (m *SandboxChargeMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 0)
-	return edges
-}
-
-// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
-// the given name in this mutation.
-func (m *SandboxChargeMutation) RemovedIDs(name string) []ent.Value {
-	return nil
-}
-
-// ClearedEdges returns all edge names that were cleared in this mutation.
-func (m *SandboxChargeMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 0)
-	return edges
-}
-
-// EdgeCleared returns a boolean which indicates if the edge with the given name
-// was cleared in this mutation.
-func (m *SandboxChargeMutation) EdgeCleared(name string) bool {
-	return false
-}
-
-// ClearEdge clears the value of the edge with the given name. It returns an error
-// if that edge is not defined in the schema.
-func (m *SandboxChargeMutation) ClearEdge(name string) error {
-	return fmt.Errorf("unknown SandboxCharge unique edge %s", name)
-}
-
-// ResetEdge resets all changes to the edge with the given name in this mutation.
-// It returns an error if the edge is not defined in the schema.
-func (m *SandboxChargeMutation) ResetEdge(name string) error {
-	return fmt.Errorf("unknown SandboxCharge edge %s", name)
-}
-
-// SandboxOperationMutation represents an operation that mutates the SandboxOperation nodes in the graph.
-type SandboxOperationMutation struct {
-	config
-	op            Op
-	typ           string
-	id            *string
-	kind          *string
-	charge_id     *string
-	amount        *int64
-	addamount     *int64
-	outcome       *string
-	create_time   *time.Time
-	clearedFields map[string]struct{}
-	done          bool
-	oldValue      func(context.Context) (*SandboxOperation, error)
-	predicates    []predicate.SandboxOperation
-}
-
-var _ ent.Mutation = (*SandboxOperationMutation)(nil)
-
-// sandboxoperationOption allows management of the mutation configuration using functional options.
-type sandboxoperationOption func(*SandboxOperationMutation)
-
-// newSandboxOperationMutation creates new mutation for the SandboxOperation entity.
-func newSandboxOperationMutation(c config, op Op, opts ...sandboxoperationOption) *SandboxOperationMutation {
-	m := &SandboxOperationMutation{
-		config:        c,
-		op:            op,
-		typ:           TypeSandboxOperation,
-		clearedFields: make(map[string]struct{}),
-	}
-	for _, opt := range opts {
-		opt(m)
-	}
-	return m
-}
-
-// withSandboxOperationID sets the ID field of the mutation.
-func withSandboxOperationID(id string) sandboxoperationOption {
-	return func(m *SandboxOperationMutation) {
-		var (
-			err   error
-			once  sync.Once
-			value *SandboxOperation
-		)
-		m.oldValue = func(ctx context.Context) (*SandboxOperation, error) {
-			once.Do(func() {
-				if m.done {
-					err = errors.New("querying old values post mutation is not allowed")
-				} else {
-					value, err = m.Client().SandboxOperation.Get(ctx, id)
-				}
-			})
-			return value, err
-		}
-		m.id = &id
-	}
-}
-
-// withSandboxOperation sets the old SandboxOperation of the mutation.
-func withSandboxOperation(node *SandboxOperation) sandboxoperationOption {
-	return func(m *SandboxOperationMutation) {
-		m.oldValue = func(context.Context) (*SandboxOperation, error) {
-			return node, nil
-		}
-		m.id = &node.ID
-	}
-}
-
-// Client returns a new `ent.Client` from the mutation. If the mutation was
-// executed in a transaction (ent.Tx), a transactional client is returned.
-func (m SandboxOperationMutation) Client() *Client {
-	client := &Client{config: m.config}
-	client.init()
-	return client
-}
-
-// Tx returns an `ent.Tx` for mutations that were executed in transactions;
-// it returns an error otherwise.
-func (m SandboxOperationMutation) Tx() (*Tx, error) {
-	if _, ok := m.driver.(*txDriver); !ok {
-		return nil, errors.New("ent: mutation is not running in a transaction")
-	}
-	tx := &Tx{config: m.config}
-	tx.init()
-	return tx, nil
-}
-
-// SetID sets the value of the id field. Note that this
-// operation is only accepted on creation of SandboxOperation entities.
-func (m *SandboxOperationMutation) SetID(id string) {
-	m.id = &id
-}
-
-// ID returns the ID value in the mutation. Note that the ID is only available
-// if it was provided to the builder or after it was returned from the database.
-func (m *SandboxOperationMutation) ID() (id string, exists bool) {
-	if m.id == nil {
-		return
-	}
-	return *m.id, true
-}
-
-// IDs queries the database and returns the entity ids that match the mutation's predicate.
-// That means, if the mutation is applied within a transaction with an isolation level such
-// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
-// or updated by the mutation.
-func (m *SandboxOperationMutation) IDs(ctx context.Context) ([]string, error) {
-	switch {
-	case m.op.Is(OpUpdateOne | OpDeleteOne):
-		id, exists := m.ID()
-		if exists {
-			return []string{id}, nil
-		}
-		fallthrough
-	case m.op.Is(OpUpdate | OpDelete):
-		return m.Client().SandboxOperation.Query().Where(m.predicates...).IDs(ctx)
-	default:
-		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
-	}
-}
-
-// SetKind sets the "kind" field.
-func (m *SandboxOperationMutation) SetKind(s string) {
-	m.kind = &s
-}
-
-// Kind returns the value of the "kind" field in the mutation.
-func (m *SandboxOperationMutation) Kind() (r string, exists bool) {
-	v := m.kind
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldKind returns the old "kind" field's value of the SandboxOperation entity.
-// If the SandboxOperation object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *SandboxOperationMutation) OldKind(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldKind is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldKind requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldKind: %w", err)
-	}
-	return oldValue.Kind, nil
-}
-
-// ResetKind resets all changes to the "kind" field.
-func (m *SandboxOperationMutation) ResetKind() {
-	m.kind = nil
-}
-
-// SetChargeID sets the "charge_id" field.
-func (m *SandboxOperationMutation) SetChargeID(s string) {
-	m.charge_id = &s
-}
-
-// ChargeID returns the value of the "charge_id" field in the mutation.
-func (m *SandboxOperationMutation) ChargeID() (r string, exists bool) {
-	v := m.charge_id
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldChargeID returns the old "charge_id" field's value of the SandboxOperation entity.
-// If the SandboxOperation object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *SandboxOperationMutation) OldChargeID(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldChargeID is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldChargeID requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldChargeID: %w", err)
-	}
-	return oldValue.ChargeID, nil
-}
-
-// ResetChargeID resets all changes to the "charge_id" field.
-func (m *SandboxOperationMutation) ResetChargeID() {
-	m.charge_id = nil
-}
-
-// SetAmount sets the "amount" field.
-func (m *SandboxOperationMutation) SetAmount(i int64) {
-	m.amount = &i
-	m.addamount = nil
-}
-
-// Amount returns the value of the "amount" field in the mutation.
-func (m *SandboxOperationMutation) Amount() (r int64, exists bool) {
-	v := m.amount
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldAmount returns the old "amount" field's value of the SandboxOperation entity.
-// If the SandboxOperation object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *SandboxOperationMutation) OldAmount(ctx context.Context) (v int64, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldAmount is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldAmount requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldAmount: %w", err)
-	}
-	return oldValue.Amount, nil
-}
-
-// AddAmount adds i to the "amount" field.
-func (m *SandboxOperationMutation) AddAmount(i int64) {
-	if m.addamount != nil {
-		*m.addamount += i
-	} else {
-		m.addamount = &i
-	}
-}
-
-// AddedAmount returns the value that was added to the "amount" field in this mutation.
-func (m *SandboxOperationMutation) AddedAmount() (r int64, exists bool) {
-	v := m.addamount
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// ResetAmount resets all changes to the "amount" field.
-func (m *SandboxOperationMutation) ResetAmount() {
-	m.amount = nil
-	m.addamount = nil
-}
-
-// SetOutcome sets the "outcome" field.
-func (m *SandboxOperationMutation) SetOutcome(s string) {
-	m.outcome = &s
-}
-
-// Outcome returns the value of the "outcome" field in the mutation.
-func (m *SandboxOperationMutation) Outcome() (r string, exists bool) {
-	v := m.outcome
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldOutcome returns the old "outcome" field's value of the SandboxOperation entity.
-// If the SandboxOperation object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *SandboxOperationMutation) OldOutcome(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldOutcome is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldOutcome requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldOutcome: %w", err)
-	}
-	return oldValue.Outcome, nil
-}
-
-// ResetOutcome resets all changes to the "outcome" field.
-func (m *SandboxOperationMutation) ResetOutcome() {
-	m.outcome = nil
-}
-
-// SetCreateTime sets the "create_time" field.
-func (m *SandboxOperationMutation) SetCreateTime(t time.Time) {
-	m.create_time = &t
-}
-
-// CreateTime returns the value of the "create_time" field in the mutation.
-func (m *SandboxOperationMutation) CreateTime() (r time.Time, exists bool) {
-	v := m.create_time
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldCreateTime returns the old "create_time" field's value of the SandboxOperation entity.
-// If the SandboxOperation object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *SandboxOperationMutation) OldCreateTime(ctx context.Context) (v time.Time, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldCreateTime is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldCreateTime requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldCreateTime: %w", err)
-	}
-	return oldValue.CreateTime, nil
-}
-
-// ResetCreateTime resets all changes to the "create_time" field.
-func (m *SandboxOperationMutation) ResetCreateTime() {
-	m.create_time = nil
-}
-
-// Where appends a list predicates to the SandboxOperationMutation builder.
-func (m *SandboxOperationMutation) Where(ps ...predicate.SandboxOperation) {
-	m.predicates = append(m.predicates, ps...)
-}
-
-// WhereP appends storage-level predicates to the SandboxOperationMutation builder. Using this method,
-// users can use type-assertion to append predicates that do not depend on any generated package.
-func (m *SandboxOperationMutation) WhereP(ps ...func(*sql.Selector)) {
-	p := make([]predicate.SandboxOperation, len(ps))
-	for i := range ps {
-		p[i] = ps[i]
-	}
-	m.Where(p...)
-}
-
-// Op returns the operation name.
-func (m *SandboxOperationMutation) Op() Op {
-	return m.op
-}
-
-// SetOp allows setting the mutation operation.
-func (m *SandboxOperationMutation) SetOp(op Op) {
-	m.op = op
-}
-
-// Type returns the node type of this mutation (SandboxOperation).
-func (m *SandboxOperationMutation) Type() string {
-	return m.typ
-}
-
-// Fields returns all fields that were changed during this mutation. Note that in
-// order to get all numeric fields that were incremented/decremented, call
-// AddedFields().
-func (m *SandboxOperationMutation) Fields() []string {
-	fields := make([]string, 0, 5)
-	if m.kind != nil {
-		fields = append(fields, sandboxoperation.FieldKind)
-	}
-	if m.charge_id != nil {
-		fields = append(fields, sandboxoperation.FieldChargeID)
-	}
-	if m.amount != nil {
-		fields = append(fields, sandboxoperation.FieldAmount)
-	}
-	if m.outcome != nil {
-		fields = append(fields, sandboxoperation.FieldOutcome)
-	}
-	if m.create_time != nil {
-		fields = append(fields, sandboxoperation.FieldCreateTime)
-	}
-	return fields
-}
-
-// Field returns the value of a field with the given name. The second boolean
-// return value indicates that this field was not set, or was not defined in the
-// schema.
-func (m *SandboxOperationMutation) Field(name string) (ent.Value, bool) {
-	switch name {
-	case sandboxoperation.FieldKind:
-		return m.Kind()
-	case sandboxoperation.FieldChargeID:
-		return m.ChargeID()
-	case sandboxoperation.FieldAmount:
-		return m.Amount()
-	case sandboxoperation.FieldOutcome:
-		return m.Outcome()
-	case sandboxoperation.FieldCreateTime:
-		return m.CreateTime()
-	}
-	return nil, false
-}
-
-// OldField returns the old value of the field from the database. An error is
-// returned if the mutation operation is not UpdateOne, or the query to the
-// database failed.
-func (m *SandboxOperationMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
-	switch name {
-	case sandboxoperation.FieldKind:
-		return m.OldKind(ctx)
-	case sandboxoperation.FieldChargeID:
-		return m.OldChargeID(ctx)
-	case sandboxoperation.FieldAmount:
-		return m.OldAmount(ctx)
-	case sandboxoperation.FieldOutcome:
-		return m.OldOutcome(ctx)
-	case sandboxoperation.FieldCreateTime:
-		return m.OldCreateTime(ctx)
-	}
-	return nil, fmt.Errorf("unknown SandboxOperation field %s", name)
-}
-
-// SetField sets the value of a field with the given name. It returns an error if
-// the field is not defined in the schema, or if the type mismatched the field
-// type.
-func (m *SandboxOperationMutation) SetField(name string, value ent.Value) error {
-	switch name {
-	case sandboxoperation.FieldKind:
-		v, ok := value.(string)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetKind(v)
-		return nil
-	case sandboxoperation.FieldChargeID:
-		v, ok := value.(string)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetChargeID(v)
-		return nil
-	case sandboxoperation.FieldAmount:
-		v, ok := value.(int64)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetAmount(v)
-		return nil
-	case sandboxoperation.FieldOutcome:
-		v, ok := value.(string)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetOutcome(v)
-		return nil
-	case sandboxoperation.FieldCreateTime:
-		v, ok := value.(time.Time)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetCreateTime(v)
-		return nil
-	}
-	return fmt.Errorf("unknown SandboxOperation field %s", name)
-}
-
-// AddedFields returns all numeric fields that were incremented/decremented during
-// this mutation.
-func (m *SandboxOperationMutation) AddedFields() []string {
-	var fields []string
-	if m.addamount != nil {
-		fields = append(fields, sandboxoperation.FieldAmount)
-	}
-	return fields
-}
-
-// AddedField returns the numeric value that was incremented/decremented on a field
-// with the given name. The second boolean return value indicates that this field
-// was not set, or was not defined in the schema.
-func (m *SandboxOperationMutation) AddedField(name string) (ent.Value, bool) {
-	switch name {
-	case sandboxoperation.FieldAmount:
-		return m.AddedAmount()
-	}
-	return nil, false
-}
-
-// AddField adds the value to the field with the given name. It returns an error if
-// the field is not defined in the schema, or if the type mismatched the field
-// type.
-func (m *SandboxOperationMutation) AddField(name string, value ent.Value) error {
-	switch name {
-	case sandboxoperation.FieldAmount:
-		v, ok := value.(int64)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.AddAmount(v)
-		return nil
-	}
-	return fmt.Errorf("unknown SandboxOperation numeric field %s", name)
-}
-
-// ClearedFields returns all nullable fields that were cleared during this
-// mutation.
-func (m *SandboxOperationMutation) ClearedFields() []string {
-	return nil
-}
-
-// FieldCleared returns a boolean indicating if a field with the given name was
-// cleared in this mutation.
-func (m *SandboxOperationMutation) FieldCleared(name string) bool {
-	_, ok := m.clearedFields[name]
-	return ok
-}
-
-// ClearField clears the value of the field with the given name. It returns an
-// error if the field is not defined in the schema.
-func (m *SandboxOperationMutation) ClearField(name string) error {
-	return fmt.Errorf("unknown SandboxOperation nullable field %s", name)
-}
-
-// ResetField resets all changes in the mutation for the field with the given name.
-// It returns an error if the field is not defined in the schema.
-func (m *SandboxOperationMutation) ResetField(name string) error {
-	switch name {
-	case sandboxoperation.FieldKind:
-		m.ResetKind()
-		return nil
-	case sandboxoperation.FieldChargeID:
-		m.ResetChargeID()
-		return nil
-	case sandboxoperation.FieldAmount:
-		m.ResetAmount()
-		return nil
-	case sandboxoperation.FieldOutcome:
-		m.ResetOutcome()
-		return nil
-	case sandboxoperation.FieldCreateTime:
-		m.ResetCreateTime()
-		return nil
-	}
-	return fmt.Errorf("unknown SandboxOperation field %s", name)
-}
-
-// AddedEdges returns all edge names that were set/added in this mutation.
-func (m *SandboxOperationMutation) AddedEdges() []string {
-	edges := make([]string, 0, 0)
-	return edges
-}
-
-// AddedIDs returns all IDs (to other nodes) that were added for the given edge
-// name in this mutation.
-func (m *SandboxOperationMutation) AddedIDs(name string) []ent.Value {
-	return nil
-}
-
-// RemovedEdges returns all edge names that were removed in this mutation.
-func (m *SandboxOperationMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 0)
-	return edges
-}
-
-// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
-// the given name in this mutation.
-func (m *SandboxOperationMutation) RemovedIDs(name string) []ent.Value {
-	return nil
-}
-
-// ClearedEdges returns all edge names that were cleared in this mutation.
-func (m *SandboxOperationMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 0)
-	return edges
-}
-
-// EdgeCleared returns a boolean which indicates if the edge with the given name
-// was cleared in this mutation.
-func (m *SandboxOperationMutation) EdgeCleared(name string) bool {
-	return false
-}
-
-// ClearEdge clears the value of the edge with the given name. It returns an error
-// if that edge is not defined in the schema.
-func (m *SandboxOperationMutation) ClearEdge(name string) error {
-	return fmt.Errorf("unknown SandboxOperation unique edge %s", name)
-}
-
-// ResetEdge resets all changes to the edge with the given name in this mutation.
-// It returns an error if the edge is not defined in the schema.
-func (m *SandboxOperationMutation) ResetEdge(name string) error {
-	return fmt.Errorf("unknown SandboxOperation edge %s", name)
-}
-
-// SandboxRequestMutation represents an operation that mutates the SandboxRequest nodes in the graph.
-type SandboxRequestMutation struct {
-	config
-	op            Op
-	typ           string
-	id            *int64
-	key           *string
-	kind          *string
-	create_time   *time.Time
-	clearedFields map[string]struct{}
-	done          bool
-	oldValue      func(context.Context) (*SandboxRequest, error)
-	predicates    []predicate.SandboxRequest
-}
-
-var _ ent.Mutation = (*SandboxRequestMutation)(nil)
-
-// sandboxrequestOption allows management of the mutation configuration using functional options.
-type sandboxrequestOption func(*SandboxRequestMutation)
-
-// newSandboxRequestMutation creates new mutation for the SandboxRequest entity.
-func newSandboxRequestMutation(c config, op Op, opts ...sandboxrequestOption) *SandboxRequestMutation {
-	m := &SandboxRequestMutation{
-		config:        c,
-		op:            op,
-		typ:           TypeSandboxRequest,
-		clearedFields: make(map[string]struct{}),
-	}
-	for _, opt := range opts {
-		opt(m)
-	}
-	return m
-}
-
-// withSandboxRequestID sets the ID field of the mutation.
-func withSandboxRequestID(id int64) sandboxrequestOption {
-	return func(m *SandboxRequestMutation) {
-		var (
-			err   error
-			once  sync.Once
-			value *SandboxRequest
-		)
-		m.oldValue = func(ctx context.Context) (*SandboxRequest, error) {
-			once.Do(func() {
-				if m.done {
-					err = errors.New("querying old values post mutation is not allowed")
-				} else {
-					value, err = m.Client().SandboxRequest.Get(ctx, id)
-				}
-			})
-			return value, err
-		}
-		m.id = &id
-	}
-}
-
-// withSandboxRequest sets the old SandboxRequest of the mutation.
-func withSandboxRequest(node *SandboxRequest) sandboxrequestOption {
-	return func(m *SandboxRequestMutation) {
-		m.oldValue = func(context.Context) (*SandboxRequest, error) {
-			return node, nil
-		}
-		m.id = &node.ID
-	}
-}
-
-// Client returns a new `ent.Client` from the mutation. If the mutation was
-// executed in a transaction (ent.Tx), a transactional client is returned.
-func (m SandboxRequestMutation) Client() *Client {
-	client := &Client{config: m.config}
-	client.init()
-	return client
-}
-
-// Tx returns an `ent.Tx` for mutations that were executed in transactions;
-// it returns an error otherwise.
-func (m SandboxRequestMutation) Tx() (*Tx, error) {
-	if _, ok := m.driver.(*txDriver); !ok {
-		return nil, errors.New("ent: mutation is not running in a transaction")
-	}
-	tx := &Tx{config: m.config}
-	tx.init()
-	return tx, nil
-}
-
-// SetID sets the value of the id field. Note that this
-// operation is only accepted on creation of SandboxRequest entities.
-func (m *SandboxRequestMutation) SetID(id int64) {
-	m.id = &id
-}
-
-// ID returns the ID value in the mutation. Note that the ID is only available
-// if it was provided to the builder or after it was returned from the database.
-func (m *SandboxRequestMutation) ID() (id int64, exists bool) {
-	if m.id == nil {
-		return
-	}
-	return *m.id, true
-}
-
-// IDs queries the database and returns the entity ids that match the mutation's predicate.
-// That means, if the mutation is applied within a transaction with an isolation level such
-// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
-// or updated by the mutation.
-func (m *SandboxRequestMutation) IDs(ctx context.Context) ([]int64, error) {
-	switch {
-	case m.op.Is(OpUpdateOne | OpDeleteOne):
-		id, exists := m.ID()
-		if exists {
-			return []int64{id}, nil
-		}
-		fallthrough
-	case m.op.Is(OpUpdate | OpDelete):
-		return m.Client().SandboxRequest.Query().Where(m.predicates...).IDs(ctx)
-	default:
-		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
-	}
-}
-
-// SetKey sets the "key" field.
-func (m *SandboxRequestMutation) SetKey(s string) {
-	m.key = &s
-}
-
-// Key returns the value of the "key" field in the mutation.
-func (m *SandboxRequestMutation) Key() (r string, exists bool) {
-	v := m.key
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldKey returns the old "key" field's value of the SandboxRequest entity.
-// If the SandboxRequest object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *SandboxRequestMutation) OldKey(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldKey is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldKey requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldKey: %w", err)
-	}
-	return oldValue.Key, nil
-}
-
-// ResetKey resets all changes to the "key" field.
-func (m *SandboxRequestMutation) ResetKey() {
-	m.key = nil
-}
-
-// SetKind sets the "kind" field.
-func (m *SandboxRequestMutation) SetKind(s string) {
-	m.kind = &s
-}
-
-// Kind returns the value of the "kind" field in the mutation.
-func (m *SandboxRequestMutation) Kind() (r string, exists bool) {
-	v := m.kind
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldKind returns the old "kind" field's value of the SandboxRequest entity.
-// If the SandboxRequest object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *SandboxRequestMutation) OldKind(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldKind is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldKind requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldKind: %w", err)
-	}
-	return oldValue.Kind, nil
-}
-
-// ResetKind resets all changes to the "kind" field.
-func (m *SandboxRequestMutation) ResetKind() {
-	m.kind = nil
-}
-
-// SetCreateTime sets the "create_time" field.
-func (m *SandboxRequestMutation) SetCreateTime(t time.Time) {
-	m.create_time = &t
-}
-
-// CreateTime returns the value of the "create_time" field in the mutation.
-func (m *SandboxRequestMutation) CreateTime() (r time.Time, exists bool) {
-	v := m.create_time
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldCreateTime returns the old "create_time" field's value of the SandboxRequest entity.
-// If the SandboxRequest object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *SandboxRequestMutation) OldCreateTime(ctx context.Context) (v time.Time, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldCreateTime is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldCreateTime requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldCreateTime: %w", err)
-	}
-	return oldValue.CreateTime, nil
-}
-
-// ResetCreateTime resets all changes to the "create_time" field.
-func (m *SandboxRequestMutation) ResetCreateTime() {
-	m.create_time = nil
-}
-
-// Where appends a list predicates to the SandboxRequestMutation builder.
-func (m *SandboxRequestMutation) Where(ps ...predicate.SandboxRequest) {
-	m.predicates = append(m.predicates, ps...)
-}
-
-// WhereP appends storage-level predicates to the SandboxRequestMutation builder. Using this method,
-// users can use type-assertion to append predicates that do not depend on any generated package.
-func (m *SandboxRequestMutation) WhereP(ps ...func(*sql.Selector)) {
-	p := make([]predicate.SandboxRequest, len(ps))
-	for i := range ps {
-		p[i] = ps[i]
-	}
-	m.Where(p...)
-}
-
-// Op returns the operation name.
-func (m *SandboxRequestMutation) Op() Op {
-	return m.op
-}
-
-// SetOp allows setting the mutation operation.
-func (m *SandboxRequestMutation) SetOp(op Op) {
-	m.op = op
-}
-
-// Type returns the node type of this mutation (SandboxRequest).
-func (m *SandboxRequestMutation) Type() string {
-	return m.typ
-}
-
-// Fields returns all fields that were changed during this mutation. Note that in
-// order to get all numeric fields that were incremented/decremented, call
-// AddedFields().
-func (m *SandboxRequestMutation) Fields() []string {
-	fields := make([]string, 0, 3)
-	if m.key != nil {
-		fields = append(fields, sandboxrequest.FieldKey)
-	}
-	if m.kind != nil {
-		fields = append(fields, sandboxrequest.FieldKind)
-	}
-	if m.create_time != nil {
-		fields = append(fields, sandboxrequest.FieldCreateTime)
-	}
-	return fields
-}
-
-// Field returns the value of a field with the given name. The second boolean
-// return value indicates that this field was not set, or was not defined in the
-// schema.
-func (m *SandboxRequestMutation) Field(name string) (ent.Value, bool) {
-	switch name {
-	case sandboxrequest.FieldKey:
-		return m.Key()
-	case sandboxrequest.FieldKind:
-		return m.Kind()
-	case sandboxrequest.FieldCreateTime:
-		return m.CreateTime()
-	}
-	return nil, false
-}
-
-// OldField returns the old value of the field from the database. An error is
-// returned if the mutation operation is not UpdateOne, or the query to the
-// database failed.
-func (m *SandboxRequestMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
-	switch name {
-	case sandboxrequest.FieldKey:
-		return m.OldKey(ctx)
-	case sandboxrequest.FieldKind:
-		return m.OldKind(ctx)
-	case sandboxrequest.FieldCreateTime:
-		return m.OldCreateTime(ctx)
-	}
-	return nil, fmt.Errorf("unknown SandboxRequest field %s", name)
-}
-
-// SetField sets the value of a field with the given name. It returns an error if
-// the field is not defined in the schema, or if the type mismatched the field
-// type.
-func (m *SandboxRequestMutation) SetField(name string, value ent.Value) error {
-	switch name {
-	case sandboxrequest.FieldKey:
-		v, ok := value.(string)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetKey(v)
-		return nil
-	case sandboxrequest.FieldKind:
-		v, ok := value.(string)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetKind(v)
-		return nil
-	case sandboxrequest.FieldCreateTime:
-		v, ok := value.(time.Time)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetCreateTime(v)
-		return nil
-	}
-	return fmt.Errorf("unknown SandboxRequest field %s", name)
-}
-
-// AddedFields returns all numeric fields that were incremented/decremented during
-// this mutation.
-func (m *SandboxRequestMutation) AddedFields() []string {
-	return nil
-}
-
-// AddedField returns the numeric value that was incremented/decremented on a field
-// with the given name. The second boolean return value indicates that this field
-// was not set, or was not defined in the schema.
-func (m *SandboxRequestMutation) AddedField(name string) (ent.Value, bool) {
-	return nil, false
-}
-
-// AddField adds the value to the field with the given name. It returns an error if
-// the field is not defined in the schema, or if the type mismatched the field
-// type.
-func (m *SandboxRequestMutation) AddField(name string, value ent.Value) error {
-	switch name {
-	}
-	return fmt.Errorf("unknown SandboxRequest numeric field %s", name)
-}
-
-// ClearedFields returns all nullable fields that were cleared during this
-// mutation.
-func (m *SandboxRequestMutation) ClearedFields() []string {
-	return nil
-}
-
-// FieldCleared returns a boolean indicating if a field with the given name was
-// cleared in this mutation.
-func (m *SandboxRequestMutation) FieldCleared(name string) bool {
-	_, ok := m.clearedFields[name]
-	return ok
-}
-
-// ClearField clears the value of the field with the given name. It returns an
-// error if the field is not defined in the schema.
-func (m *SandboxRequestMutation) ClearField(name string) error {
-	return fmt.Errorf("unknown SandboxRequest nullable field %s", name)
-}
-
-// ResetField resets all changes in the mutation for the field with the given name.
-// It returns an error if the field is not defined in the schema.
-func (m *SandboxRequestMutation) ResetField(name string) error {
-	switch name {
-	case sandboxrequest.FieldKey:
-		m.ResetKey()
-		return nil
-	case sandboxrequest.FieldKind:
-		m.ResetKind()
-		return nil
-	case sandboxrequest.FieldCreateTime:
-		m.ResetCreateTime()
-		return nil
-	}
-	return fmt.Errorf("unknown SandboxRequest field %s", name)
-}
-
-// AddedEdges returns all edge names that were set/added in this mutation.
-func (m *SandboxRequestMutation) AddedEdges() []string {
-	edges := make([]string, 0, 0)
-	return edges
-}
-
-// AddedIDs returns all IDs (to other nodes) that were added for the given edge
-// name in this mutation.
-func (m *SandboxRequestMutation) AddedIDs(name string) []ent.Value {
-	return nil
-}
-
-// RemovedEdges returns all edge names that were removed in this mutation.
-func (m *SandboxRequestMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 0)
-	return edges
-}
-
-// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
-// the given name in this mutation.
-func (m *SandboxRequestMutation) RemovedIDs(name string) []ent.Value {
-	return nil
-}
-
-// ClearedEdges returns all edge names that were cleared in this mutation.
-func (m *SandboxRequestMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 0)
-	return edges
-}
-
-// EdgeCleared returns a boolean which indicates if the edge with the given name
-// was cleared in this mutation.
-func (m *SandboxRequestMutation) EdgeCleared(name string) bool {
-	return false
-}
-
-// ClearEdge clears the value of the edge with the given name. It returns an error
-// if that edge is not defined in the schema.
-func (m *SandboxRequestMutation) ClearEdge(name string) error {
-	return fmt.Errorf("unknown SandboxRequest unique edge %s", name)
-}
-
-// ResetEdge resets all changes to the edge with the given name in this mutation.
-// It returns an error if the edge is not defined in the schema.
-func (m *SandboxRequestMutation) ResetEdge(name string) error {
-	return fmt.Errorf("unknown SandboxRequest edge %s", name)
 }

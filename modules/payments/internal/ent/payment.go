@@ -35,6 +35,8 @@ type Payment struct {
 	ChargeID string `json:"charge_id,omitempty"`
 	// why the provider refused what it was asked last
 	DeclineCode string `json:"decline_code,omitempty"`
+	// requested: nothing shall be charged; refused: the provider would not have it; or empty
+	Cancellation string `json:"cancellation,omitempty"`
 	// CreateTime holds the value of the "create_time" field.
 	CreateTime time.Time `json:"create_time,omitempty"`
 	// UpdateTime holds the value of the "update_time" field.
@@ -70,7 +72,7 @@ func (*Payment) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case payment.FieldAmount, payment.FieldCaptured, payment.FieldRefunded:
 			values[i] = new(sql.NullInt64)
-		case payment.FieldID, payment.FieldReference, payment.FieldState, payment.FieldCurrency, payment.FieldPaymentMethod, payment.FieldChargeID, payment.FieldDeclineCode:
+		case payment.FieldID, payment.FieldReference, payment.FieldState, payment.FieldCurrency, payment.FieldPaymentMethod, payment.FieldChargeID, payment.FieldDeclineCode, payment.FieldCancellation:
 			values[i] = new(sql.NullString)
 		case payment.FieldCreateTime, payment.FieldUpdateTime:
 			values[i] = new(sql.NullTime)
@@ -148,6 +150,12 @@ func (_m *Payment) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field decline_code", values[i])
 			} else if value.Valid {
 				_m.DeclineCode = value.String
+			}
+		case payment.FieldCancellation:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field cancellation", values[i])
+			} else if value.Valid {
+				_m.Cancellation = value.String
 			}
 		case payment.FieldCreateTime:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -227,6 +235,9 @@ func (_m *Payment) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("decline_code=")
 	builder.WriteString(_m.DeclineCode)
+	builder.WriteString(", ")
+	builder.WriteString("cancellation=")
+	builder.WriteString(_m.Cancellation)
 	builder.WriteString(", ")
 	builder.WriteString("create_time=")
 	builder.WriteString(_m.CreateTime.Format(time.ANSIC))

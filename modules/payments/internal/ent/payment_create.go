@@ -110,6 +110,20 @@ func (_c *PaymentCreate) SetNillableDeclineCode(v *string) *PaymentCreate {
 	return _c
 }
 
+// SetCancellation sets the "cancellation" field.
+func (_c *PaymentCreate) SetCancellation(v string) *PaymentCreate {
+	_c.mutation.SetCancellation(v)
+	return _c
+}
+
+// SetNillableCancellation sets the "cancellation" field if the given value is not nil.
+func (_c *PaymentCreate) SetNillableCancellation(v *string) *PaymentCreate {
+	if v != nil {
+		_c.SetCancellation(*v)
+	}
+	return _c
+}
+
 // SetCreateTime sets the "create_time" field.
 func (_c *PaymentCreate) SetCreateTime(v time.Time) *PaymentCreate {
 	_c.mutation.SetCreateTime(v)
@@ -210,6 +224,10 @@ func (_c *PaymentCreate) defaults() {
 		v := payment.DefaultDeclineCode
 		_c.mutation.SetDeclineCode(v)
 	}
+	if _, ok := _c.mutation.Cancellation(); !ok {
+		v := payment.DefaultCancellation
+		_c.mutation.SetCancellation(v)
+	}
 	if _, ok := _c.mutation.CreateTime(); !ok {
 		v := payment.DefaultCreateTime()
 		_c.mutation.SetCreateTime(v)
@@ -248,6 +266,9 @@ func (_c *PaymentCreate) check() error {
 	}
 	if _, ok := _c.mutation.DeclineCode(); !ok {
 		return &ValidationError{Name: "decline_code", err: errors.New(`ent: missing required field "Payment.decline_code"`)}
+	}
+	if _, ok := _c.mutation.Cancellation(); !ok {
+		return &ValidationError{Name: "cancellation", err: errors.New(`ent: missing required field "Payment.cancellation"`)}
 	}
 	if _, ok := _c.mutation.CreateTime(); !ok {
 		return &ValidationError{Name: "create_time", err: errors.New(`ent: missing required field "Payment.create_time"`)}
@@ -326,6 +347,10 @@ func (_c *PaymentCreate) createSpec() (*Payment, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.DeclineCode(); ok {
 		_spec.SetField(payment.FieldDeclineCode, field.TypeString, value)
 		_node.DeclineCode = value
+	}
+	if value, ok := _c.mutation.Cancellation(); ok {
+		_spec.SetField(payment.FieldCancellation, field.TypeString, value)
+		_node.Cancellation = value
 	}
 	if value, ok := _c.mutation.CreateTime(); ok {
 		_spec.SetField(payment.FieldCreateTime, field.TypeTime, value)
@@ -472,6 +497,18 @@ func (u *PaymentUpsert) SetDeclineCode(v string) *PaymentUpsert {
 // UpdateDeclineCode sets the "decline_code" field to the value that was provided on create.
 func (u *PaymentUpsert) UpdateDeclineCode() *PaymentUpsert {
 	u.SetExcluded(payment.FieldDeclineCode)
+	return u
+}
+
+// SetCancellation sets the "cancellation" field.
+func (u *PaymentUpsert) SetCancellation(v string) *PaymentUpsert {
+	u.Set(payment.FieldCancellation, v)
+	return u
+}
+
+// UpdateCancellation sets the "cancellation" field to the value that was provided on create.
+func (u *PaymentUpsert) UpdateCancellation() *PaymentUpsert {
+	u.SetExcluded(payment.FieldCancellation)
 	return u
 }
 
@@ -631,6 +668,20 @@ func (u *PaymentUpsertOne) SetDeclineCode(v string) *PaymentUpsertOne {
 func (u *PaymentUpsertOne) UpdateDeclineCode() *PaymentUpsertOne {
 	return u.Update(func(s *PaymentUpsert) {
 		s.UpdateDeclineCode()
+	})
+}
+
+// SetCancellation sets the "cancellation" field.
+func (u *PaymentUpsertOne) SetCancellation(v string) *PaymentUpsertOne {
+	return u.Update(func(s *PaymentUpsert) {
+		s.SetCancellation(v)
+	})
+}
+
+// UpdateCancellation sets the "cancellation" field to the value that was provided on create.
+func (u *PaymentUpsertOne) UpdateCancellation() *PaymentUpsertOne {
+	return u.Update(func(s *PaymentUpsert) {
+		s.UpdateCancellation()
 	})
 }
 
@@ -959,6 +1010,20 @@ func (u *PaymentUpsertBulk) SetDeclineCode(v string) *PaymentUpsertBulk {
 func (u *PaymentUpsertBulk) UpdateDeclineCode() *PaymentUpsertBulk {
 	return u.Update(func(s *PaymentUpsert) {
 		s.UpdateDeclineCode()
+	})
+}
+
+// SetCancellation sets the "cancellation" field.
+func (u *PaymentUpsertBulk) SetCancellation(v string) *PaymentUpsertBulk {
+	return u.Update(func(s *PaymentUpsert) {
+		s.SetCancellation(v)
+	})
+}
+
+// UpdateCancellation sets the "cancellation" field to the value that was provided on create.
+func (u *PaymentUpsertBulk) UpdateCancellation() *PaymentUpsertBulk {
+	return u.Update(func(s *PaymentUpsert) {
+		s.UpdateCancellation()
 	})
 }
 

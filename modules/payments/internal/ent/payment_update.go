@@ -114,6 +114,20 @@ func (_u *PaymentUpdate) SetNillableDeclineCode(v *string) *PaymentUpdate {
 	return _u
 }
 
+// SetCancellation sets the "cancellation" field.
+func (_u *PaymentUpdate) SetCancellation(v string) *PaymentUpdate {
+	_u.mutation.SetCancellation(v)
+	return _u
+}
+
+// SetNillableCancellation sets the "cancellation" field if the given value is not nil.
+func (_u *PaymentUpdate) SetNillableCancellation(v *string) *PaymentUpdate {
+	if v != nil {
+		_u.SetCancellation(*v)
+	}
+	return _u
+}
+
 // SetUpdateTime sets the "update_time" field.
 func (_u *PaymentUpdate) SetUpdateTime(v time.Time) *PaymentUpdate {
 	_u.mutation.SetUpdateTime(v)
@@ -232,6 +246,9 @@ func (_u *PaymentUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.DeclineCode(); ok {
 		_spec.SetField(payment.FieldDeclineCode, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Cancellation(); ok {
+		_spec.SetField(payment.FieldCancellation, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.UpdateTime(); ok {
 		_spec.SetField(payment.FieldUpdateTime, field.TypeTime, value)
@@ -387,6 +404,20 @@ func (_u *PaymentUpdateOne) SetNillableDeclineCode(v *string) *PaymentUpdateOne 
 	return _u
 }
 
+// SetCancellation sets the "cancellation" field.
+func (_u *PaymentUpdateOne) SetCancellation(v string) *PaymentUpdateOne {
+	_u.mutation.SetCancellation(v)
+	return _u
+}
+
+// SetNillableCancellation sets the "cancellation" field if the given value is not nil.
+func (_u *PaymentUpdateOne) SetNillableCancellation(v *string) *PaymentUpdateOne {
+	if v != nil {
+		_u.SetCancellation(*v)
+	}
+	return _u
+}
+
 // SetUpdateTime sets the "update_time" field.
 func (_u *PaymentUpdateOne) SetUpdateTime(v time.Time) *PaymentUpdateOne {
 	_u.mutation.SetUpdateTime(v)
@@ -535,6 +566,9 @@ func (_u *PaymentUpdateOne) sqlSave(ctx context.Context) (_node *Payment, err er
 	}
 	if value, ok := _u.mutation.DeclineCode(); ok {
 		_spec.SetField(payment.FieldDeclineCode, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Cancellation(); ok {
+		_spec.SetField(payment.FieldCancellation, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.UpdateTime(); ok {
 		_spec.SetField(payment.FieldUpdateTime, field.TypeTime, value)

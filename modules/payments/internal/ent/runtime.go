@@ -6,10 +6,8 @@ import (
 	"time"
 
 	"github.com/cleave-go/cleave/modules/payments/internal/ent/attempt"
+	"github.com/cleave-go/cleave/modules/payments/internal/ent/ledgerentry"
 	"github.com/cleave-go/cleave/modules/payments/internal/ent/payment"
-	"github.com/cleave-go/cleave/modules/payments/internal/ent/sandboxcharge"
-	"github.com/cleave-go/cleave/modules/payments/internal/ent/sandboxoperation"
-	"github.com/cleave-go/cleave/modules/payments/internal/ent/sandboxrequest"
 	"github.com/cleave-go/cleave/modules/payments/internal/ent/schema"
 )
 
@@ -24,9 +22,15 @@ func init() {
 	// attempt.DefaultDeclineCode holds the default value on creation for the decline_code field.
 	attempt.DefaultDeclineCode = attemptDescDeclineCode.Default.(string)
 	// attemptDescCreateTime is the schema descriptor for create_time field.
-	attemptDescCreateTime := attemptFields[6].Descriptor()
+	attemptDescCreateTime := attemptFields[7].Descriptor()
 	// attempt.DefaultCreateTime holds the default value on creation for the create_time field.
 	attempt.DefaultCreateTime = attemptDescCreateTime.Default.(func() time.Time)
+	ledgerentryFields := schema.LedgerEntry{}.Fields()
+	_ = ledgerentryFields
+	// ledgerentryDescCreateTime is the schema descriptor for create_time field.
+	ledgerentryDescCreateTime := ledgerentryFields[5].Descriptor()
+	// ledgerentry.DefaultCreateTime holds the default value on creation for the create_time field.
+	ledgerentry.DefaultCreateTime = ledgerentryDescCreateTime.Default.(func() time.Time)
 	paymentFields := schema.Payment{}.Fields()
 	_ = paymentFields
 	// paymentDescCaptured is the schema descriptor for captured field.
@@ -45,40 +49,18 @@ func init() {
 	paymentDescDeclineCode := paymentFields[9].Descriptor()
 	// payment.DefaultDeclineCode holds the default value on creation for the decline_code field.
 	payment.DefaultDeclineCode = paymentDescDeclineCode.Default.(string)
+	// paymentDescCancellation is the schema descriptor for cancellation field.
+	paymentDescCancellation := paymentFields[10].Descriptor()
+	// payment.DefaultCancellation holds the default value on creation for the cancellation field.
+	payment.DefaultCancellation = paymentDescCancellation.Default.(string)
 	// paymentDescCreateTime is the schema descriptor for create_time field.
-	paymentDescCreateTime := paymentFields[10].Descriptor()
+	paymentDescCreateTime := paymentFields[11].Descriptor()
 	// payment.DefaultCreateTime holds the default value on creation for the create_time field.
 	payment.DefaultCreateTime = paymentDescCreateTime.Default.(func() time.Time)
 	// paymentDescUpdateTime is the schema descriptor for update_time field.
-	paymentDescUpdateTime := paymentFields[11].Descriptor()
+	paymentDescUpdateTime := paymentFields[12].Descriptor()
 	// payment.DefaultUpdateTime holds the default value on creation for the update_time field.
 	payment.DefaultUpdateTime = paymentDescUpdateTime.Default.(func() time.Time)
 	// payment.UpdateDefaultUpdateTime holds the default value on update for the update_time field.
 	payment.UpdateDefaultUpdateTime = paymentDescUpdateTime.UpdateDefault.(func() time.Time)
-	sandboxchargeFields := schema.SandboxCharge{}.Fields()
-	_ = sandboxchargeFields
-	// sandboxchargeDescCaptured is the schema descriptor for captured field.
-	sandboxchargeDescCaptured := sandboxchargeFields[5].Descriptor()
-	// sandboxcharge.DefaultCaptured holds the default value on creation for the captured field.
-	sandboxcharge.DefaultCaptured = sandboxchargeDescCaptured.Default.(int64)
-	// sandboxchargeDescRefunded is the schema descriptor for refunded field.
-	sandboxchargeDescRefunded := sandboxchargeFields[6].Descriptor()
-	// sandboxcharge.DefaultRefunded holds the default value on creation for the refunded field.
-	sandboxcharge.DefaultRefunded = sandboxchargeDescRefunded.Default.(int64)
-	// sandboxchargeDescCreateTime is the schema descriptor for create_time field.
-	sandboxchargeDescCreateTime := sandboxchargeFields[8].Descriptor()
-	// sandboxcharge.DefaultCreateTime holds the default value on creation for the create_time field.
-	sandboxcharge.DefaultCreateTime = sandboxchargeDescCreateTime.Default.(func() time.Time)
-	sandboxoperationFields := schema.SandboxOperation{}.Fields()
-	_ = sandboxoperationFields
-	// sandboxoperationDescCreateTime is the schema descriptor for create_time field.
-	sandboxoperationDescCreateTime := sandboxoperationFields[5].Descriptor()
-	// sandboxoperation.DefaultCreateTime holds the default value on creation for the create_time field.
-	sandboxoperation.DefaultCreateTime = sandboxoperationDescCreateTime.Default.(func() time.Time)
-	sandboxrequestFields := schema.SandboxRequest{}.Fields()
-	_ = sandboxrequestFields
-	// sandboxrequestDescCreateTime is the schema descriptor for create_time field.
-	sandboxrequestDescCreateTime := sandboxrequestFields[3].Descriptor()
-	// sandboxrequest.DefaultCreateTime holds the default value on creation for the create_time field.
-	sandboxrequest.DefaultCreateTime = sandboxrequestDescCreateTime.Default.(func() time.Time)
 }

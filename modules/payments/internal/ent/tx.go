@@ -14,14 +14,10 @@ type Tx struct {
 	config
 	// Attempt is the client for interacting with the Attempt builders.
 	Attempt *AttemptClient
+	// LedgerEntry is the client for interacting with the LedgerEntry builders.
+	LedgerEntry *LedgerEntryClient
 	// Payment is the client for interacting with the Payment builders.
 	Payment *PaymentClient
-	// SandboxCharge is the client for interacting with the SandboxCharge builders.
-	SandboxCharge *SandboxChargeClient
-	// SandboxOperation is the client for interacting with the SandboxOperation builders.
-	SandboxOperation *SandboxOperationClient
-	// SandboxRequest is the client for interacting with the SandboxRequest builders.
-	SandboxRequest *SandboxRequestClient
 
 	// lazily loaded.
 	client     *Client
@@ -154,10 +150,8 @@ func (tx *Tx) Client() *Client {
 
 func (tx *Tx) init() {
 	tx.Attempt = NewAttemptClient(tx.config)
+	tx.LedgerEntry = NewLedgerEntryClient(tx.config)
 	tx.Payment = NewPaymentClient(tx.config)
-	tx.SandboxCharge = NewSandboxChargeClient(tx.config)
-	tx.SandboxOperation = NewSandboxOperationClient(tx.config)
-	tx.SandboxRequest = NewSandboxRequestClient(tx.config)
 }
 
 // txDriver wraps the given dialect.Tx with a nop dialect.Driver implementation.

@@ -57,6 +57,15 @@ var PaymentService = &rpc.Service{
 			CheckResponse: rpc.CheckMessage(CopyRefundPaymentResponse),
 		},
 		{
+			Name:          "CancelPayment",
+			Procedure:     paymentsv1connect.PaymentServiceCancelPaymentProcedure,
+			Idempotency:   connect.IdempotencyIdempotent,
+			NewRequest:    func() proto.Message { return new(v1.CancelPaymentRequest) },
+			NewResponse:   func() proto.Message { return new(v1.CancelPaymentResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyCancelPaymentRequest),
+			CheckResponse: rpc.CheckMessage(CopyCancelPaymentResponse),
+		},
+		{
 			Name:          "GetPayment",
 			Procedure:     paymentsv1connect.PaymentServiceGetPaymentProcedure,
 			Idempotency:   connect.IdempotencyNoSideEffects,
@@ -82,7 +91,8 @@ func NewPaymentServiceClient(from *rpc.Caller) paymentsv1connect.PaymentServiceC
 			capturePayment:       rpc.NewUnary(local, PaymentService.Methods[1], paymentsv1connect.PaymentServiceHandler.CapturePayment, CopyCapturePaymentRequest, CopyCapturePaymentResponse),
 			voidPayment:          rpc.NewUnary(local, PaymentService.Methods[2], paymentsv1connect.PaymentServiceHandler.VoidPayment, CopyVoidPaymentRequest, CopyVoidPaymentResponse),
 			refundPayment:        rpc.NewUnary(local, PaymentService.Methods[3], paymentsv1connect.PaymentServiceHandler.RefundPayment, CopyRefundPaymentRequest, CopyRefundPaymentResponse),
-			getPayment:           rpc.NewUnary(local, PaymentService.Methods[4], paymentsv1connect.PaymentServiceHandler.GetPayment, CopyGetPaymentRequest, CopyGetPaymentResponse),
+			cancelPayment:        rpc.NewUnary(local, PaymentService.Methods[4], paymentsv1connect.PaymentServiceHandler.CancelPayment, CopyCancelPaymentRequest, CopyCancelPaymentResponse),
+			getPayment:           rpc.NewUnary(local, PaymentService.Methods[5], paymentsv1connect.PaymentServiceHandler.GetPayment, CopyGetPaymentRequest, CopyGetPaymentResponse),
 		}
 	})
 }
@@ -94,6 +104,7 @@ type directPaymentService struct {
 	capturePayment   *rpc.Unary[paymentsv1connect.PaymentServiceHandler, v1.CapturePaymentRequest, v1.CapturePaymentResponse]
 	voidPayment      *rpc.Unary[paymentsv1connect.PaymentServiceHandler, v1.VoidPaymentRequest, v1.VoidPaymentResponse]
 	refundPayment    *rpc.Unary[paymentsv1connect.PaymentServiceHandler, v1.RefundPaymentRequest, v1.RefundPaymentResponse]
+	cancelPayment    *rpc.Unary[paymentsv1connect.PaymentServiceHandler, v1.CancelPaymentRequest, v1.CancelPaymentResponse]
 	getPayment       *rpc.Unary[paymentsv1connect.PaymentServiceHandler, v1.GetPaymentRequest, v1.GetPaymentResponse]
 }
 
@@ -111,6 +122,10 @@ func (c *directPaymentService) VoidPayment(ctx context.Context, request *v1.Void
 
 func (c *directPaymentService) RefundPayment(ctx context.Context, request *v1.RefundPaymentRequest) (*v1.RefundPaymentResponse, error) {
 	return c.refundPayment.Call(ctx, request)
+}
+
+func (c *directPaymentService) CancelPayment(ctx context.Context, request *v1.CancelPaymentRequest) (*v1.CancelPaymentResponse, error) {
+	return c.cancelPayment.Call(ctx, request)
 }
 
 func (c *directPaymentService) GetPayment(ctx context.Context, request *v1.GetPaymentRequest) (*v1.GetPaymentResponse, error) {
@@ -261,6 +276,38 @@ func CopyRefundPaymentResponse(c *rpc.Copier, m *v1.RefundPaymentResponse) *v1.R
 	if !c.Enter(0) {
 		return r
 	}
+	r.Payment = CopyPayment(c, m.Payment)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyCancelPaymentRequest copies the message for a call in this process.
+func CopyCancelPaymentRequest(c *rpc.Copier, m *v1.CancelPaymentRequest) *v1.CancelPaymentRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.CancelPaymentRequest)
+	if !c.Enter(0) {
+		return r
+	}
+	r.RequestId = c.String(m.RequestId)
+	r.AuthorizeRequestId = c.String(m.AuthorizeRequestId)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyCancelPaymentResponse copies the message for a call in this process.
+func CopyCancelPaymentResponse(c *rpc.Copier, m *v1.CancelPaymentResponse) *v1.CancelPaymentResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.CancelPaymentResponse)
+	if !c.Enter(1) {
+		return r
+	}
+	r.Cancellation = m.Cancellation
 	r.Payment = CopyPayment(c, m.Payment)
 	c.Unknown(m, r)
 	c.Leave()

@@ -46,6 +46,9 @@ const (
 	// PaymentServiceRefundPaymentProcedure is the fully-qualified name of the PaymentService's
 	// RefundPayment RPC.
 	PaymentServiceRefundPaymentProcedure = "/cleave.payments.v1.PaymentService/RefundPayment"
+	// PaymentServiceCancelPaymentProcedure is the fully-qualified name of the PaymentService's
+	// CancelPayment RPC.
+	PaymentServiceCancelPaymentProcedure = "/cleave.payments.v1.PaymentService/CancelPayment"
 	// PaymentServiceGetPaymentProcedure is the fully-qualified name of the PaymentService's GetPayment
 	// RPC.
 	PaymentServiceGetPaymentProcedure = "/cleave.payments.v1.PaymentService/GetPayment"
@@ -64,6 +67,11 @@ type PaymentServiceClient interface {
 	// RefundPayment returns captured money. FAILED_PRECONDITION with reason REFUND_EXCEEDS_CAPTURE if the refunds would be
 	// more than was captured, PAYMENT_STATE if nothing was captured.
 	RefundPayment(context.Context, *v1.RefundPaymentRequest) (*v1.RefundPaymentResponse, error)
+	// CancelPayment ends what an AuthorizePayment began with nothing charged, wherever the payment is by now: it voids or refunds it,
+	// or leaves it as it is if nothing was or will be taken. An AuthorizePayment that has not arrived yet is refused when it does,
+	// with FAILED_PRECONDITION and reason REVOKED. The wish is kept: where it cannot be fulfilled yet, because the provider has
+	// yet to tell what it did, payments goes on by itself.
+	CancelPayment(context.Context, *v1.CancelPaymentRequest) (*v1.CancelPaymentResponse, error)
 	// GetPayment returns one payment.
 	GetPayment(context.Context, *v1.GetPaymentRequest) (*v1.GetPaymentResponse, error)
 }
@@ -107,6 +115,13 @@ func NewPaymentServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
+		cancelPayment: connect.NewClient[v1.CancelPaymentRequest, v1.CancelPaymentResponse](
+			httpClient,
+			baseURL+PaymentServiceCancelPaymentProcedure,
+			connect.WithSchema(paymentServiceMethods.ByName("CancelPayment")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
 		getPayment: connect.NewClient[v1.GetPaymentRequest, v1.GetPaymentResponse](
 			httpClient,
 			baseURL+PaymentServiceGetPaymentProcedure,
@@ -123,6 +138,7 @@ type paymentServiceClient struct {
 	capturePayment   *connect.Client[v1.CapturePaymentRequest, v1.CapturePaymentResponse]
 	voidPayment      *connect.Client[v1.VoidPaymentRequest, v1.VoidPaymentResponse]
 	refundPayment    *connect.Client[v1.RefundPaymentRequest, v1.RefundPaymentResponse]
+	cancelPayment    *connect.Client[v1.CancelPaymentRequest, v1.CancelPaymentResponse]
 	getPayment       *connect.Client[v1.GetPaymentRequest, v1.GetPaymentResponse]
 }
 
@@ -162,6 +178,15 @@ func (c *paymentServiceClient) RefundPayment(ctx context.Context, req *v1.Refund
 	return nil, err
 }
 
+// CancelPayment calls cleave.payments.v1.PaymentService.CancelPayment.
+func (c *paymentServiceClient) CancelPayment(ctx context.Context, req *v1.CancelPaymentRequest) (*v1.CancelPaymentResponse, error) {
+	response, err := c.cancelPayment.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // GetPayment calls cleave.payments.v1.PaymentService.GetPayment.
 func (c *paymentServiceClient) GetPayment(ctx context.Context, req *v1.GetPaymentRequest) (*v1.GetPaymentResponse, error) {
 	response, err := c.getPayment.CallUnary(ctx, connect.NewRequest(req))
@@ -184,6 +209,11 @@ type PaymentServiceHandler interface {
 	// RefundPayment returns captured money. FAILED_PRECONDITION with reason REFUND_EXCEEDS_CAPTURE if the refunds would be
 	// more than was captured, PAYMENT_STATE if nothing was captured.
 	RefundPayment(context.Context, *v1.RefundPaymentRequest) (*v1.RefundPaymentResponse, error)
+	// CancelPayment ends what an AuthorizePayment began with nothing charged, wherever the payment is by now: it voids or refunds it,
+	// or leaves it as it is if nothing was or will be taken. An AuthorizePayment that has not arrived yet is refused when it does,
+	// with FAILED_PRECONDITION and reason REVOKED. The wish is kept: where it cannot be fulfilled yet, because the provider has
+	// yet to tell what it did, payments goes on by itself.
+	CancelPayment(context.Context, *v1.CancelPaymentRequest) (*v1.CancelPaymentResponse, error)
 	// GetPayment returns one payment.
 	GetPayment(context.Context, *v1.GetPaymentRequest) (*v1.GetPaymentResponse, error)
 }
@@ -223,6 +253,13 @@ func NewPaymentServiceHandler(svc PaymentServiceHandler, opts ...connect.Handler
 		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
+	paymentServiceCancelPaymentHandler := connect.NewUnaryHandlerSimple(
+		PaymentServiceCancelPaymentProcedure,
+		svc.CancelPayment,
+		connect.WithSchema(paymentServiceMethods.ByName("CancelPayment")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
 	paymentServiceGetPaymentHandler := connect.NewUnaryHandlerSimple(
 		PaymentServiceGetPaymentProcedure,
 		svc.GetPayment,
@@ -240,6 +277,8 @@ func NewPaymentServiceHandler(svc PaymentServiceHandler, opts ...connect.Handler
 			paymentServiceVoidPaymentHandler.ServeHTTP(w, r)
 		case PaymentServiceRefundPaymentProcedure:
 			paymentServiceRefundPaymentHandler.ServeHTTP(w, r)
+		case PaymentServiceCancelPaymentProcedure:
+			paymentServiceCancelPaymentHandler.ServeHTTP(w, r)
 		case PaymentServiceGetPaymentProcedure:
 			paymentServiceGetPaymentHandler.ServeHTTP(w, r)
 		default:
@@ -265,6 +304,10 @@ func (UnimplementedPaymentServiceHandler) VoidPayment(context.Context, *v1.VoidP
 
 func (UnimplementedPaymentServiceHandler) RefundPayment(context.Context, *v1.RefundPaymentRequest) (*v1.RefundPaymentResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.payments.v1.PaymentService.RefundPayment is not implemented"))
+}
+
+func (UnimplementedPaymentServiceHandler) CancelPayment(context.Context, *v1.CancelPaymentRequest) (*v1.CancelPaymentResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.payments.v1.PaymentService.CancelPayment is not implemented"))
 }
 
 func (UnimplementedPaymentServiceHandler) GetPayment(context.Context, *v1.GetPaymentRequest) (*v1.GetPaymentResponse, error) {

@@ -24,6 +24,8 @@ const (
 	FieldOutcome = "outcome"
 	// FieldDeclineCode holds the string denoting the decline_code field in the database.
 	FieldDeclineCode = "decline_code"
+	// FieldNextTime holds the string denoting the next_time field in the database.
+	FieldNextTime = "next_time"
 	// FieldCreateTime holds the string denoting the create_time field in the database.
 	FieldCreateTime = "create_time"
 	// EdgePayment holds the string denoting the payment edge name in mutations.
@@ -47,6 +49,7 @@ var Columns = []string{
 	FieldAmount,
 	FieldOutcome,
 	FieldDeclineCode,
+	FieldNextTime,
 	FieldCreateTime,
 }
 
@@ -98,6 +101,11 @@ func ByOutcome(opts ...sql.OrderTermOption) OrderOption {
 // ByDeclineCode orders the results by the decline_code field.
 func ByDeclineCode(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldDeclineCode, opts...).ToFunc()
+}
+
+// ByNextTime orders the results by the next_time field.
+func ByNextTime(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldNextTime, opts...).ToFunc()
 }
 
 // ByCreateTime orders the results by the create_time field.

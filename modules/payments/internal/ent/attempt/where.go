@@ -90,6 +90,11 @@ func DeclineCode(v string) predicate.Attempt {
 	return predicate.Attempt(sql.FieldEQ(FieldDeclineCode, v))
 }
 
+// NextTime applies equality check predicate on the "next_time" field. It's identical to NextTimeEQ.
+func NextTime(v time.Time) predicate.Attempt {
+	return predicate.Attempt(sql.FieldEQ(FieldNextTime, v))
+}
+
 // CreateTime applies equality check predicate on the "create_time" field. It's identical to CreateTimeEQ.
 func CreateTime(v time.Time) predicate.Attempt {
 	return predicate.Attempt(sql.FieldEQ(FieldCreateTime, v))
@@ -393,6 +398,56 @@ func DeclineCodeEqualFold(v string) predicate.Attempt {
 // DeclineCodeContainsFold applies the ContainsFold predicate on the "decline_code" field.
 func DeclineCodeContainsFold(v string) predicate.Attempt {
 	return predicate.Attempt(sql.FieldContainsFold(FieldDeclineCode, v))
+}
+
+// NextTimeEQ applies the EQ predicate on the "next_time" field.
+func NextTimeEQ(v time.Time) predicate.Attempt {
+	return predicate.Attempt(sql.FieldEQ(FieldNextTime, v))
+}
+
+// NextTimeNEQ applies the NEQ predicate on the "next_time" field.
+func NextTimeNEQ(v time.Time) predicate.Attempt {
+	return predicate.Attempt(sql.FieldNEQ(FieldNextTime, v))
+}
+
+// NextTimeIn applies the In predicate on the "next_time" field.
+func NextTimeIn(vs ...time.Time) predicate.Attempt {
+	return predicate.Attempt(sql.FieldIn(FieldNextTime, vs...))
+}
+
+// NextTimeNotIn applies the NotIn predicate on the "next_time" field.
+func NextTimeNotIn(vs ...time.Time) predicate.Attempt {
+	return predicate.Attempt(sql.FieldNotIn(FieldNextTime, vs...))
+}
+
+// NextTimeGT applies the GT predicate on the "next_time" field.
+func NextTimeGT(v time.Time) predicate.Attempt {
+	return predicate.Attempt(sql.FieldGT(FieldNextTime, v))
+}
+
+// NextTimeGTE applies the GTE predicate on the "next_time" field.
+func NextTimeGTE(v time.Time) predicate.Attempt {
+	return predicate.Attempt(sql.FieldGTE(FieldNextTime, v))
+}
+
+// NextTimeLT applies the LT predicate on the "next_time" field.
+func NextTimeLT(v time.Time) predicate.Attempt {
+	return predicate.Attempt(sql.FieldLT(FieldNextTime, v))
+}
+
+// NextTimeLTE applies the LTE predicate on the "next_time" field.
+func NextTimeLTE(v time.Time) predicate.Attempt {
+	return predicate.Attempt(sql.FieldLTE(FieldNextTime, v))
+}
+
+// NextTimeIsNil applies the IsNil predicate on the "next_time" field.
+func NextTimeIsNil() predicate.Attempt {
+	return predicate.Attempt(sql.FieldIsNull(FieldNextTime))
+}
+
+// NextTimeNotNil applies the NotNil predicate on the "next_time" field.
+func NextTimeNotNil() predicate.Attempt {
+	return predicate.Attempt(sql.FieldNotNull(FieldNextTime))
 }
 
 // CreateTimeEQ applies the EQ predicate on the "create_time" field.

@@ -21,6 +21,18 @@ func (f AttemptFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, err
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.AttemptMutation", m)
 }
 
+// The LedgerEntryFunc type is an adapter to allow the use of ordinary
+// function as LedgerEntry mutator.
+type LedgerEntryFunc func(context.Context, *ent.LedgerEntryMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f LedgerEntryFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.LedgerEntryMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.LedgerEntryMutation", m)
+}
+
 // The PaymentFunc type is an adapter to allow the use of ordinary
 // function as Payment mutator.
 type PaymentFunc func(context.Context, *ent.PaymentMutation) (ent.Value, error)
@@ -31,42 +43,6 @@ func (f PaymentFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, err
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.PaymentMutation", m)
-}
-
-// The SandboxChargeFunc type is an adapter to allow the use of ordinary
-// function as SandboxCharge mutator.
-type SandboxChargeFunc func(context.Context, *ent.SandboxChargeMutation) (ent.Value, error)
-
-// Mutate calls f(ctx, m).
-func (f SandboxChargeFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
-	if mv, ok := m.(*ent.SandboxChargeMutation); ok {
-		return f(ctx, mv)
-	}
-	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.SandboxChargeMutation", m)
-}
-
-// The SandboxOperationFunc type is an adapter to allow the use of ordinary
-// function as SandboxOperation mutator.
-type SandboxOperationFunc func(context.Context, *ent.SandboxOperationMutation) (ent.Value, error)
-
-// Mutate calls f(ctx, m).
-func (f SandboxOperationFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
-	if mv, ok := m.(*ent.SandboxOperationMutation); ok {
-		return f(ctx, mv)
-	}
-	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.SandboxOperationMutation", m)
-}
-
-// The SandboxRequestFunc type is an adapter to allow the use of ordinary
-// function as SandboxRequest mutator.
-type SandboxRequestFunc func(context.Context, *ent.SandboxRequestMutation) (ent.Value, error)
-
-// Mutate calls f(ctx, m).
-func (f SandboxRequestFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
-	if mv, ok := m.(*ent.SandboxRequestMutation); ok {
-		return f(ctx, mv)
-	}
-	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.SandboxRequestMutation", m)
 }
 
 // Condition is a hook condition function.

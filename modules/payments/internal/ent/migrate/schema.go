@@ -16,6 +16,7 @@ var (
 		{Name: "amount", Type: field.TypeInt64},
 		{Name: "outcome", Type: field.TypeString},
 		{Name: "decline_code", Type: field.TypeString, Default: ""},
+		{Name: "next_time", Type: field.TypeTime, Nullable: true},
 		{Name: "create_time", Type: field.TypeTime, Default: "now()"},
 		{Name: "payment_id", Type: field.TypeString},
 	}
@@ -27,7 +28,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "attempt_payment_attempts",
-				Columns:    []*schema.Column{AttemptColumns[6]},
+				Columns:    []*schema.Column{AttemptColumns[7]},
 				RefColumns: []*schema.Column{PaymentColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -36,15 +37,45 @@ var (
 			{
 				Name:    "attempt_payment_id",
 				Unique:  false,
-				Columns: []*schema.Column{AttemptColumns[6]},
+				Columns: []*schema.Column{AttemptColumns[7]},
+			},
+			{
+				Name:    "attempt_next_time",
+				Unique:  false,
+				Columns: []*schema.Column{AttemptColumns[5]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "next_time IS NOT NULL",
+				},
 			},
 			{
 				Name:    "attempt_payment_id_kind",
 				Unique:  true,
-				Columns: []*schema.Column{AttemptColumns[6], AttemptColumns[1]},
+				Columns: []*schema.Column{AttemptColumns[7], AttemptColumns[1]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "kind <> 'refund' AND outcome <> 'refused'",
 				},
+			},
+		},
+	}
+	// LedgerEntryColumns holds the columns for the "ledger_entry" table.
+	LedgerEntryColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "attempt_id", Type: field.TypeString},
+		{Name: "account", Type: field.TypeString},
+		{Name: "amount", Type: field.TypeInt64},
+		{Name: "currency", Type: field.TypeString},
+		{Name: "create_time", Type: field.TypeTime, Default: "now()"},
+	}
+	// LedgerEntryTable holds the schema information for the "ledger_entry" table.
+	LedgerEntryTable = &schema.Table{
+		Name:       "ledger_entry",
+		Columns:    LedgerEntryColumns,
+		PrimaryKey: []*schema.Column{LedgerEntryColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "ledgerentry_attempt_id_account",
+				Unique:  true,
+				Columns: []*schema.Column{LedgerEntryColumns[1], LedgerEntryColumns[2]},
 			},
 		},
 	}
@@ -60,6 +91,7 @@ var (
 		{Name: "payment_method", Type: field.TypeString},
 		{Name: "charge_id", Type: field.TypeString, Default: ""},
 		{Name: "decline_code", Type: field.TypeString, Default: ""},
+		{Name: "cancellation", Type: field.TypeString, Default: ""},
 		{Name: "create_time", Type: field.TypeTime, Default: "now()"},
 		{Name: "update_time", Type: field.TypeTime, Default: "now()"},
 	}
@@ -76,73 +108,11 @@ var (
 			},
 		},
 	}
-	// SandboxChargeColumns holds the columns for the "sandbox_charge" table.
-	SandboxChargeColumns = []*schema.Column{
-		{Name: "id", Type: field.TypeString},
-		{Name: "reference", Type: field.TypeString},
-		{Name: "payment_method", Type: field.TypeString},
-		{Name: "status", Type: field.TypeString},
-		{Name: "amount", Type: field.TypeInt64},
-		{Name: "captured", Type: field.TypeInt64, Default: 0},
-		{Name: "refunded", Type: field.TypeInt64, Default: 0},
-		{Name: "currency", Type: field.TypeString},
-		{Name: "create_time", Type: field.TypeTime, Default: "now()"},
-	}
-	// SandboxChargeTable holds the schema information for the "sandbox_charge" table.
-	SandboxChargeTable = &schema.Table{
-		Name:       "sandbox_charge",
-		Columns:    SandboxChargeColumns,
-		PrimaryKey: []*schema.Column{SandboxChargeColumns[0]},
-	}
-	// SandboxOperationColumns holds the columns for the "sandbox_operation" table.
-	SandboxOperationColumns = []*schema.Column{
-		{Name: "key", Type: field.TypeString},
-		{Name: "kind", Type: field.TypeString},
-		{Name: "charge_id", Type: field.TypeString},
-		{Name: "amount", Type: field.TypeInt64},
-		{Name: "outcome", Type: field.TypeString},
-		{Name: "create_time", Type: field.TypeTime, Default: "now()"},
-	}
-	// SandboxOperationTable holds the schema information for the "sandbox_operation" table.
-	SandboxOperationTable = &schema.Table{
-		Name:       "sandbox_operation",
-		Columns:    SandboxOperationColumns,
-		PrimaryKey: []*schema.Column{SandboxOperationColumns[0]},
-		Indexes: []*schema.Index{
-			{
-				Name:    "sandboxoperation_charge_id",
-				Unique:  false,
-				Columns: []*schema.Column{SandboxOperationColumns[2]},
-			},
-		},
-	}
-	// SandboxRequestColumns holds the columns for the "sandbox_request" table.
-	SandboxRequestColumns = []*schema.Column{
-		{Name: "id", Type: field.TypeInt64, Increment: true},
-		{Name: "key", Type: field.TypeString},
-		{Name: "kind", Type: field.TypeString},
-		{Name: "create_time", Type: field.TypeTime, Default: "now()"},
-	}
-	// SandboxRequestTable holds the schema information for the "sandbox_request" table.
-	SandboxRequestTable = &schema.Table{
-		Name:       "sandbox_request",
-		Columns:    SandboxRequestColumns,
-		PrimaryKey: []*schema.Column{SandboxRequestColumns[0]},
-		Indexes: []*schema.Index{
-			{
-				Name:    "sandboxrequest_key",
-				Unique:  false,
-				Columns: []*schema.Column{SandboxRequestColumns[1]},
-			},
-		},
-	}
 	// Tables holds all the tables in the schema.
 	Tables = []*schema.Table{
 		AttemptTable,
+		LedgerEntryTable,
 		PaymentTable,
-		SandboxChargeTable,
-		SandboxOperationTable,
-		SandboxRequestTable,
 	}
 )
 
@@ -154,22 +124,16 @@ func init() {
 	AttemptTable.Annotation.Checks = map[string]string{
 		"amount_positive": "amount > 0",
 	}
+	LedgerEntryTable.Annotation = &entsql.Annotation{
+		Table: "ledger_entry",
+	}
+	LedgerEntryTable.Annotation.Checks = map[string]string{
+		"amount_moves": "amount <> 0",
+	}
 	PaymentTable.Annotation = &entsql.Annotation{
 		Table: "payment",
 	}
 	PaymentTable.Annotation.Checks = map[string]string{
 		"amounts": "amount > 0 AND captured >= 0 AND captured <= amount AND refunded >= 0 AND refunded <= captured",
-	}
-	SandboxChargeTable.Annotation = &entsql.Annotation{
-		Table: "sandbox_charge",
-	}
-	SandboxChargeTable.Annotation.Checks = map[string]string{
-		"amounts": "captured >= 0 AND captured <= amount AND refunded >= 0 AND refunded <= captured",
-	}
-	SandboxOperationTable.Annotation = &entsql.Annotation{
-		Table: "sandbox_operation",
-	}
-	SandboxRequestTable.Annotation = &entsql.Annotation{
-		Table: "sandbox_request",
 	}
 }

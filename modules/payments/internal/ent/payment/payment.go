@@ -32,6 +32,8 @@ const (
 	FieldChargeID = "charge_id"
 	// FieldDeclineCode holds the string denoting the decline_code field in the database.
 	FieldDeclineCode = "decline_code"
+	// FieldCancellation holds the string denoting the cancellation field in the database.
+	FieldCancellation = "cancellation"
 	// FieldCreateTime holds the string denoting the create_time field in the database.
 	FieldCreateTime = "create_time"
 	// FieldUpdateTime holds the string denoting the update_time field in the database.
@@ -61,6 +63,7 @@ var Columns = []string{
 	FieldPaymentMethod,
 	FieldChargeID,
 	FieldDeclineCode,
+	FieldCancellation,
 	FieldCreateTime,
 	FieldUpdateTime,
 }
@@ -84,6 +87,8 @@ var (
 	DefaultChargeID string
 	// DefaultDeclineCode holds the default value on creation for the "decline_code" field.
 	DefaultDeclineCode string
+	// DefaultCancellation holds the default value on creation for the "cancellation" field.
+	DefaultCancellation string
 	// DefaultCreateTime holds the default value on creation for the "create_time" field.
 	DefaultCreateTime func() time.Time
 	// DefaultUpdateTime holds the default value on creation for the "update_time" field.
@@ -143,6 +148,11 @@ func ByChargeID(opts ...sql.OrderTermOption) OrderOption {
 // ByDeclineCode orders the results by the decline_code field.
 func ByDeclineCode(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldDeclineCode, opts...).ToFunc()
+}
+
+// ByCancellation orders the results by the cancellation field.
+func ByCancellation(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCancellation, opts...).ToFunc()
 }
 
 // ByCreateTime orders the results by the create_time field.

@@ -110,6 +110,11 @@ func DeclineCode(v string) predicate.Payment {
 	return predicate.Payment(sql.FieldEQ(FieldDeclineCode, v))
 }
 
+// Cancellation applies equality check predicate on the "cancellation" field. It's identical to CancellationEQ.
+func Cancellation(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldEQ(FieldCancellation, v))
+}
+
 // CreateTime applies equality check predicate on the "create_time" field. It's identical to CreateTimeEQ.
 func CreateTime(v time.Time) predicate.Payment {
 	return predicate.Payment(sql.FieldEQ(FieldCreateTime, v))
@@ -628,6 +633,71 @@ func DeclineCodeEqualFold(v string) predicate.Payment {
 // DeclineCodeContainsFold applies the ContainsFold predicate on the "decline_code" field.
 func DeclineCodeContainsFold(v string) predicate.Payment {
 	return predicate.Payment(sql.FieldContainsFold(FieldDeclineCode, v))
+}
+
+// CancellationEQ applies the EQ predicate on the "cancellation" field.
+func CancellationEQ(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldEQ(FieldCancellation, v))
+}
+
+// CancellationNEQ applies the NEQ predicate on the "cancellation" field.
+func CancellationNEQ(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldNEQ(FieldCancellation, v))
+}
+
+// CancellationIn applies the In predicate on the "cancellation" field.
+func CancellationIn(vs ...string) predicate.Payment {
+	return predicate.Payment(sql.FieldIn(FieldCancellation, vs...))
+}
+
+// CancellationNotIn applies the NotIn predicate on the "cancellation" field.
+func CancellationNotIn(vs ...string) predicate.Payment {
+	return predicate.Payment(sql.FieldNotIn(FieldCancellation, vs...))
+}
+
+// CancellationGT applies the GT predicate on the "cancellation" field.
+func CancellationGT(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldGT(FieldCancellation, v))
+}
+
+// CancellationGTE applies the GTE predicate on the "cancellation" field.
+func CancellationGTE(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldGTE(FieldCancellation, v))
+}
+
+// CancellationLT applies the LT predicate on the "cancellation" field.
+func CancellationLT(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldLT(FieldCancellation, v))
+}
+
+// CancellationLTE applies the LTE predicate on the "cancellation" field.
+func CancellationLTE(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldLTE(FieldCancellation, v))
+}
+
+// CancellationContains applies the Contains predicate on the "cancellation" field.
+func CancellationContains(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldContains(FieldCancellation, v))
+}
+
+// CancellationHasPrefix applies the HasPrefix predicate on the "cancellation" field.
+func CancellationHasPrefix(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldHasPrefix(FieldCancellation, v))
+}
+
+// CancellationHasSuffix applies the HasSuffix predicate on the "cancellation" field.
+func CancellationHasSuffix(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldHasSuffix(FieldCancellation, v))
+}
+
+// CancellationEqualFold applies the EqualFold predicate on the "cancellation" field.
+func CancellationEqualFold(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldEqualFold(FieldCancellation, v))
+}
+
+// CancellationContainsFold applies the ContainsFold predicate on the "cancellation" field.
+func CancellationContainsFold(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldContainsFold(FieldCancellation, v))
 }
 
 // CreateTimeEQ applies the EQ predicate on the "create_time" field.

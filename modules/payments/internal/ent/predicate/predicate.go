@@ -9,14 +9,8 @@ import (
 // Attempt is the predicate function for attempt builders.
 type Attempt func(*sql.Selector)
 
+// LedgerEntry is the predicate function for ledgerentry builders.
+type LedgerEntry func(*sql.Selector)
+
 // Payment is the predicate function for payment builders.
 type Payment func(*sql.Selector)
-
-// SandboxCharge is the predicate function for sandboxcharge builders.
-type SandboxCharge func(*sql.Selector)
-
-// SandboxOperation is the predicate function for sandboxoperation builders.
-type SandboxOperation func(*sql.Selector)
-
-// SandboxRequest is the predicate function for sandboxrequest builders.
-type SandboxRequest func(*sql.Selector)

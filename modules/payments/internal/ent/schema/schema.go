@@ -35,6 +35,7 @@ func (Payment) Fields() []ent.Field {
 		field.String("payment_method").Immutable().Sensitive(),
 		field.String("charge_id").Default("").Comment("the provider's id, once it is known"),
 		field.String("decline_code").Default("").Comment("why the provider refused what it was asked last"),
+		field.String("cancellation").Default("").Comment("requested: nothing shall be charged; refused: the provider would not have it; or empty"),
 		field.Time("create_time").Immutable().Default(time.Now).Annotations(entsql.Default("now()")),
 		field.Time("update_time").Default(time.Now).UpdateDefault(time.Now).Annotations(entsql.Default("now()")),
 	}
@@ -62,6 +63,7 @@ func (Attempt) Fields() []ent.Field {
 		field.Int64("amount").Immutable(),
 		field.String("outcome").Comment("pending, unanswered, succeeded or refused"),
 		field.String("decline_code").Default(""),
+		field.Time("next_time").Optional().Nillable().Comment("when the provider is asked again, unless the outcome is known by then"),
 		field.Time("create_time").Immutable().Default(time.Now).Annotations(entsql.Default("now()")),
 	}
 }
@@ -75,73 +77,34 @@ func (Attempt) Edges() []ent.Edge {
 func (Attempt) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("payment_id"),
+		index.Fields("next_time").Annotations(entsql.IndexWhere("next_time IS NOT NULL")),
 		// The last word against a double capture: what was not refused is tried once.
 		index.Fields("payment_id", "kind").Unique().Annotations(entsql.IndexWhere("kind <> 'refund' AND outcome <> 'refused'")),
 	}
 }
 
-// SandboxCharge is what the sandbox provider knows of a charge. The provider's tables are its own: payments reads them only through
-// the provider.
-type SandboxCharge struct{ ent.Schema }
+// LedgerEntry is one side of what an attempt has moved. The entries of one attempt are written by one statement, sum up to nothing, and
+// are never changed or removed: the database sees to all three.
+type LedgerEntry struct{ ent.Schema }
 
-func (SandboxCharge) Annotations() []schema.Annotation {
+func (LedgerEntry) Annotations() []schema.Annotation {
 	return []schema.Annotation{
-		entsql.Annotation{Table: "sandbox_charge", Checks: map[string]string{
-			"amounts": "captured >= 0 AND captured <= amount AND refunded >= 0 AND refunded <= captured",
-		}},
+		entsql.Annotation{Table: "ledger_entry", Checks: map[string]string{"amount_moves": "amount <> 0"}},
 	}
 }
 
-func (SandboxCharge) Fields() []ent.Field {
+func (LedgerEntry) Fields() []ent.Field {
 	return []ent.Field{
-		field.String("id").Immutable(),
-		field.String("reference").Immutable(),
-		field.String("payment_method").Immutable().Comment("the token, which is also the script"),
-		field.String("status").Comment("authorized, captured, voided or declined"),
-		field.Int64("amount").Immutable(),
-		field.Int64("captured").Default(0),
-		field.Int64("refunded").Default(0),
+		field.Int64("id").Immutable(),
+		field.String("attempt_id").Immutable().Comment("what moved the money: the transaction of the ledger"),
+		field.String("account").Immutable(),
+		field.Int64("amount").Immutable().Comment("a debit is positive, a credit negative"),
 		field.String("currency").Immutable(),
 		field.Time("create_time").Immutable().Default(time.Now).Annotations(entsql.Default("now()")),
 	}
 }
 
-// SandboxRequest is the first half of the sandbox provider's log: what it was asked, each time that it was asked. It is never changed
-// or removed.
-type SandboxRequest struct{ ent.Schema }
-
-func (SandboxRequest) Annotations() []schema.Annotation {
-	return []schema.Annotation{entsql.Annotation{Table: "sandbox_request"}}
+// An attempt moves money once.
+func (LedgerEntry) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("attempt_id", "account").Unique()}
 }
-
-func (SandboxRequest) Fields() []ent.Field {
-	return []ent.Field{
-		field.Int64("id").Immutable(),
-		field.String("key").Immutable(),
-		field.String("kind").Immutable(),
-		field.Time("create_time").Immutable().Default(time.Now).Annotations(entsql.Default("now()")),
-	}
-}
-
-func (SandboxRequest) Indexes() []ent.Index { return []ent.Index{index.Fields("key")} }
-
-// SandboxOperation is the second half of the sandbox provider's log: what it did under which key, and what came of it. It is never
-// changed or removed.
-type SandboxOperation struct{ ent.Schema }
-
-func (SandboxOperation) Annotations() []schema.Annotation {
-	return []schema.Annotation{entsql.Annotation{Table: "sandbox_operation"}}
-}
-
-func (SandboxOperation) Fields() []ent.Field {
-	return []ent.Field{
-		field.String("id").StorageKey("key").Immutable().Comment("the idempotency key"),
-		field.String("kind").Immutable(),
-		field.String("charge_id").Immutable(),
-		field.Int64("amount").Immutable(),
-		field.String("outcome").Immutable().Comment("succeeded, or why not"),
-		field.Time("create_time").Immutable().Default(time.Now).Annotations(entsql.Default("now()")),
-	}
-}
-
-func (SandboxOperation) Indexes() []ent.Index { return []ent.Index{index.Fields("charge_id")} }

@@ -1,0 +1,447 @@
+package event
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/jackc/pgx/v5"
+
+	eventv1 "github.com/cleave-go/cleave/gen/cleave/platform/event/v1"
+	"github.com/cleave-go/cleave/gen/cleave/platform/event/v1/eventv1cleave"
+	"github.com/cleave-go/cleave/gen/cleave/platform/event/v1/eventv1connect"
+	"github.com/cleave-go/cleave/platform/fault"
+)
+
+// How events are delivered.
+const (
+	// sweepInterval is after how long an event is found whose publisher could tell nobody here.
+	sweepInterval = time.Second
+	// maxSubscribers bounds who can listen to a module.
+	maxSubscribers = 200
+	// batchEvents and batchBytes bound what is handed over at once.
+	batchEvents = 100
+	batchBytes  = 1 << 20
+	// deliverTimeout bounds a delivery.
+	deliverTimeout = 20 * time.Second
+	// farBehind is how many events that the subscriber does not want are passed over before the cursor is written down.
+	farBehind = 10_000
+)
+
+// The pauses of a worker: at first, and at most.
+var (
+	// While an older transaction is still writing.
+	blockedPause = pause{2 * time.Millisecond, 100 * time.Millisecond}
+	// While another process delivers.
+	leasedPause = pause{5 * time.Millisecond, time.Second}
+	// While the subscriber cannot be reached.
+	failedPause = pause{100 * time.Millisecond, 15 * time.Second}
+)
+
+// pause grows by a half with each attempt in vain.
+type pause struct{ first, most time.Duration }
+
+func (p pause) after(attempts int) time.Duration {
+	d := p.first
+	for range attempts {
+		if d = d * 3 / 2; d >= p.most {
+			d = p.most
+			break
+		}
+	}
+	return d/2 + rand.N(d)
+}
+
+// deliveries are the workers of a module's subscribers.
+type deliveries struct {
+	events *Events
+	hurry  func() // has the subscriptions be looked at
+
+	mu      sync.Mutex
+	started bool
+	workers map[int64]*worker // by subscription
+}
+
+func (d *deliveries) init(e *Events) {
+	d.events, d.workers = e, map[int64]*worker{}
+	d.hurry = e.jobs.Every("platform.deliver_events", sweepInterval, d.sweep)
+}
+
+// start lets the workers begin. Those of the subscriptions that are there begin with the first sweep.
+func (d *deliveries) start() {
+	d.mu.Lock()
+	d.started = true
+	d.mu.Unlock()
+	d.hurry()
+}
+
+// stop lets no worker begin any more.
+func (d *deliveries) stop() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.started = false
+}
+
+// nudge has all workers look for events. It does not wait.
+func (d *deliveries) nudge() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, w := range d.workers {
+		w.nudge()
+	}
+}
+
+// come has the worker of a subscriber that says it is there try at once.
+func (d *deliveries) come(subscriber string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, w := range d.workers {
+		if w.subscriber == subscriber {
+			select {
+			case w.there <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+// sweep makes sure that each subscription has a worker, and wakes those that are behind. It is all that an idle module costs.
+func (d *deliveries) sweep(ctx context.Context) error {
+	rows, err := d.events.db.Pool().Query(ctx, `SELECT s.id, s.name, s.era, s.transaction, s.position, coalesce(e.era, 0), coalesce(e.transaction, '0'), coalesce(e.position, 0)
+		FROM cleave_subscriber s LEFT JOIN (SELECT era, transaction, position FROM cleave_event ORDER BY era DESC, transaction DESC, position DESC LIMIT 1) e ON true
+		ORDER BY s.name LIMIT $1`, maxSubscribers)
+	if err != nil {
+		return fmt.Errorf("read the subscriptions: %w", err)
+	}
+	type found struct {
+		id      int64
+		name    string
+		at, end cursor
+	}
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (f found, err error) {
+		err = row.Scan(&f.id, &f.name, &f.at.era, &f.at.transaction, &f.at.position, &f.end.era, &f.end.transaction, &f.end.position)
+		return f, err
+	})
+	if err != nil {
+		return fmt.Errorf("read the subscriptions: %w", err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.started {
+		return nil
+	}
+	kept := map[int64]*worker{}
+	for _, f := range all {
+		w := d.workers[f.id]
+		if w == nil {
+			w = &worker{events: d.events, subscription: f.id, subscriber: f.name, wake: make(chan struct{}, 1), there: make(chan struct{}, 1)}
+			w.ctx, w.cancel = context.WithCancel(d.events.stopping)
+			w.client = eventv1cleave.NewDeliveryServiceClient(d.events.caller(eventv1cleave.DeliveryService.Of(f.name)).At(f.name))
+			d.events.running.Go(w.run)
+		}
+		kept[f.id] = w
+		if w.isBehind(f.at, f.end) {
+			w.nudge()
+		}
+	}
+	for id, w := range d.workers {
+		if kept[id] == nil { // The subscription was removed.
+			w.cancel()
+		}
+	}
+	d.workers = kept
+	return nil
+}
+
+// worker delivers to one subscriber.
+type worker struct {
+	events       *Events
+	subscription int64
+	subscriber   string
+	client       eventv1connect.DeliveryServiceClient
+	wake         chan struct{}   // There may be something to deliver.
+	there        chan struct{}   // The subscriber can be reached.
+	ctx          context.Context // Done when no delivery is to be begun any more.
+	cancel       context.CancelFunc
+
+	mu sync.Mutex
+	// at is how far the log has been read: at least as far as the cursor in the database was when it was looked at last, and further
+	// where nothing was wanted.
+	at cursor
+
+	passed int // events since the cursor was written down
+}
+
+func (w *worker) nudge() {
+	select {
+	case w.wake <- struct{}{}:
+	default: // It will look anyway.
+	}
+}
+
+// isBehind takes note of the cursor in the database, and reports whether the log goes on behind what the worker has read.
+func (w *worker) isBehind(at, end cursor) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if at.compare(w.at) > 0 {
+		w.at = at
+	}
+	return w.at.compare(end) < 0
+}
+
+func (w *worker) position() cursor {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.at
+}
+
+func (w *worker) move(to cursor) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if to.compare(w.at) > 0 {
+		w.at = to
+	}
+}
+
+// run delivers until the worker is stopped.
+func (w *worker) run() {
+	attempts, reason := 0, outcome(done)
+	for {
+		var again <-chan time.Time
+		wake := w.wake
+		switch reason {
+		case blocked:
+			again = time.After(blockedPause.after(attempts))
+		case leased:
+			again = time.After(leasedPause.after(attempts))
+		case failed:
+			again = time.After(failedPause.after(attempts))
+			wake = nil // Each new event would be a reason to try again at once.
+		}
+		select {
+		case <-w.ctx.Done():
+			return
+		case <-again:
+		case <-wake:
+		case <-w.there:
+		}
+		before := reason
+		reason = w.deliver()
+		if attempts++; reason != before {
+			attempts = 0
+		}
+	}
+}
+
+// outcome says how a worker's round ended.
+type outcome int
+
+const (
+	done    outcome = iota // There is nothing to deliver.
+	blocked                // There is, behind a transaction that is still writing.
+	leased                 // Another process delivers.
+	failed                 // The subscriber or the database cannot be reached.
+)
+
+// deliver hands over what there is.
+func (w *worker) deliver() outcome {
+	for w.ctx.Err() == nil {
+		found, err := w.read()
+		if err != nil {
+			return w.failed(err)
+		}
+		if len(found.events) == 0 {
+			if err := w.pass(found); err != nil {
+				return w.failed(err)
+			}
+			if found.more {
+				continue
+			}
+			if found.blocked {
+				return blocked
+			}
+			return done
+		}
+		if outcome := w.burst(found); outcome != done {
+			return outcome
+		}
+	}
+	return done
+}
+
+func (w *worker) read() (window, error) {
+	ctx, cancel := context.WithTimeout(w.events.work, statementTimeout)
+	defer cancel()
+	return w.events.read(ctx, w.subscription, w.position())
+}
+
+// pass passes over events that the subscriber does not want. Where they are many, the cursor in the database goes along.
+func (w *worker) pass(found window) error {
+	w.move(found.end)
+	if w.passed += found.rows; w.passed < farBehind {
+		return nil
+	}
+	w.passed = 0
+	lease, at, err := w.events.acquire(w.events.work, w.subscription)
+	if err != nil || lease == nil || at.compare(found.end) >= 0 {
+		return err
+	}
+	return lease.advance(w.events.work, found.end, true, nil)
+}
+
+// burst delivers a window, and what comes next, under one lease.
+func (w *worker) burst(found window) outcome {
+	lease, at, err := w.events.acquire(w.events.work, w.subscription)
+	if err != nil {
+		return w.failed(err)
+	}
+	if lease == nil {
+		return leased
+	}
+	if at.compare(w.position()) > 0 { // Another process was faster.
+		w.move(at)
+		if found, err = w.read(); err != nil {
+			return w.failed(err)
+		}
+	}
+	for {
+		// The last batch releases the lease, so that one event alone costs no statement more.
+		release := !found.more && !found.blocked
+		if err := w.hand(lease, found, release); err != nil {
+			if errors.Is(err, errLost) {
+				return leased
+			}
+			if w.ctx.Err() == nil { // What a stop has cut off is no failure.
+				if noted := lease.fail(w.events.work, err); noted != nil {
+					err = errors.Join(err, noted)
+				}
+			}
+			return w.failed(err)
+		}
+		if release {
+			return done
+		}
+		if w.ctx.Err() != nil {
+			found = window{end: w.position()} // Only to release the lease.
+			continue
+		}
+		if found, err = w.read(); err != nil {
+			return w.failed(err)
+		}
+		if len(found.events) == 0 && found.blocked {
+			if err := lease.advance(w.events.work, found.end, true, nil); err != nil {
+				return w.failed(err)
+			}
+			w.move(found.end)
+			return blocked
+		}
+	}
+}
+
+// hand delivers the events of a window in batches and moves the cursor behind each.
+func (w *worker) hand(lease *lease, found window, release bool) error {
+	rest := found.events
+	for len(rest) > 0 {
+		size := batchOf(rest)
+		failures, handled, err := w.events.call(w.events.work, w.client, w.subscriber, rest[:size], false, lease.renew)
+		if err != nil {
+			return err
+		}
+		fault.Point("event/deliver/applied")
+		to := rest[handled-1].cursor
+		if rest = rest[handled:]; len(rest) == 0 {
+			to = found.end
+		}
+		if err := lease.advance(w.events.work, to, release && len(rest) == 0, failures); err != nil {
+			return err
+		}
+		w.move(to)
+	}
+	if len(found.events) == 0 {
+		if err := lease.advance(w.events.work, found.end, release, nil); err != nil {
+			return err
+		}
+		w.move(found.end)
+	}
+	w.passed = 0
+	return nil
+}
+
+// batchOf returns how many of the events make a batch.
+func batchOf(events []logged) int {
+	bytes := 0
+	for i, l := range events {
+		if bytes += l.size(); i == batchEvents || (i > 0 && bytes > batchBytes) {
+			return i
+		}
+	}
+	return len(events)
+}
+
+// failed logs why nothing could be delivered.
+func (w *worker) failed(err error) outcome {
+	if w.ctx.Err() == nil {
+		w.events.log.Warn("events cannot be delivered", "subscriber", w.subscriber, "error", err)
+	}
+	return failed
+}
+
+// call hands a batch to a subscriber. It returns what of it could not be applied, and how many of the events were dealt with: at least
+// one. While it waits it calls renew from time to time, and gives up when that fails.
+func (e *Events) call(ctx context.Context, client eventv1connect.DeliveryServiceClient, subscriber string, batch []logged, force bool, renew func(context.Context) error) ([]redelivery, int, error) {
+	ctx, cancel := context.WithTimeout(ctx, deliverTimeout)
+	defer cancel()
+	lost := make(chan error, 1)
+	if renew != nil {
+		timer := time.AfterFunc(leaseRenewal, func() {
+			for ctx.Err() == nil {
+				if err := renew(ctx); err != nil {
+					lost <- err
+					cancel()
+					return
+				}
+				select {
+				case <-time.After(leaseRenewal):
+				case <-ctx.Done():
+				}
+			}
+		})
+		defer timer.Stop()
+	}
+	request := &eventv1.DeliverRequest{Force: force}
+	for _, l := range batch {
+		request.Events = append(request.Events, l.event)
+	}
+	response, err := client.Deliver(ctx, request)
+	select {
+	case err := <-lost:
+		return nil, 0, err
+	default:
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	handled := int(response.GetHandled())
+	if handled < 1 || handled > len(batch) {
+		return nil, 0, connect.NewError(connect.CodeInternal, fmt.Errorf("%s answered that it has dealt with %d of %d events", subscriber, handled, len(batch)))
+	}
+	var failures []redelivery
+	for _, failure := range response.GetFailures() {
+		i := slices.IndexFunc(batch, func(l logged) bool { return l.event.GetId() == failure.GetEventId() })
+		if i < 0 {
+			return nil, 0, connect.NewError(connect.CodeInternal, fmt.Errorf("%s answered with the failure of an event that it was not given", subscriber))
+		}
+		e.log.Warn("event was refused, and is tried again by itself", "subscriber", subscriber, "event", failure.GetEventId(),
+			"type", batch[i].event.GetType(), "error", failure.GetError())
+		failures = append(failures, redelivery{
+			Subscriber: subscriber, Event: failure.GetEventId(), Type: batch[i].event.GetType(), Subject: batch[i].event.GetSubject(),
+			Cursor: batch[i].cursor.String(), Force: force,
+		})
+	}
+	return failures, handled, nil
+}

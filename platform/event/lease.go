@@ -1,0 +1,100 @@
+package event
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// A lease is taken for a burst of events and not for longer, so that the replica in which the next event is published can deliver it.
+const (
+	leaseTime = 6 * time.Second
+	// leaseRenewal is when a lease is renewed during a delivery that takes its time.
+	leaseRenewal = 2 * time.Second
+)
+
+// statementTimeout bounds a statement of a delivery.
+const statementTimeout = 10 * time.Second
+
+// quickly lets a statement on the subscription commit without waiting for the disk. What PostgreSQL may lose of them in a crash of its
+// own only makes a batch be delivered again, which the inbox makes harmless.
+const quickly = "(SELECT set_config('synchronous_commit', 'off', true)) AS quickly"
+
+// errLost says that another process delivers to the subscriber, or that the subscription is gone.
+var errLost = errors.New("the lease was lost")
+
+// lease is the right to deliver to a subscriber. Who has it may move the cursor.
+type lease struct {
+	events       *Events
+	subscription int64
+	fence        int64
+}
+
+// acquire takes the lease and returns it with the cursor, or nil if another process has it.
+func (e *Events) acquire(ctx context.Context, subscription int64) (*lease, cursor, error) {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
+	l, at := &lease{events: e, subscription: subscription}, cursor{}
+	err := e.db.Pool().QueryRow(ctx, `UPDATE cleave_subscriber
+		SET lease_owner = $2, lease_until = now() + $3::interval, fence = fence + 1 FROM `+quickly+`
+		WHERE id = $1 AND (lease_until IS NULL OR lease_until < now()) RETURNING fence, era, transaction, position`,
+		subscription, e.owner, leaseTime).Scan(&l.fence, &at.era, &at.transaction, &at.position)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, at, nil
+	}
+	if err != nil {
+		return nil, at, fmt.Errorf("take the lease: %w", err)
+	}
+	return l, at, nil
+}
+
+// renew keeps the lease for another while.
+func (l *lease) renew(ctx context.Context) error {
+	return l.set(ctx, nil, "lease_until = now() + $4::interval", leaseTime)
+}
+
+// advance moves the cursor and releases the lease, or renews it. The failures among the events that it passes become jobs in the same
+// transaction.
+func (l *lease) advance(ctx context.Context, to cursor, release bool, failures []redelivery) error {
+	until := leaseTime
+	if release {
+		until = -time.Second
+	}
+	const change = "era = $4, transaction = $5, position = $6, lease_until = now() + $7::interval, error = NULL, error_time = NULL, update_time = now()"
+	if len(failures) == 0 {
+		return l.set(ctx, nil, change, to.era, to.transaction, to.position, until)
+	}
+	return l.events.db.TxMayBeLost(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if err := l.events.insert(ctx, tx, failures); err != nil {
+			return err
+		}
+		return l.set(ctx, tx, change, to.era, to.transaction, to.position, until)
+	})
+}
+
+// fail notes why nothing can be delivered, and releases the lease.
+func (l *lease) fail(ctx context.Context, why error) error {
+	return l.set(ctx, nil, "lease_until = now() - interval '1 second', error = $4, error_time = coalesce(error_time, now())", shorten(why.Error()))
+}
+
+// set changes the subscription if the lease is still held, and fails with errLost otherwise.
+func (l *lease) set(ctx context.Context, tx pgx.Tx, change string, args ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
+	statement := "UPDATE cleave_subscriber SET " + change + " FROM " + quickly + " WHERE id = $1 AND fence = $2 AND lease_owner = $3"
+	exec := l.events.db.Pool().Exec
+	if tx != nil {
+		exec = tx.Exec
+	}
+	tag, err := exec(ctx, statement, append([]any{l.subscription, l.fence, l.events.owner}, args...)...)
+	if err != nil {
+		return fmt.Errorf("move the cursor: %w", err)
+	}
+	if tag.RowsAffected() == 0 {
+		return errLost
+	}
+	return nil
+}
