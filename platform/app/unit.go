@@ -16,6 +16,7 @@ import (
 	"github.com/cleave-go/cleave/platform/job"
 	"github.com/cleave-go/cleave/platform/module"
 	"github.com/cleave-go/cleave/platform/rpc"
+	"github.com/cleave-go/cleave/platform/saga"
 )
 
 // unit is a program at work: the modules that share a process.
@@ -159,8 +160,9 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 			return err
 		}
 		tasks := module.NewTasks(log)
+		sagas := saga.New(databases.byModule[m.Name], jobs, tasks, log)
 		host := &module.Host{
-			Log: log, Config: u.values, DB: databases.byModule[m.Name], Jobs: jobs, Tasks: tasks, Calls: directory.Caller(m.Name, m.Calls),
+			Log: log, Config: u.values, DB: databases.byModule[m.Name], Jobs: jobs, Sagas: sagas, Tasks: tasks, Calls: directory.Caller(m.Name, m.Calls),
 		}
 		host.Events, err = event.New(event.Config{
 			DB: host.DB, Jobs: jobs, Log: log, Listens: m.Listens,
@@ -185,7 +187,10 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 				return err
 			}
 		}
-		u.onStop(tasks.Stop)
+		u.onStop(func(ctx context.Context) {
+			sagas.Stop() // Their tasks end at the next boundary, and another process goes on.
+			tasks.Stop(ctx)
+		})
 		u.jobs.add(m.Name, jobs)
 		all = append(all, jobs)
 		events = append(events, host.Events)
