@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -32,6 +33,7 @@ type unit struct {
 	failed   chan error // The first part that fails stops the unit.
 	stoppers []func(context.Context)
 	stopping context.Context // Done when the unit has begun to stop.
+	replica  string          // What no other living process is called, and its successor after a kill is; "" if there is no such name.
 }
 
 // fail reports that a part has failed.
@@ -69,6 +71,10 @@ func (u *unit) serve(ctx context.Context) error {
 	}
 	if u.operator, err = rpc.NewServer(u.log, u.endStreams); err != nil {
 		return err
+	}
+	// Only one process at a time has this address of this host.
+	if host, err := os.Hostname(); err == nil {
+		u.replica = host + " " + ports.admin.Addr().String()
 	}
 	u.serveHTTP(ports.admin, u.adminHandler())
 	databases, err := u.openDatabases(ctx)
@@ -208,7 +214,7 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 		waiting.Wait()
 	})
 	for _, jobs := range all {
-		if err := jobs.Start(ctx); err != nil {
+		if err := jobs.StartAs(ctx, u.replica); err != nil {
 			return err
 		}
 	}
