@@ -68,7 +68,7 @@ func help(t *testing.T, binary string) {
 		"CLEAVE_PUBLIC_ADDR": "127.0.0.1:8080", "PORT": "", "CLEAVE_INTERNAL_ADDR": "127.0.0.1:9080", "CLEAVE_ADMIN_ADDR": "127.0.0.1:9090",
 		"CLEAVE_DATA_DIR": "./.cleave", "DATABASE_URL": "", "CLEAVE_CATALOG_DATABASE_URL": "", "CLEAVE_INVENTORY_DATABASE_URL": "",
 		"CLEAVE_ORDERS_DATABASE_URL": "", "CLEAVE_PAYMENTS_DATABASE_URL": "", "CLEAVE_DATABASE_SECRET": "", "CLEAVE_DATABASE_MAX_CONNS": "60",
-		"CLEAVE_MIGRATE": "auto", "CLEAVE_MAP_FILE": "", "CLEAVE_DRAIN_DELAY": "0s", "CLEAVE_SHUTDOWN_TIMEOUT": "20s",
+		"CLEAVE_MIGRATE": "auto", "CLEAVE_PAYMENTS_SANDBOX_URL": "", "CLEAVE_MAP_FILE": "", "CLEAVE_DRAIN_DELAY": "0s", "CLEAVE_SHUTDOWN_TIMEOUT": "20s",
 		"CLEAVE_LOG_LEVEL": "info", "CLEAVE_LOG_FORMAT": "auto",
 	}
 	listed := regexp.MustCompile(`(?m)^  ([A-Z_]+) +(.+?)(?: \(default (.*)\))?$`).FindAllStringSubmatch(process.Stdout(), -1)

@@ -33,12 +33,15 @@ type payments struct {
 	mu        sync.Mutex
 	byRequest map[string]*paymentsv1.Payment
 	byID      map[string]*paymentsv1.Payment
-	methods   map[string]string // of payments, by id
-	calls     map[string]int    // of methods, by "reference method"
+	made      map[string]*paymentsv1.Payment // by the request id that made it, which a payment never forgets
+	revoked   map[string]bool                // request ids
+	methods   map[string]string              // of payments, by id
+	calls     map[string]int                 // of methods, by "reference method"
 }
 
 func newPayments() *payments {
-	return &payments{byRequest: map[string]*paymentsv1.Payment{}, byID: map[string]*paymentsv1.Payment{}, methods: map[string]string{}, calls: map[string]int{}}
+	return &payments{byRequest: map[string]*paymentsv1.Payment{}, byID: map[string]*paymentsv1.Payment{},
+		made: map[string]*paymentsv1.Payment{}, revoked: map[string]bool{}, methods: map[string]string{}, calls: map[string]int{}}
 }
 
 func (p *payments) module() module.Module {
@@ -104,6 +107,9 @@ func (p *payments) AuthorizePayment(_ context.Context, r *paymentsv1.AuthorizePa
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.calls[r.GetReference()+" AuthorizePayment"]++
+	if p.revoked[r.GetRequestId()] {
+		return nil, rpc.Errorf(connect.CodeFailedPrecondition, "REVOKED", "cancelled before it came")
+	}
 	payment, again := p.byRequest[r.GetRequestId()]
 	if !again {
 		payment = &paymentsv1.Payment{
@@ -116,6 +122,7 @@ func (p *payments) AuthorizePayment(_ context.Context, r *paymentsv1.AuthorizePa
 		case unknown, unknownDecline:
 			payment.State = paymentsv1.PaymentState_PAYMENT_STATE_UNKNOWN
 		}
+		p.made[r.GetRequestId()] = payment
 		p.byRequest[r.GetRequestId()], p.byID[payment.GetId()], p.methods[payment.GetId()] = payment, payment, r.GetPaymentMethod()
 	}
 	return &paymentsv1.AuthorizePaymentResponse{Payment: proto.CloneOf(payment)}, nil
@@ -131,7 +138,7 @@ func (p *payments) change(method, id string, to paymentsv1.PaymentState, from pa
 	}
 	p.calls[payment.GetReference()+" "+method]++
 	// A refusal is an answer: the payment stays as it is, and says why.
-	if m := p.methods[id]; m == keepsCapture && method == "CapturePayment" || m == keepsRefund && method == "RefundPayment" {
+	if m := p.methods[id]; m == keepsCapture && method == "CapturePayment" {
 		payment.DeclineCode = "refused"
 		return proto.CloneOf(payment), nil
 	}
@@ -151,26 +158,42 @@ func (p *payments) CapturePayment(_ context.Context, r *paymentsv1.CapturePaymen
 	return &paymentsv1.CapturePaymentResponse{Payment: payment}, err
 }
 
-func (p *payments) VoidPayment(_ context.Context, r *paymentsv1.VoidPaymentRequest) (*paymentsv1.VoidPaymentResponse, error) {
-	payment, err := p.change("VoidPayment", r.GetId(), paymentsv1.PaymentState_PAYMENT_STATE_VOIDED, paymentsv1.PaymentState_PAYMENT_STATE_AUTHORIZED,
-		func(*paymentsv1.Payment) {})
-	return &paymentsv1.VoidPaymentResponse{Payment: payment}, err
-}
-
-func (p *payments) RefundPayment(_ context.Context, r *paymentsv1.RefundPaymentRequest) (*paymentsv1.RefundPaymentResponse, error) {
-	payment, err := p.change("RefundPayment", r.GetId(), paymentsv1.PaymentState_PAYMENT_STATE_REFUNDED, paymentsv1.PaymentState_PAYMENT_STATE_CAPTURED,
-		func(payment *paymentsv1.Payment) { payment.Refunded.Amount += payment.GetAmount().GetAmount() })
-	return &paymentsv1.RefundPaymentResponse{Payment: payment}, err
-}
-
-func (p *payments) GetPayment(_ context.Context, r *paymentsv1.GetPaymentRequest) (*paymentsv1.GetPaymentResponse, error) {
+func (p *payments) CancelPayment(_ context.Context, r *paymentsv1.CancelPaymentRequest) (*paymentsv1.CancelPaymentResponse, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	payment := p.byID[r.GetId()]
+	payment := p.made[r.GetAuthorizeRequestId()]
+	answer := &paymentsv1.CancelPaymentResponse{Cancellation: paymentsv1.Cancellation_CANCELLATION_DONE}
 	if payment == nil {
-		return nil, rpc.NotFound("payment", r.GetId())
+		p.revoked[r.GetAuthorizeRequestId()] = true
+		return answer, nil
 	}
-	return &paymentsv1.GetPaymentResponse{Payment: proto.CloneOf(payment)}, nil
+	p.calls[payment.GetReference()+" CancelPayment"]++
+	switch payment.GetState() {
+	case paymentsv1.PaymentState_PAYMENT_STATE_UNKNOWN:
+		answer.Cancellation = paymentsv1.Cancellation_CANCELLATION_UNDER_WAY
+	case paymentsv1.PaymentState_PAYMENT_STATE_AUTHORIZED:
+		payment.State = paymentsv1.PaymentState_PAYMENT_STATE_VOIDED
+	case paymentsv1.PaymentState_PAYMENT_STATE_CAPTURED:
+		if p.methods[payment.GetId()] == keepsRefund {
+			answer.Cancellation = paymentsv1.Cancellation_CANCELLATION_REFUSED
+			break
+		}
+		payment.State = paymentsv1.PaymentState_PAYMENT_STATE_REFUNDED
+		payment.Refunded.Amount = payment.GetAmount().GetAmount()
+	}
+	answer.Payment = proto.CloneOf(payment)
+	return answer, nil
+}
+
+// relent lets the provider return the money of a reference that it has kept.
+func (p *payments) relent(reference string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id, payment := range p.byID {
+		if payment.GetReference() == reference {
+			p.methods[id] = good
+		}
+	}
 }
 
 // fault is what happens to one call of a method.

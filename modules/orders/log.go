@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
@@ -29,6 +30,22 @@ func record(ctx context.Context, tx tx, row *ent.Order, c change) error {
 	row.State, row.Reason, row.ReservationID, row.PaymentID, row.Sequence =
 		string(after.state), after.reason, after.reservationID, after.paymentID, after.sequence
 	return appendChange(ctx, tx, row.ID, after.sequence, c)
+}
+
+// follow is [record] for an order that nobody has read, but whose saga is locked, so that nobody else changes it. It goes with the next
+// statement or the commit, and that fails if the order may not become what it shall.
+func follow(tx pgx.Tx, orderID string, c change) {
+	// The log takes no entry without a sequence: it refuses one of an order that was not changed.
+	db.Defer(tx, `WITH was AS (
+			SELECT reason, reservation_id, payment_id FROM "order" WHERE id = $1
+		), moved AS (
+			UPDATE "order" SET state = $2, reason = coalesce(nullif($3, ''), reason), reservation_id = coalesce(nullif($4, ''), reservation_id),
+				payment_id = coalesce(nullif($5, ''), payment_id), sequence = sequence + 1, update_time = now()
+			WHERE id = $1 AND state = ANY ($6) RETURNING sequence
+		) INSERT INTO transition (order_id, state, reason, reservation_id, payment_id, note, sequence)
+		SELECT $1, $2, CASE WHEN reason = $3 THEN '' ELSE $3 END, CASE WHEN reservation_id = $4 THEN '' ELSE $4 END,
+			CASE WHEN payment_id = $5 THEN '' ELSE $5 END, $7, (SELECT sequence FROM moved) FROM was`,
+		orderID, string(c.state), c.reason, c.reservationID, c.paymentID, before(c.state), c.note)
 }
 
 // appendChange adds an entry to an order's log. Its time is the database's.

@@ -14,9 +14,9 @@ import (
 	"github.com/cleave-go/cleave/gen/cleave/payments/v1/paymentsv1cleave"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent"
 	"github.com/cleave-go/cleave/platform/db"
-	"github.com/cleave-go/cleave/platform/job"
 	"github.com/cleave-go/cleave/platform/module"
 	"github.com/cleave-go/cleave/platform/rpc"
+	"github.com/cleave-go/cleave/platform/saga"
 )
 
 //go:embed migrations/*.sql
@@ -34,17 +34,14 @@ var Module = module.Module{
 func build(host *module.Host) ([]rpc.Handler, error) {
 	s := &service{
 		store:   db.NewStore(host.DB, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) }),
-		jobs:    host.Jobs,
-		tasks:   host.Tasks,
-		log:     host.Log,
 		catalog: catalogv1cleave.NewCatalogServiceClient(host.Calls),
 		changes: newChanges(),
 	}
-	s.checkout = &checkout{
-		service:   s,
+	c := &checkout{
 		inventory: inventoryv1cleave.NewInventoryServiceClient(host.Calls),
 		payments:  paymentsv1cleave.NewPaymentServiceClient(host.Calls),
+		changes:   s.changes,
 	}
-	job.Handle(host.Jobs, s.resumeCheckout)
+	s.sagas = saga.Register(host.Sagas, c.definition())
 	return []rpc.Handler{ordersv1cleave.NewCartServiceHandler(s), ordersv1cleave.NewOrderServiceHandler(s), ordersv1cleave.NewFactServiceHandler(facts{s})}, nil
 }

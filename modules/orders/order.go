@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
+	"github.com/cleave-go/cleave/platform/saga"
 )
 
 // state is where an order is in its life. The words are those of the table.
@@ -31,12 +32,12 @@ var transitions = map[state][]state{
 	pending:            {reserved, rejected, expired, cancelPending},
 	reserved:           {paying, paymentUnknown, rejected, expired, cancelPending, needsReview},
 	paymentUnknown:     {paying, rejected, expired, cancelPending, needsReview},
-	paying:             {confirmed, rejected, cancelPending, needsReview},
+	paying:             {confirmed, rejected, expired, cancelPending, needsReview},
 	confirmed:          {partiallyFulfilled, fulfilled, cancelPending},
 	partiallyFulfilled: {fulfilled, returned},
 	fulfilled:          {returned},
 	cancelPending:      {cancelled, needsReview},
-	needsReview:        {confirmed, cancelPending},
+	needsReview:        {confirmed, cancelPending, rejected, expired, cancelled},
 }
 
 // canBecome reports whether an order may go from one state to another.
@@ -100,38 +101,60 @@ func (p progress) legal(c change) bool {
 	return c.state == "" || p.state.canBecome(c.state)
 }
 
-// move is what the checkout does next with an order.
-type move int
+// before returns the states from which an order may become next.
+func before(next state) []string {
+	var from []string
+	for s := range transitions {
+		if s.canBecome(next) {
+			from = append(from, string(s))
+		}
+	}
+	slices.Sort(from)
+	return from
+}
 
+// The reasons of orders that the checkout itself knows.
 const (
-	rest move = iota
-	reserve
-	authorize
-	finish // Commit the stock, capture the payment, confirm.
-	undo
+	reasonCancelled = "CANCELLED_BY_CUSTOMER"
+	// reasonExpired is what inventory says of a hold that has ended.
+	reasonExpired = "RESERVATION_STATE_EXPIRED"
 )
 
-// nextMove decides what to do with an order. A reason is set before anything is undone, so it tells, also after a kill, that the
-// order goes back.
-func nextMove(s state, reason string) move {
+// moved says what a boundary of the checkout makes of its order, and in which words; nothing if the order stays as it is. An order
+// that goes back does not move before all is undone.
+func moved(c saga.Change[purchase]) (next state, note string) {
 	switch {
-	case s.settled():
-		return rest
-	case reason != "":
-		return undo
-	case s == pending:
-		return reserve
-	case s == paying:
-		return finish
-	default: // reserved, paymentUnknown
-		return authorize
+	case c.What == saga.GotStuck:
+		return needsReview, c.Note
+	case c.Undone:
+		return end(c.Reason), "stock and money given back"
+	case c.Reason != "":
+		return "", ""
+	case c.What == saga.Did && c.Step == stepReserve:
+		return reserved, "stock reserved"
+	case c.What == saga.Waiting && c.Step == stepAuthorize && c.State.Silences == 1:
+		return paymentUnknown, c.Note
+	case c.What == saga.Did && c.Step == stepAuthorize && c.State.Total == 0:
+		return paying, "nothing to pay"
+	case c.What == saga.Did && c.Step == stepAuthorize:
+		return paying, "payment authorized"
+	case c.Done && c.State.Total == 0:
+		return confirmed, "nothing to pay"
+	case c.Done:
+		return confirmed, "payment captured"
+	default:
+		return "", ""
 	}
 }
 
-// end returns the state of an order that has been undone.
-func end(s state) state {
-	if s == cancelPending {
+// end returns the state of an order that has been undone for a reason.
+func end(reason string) state {
+	switch reason {
+	case reasonCancelled:
 		return cancelled
+	case reasonExpired:
+		return expired
+	default:
+		return rejected
 	}
-	return rejected
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
+	"github.com/cleave-go/cleave/platform/moduletest"
 )
 
 // A provider that refuses answers the same question the same way for ever, so that asking again leads nowhere.
@@ -25,4 +26,11 @@ func TestRefusedRefundIsLeftToPeople(t *testing.T) {
 	if got := c.get(id).GetState(); got != ordersv1.OrderState_ORDER_STATE_NEEDS_REVIEW {
 		t.Errorf("the order is %s, want it left to people", got)
 	}
+	// Who has talked to the provider has the checkout go on.
+	c.payments.relent(id)
+	if err := c.Hosts["orders"].Sagas.Resume(c.ctx, id, "called the provider"); err != nil {
+		t.Fatal(err)
+	}
+	moduletest.Eventually(t, "the order is cancelled", func() bool { return c.get(id).GetState() == cancelled })
+	c.ends(id, cancelled, byCustomer)
 }

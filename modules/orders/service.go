@@ -2,7 +2,7 @@ package orders
 
 import (
 	"context"
-	"log/slog"
+	"errors"
 	"time"
 
 	"connectrpc.com/connect"
@@ -18,21 +18,17 @@ import (
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/id"
 	"github.com/cleave-go/cleave/platform/idempotency"
-	"github.com/cleave-go/cleave/platform/job"
-	"github.com/cleave-go/cleave/platform/module"
 	"github.com/cleave-go/cleave/platform/page"
 	"github.com/cleave-go/cleave/platform/rpc"
+	"github.com/cleave-go/cleave/platform/saga"
 )
 
 // service implements OrderService here and CartService in carts.go: a transaction per method.
 type service struct {
-	store    *db.Store[*ent.Client]
-	jobs     *job.Client
-	tasks    *module.Tasks
-	log      *slog.Logger
-	catalog  catalogv1connect.CatalogServiceClient
-	checkout *checkout
-	changes  *changes
+	store   *db.Store[*ent.Client]
+	catalog catalogv1connect.CatalogServiceClient
+	sagas   *saga.Saga[purchase]
+	changes *changes
 }
 
 type tx = db.Tx[*ent.Client]
@@ -75,28 +71,23 @@ func (s *service) PlaceOrder(ctx context.Context, r *ordersv1.PlaceOrderRequest)
 	if err != nil {
 		return nil, err
 	}
-	// The order is durable: from here on it is seen through, whether the client stays or not.
-	s.checkout.begin(ctx, answer.GetOrder().GetId())
 	return answer, nil
 }
 
-// place turns a quote into an order that is pending, and owes itself a job that sees it through if this process does not.
+// place turns a quote into an order that is pending. Once that is durable it is seen through, whether the client stays or not.
 func (s *service) place(ctx context.Context, tx tx, q *ent.Quote, paymentMethod string) (*ordersv1.Order, error) {
 	// The lock lets one of several orders of the same cart win.
 	cart, err := lockCart(ctx, tx, q.CartID, q.UserID)
 	if err != nil {
 		return nil, err
 	}
-	used, err := tx.Ent.Order.Query().Where(order.QuoteID(q.ID)).Exist(ctx)
-	if err != nil {
+	var now time.Time // The database's: all replicas agree on it.
+	var used bool
+	if err := tx.QueryRow(ctx, `SELECT now(), EXISTS (SELECT FROM "order" WHERE quote_id = $1)`, q.ID).Scan(&now, &used); err != nil {
 		return nil, err
 	}
 	if used || cartState(cart.State) != active {
 		return nil, rpc.Errorf(connect.CodeFailedPrecondition, "QUOTE_USED", "quote %s has been ordered already", q.ID)
-	}
-	var now time.Time // The database's: all replicas agree on it.
-	if err := tx.QueryRow(ctx, "SELECT now()").Scan(&now); err != nil {
-		return nil, err
 	}
 	if now.After(q.ExpireTime) {
 		return nil, rpc.Errorf(connect.CodeFailedPrecondition, "QUOTE_EXPIRED", "quote %s has expired: ask for a new one", q.ID)
@@ -109,13 +100,8 @@ func (s *service) place(ctx context.Context, tx tx, q *ent.Quote, paymentMethod 
 	if err := appendChange(ctx, tx, row.ID, 1, change{state: pending, note: "order placed"}); err != nil {
 		return nil, err
 	}
-	if err := tx.Ent.Cart.UpdateOneID(cart.ID).SetState(string(converted)).Exec(ctx); err != nil {
-		return nil, err
-	}
-	if err := s.jobs.Insert(ctx, tx, resumeCheckout{OrderID: row.ID}, now.Add(resumeAfter)); err != nil {
-		return nil, err
-	}
-	return orderMessage(row), nil
+	db.Defer(tx.Tx, "UPDATE cart SET state = $2, update_time = now() WHERE id = $1", cart.ID, string(converted))
+	return orderMessage(row), s.sagas.Start(ctx, tx.Tx, row.ID, purchaseOf(row))
 }
 
 func (s *service) GetOrder(ctx context.Context, r *ordersv1.GetOrderRequest) (*ordersv1.GetOrderResponse, error) {
@@ -188,30 +174,44 @@ func (s *service) CancelOrder(ctx context.Context, r *ordersv1.CancelOrderReques
 	if err != nil {
 		return nil, err
 	}
-	s.changes.tell(r.GetId())
-	s.checkout.begin(ctx, r.GetId())
 	return answer, nil
 }
 
 // cancel writes down the wish to cancel; the checkout undoes what has been done.
 func (s *service) cancel(ctx context.Context, tx tx, orderID, userID string) (*ent.Order, error) {
-	row, err := tx.Ent.Order.Query().Where(order.ID(orderID), order.UserID(userID)).ForUpdate().Only(ctx)
-	if ent.IsNotFound(err) {
-		return nil, rpc.NotFound("order", orderID)
+	own := func() (*ent.Order, error) {
+		row, err := tx.Ent.Order.Query().Where(order.ID(orderID), order.UserID(userID)).Only(ctx)
+		if ent.IsNotFound(err) {
+			return nil, rpc.NotFound("order", orderID)
+		}
+		return row, err
 	}
+	if _, err := own(); err != nil {
+		return nil, err
+	}
+	// The saga is locked before the order, as at its boundaries: from here on the order stays as it is. If the order may not be
+	// cancelled, the wish is rolled back.
+	unknown := s.sagas.Cancel(ctx, tx.Tx, orderID, reasonCancelled)
+	if unknown != nil && !errors.Is(unknown, saga.ErrUnknown) {
+		return nil, unknown
+	}
+	row, err := own()
 	if err != nil {
 		return nil, err
 	}
-	switch s := state(row.State); {
-	case s == cancelPending || s == cancelled:
+	switch from := state(row.State); {
+	case from == cancelPending || from == cancelled:
 		return row, nil
-	case !s.canBecome(cancelPending):
-		return nil, rpc.Errorf(connect.CodeFailedPrecondition, "ORDER_STATE", "order %s is %s and cannot be cancelled any more", row.ID, s)
+	case !from.canBecome(cancelPending):
+		return nil, rpc.Errorf(connect.CodeFailedPrecondition, "ORDER_STATE", "order %s is %s and cannot be cancelled any more", row.ID, from)
 	}
-	if err = record(ctx, tx, row, change{state: cancelPending, reason: "CANCELLED_BY_CUSTOMER", note: "cancelled by the customer"}); err != nil {
-		return nil, err
+	if unknown != nil { // It was placed so long ago that its saga is not kept any more.
+		if err := s.sagas.StartUndone(ctx, tx.Tx, orderID, purchaseOf(row), reasonCancelled); err != nil {
+			return nil, err
+		}
 	}
-	return row, s.jobs.Insert(ctx, tx, resumeCheckout{OrderID: row.ID}, time.Now().Add(resumeAfter))
+	db.AfterCommit(ctx, func() { s.changes.tell(orderID) })
+	return row, record(ctx, tx, row, change{state: cancelPending, reason: reasonCancelled, note: "cancelled by the customer"})
 }
 
 // orderMessage maps an order.

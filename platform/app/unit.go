@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/cleave-go/cleave/platform/job"
 	"github.com/cleave-go/cleave/platform/module"
 	"github.com/cleave-go/cleave/platform/rpc"
+	"github.com/cleave-go/cleave/platform/saga"
 )
 
 // unit is a program at work: the modules that share a process.
@@ -31,6 +33,7 @@ type unit struct {
 	failed   chan error // The first part that fails stops the unit.
 	stoppers []func(context.Context)
 	stopping context.Context // Done when the unit has begun to stop.
+	replica  string          // What no other living process is called, and its successor after a kill is; "" if there is no such name.
 }
 
 // fail reports that a part has failed.
@@ -68,6 +71,10 @@ func (u *unit) serve(ctx context.Context) error {
 	}
 	if u.operator, err = rpc.NewServer(u.log, u.endStreams); err != nil {
 		return err
+	}
+	// Only one process at a time has this address of this host.
+	if host, err := os.Hostname(); err == nil {
+		u.replica = host + " " + ports.admin.Addr().String()
 	}
 	u.serveHTTP(ports.admin, u.adminHandler())
 	databases, err := u.openDatabases(ctx)
@@ -159,8 +166,9 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 			return err
 		}
 		tasks := module.NewTasks(log)
+		sagas := saga.New(databases.byModule[m.Name], jobs, tasks, log)
 		host := &module.Host{
-			Log: log, Config: u.values, DB: databases.byModule[m.Name], Jobs: jobs, Tasks: tasks, Calls: directory.Caller(m.Name, m.Calls),
+			Log: log, Config: u.values, DB: databases.byModule[m.Name], Jobs: jobs, Sagas: sagas, Tasks: tasks, Calls: directory.Caller(m.Name, m.Calls),
 		}
 		host.Events, err = event.New(event.Config{
 			DB: host.DB, Jobs: jobs, Log: log, Listens: m.Listens,
@@ -185,7 +193,10 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 				return err
 			}
 		}
-		u.onStop(tasks.Stop)
+		u.onStop(func(ctx context.Context) {
+			sagas.Stop() // Their tasks end at the next boundary, and another process goes on.
+			tasks.Stop(ctx)
+		})
 		u.jobs.add(m.Name, jobs)
 		all = append(all, jobs)
 		events = append(events, host.Events)
@@ -203,7 +214,7 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 		waiting.Wait()
 	})
 	for _, jobs := range all {
-		if err := jobs.Start(ctx); err != nil {
+		if err := jobs.StartAs(ctx, u.replica); err != nil {
 			return err
 		}
 	}

@@ -70,10 +70,12 @@ func TestNudgesAreOneRunAtOnce(t *testing.T) {
 			nudge()
 		}
 		time.Sleep(1500 * time.Millisecond)
+		synctest.Wait()
 		if runs != 2 {
 			t.Errorf("%d runs after 100 nudges during the first, want a second", runs)
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if runs != 2 {
 			t.Errorf("%d runs later, want no more", runs)
 		}

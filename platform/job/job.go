@@ -31,8 +31,8 @@ const (
 	// notifyCooldown is in what time River sends one notification. It spends it also on an insert that is rolled back, so this is as short
 	// as River allows, although the queue looks less often.
 	notifyCooldown = river.FetchCooldownMin
-	// pollInterval is the net below the notification, and how late a job is at most whose insert has sent none. Polling more often is paid for by every idle module (five
-	// modules: 4 % of a core at a second, 12 % at 150 ms).
+	// pollInterval is the net below the notification, and how late a job is at most whose insert has sent none. Polling more often is paid
+	// for by every idle module (five modules: 4 % of a core at a second, 12 % at 150 ms).
 	pollInterval = time.Second
 	jobTimeout   = time.Minute
 	// What nobody asks for again is removed: work that is done after as long as the operator's page looks back, because dead rows make

@@ -25,14 +25,20 @@ const (
 	leaseRenew = 3 * time.Second
 )
 
-// again puts running jobs back of which the condition holds that follows it. The attempt counts, so a job that kills its process each
-// time is kept in the end. A client runs at most maxWorkers jobs, which bounds them.
-const again = `UPDATE river_job SET
-	state = (CASE WHEN attempt < max_attempts THEN 'available' ELSE 'discarded' END)::river_job_state,
-	finalized_at = CASE WHEN attempt < max_attempts THEN NULL ELSE now() END,
+// maxKills is how many ends of its process a job may see, at which it is worked again at once, before it is taken for their cause and
+// kept for a person.
+const maxKills = 10
+
+// again puts running jobs back of which the condition holds that follows it. A client runs at most maxWorkers jobs, which bounds them.
+var again = fmt.Sprintf(`UPDATE river_job SET
+	state = (CASE WHEN %[1]s THEN 'discarded' ELSE 'available' END)::river_job_state,
+	finalized_at = CASE WHEN %[1]s THEN now() END,
 	scheduled_at = now(),
-	errors = array_append(errors, jsonb_build_object('at', now(), 'attempt', attempt, 'error', 'the process that ran it has ended', 'trace', ''))
-	WHERE state = 'running' AND `
+	errors = array_append(errors, jsonb_build_object('at', now(), 'attempt', attempt, 'error', %[2]s, 'trace', ''))
+	WHERE state = 'running' AND `, fmt.Sprintf(`attempt >= max_attempts OR (SELECT count(*) FROM unnest(errors) AS e WHERE e->>'error' = %s) >= %d`, killed, maxKills-1), killed)
+
+// killed is the error of an attempt whose process ended.
+const killed = `'the process that ran it has ended'`
 
 // runner is the client that runs a job.
 const runner = `attempted_by[array_upper(attempted_by, 1)]`

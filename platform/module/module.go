@@ -16,6 +16,7 @@ import (
 	"github.com/cleave-go/cleave/platform/event"
 	"github.com/cleave-go/cleave/platform/job"
 	"github.com/cleave-go/cleave/platform/rpc"
+	"github.com/cleave-go/cleave/platform/saga"
 )
 
 // Module is what a module declares.
@@ -45,6 +46,8 @@ type Host struct {
 	Config config.Values
 	DB     *db.DB
 	Jobs   *job.Client
+	// Sagas drives work of several steps, see platform/saga.
+	Sagas *saga.Client
 	// Calls makes clients of the services that the module declares, with their generated constructors.
 	Calls *rpc.Caller
 	// Events publishes what has happened here, and hands over what has happened elsewhere.

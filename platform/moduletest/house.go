@@ -31,6 +31,7 @@ import (
 	"github.com/cleave-go/cleave/platform/module"
 	"github.com/cleave-go/cleave/platform/postgrestest"
 	"github.com/cleave-go/cleave/platform/rpc"
+	"github.com/cleave-go/cleave/platform/saga"
 )
 
 const (
@@ -96,6 +97,9 @@ func StartWith(t testing.TB, interceptors []rpc.Interceptor, modules ...module.M
 		t.Cleanup(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), Patience)
 			defer cancel()
+			if host.Sagas != nil {
+				host.Sagas.Stop()
+			}
 			host.Tasks.Stop(ctx)
 		})
 		if host.Jobs != nil {
@@ -211,6 +215,7 @@ func (h *House) build(m module.Module, database *db.DB) (*module.Host, error) {
 		if host.Jobs, err = job.New(database, log); err != nil {
 			return nil, err
 		}
+		host.Sagas = saga.New(database, host.Jobs, host.Tasks, log)
 		host.Events, err = event.New(event.Config{
 			DB: database, Jobs: host.Jobs, Log: log, Listens: m.Listens,
 			Caller: func(services ...*rpc.Service) *rpc.Caller { return h.directory.Caller(m.Name, services) },

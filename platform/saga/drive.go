@@ -1,0 +1,211 @@
+package saga
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/cleave-go/cleave/platform/fault"
+)
+
+const (
+	// quick is how often a step that fails for a passing reason is run again at once, and quickPause how long apart; the pause doubles.
+	quick      = 4
+	quickPause = 50 * time.Millisecond
+	// minPause and maxPause bound the pause before a step is tried again by whoever finds it due.
+	minPause = 500 * time.Millisecond
+	maxPause = 15 * time.Second
+	// writes is how often a boundary is tried before the saga is left to the sweep.
+	writes = 5
+)
+
+// errLost says that somebody else has taken the saga.
+var errLost = errors.New("another process has taken the saga over")
+
+// drive takes a saga from step to step until it ends, waits, or is somebody else's.
+func (c *Client) drive(ctx context.Context, r *row, l *lease) {
+	log := c.log.With("saga", r.id, "kind", r.kind)
+	k := c.kinds[r.kind]
+	for failures := 0; ; {
+		if r.wish != "" { // Its last driver did not live to find it. The guard of the next boundary still has it.
+			r.record = r.turned(r.wish)
+		}
+		a, more := r.next()
+		if !more {
+			return
+		}
+		if c.stopping.Err() != nil {
+			c.release(ctx, r)
+			return
+		}
+		name := k.steps[a.step]
+		began := time.Now()
+		fault.Point(point(r.kind, name, a.undo, "begin"))
+		state, err := c.run(ctx, k, r, a)
+		fault.Point(point(r.kind, name, a.undo, "done"))
+		r.state = state
+		o, note := judge(err)
+		if o == failed || o == refused && a.undo {
+			log.WarnContext(ctx, "step failed", "step", name, "undo", a.undo, "error", err)
+			if failures++; failures <= quick && c.sleep(l, rand.N(quickPause<<failures)) {
+				continue
+			}
+		}
+		failures = 0
+		e := entry{step: name, what: what(o, a.undo), attempt: r.attempt + 1, duration: time.Since(began), note: note}
+		goesOn, err := c.persist(ctx, k, r, o, e)
+		if err != nil {
+			// Without a boundary the lease ends, and whoever finds the saga due runs the step again.
+			log.WarnContext(ctx, "saga is left to whoever comes upon it", "step", name, "error", err)
+			return
+		}
+		fault.Point(point(r.kind, name, a.undo, "persisted"))
+		if !goesOn {
+			return
+		}
+	}
+}
+
+// sleep waits, and reports whether it did to the end: not if somebody wants the saga undone, or the process stops.
+func (c *Client) sleep(l *lease, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-l.nudged:
+	case <-c.stopping.Done():
+	}
+	return false
+}
+
+// run runs a step. A panic is an error that passes, as far as anybody knows.
+func (c *Client) run(ctx context.Context, k *kind, r *row, a action) (state []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			c.log.ErrorContext(ctx, "step panicked", "saga", r.id, "step", k.steps[a.step], "panic", p, "stack", string(debug.Stack()))
+			state, err = r.state, fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return k.run(ctx, r.id, r.state, a)
+}
+
+// what is the word of the timeline for an outcome.
+func what(o outcome, undo bool) What {
+	switch {
+	case o == succeeded && undo:
+		return Undid
+	case o == succeeded:
+		return Did
+	case o == waiting:
+		return Waiting
+	case o == gaveUp:
+		return GotStuck
+	case o == refused && !undo:
+		return TurnedBack
+	default:
+		return Failed
+	}
+}
+
+// pauseAfter is how long to wait before a step is run again that has failed so often.
+func pauseAfter(attempt int) time.Duration {
+	longest := min(minPause<<min(attempt-1, 10), maxPause)
+	return longest/2 + rand.N(longest/2)
+}
+
+// persist writes a boundary, and reports whether this process drives the saga on.
+func (c *Client) persist(ctx context.Context, k *kind, r *row, o outcome, e entry) (goesOn bool, err error) {
+	// A step that has ended is written down also when the process is about to.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepTimeout)
+	defer cancel()
+	for try := 1; ; try++ {
+		goesOn, err = c.boundary(ctx, k, r, o, e)
+		if err == nil || errors.Is(err, errLost) || try == writes {
+			return goesOn, err
+		}
+		select {
+		case <-time.After(rand.N(quickPause << try)):
+		case <-c.stopping.Done():
+			return false, err
+		}
+	}
+}
+
+// boundary writes what has become of a saga and what that means to its module, in one transaction. Where the guard does not let it, it
+// looks why: lost for good, written already by a commit whose answer was lost, or wished undone.
+func (c *Client) boundary(ctx context.Context, k *kind, r *row, o outcome, e entry) (goesOn bool, err error) {
+	var now row
+	transaction := c.db.Tx
+	if o == succeeded && k.quiet[e.step] && r.phase == forward {
+		transaction = c.db.TxMayBeLost
+	}
+	err = transaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		now = *r
+		now.record = r.after(o, e.note)
+		write := func() (bool, error) {
+			var pause *time.Duration
+			_, more := now.next()
+			goesOn = more && now.attempt == 0
+			if more && !goesOn {
+				wait := pauseAfter(now.attempt)
+				pause = &wait
+			}
+			return move(ctx, tx, &now, now.record, goesOn, pause, e)
+		}
+		wrote, err := write()
+		if err != nil {
+			return err
+		}
+		if !wrote {
+			kept, _, err := c.lock(ctx, tx, r.id)
+			switch {
+			case err != nil:
+				return err
+			case kept.fence != r.fence:
+				return errLost
+			case kept.number != r.number:
+				now = *kept
+				_, more := now.next()
+				goesOn = more && now.attempt == 0
+				return nil
+			}
+			now.wish, now.record = kept.wish, now.turned(kept.wish)
+			e.note = strings.TrimPrefix(e.note+"; turned back: "+kept.wish, "; ")
+			if wrote, err = write(); err != nil || !wrote {
+				return errors.Join(errors.New("a locked saga was changed"), err)
+			}
+		}
+		now.wish = ""
+		now.number++
+		change := Change[[]byte]{
+			ID: r.id, State: now.state, Step: e.step, What: e.what, Note: e.note, Reason: now.reason,
+			Done: now.phase == done, Undone: now.phase == undone,
+		}
+		if err := k.boundary(ctx, tx, change); err != nil {
+			return fmt.Errorf("boundary of saga %s: %w", r.id, err)
+		}
+		return nil
+	})
+	if err == nil {
+		*r = now
+	}
+	return goesOn, err
+}
+
+// release lets another process take the saga on at once, or lets it rest if nothing is left to do.
+func (c *Client) release(ctx context.Context, r *row) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseTime)
+	defer cancel()
+	_, more := r.next()
+	_, err := c.db.Pool().Exec(ctx, `UPDATE cleave_saga SET leased = false, due = CASE WHEN $3 THEN now() END WHERE id = $1 AND fence = $2`, r.id, r.fence, more)
+	if err != nil {
+		c.log.WarnContext(ctx, "a lease could not be given back: it ends by itself", "saga", r.id, "error", err)
+	}
+}

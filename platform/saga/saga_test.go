@@ -1,0 +1,389 @@
+package saga_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"connectrpc.com/connect"
+	"github.com/jackc/pgx/v5"
+	"pgregory.net/rapid"
+
+	"github.com/cleave-go/cleave/platform/moduletest"
+	"github.com/cleave-go/cleave/platform/rpc"
+	"github.com/cleave-go/cleave/platform/saga"
+)
+
+// While nothing fails nothing waits for a sweep: none runs here.
+func TestDrivenStraightThrough(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	p := b.process()
+	b.start(p, "trip_1")
+	b.wait()
+	b.ends("trip_1", "done")
+	if got, want := fmt.Sprint(b.log["trip_1"]), "[did train did hotel did tour]"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	// A done one can be undone.
+	b.wish(p, "trip_1")
+	b.wait()
+	b.ends("trip_1", "undone")
+	b.wish(p, "trip_1") // And stays so.
+	b.ends("trip_1", "undone")
+}
+
+func TestStartIsPartOfItsTransaction(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	p := b.process()
+	err := b.db.Tx(moduletest.As(t, ""), func(ctx context.Context, tx pgx.Tx) error {
+		return errors.Join(p.trips.Start(ctx, tx, "trip_1", trip{}), errBroken)
+	})
+	if !errors.Is(err, errBroken) || len(b.effects) > 0 {
+		t.Errorf("%v, %v was done", err, b.effects)
+	}
+	err = b.db.Tx(moduletest.As(t, ""), func(ctx context.Context, tx pgx.Tx) error { return p.trips.Cancel(ctx, tx, "trip_1", "") })
+	if !errors.Is(err, saga.ErrUnknown) {
+		t.Errorf("%v, want that it is unknown", err)
+	}
+}
+
+// A process may be killed before, in and after every step on the way there and back; another one goes on.
+func TestKillEverywhere(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	first, second := b.process(), b.process()
+	var once sync.Map
+	kills := func(id, at string) bool {
+		_, killed := once.LoadOrStore(id+at, true)
+		return !killed
+	}
+	for _, back := range []bool{false, true} {
+		for _, step := range steps {
+			for _, undo := range []bool{false, true}[:1+map[bool]int{true: 1}[back]] {
+				for _, when := range []string{"before", "after", "persisted"} {
+					id := fmt.Sprint("trip ", back, undo, step, when)
+					b.when(id, func(m moment) error {
+						if m.step == step && m.undo == undo && when != "persisted" && m.holding == (when == "after") && kills(id, "step") {
+							b.ended <- id
+							kill()
+						}
+						if back && m.step == "tour" && !m.undo && m.holding {
+							return saga.Refuse("NO_SEAT")
+						}
+						return nil
+					})
+					b.persisted = func(c saga.Change[trip]) {
+						if when == "persisted" && c.ID == id && c.Step == step && (c.What == saga.Undid) == undo && kills(id, "boundary") {
+							if !c.Done && !c.Undone { // Those are told already.
+								b.ended <- id
+							}
+							kill()
+						}
+					}
+					b.start(first, id)
+					b.wait()
+					b.expire(second, id)
+					end := map[bool]string{false: "done", true: "undone"}[back]
+					moduletest.Eventually(t, id+" has ended", func() bool {
+						return moduletest.Value[string](t, b.House, "SELECT phase FROM trips.cleave_saga WHERE id = $1", id) == end
+					})
+					for len(b.ended) > 0 {
+						<-b.ended
+					}
+					b.ends(id, end)
+				}
+			}
+		}
+	}
+}
+
+// A driver that was away for longer than its lease comes back with what it knew: it is refused.
+func TestZombieIsRefused(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	first, second := b.process(), b.process()
+	for _, refused := range []bool{false, true} {
+		id := fmt.Sprint("trip ", refused)
+		reached, release, gone := make(chan bool), make(chan bool), make(chan bool)
+		var once sync.Once
+		b.when(id, func(m moment) error {
+			if m.step == "hotel" && !m.undo && !m.holding {
+				zombie := false
+				once.Do(func() { zombie = true })
+				if zombie {
+					close(reached)
+					<-release
+					defer close(gone)
+					if refused {
+						return saga.Refuse("TOO_LATE")
+					}
+				}
+			}
+			return nil
+		})
+		b.start(first, id)
+		<-reached
+		// While it lives its lease is renewed, and nobody takes the saga.
+		if err := errors.Join(first.Renew(t.Context()), second.Recover(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		if fence := moduletest.Value[int64](t, b.House, "SELECT fence FROM trips.cleave_saga WHERE id = $1", id); fence != 1 {
+			t.Errorf("a leased saga was taken: its fence is %d", fence)
+		}
+		b.expire(second, id)
+		b.wait()
+		close(release)
+		<-gone
+		first.Stop()
+		b.ends(id, "done")
+		first = b.process()
+	}
+}
+
+// Somebody may change their mind at every moment; a step under way ends, and what it did is undone.
+func TestCancelAtEveryMoment(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	first, second := b.process(), b.process()
+	for _, step := range steps {
+		for _, holding := range []bool{false, true} {
+			for _, killed := range []bool{false, true} {
+				id := fmt.Sprint("trip ", step, holding, killed)
+				reached, release := make(chan bool), make(chan bool)
+				var once sync.Once
+				b.when(id, func(m moment) error {
+					if m.step == step && m.holding == holding {
+						once.Do(func() {
+							close(reached)
+							<-release
+							if killed {
+								kill()
+							}
+						})
+					}
+					return nil
+				})
+				b.start(first, id)
+				<-reached
+				b.wish(second, id) // From another process.
+				close(release)
+				if killed {
+					b.expire(second, id)
+				}
+				b.wait()
+				b.ends(id, "undone")
+				if reason := moduletest.Value[string](t, b.House, "SELECT reason FROM trips.cleave_saga WHERE id = $1", id); reason != "CHANGED_MIND" {
+					t.Errorf("the reason is %q", reason)
+				}
+			}
+		}
+	}
+}
+
+// A step whose reply is lost, that breaks or that panics is run again.
+func TestPassingFailures(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	p := b.process()
+	for name, fail := range map[string]func() error{
+		"error": func() error { return errBroken }, "panic": func() error { panic("as the test wants it") },
+		"down": func() error { return rpc.Errorf(connect.CodeUnavailable, "", "down") },
+		"wait": func() error { return saga.Wait("no answer yet") },
+	} {
+		for _, holding := range []bool{false, true} {
+			id := fmt.Sprint(name, holding)
+			var once sync.Once
+			b.when(id, func(m moment) (err error) {
+				if m.step == "hotel" && m.holding == holding {
+					once.Do(func() { err = fail() })
+				}
+				return err
+			})
+			b.start(p, id)
+			if name == "wait" {
+				moduletest.Eventually(t, "it waits", func() bool {
+					return !moduletest.Value[bool](t, b.House, "SELECT leased FROM trips.cleave_saga WHERE id = $1", id)
+				})
+				b.expire(p, id)
+			}
+			b.wait()
+			b.ends(id, "done")
+		}
+	}
+}
+
+// What fails for long waits without a driver, longer and longer.
+func TestBackoff(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	p := b.process()
+	var mu sync.Mutex
+	broken := true
+	b.when("trip_1", func(m moment) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if broken && m.step == "hotel" {
+			return errBroken
+		}
+		return nil
+	})
+	b.start(p, "trip_1")
+	attempts := func(n int64) {
+		moduletest.Eventually(t, "the attempt is written down", func() bool {
+			return moduletest.Value[int64](t, b.House, "SELECT count(*) FROM trips.cleave_saga WHERE id = 'trip_1' AND attempt = $1 AND NOT leased AND due > now()", n) == 1
+		})
+	}
+	attempts(1)
+	b.expire(p, "trip_1")
+	attempts(2)
+	mu.Lock()
+	broken = false
+	mu.Unlock()
+	b.expire(p, "trip_1")
+	b.wait()
+	b.ends("trip_1", "done")
+}
+
+func TestStuckWaitsForAPerson(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	p := b.process()
+	var once sync.Once
+	b.when("trip_1", func(m moment) (err error) {
+		if m.step == "tour" && !m.undo {
+			return saga.Refuse("NO_SEAT")
+		}
+		if m.step == "hotel" && m.undo {
+			once.Do(func() { err = saga.Stuck("the hotel keeps the money") })
+		}
+		return err
+	})
+	b.start(p, "trip_1")
+	b.wait()
+	if err := p.Recover(t.Context()); err != nil { // Nobody comes upon it.
+		t.Fatal(err)
+	}
+	if !moduletest.Value[bool](t, b.House, "SELECT stuck AND due IS NULL FROM trips.cleave_saga") {
+		t.Error("it is not stuck")
+	}
+	if err := p.Resume(moduletest.As(t, ""), "trip_1", "called the hotel"); err != nil {
+		t.Fatal(err)
+	}
+	b.wait()
+	b.ends("trip_1", "undone")
+}
+
+// A process that stops in order gives its sagas back: another one goes on at once.
+func TestStopGivesLeasesBack(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	first, second := b.process(), b.process()
+	reached, release := make(chan bool), make(chan bool)
+	var once sync.Once
+	b.when("trip_1", func(m moment) error {
+		if m.step == "hotel" {
+			once.Do(func() {
+				close(reached)
+				<-release
+			})
+		}
+		return nil
+	})
+	b.start(first, "trip_1")
+	<-reached
+	first.Stop()
+	close(release)
+	moduletest.Eventually(t, "the lease was given back", func() bool {
+		return !moduletest.Value[bool](t, b.House, "SELECT leased FROM trips.cleave_saga")
+	})
+	if err := second.Recover(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.wait()
+	b.ends("trip_1", "done")
+}
+
+func TestOldSagasAreForgotten(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	p := b.process()
+	b.start(p, "trip_1")
+	b.start(p, "trip_2")
+	b.wait()
+	b.wait()
+	b.Exec(t, "UPDATE trips.cleave_saga SET create_time = now() - interval '61 days', update_time = now() - interval '61 days' WHERE id = 'trip_1'")
+	if err := p.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	left := moduletest.Query[string](t, b.House, "SELECT id FROM trips.cleave_saga UNION SELECT saga_id FROM trips.cleave_saga_step")
+	if !slices.Equal(left, []string{"trip_2"}) {
+		t.Errorf("%q are left", left)
+	}
+	// Its module can still have it undone.
+	b.tx(func(ctx context.Context, tx pgx.Tx) error {
+		return p.trips.StartUndone(ctx, tx, "trip_1", trip{}, "CHANGED_MIND")
+	})
+	b.wait()
+	b.world.mu.Lock()
+	defer b.world.mu.Unlock()
+	if b.booked["trip_1/train"] {
+		t.Error("it is not undone")
+	}
+}
+
+// Whatever happens to sagas, each is either done or undone as a whole.
+func TestAnythingMayHappen(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	first, second := b.process(), b.process()
+	n := 0
+	rapid.Check(t, func(r *rapid.T) {
+		n++
+		id := fmt.Sprint("trip ", n)
+		script := rapid.SliceOfN(rapid.SampledFrom([]string{"", "", "", "fail", "panic", "wait", "refuse", "kill", "cancel"}), 0, 8).Draw(r, "script")
+		var mu sync.Mutex
+		b.when(id, func(m moment) error {
+			mu.Lock()
+			what := ""
+			if len(script) > 0 {
+				what, script = script[0], script[1:]
+			}
+			mu.Unlock()
+			switch what {
+			case "fail":
+				return errBroken
+			case "panic":
+				panic(id)
+			case "wait":
+				return saga.Wait("no answer yet")
+			case "refuse":
+				return saga.Refuse("NO")
+			case "kill":
+				kill()
+			case "cancel":
+				b.wish(second, id)
+			}
+			return nil
+		})
+		b.start(first, id)
+		for ended := false; !ended; {
+			select {
+			case <-b.ended:
+				ended = true
+			default:
+				// The driver may live: then it becomes a zombie.
+				b.expire(second, id)
+				ended = moduletest.Value[bool](t, b.House, "SELECT phase IN ('done', 'undone') FROM trips.cleave_saga WHERE id = $1", id)
+			}
+		}
+		b.ends(id, moduletest.Value[string](t, b.House, "SELECT phase FROM trips.cleave_saga WHERE id = $1", id))
+		for len(b.ended) > 0 {
+			<-b.ended
+		}
+	})
+}
