@@ -37,8 +37,5 @@ func (e *Events) TakeLease(ctx context.Context, subscription int64) (move func(c
 
 var ErrLost = errLost
 
-// The kind and the attempts of the jobs that deliver refused events again.
-const (
-	RedeliveryKind     = redeliveryKind
-	RedeliveryAttempts = redeliveryAttempts
-)
+// RedeliveryKind is the kind of the jobs that deliver refused events again.
+const RedeliveryKind = redeliveryKind
