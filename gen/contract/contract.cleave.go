@@ -21,5 +21,6 @@ func Services() []*rpc.Service {
 		ordersv1cleave.OrderService,
 		ordersv1cleave.FactService,
 		paymentsv1cleave.PaymentService,
+		paymentsv1cleave.FactService,
 	}
 }
