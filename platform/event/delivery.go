@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
@@ -174,7 +175,8 @@ type worker struct {
 	// where nothing was wanted.
 	at cursor
 
-	passed int // events since the cursor was written down
+	passed int          // events since the cursor was written down
+	waits  atomic.Int64 // rounds that ended with something left to wait for, for tests
 }
 
 func (w *worker) nudge() {
@@ -231,7 +233,9 @@ func (w *worker) run() {
 		case <-w.there:
 		}
 		before := reason
-		reason = w.deliver()
+		if reason = w.deliver(); reason != done {
+			w.waits.Add(1)
+		}
 		if attempts++; reason != before {
 			attempts = 0
 		}

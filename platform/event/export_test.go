@@ -1,6 +1,25 @@
 package event
 
-import "context"
+import (
+	"context"
+
+	"github.com/cleave-go/cleave/gen/cleave/platform/event/v1/eventv1connect"
+)
+
+// Operator is what the operator's port serves.
+func (e *Events) Operator() eventv1connect.EventServiceHandler { return operatorService{e} }
+
+// Rounds returns how often the worker of a subscriber has found that it must wait.
+func (e *Events) Rounds(subscriber string) int {
+	e.deliveries.mu.Lock()
+	defer e.deliveries.mu.Unlock()
+	for _, w := range e.deliveries.workers {
+		if w.subscriber == subscriber {
+			return int(w.waits.Load())
+		}
+	}
+	return 0
+}
 
 // IgnoreXmin and SkipInbox plant the known mistakes.
 func (e *Events) IgnoreXmin() { e.ignoreXmin = true }
@@ -18,8 +37,5 @@ func (e *Events) TakeLease(ctx context.Context, subscription int64) (move func(c
 
 var ErrLost = errLost
 
-// The kind and the attempts of the jobs that deliver refused events again.
-const (
-	RedeliveryKind     = redeliveryKind
-	RedeliveryAttempts = redeliveryAttempts
-)
+// RedeliveryKind is the kind of the jobs that deliver refused events again.
+const RedeliveryKind = redeliveryKind

@@ -15,7 +15,7 @@ import (
 	"github.com/cleave-go/cleave/gen/cleave/platform/event/v1/eventv1cleave"
 )
 
-// redelivery is the job of an event that its subscriber refused.
+// redelivery is the job of an event that its subscriber refused. Like every job it is tried for about a day, and then kept.
 type redelivery struct {
 	Subscriber string `json:"subscriber"`
 	Event      string `json:"event"`
@@ -30,18 +30,11 @@ func (redelivery) Kind() string { return redeliveryKind }
 
 const redeliveryKind = "platform.deliver_event"
 
-// redeliveryAttempts are about a day: River waits n⁴ seconds after the nth. Then the job is kept.
-const redeliveryAttempts = 14
-
 // redeliveryPause is how long a refused event waits at first.
 const redeliveryPause = time.Second
 
 // unreachablePause is how long a refused event waits for a subscriber that cannot be reached, which is no attempt.
 const unreachablePause = 30 * time.Second
-
-func (redelivery) InsertOpts() river.InsertOpts {
-	return river.InsertOpts{MaxAttempts: redeliveryAttempts}
-}
 
 // insert has refused events tried again by themselves.
 func (e *Events) insert(ctx context.Context, tx pgx.Tx, failures []redelivery) error {

@@ -154,10 +154,10 @@ func (s operatorService) ListSubscribers(ctx context.Context, _ *eventv1.ListSub
 	return response, err
 }
 
-// RetryKept has kept events tried again, as often as at first.
+// RetryKept has kept events tried once more.
 func (s operatorService) RetryKept(ctx context.Context, r *eventv1.RetryKeptRequest) (*eventv1.RetryKeptResponse, error) {
-	tag, err := s.db.Pool().Exec(ctx, `UPDATE river_job SET state = 'available', max_attempts = attempt + $3, scheduled_at = now(), finalized_at = NULL
-		WHERE `+unfinished+` AND state = 'discarded' AND $2 IN ('', args ->> 'event')`, r.GetSubscriber(), r.GetEventId(), redeliveryAttempts)
+	tag, err := s.db.Pool().Exec(ctx, `UPDATE river_job SET state = 'available', max_attempts = attempt + 1, scheduled_at = now(), finalized_at = NULL
+		WHERE `+unfinished+` AND state = 'discarded' AND $2 IN ('', args ->> 'event')`, r.GetSubscriber(), r.GetEventId())
 	if err != nil {
 		return nil, db.Unavailable(fmt.Errorf("retry the kept events of %s: %w", r.GetSubscriber(), err))
 	}
@@ -166,11 +166,20 @@ func (s operatorService) RetryKept(ctx context.Context, r *eventv1.RetryKeptRequ
 
 // RemoveSubscriber ends a subscription.
 func (s operatorService) RemoveSubscriber(ctx context.Context, r *eventv1.RemoveSubscriberRequest) (*eventv1.RemoveSubscriberResponse, error) {
-	tag, err := s.db.Pool().Exec(ctx, "DELETE FROM cleave_subscriber WHERE name = $1", r.GetSubscriber())
+	found := false
+	err := s.db.Tx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, "DELETE FROM cleave_subscriber WHERE name = $1", r.GetSubscriber())
+		if err != nil {
+			return fmt.Errorf("remove %s: %w", r.GetSubscriber(), err)
+		}
+		found = tag.RowsAffected() > 0
+		db.Defer(tx, "DELETE FROM river_job WHERE "+unfinished+" AND state <> 'running'", r.GetSubscriber())
+		return nil
+	})
 	if err != nil {
-		return nil, db.Unavailable(fmt.Errorf("remove %s: %w", r.GetSubscriber(), err))
+		return nil, err
 	}
-	if tag.RowsAffected() == 0 {
+	if !found {
 		return nil, s.unknown(ctx, r.GetSubscriber())
 	}
 	s.deliveries.hurry()

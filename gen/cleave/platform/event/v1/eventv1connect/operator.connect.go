@@ -55,9 +55,9 @@ type EventServiceClient interface {
 	ListSubscribers(context.Context, *v1.ListSubscribersRequest) (*v1.ListSubscribersResponse, error)
 	// Replay delivers a part of the log to a subscriber once more. What it has applied it does not apply again, unless forced.
 	Replay(context.Context, *v1.ReplayRequest) (*connect.ServerStreamForClient[v1.ReplayResponse], error)
-	// RetryKept tries the events again that a subscriber could not apply and that nobody tries any more.
+	// RetryKept tries the events once more that a subscriber could not apply and that nobody tries any more.
 	RetryKept(context.Context, *v1.RetryKeptRequest) (*v1.RetryKeptResponse, error)
-	// RemoveSubscriber ends a subscription, with what is left to be tried again. A module that still listens subscribes anew when it
+	// RemoveSubscriber ends a subscription, and forgets what the subscriber could not apply. A module that still listens subscribes anew when it
 	// starts the next time.
 	RemoveSubscriber(context.Context, *v1.RemoveSubscriberRequest) (*v1.RemoveSubscriberResponse, error)
 }
@@ -168,9 +168,9 @@ type EventServiceHandler interface {
 	ListSubscribers(context.Context, *v1.ListSubscribersRequest) (*v1.ListSubscribersResponse, error)
 	// Replay delivers a part of the log to a subscriber once more. What it has applied it does not apply again, unless forced.
 	Replay(context.Context, *v1.ReplayRequest, *connect.ServerStream[v1.ReplayResponse]) error
-	// RetryKept tries the events again that a subscriber could not apply and that nobody tries any more.
+	// RetryKept tries the events once more that a subscriber could not apply and that nobody tries any more.
 	RetryKept(context.Context, *v1.RetryKeptRequest) (*v1.RetryKeptResponse, error)
-	// RemoveSubscriber ends a subscription, with what is left to be tried again. A module that still listens subscribes anew when it
+	// RemoveSubscriber ends a subscription, and forgets what the subscriber could not apply. A module that still listens subscribes anew when it
 	// starts the next time.
 	RemoveSubscriber(context.Context, *v1.RemoveSubscriberRequest) (*v1.RemoveSubscriberResponse, error)
 }

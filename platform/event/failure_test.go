@@ -1,0 +1,94 @@
+package event_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+
+	eventv1 "github.com/cleave-go/cleave/gen/cleave/platform/event/v1"
+	"github.com/cleave-go/cleave/platform/event"
+)
+
+// An event that its handler refuses is tried again by itself while the others go on, is kept when that does not help, is listed, and is
+// applied once after what was wrong is mended and somebody has it retried.
+func TestPoison(t *testing.T) {
+	t.Parallel()
+	v := newVillage(t)
+	alpha := v.start(t, "alpha", nil)
+	var mended atomic.Bool
+	v.start(t, "beta", &listener{from: event.Beginning, refuse: func(_ context.Context, _ event.Event, text string) error {
+		if text == "poison" && !mended.Load() {
+			return errors.New("does not taste")
+		}
+		if text == "panic" && !mended.Load() {
+			panic("cannot stand it")
+		}
+		return nil
+	}})
+	v.subscribed(t, "beta")
+	alpha.mustPublish(t, "sub_1", 1, "one")
+	alpha.mustPublish(t, "sub_1", 2, "poison")
+	alpha.mustPublish(t, "sub_1", 3, "three")
+	alpha.mustPublish(t, "sub_1", 4, "panic")
+	alpha.mustPublish(t, "sub_1", 5, "five")
+	v.hears(t, "beta", "one", "three", "five")
+	subscriber := func() *eventv1.Subscriber {
+		list, err := alpha.Operator().ListSubscribers(t.Context(), &eventv1.ListSubscribersRequest{})
+		if err != nil || len(list.GetSubscribers()) != 1 {
+			t.Fatalf("the subscribers are %v, %v", list, err)
+		}
+		return list.GetSubscribers()[0]
+	}
+	v.eventually(t, func() bool { return subscriber().GetLagEvents() == 0 }, func() string { return "the cursor has passed them" })
+	if s := subscriber(); s.GetRetrying() != 2 || s.GetKept() != 0 {
+		t.Errorf("while they are tried again the subscriber is %v", s)
+	}
+	v.eventually(t, func() bool {
+		// The day passes.
+		v.exec(t, "UPDATE alpha.river_job SET max_attempts = attempt + 1, state = 'available', scheduled_at = now() WHERE kind = $1 AND state IN ('scheduled', 'retryable')", event.RedeliveryKind)
+		return subscriber().GetKept() == 2
+	}, func() string { return "they are kept" })
+	s := subscriber()
+	if len(s.GetFailures()) != 2 {
+		t.Fatalf("the subscriber is %v", s)
+	}
+	if f := s.GetFailures()[1]; !f.GetKept() || f.GetSubject() != "sub_1" || f.GetError() != "does not taste" || f.GetAttempts() < 1 {
+		t.Errorf("the failure is %v", f)
+	}
+	mended.Store(true)
+	if r, err := alpha.Operator().RetryKept(t.Context(), &eventv1.RetryKeptRequest{Subscriber: "beta", EventId: s.GetFailures()[1].GetEventId()}); err != nil || r.GetRetried() != 1 {
+		t.Fatalf("%v, %v", r, err)
+	}
+	v.hears(t, "beta", "one", "three", "five", "poison")
+	if r, err := alpha.Operator().RetryKept(t.Context(), &eventv1.RetryKeptRequest{Subscriber: "beta"}); err != nil || r.GetRetried() != 1 {
+		t.Fatalf("%v, %v", r, err)
+	}
+	v.hears(t, "beta", "one", "three", "five", "poison", "panic")
+	v.eventually(t, func() bool { return subscriber().GetKept()+subscriber().GetRetrying() == 0 }, func() string { return "nothing is kept" })
+}
+
+// A refused event waits for a subscriber that is away, and its attempts are not used up.
+func TestPoisonWaits(t *testing.T) {
+	t.Parallel()
+	v := newVillage(t)
+	alpha := v.start(t, "alpha", nil)
+	beta := v.start(t, "beta", &listener{from: event.Beginning, refuse: func(context.Context, event.Event, string) error { return errors.New("no") }})
+	v.subscribed(t, "beta")
+	alpha.mustPublish(t, "sub_1", 1, "one")
+	refused := func(condition string) func() bool {
+		return func() bool {
+			return len(query[int64](t, v, "SELECT id FROM alpha.river_job WHERE kind = $1 AND "+condition, event.RedeliveryKind)) == 1
+		}
+	}
+	v.eventually(t, refused("true"), func() string { return "the event is refused" })
+	beta.Stop()
+	hurry := func() {
+		v.exec(t, "UPDATE alpha.river_job SET state = 'available', scheduled_at = now(), max_attempts = 2 WHERE kind = $1 AND state IN ('scheduled', 'retryable')", event.RedeliveryKind)
+	}
+	hurry()
+	v.eventually(t, refused("metadata ? 'snoozes'"), func() string { return "the job waits" })
+	v.start(t, "beta", &listener{from: event.Beginning})
+	hurry()
+	v.hears(t, "beta", "one")
+}
