@@ -162,7 +162,7 @@ func (c *Client) stopRiver(ctx context.Context) error {
 	return c.river.StopAndCancel(hard)
 }
 
-// atLeast drops what River says below a level.
+// atLeast drops what River says below a level, and of work that was cut short.
 type atLeast struct {
 	level slog.Level
 	slog.Handler
@@ -170,6 +170,20 @@ type atLeast struct {
 
 func (h atLeast) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= h.level && h.Handler.Enabled(ctx, level)
+}
+
+// Handle drops also what River says of its own work that a stop has cut short: nothing is wrong then.
+func (h atLeast) Handle(ctx context.Context, record slog.Record) error {
+	cut := false
+	record.Attrs(func(a slog.Attr) bool {
+		err, _ := a.Value.Any().(error)
+		cut = errors.Is(err, context.Canceled) || a.Key == "error" && a.Value.String() == context.Canceled.Error()
+		return !cut
+	})
+	if cut {
+		return nil
+	}
+	return h.Handler.Handle(ctx, record)
 }
 
 func (h atLeast) WithAttrs(attrs []slog.Attr) slog.Handler {
