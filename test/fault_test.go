@@ -125,8 +125,8 @@ func paymentsKilled(t *testing.T, s *shop) {
 	s.Unit("payments").Kill()
 	placed := v.buy("pm_card_visa", item{sku, 1})
 	equal(v, "state at first", placed.GetState(), ordersv1.OrderState_ORDER_STATE_PENDING)
-	// When the process has given up, only the order's job is left.
-	s.Unit("orders").Process().Expect(t, `"msg":"checkout is left to its job","module":"orders","order":"`+placed.GetId()+`"`)
+	// When the process has given up, the sweep is left.
+	s.Unit("orders").Process().Expect(t, `"msg":"saga is left to whoever comes upon it","module":"orders","saga":"`+placed.GetId()+`"`)
 	equal(v, "state without payments", v.order(placed.GetId()).GetState(), ordersv1.OrderState_ORDER_STATE_RESERVED)
 	equal(v, "in stock", v.available(sku), 9)
 	s.Unit("payments").Restart(t)

@@ -12,7 +12,7 @@ import (
 )
 
 // The modules of the house. That they are all is held by the test of the map, see backOffice.
-var modules = []string{"catalog", "inventory", "orders", "payments"}
+var modules = []string{"catalog", "inventory", "notifications", "orders", "payments"}
 
 // shop is a house at work.
 type shop struct {
@@ -100,6 +100,7 @@ func mixed(t *testing.T, binaries *topology.Binaries) *shop {
 	s.House = topology.Start(t,
 		topology.Unit{Name: "catalog", Binary: binaries.Build(t, "cmd/svc", "catalog"), Modules: []string{"catalog"}, Env: env},
 		topology.Unit{Name: "inventory", Binary: binaries.Build(t, "cmd/svc", "inventory"), Modules: []string{"inventory"}, Env: env},
+		topology.Unit{Name: "notifications", Binary: binaries.Build(t, "cmd/svc", "notifications"), Modules: []string{"notifications"}, Env: env},
 		topology.Unit{Name: "sales", Binary: binaries.Build(t, "cmd/svc", "orders", "payments"), Modules: []string{"orders", "payments"}, Env: env},
 		topology.Unit{Name: "edge", Binary: binaries.Build(t, "cmd/svc", "edge"), Edge: true},
 	)

@@ -7,6 +7,7 @@ import (
 	"github.com/cleave-go/cleave/gen/contract"
 	"github.com/cleave-go/cleave/modules/catalog"
 	"github.com/cleave-go/cleave/modules/inventory"
+	"github.com/cleave-go/cleave/modules/notifications"
 	"github.com/cleave-go/cleave/modules/orders"
 	"github.com/cleave-go/cleave/modules/payments"
 	"github.com/cleave-go/cleave/platform/app"
@@ -19,6 +20,7 @@ func main() {
 		Modules: []module.Module{
 			catalog.Module,
 			inventory.Module,
+			notifications.Module,
 			orders.Module,
 			payments.Module,
 		},

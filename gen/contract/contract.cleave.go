@@ -6,6 +6,7 @@ package contract
 import (
 	catalogv1cleave "github.com/cleave-go/cleave/gen/cleave/catalog/v1/catalogv1cleave"
 	inventoryv1cleave "github.com/cleave-go/cleave/gen/cleave/inventory/v1/inventoryv1cleave"
+	notificationsv1cleave "github.com/cleave-go/cleave/gen/cleave/notifications/v1/notificationsv1cleave"
 	ordersv1cleave "github.com/cleave-go/cleave/gen/cleave/orders/v1/ordersv1cleave"
 	paymentsv1cleave "github.com/cleave-go/cleave/gen/cleave/payments/v1/paymentsv1cleave"
 	rpc "github.com/cleave-go/cleave/platform/rpc"
@@ -17,9 +18,12 @@ func Services() []*rpc.Service {
 		catalogv1cleave.CatalogService,
 		inventoryv1cleave.InventoryService,
 		inventoryv1cleave.FactService,
+		notificationsv1cleave.NotificationService,
+		notificationsv1cleave.FactService,
 		ordersv1cleave.CartService,
 		ordersv1cleave.OrderService,
 		ordersv1cleave.FactService,
 		paymentsv1cleave.PaymentService,
+		paymentsv1cleave.FactService,
 	}
 }

@@ -11,6 +11,9 @@ import (
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
+// claims reports whether a reservation in this state has pieces of the stock set aside.
+func (s state) claims() bool { return s == held || s == committed }
+
 // claim is what the model knows of a reservation.
 type claim struct {
 	id, requestID string

@@ -45,9 +45,6 @@ func before(next state) []state {
 // isAs reports whether nothing is left to do for who wants a reservation in the next state. Pieces are given back once, whoever did it.
 func (s state) isAs(next state) bool { return s == next || s == expired && next == released }
 
-// claims reports whether a reservation in this state has pieces of the stock set aside.
-func (s state) claims() bool { return s == held || s == committed }
-
 var messageStates = map[state]inventoryv1.ReservationState{
 	held:      inventoryv1.ReservationState_RESERVATION_STATE_HELD,
 	committed: inventoryv1.ReservationState_RESERVATION_STATE_COMMITTED,

@@ -27,16 +27,6 @@ func TestTransitions(t *testing.T) {
 	}
 }
 
-// Pieces that are set aside go back into the stock exactly when a claim ends.
-func TestClaims(t *testing.T) {
-	t.Parallel()
-	for _, s := range allStates {
-		if want := s == held || s == committed; s.claims() != want {
-			t.Errorf("%s claims pieces: %v", s, s.claims())
-		}
-	}
-}
-
 func TestEveryStateHasItsMessage(t *testing.T) {
 	t.Parallel()
 	seen := map[inventoryv1.ReservationState]bool{}

@@ -16,6 +16,7 @@ import (
 	"github.com/cleave-go/cleave/modules/orders/internal/ent"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/schema"
 	"github.com/cleave-go/cleave/platform/db"
+	"github.com/cleave-go/cleave/platform/event"
 	"github.com/cleave-go/cleave/platform/saga"
 )
 
@@ -53,6 +54,7 @@ type checkout struct {
 	inventory inventoryv1connect.InventoryServiceClient
 	payments  paymentsv1connect.PaymentServiceClient
 	changes   *changes
+	events    *event.Events
 }
 
 // The steps of a checkout.
@@ -195,7 +197,16 @@ func (c *checkout) boundary(ctx context.Context, tx pgx.Tx, what saga.Change[pur
 	if next == "" {
 		return nil
 	}
-	follow(tx, what.ID, change{state: next, reason: what.Reason, reservationID: what.State.ReservationID, paymentID: what.State.PaymentID, note: note})
 	db.AfterCommit(ctx, func() { c.changes.tell(what.ID) })
-	return nil
+	entry := change{state: next, reason: what.Reason, reservationID: what.State.ReservationID, paymentID: what.State.PaymentID, note: note}
+	if !next.settled() {
+		follow(tx, what.ID, entry)
+		return nil
+	}
+	sequence, userID, err := followAndTell(ctx, tx, what.ID, entry)
+	if err != nil {
+		return err
+	}
+	happened := eventOf(next, what.ID, userID, &typev1.Money{Amount: what.State.Total, Currency: what.State.Currency}, what.Reason)
+	return c.events.Publish(ctx, tx, what.ID, sequence, happened)
 }

@@ -34,9 +34,19 @@ func record(ctx context.Context, tx tx, row *ent.Order, c change) error {
 
 // follow is [record] for an order that nobody has read, but whose saga is locked, so that nobody else changes it. It goes with the next
 // statement or the commit, and that fails if the order may not become what it shall.
-func follow(tx pgx.Tx, orderID string, c change) {
-	// The log takes no entry without a sequence: it refuses one of an order that was not changed.
-	db.Defer(tx, `WITH was AS (
+func follow(tx pgx.Tx, orderID string, c change) { db.Defer(tx, followSQL, followArgs(orderID, c)...) }
+
+// followAndTell is [follow] at once, for a change that others are told of: it returns the entry's sequence and whose order it is.
+func followAndTell(ctx context.Context, tx pgx.Tx, orderID string, c change) (sequence int64, userID string, err error) {
+	err = tx.QueryRow(ctx, followSQL+` RETURNING sequence, (SELECT user_id FROM "order" WHERE id = $1)`, followArgs(orderID, c)...).Scan(&sequence, &userID)
+	if err != nil {
+		return 0, "", fmt.Errorf("change order %s to %s: %w", orderID, c.state, err)
+	}
+	return sequence, userID, nil
+}
+
+// The log takes no entry without a sequence: it refuses one of an order that was not changed.
+const followSQL = `WITH was AS (
 			SELECT reason, reservation_id, payment_id FROM "order" WHERE id = $1
 		), moved AS (
 			UPDATE "order" SET state = $2, reason = coalesce(nullif($3, ''), reason), reservation_id = coalesce(nullif($4, ''), reservation_id),
@@ -44,8 +54,10 @@ func follow(tx pgx.Tx, orderID string, c change) {
 			WHERE id = $1 AND state = ANY ($6) RETURNING sequence
 		) INSERT INTO transition (order_id, state, reason, reservation_id, payment_id, note, sequence)
 		SELECT $1, $2, CASE WHEN reason = $3 THEN '' ELSE $3 END, CASE WHEN reservation_id = $4 THEN '' ELSE $4 END,
-			CASE WHEN payment_id = $5 THEN '' ELSE $5 END, $7, (SELECT sequence FROM moved) FROM was`,
-		orderID, string(c.state), c.reason, c.reservationID, c.paymentID, before(c.state), c.note)
+			CASE WHEN payment_id = $5 THEN '' ELSE $5 END, $7, (SELECT sequence FROM moved) FROM was`
+
+func followArgs(orderID string, c change) []any {
+	return []any{orderID, string(c.state), c.reason, c.reservationID, c.paymentID, before(c.state), c.note}
 }
 
 // appendChange adds an entry to an order's log. Its time is the database's.

@@ -77,3 +77,27 @@ func TestFactsTellOfLogThatDoesNotFit(t *testing.T) {
 		c = s.customer(t)
 	}
 }
+
+// Others are told of an order when it was placed and when it has settled, in the transaction of either.
+func TestOthersAreToldOfOrders(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	c := s.customer(t)
+	paid, refused := c.order("pm_card_visa"), s.customer(t)
+	c.ends(paid, ordersv1.OrderState_ORDER_STATE_CONFIRMED, "")
+	if got := c.told(paid); got != "orders.v1.OrderPlaced orders.v1.OrderConfirmed" {
+		t.Errorf("of an order that was paid others heard %s", got)
+	}
+	if err := c.cancel(paid); err != nil {
+		t.Fatal(err)
+	}
+	c.ends(paid, ordersv1.OrderState_ORDER_STATE_CANCELLED, "CANCELLED_BY_CUSTOMER")
+	if got := c.told(paid); got != "orders.v1.OrderPlaced orders.v1.OrderConfirmed orders.v1.OrderCancelled" {
+		t.Errorf("of an order that was cancelled others heard %s", got)
+	}
+	declinedOrder := refused.order(declined)
+	refused.ends(declinedOrder, ordersv1.OrderState_ORDER_STATE_REJECTED, "CARD_DECLINED")
+	if got := refused.told(declinedOrder); got != "orders.v1.OrderPlaced orders.v1.OrderRejected" {
+		t.Errorf("of an order that was declined others heard %s", got)
+	}
+}

@@ -36,11 +36,13 @@ func build(host *module.Host) ([]rpc.Handler, error) {
 		store:   db.NewStore(host.DB, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) }),
 		catalog: catalogv1cleave.NewCatalogServiceClient(host.Calls),
 		changes: newChanges(),
+		events:  host.Events,
 	}
 	c := &checkout{
 		inventory: inventoryv1cleave.NewInventoryServiceClient(host.Calls),
 		payments:  paymentsv1cleave.NewPaymentServiceClient(host.Calls),
 		changes:   s.changes,
+		events:    host.Events,
 	}
 	s.sagas = saga.Register(host.Sagas, c.definition())
 	return []rpc.Handler{ordersv1cleave.NewCartServiceHandler(s), ordersv1cleave.NewOrderServiceHandler(s), ordersv1cleave.NewFactServiceHandler(facts{s})}, nil

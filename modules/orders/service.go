@@ -16,6 +16,7 @@ import (
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/quote"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/schema"
 	"github.com/cleave-go/cleave/platform/db"
+	"github.com/cleave-go/cleave/platform/event"
 	"github.com/cleave-go/cleave/platform/id"
 	"github.com/cleave-go/cleave/platform/idempotency"
 	"github.com/cleave-go/cleave/platform/page"
@@ -29,6 +30,7 @@ type service struct {
 	catalog catalogv1connect.CatalogServiceClient
 	sagas   *saga.Saga[purchase]
 	changes *changes
+	events  *event.Events
 }
 
 type tx = db.Tx[*ent.Client]
@@ -98,6 +100,10 @@ func (s *service) place(ctx context.Context, tx tx, q *ent.Quote, paymentMethod 
 		return nil, err
 	}
 	if err := appendChange(ctx, tx, row.ID, 1, change{state: pending, note: "order placed"}); err != nil {
+		return nil, err
+	}
+	total := &typev1.Money{Amount: row.Total, Currency: row.Currency}
+	if err := s.events.Publish(ctx, tx.Tx, row.ID, 1, eventOf(pending, row.ID, row.UserID, total, "")); err != nil {
 		return nil, err
 	}
 	db.Defer(tx.Tx, "UPDATE cart SET state = $2, update_time = now() WHERE id = $1", cart.ID, string(converted))

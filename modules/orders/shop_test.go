@@ -3,6 +3,7 @@ package orders_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -211,6 +212,12 @@ func (c *customer) ends(orderID string, want ordersv1.OrderState, reason string)
 	if problem := c.fact(orderID).GetLogProblem(); problem != "" {
 		c.t.Errorf("the log of the order: %s", problem)
 	}
+}
+
+// told returns the types of the events of an order, in the order in which they were published.
+func (c *customer) told(orderID string) string {
+	c.t.Helper()
+	return strings.Join(moduletest.Query[string](c.t, c.House, "SELECT type FROM orders.cleave_event WHERE subject = $1 ORDER BY sequence", orderID), " ")
 }
 
 // fact returns what the module tells the operator of an order.

@@ -31,6 +31,8 @@ const patience = 30 * time.Second
 type bundle struct {
 	// Client calls as the module "test".
 	paymentsv1connect.PaymentServiceClient
+	// facts asks as the operator.
+	facts   paymentsv1connect.FactServiceClient
 	ctx     context.Context
 	service *service
 	// database is the module's own, with the rights of its role.
@@ -97,6 +99,7 @@ func setupWith(t *testing.T, with func(*module.Host) provider) *bundle {
 		}
 	}
 	b.PaymentServiceClient = paymentsv1cleave.NewPaymentServiceClient(directory.Caller("test", Module.Serves))
+	b.facts = paymentsv1cleave.NewFactServiceClient(directory.Caller("operator", Module.Serves))
 	return b
 }
 

@@ -24,7 +24,7 @@ var migrations embed.FS
 // Module is the payments module.
 var Module = module.Module{
 	Name:   "payments",
-	Serves: []*rpc.Service{paymentsv1cleave.PaymentService},
+	Serves: []*rpc.Service{paymentsv1cleave.PaymentService, paymentsv1cleave.FactService},
 	Settings: []config.Setting{{
 		Name: sandboxURL, Help: "the sandbox provider as a process of its own, see docs/guides/sandbox.md; without it, it runs in this one",
 		Check: config.IsURL("http", "https"),
@@ -41,7 +41,7 @@ func build(host *module.Host) ([]rpc.Handler, error) {
 func buildWith(host *module.Host, p provider) (*service, []rpc.Handler) {
 	s := &service{store: db.NewStore(host.DB, newEnt), provider: p, log: host.Log}
 	host.Jobs.Every("payments.ask_again", sweepEvery, s.sweep)
-	return s, []rpc.Handler{paymentsv1cleave.NewPaymentServiceHandler(s)}
+	return s, []rpc.Handler{paymentsv1cleave.NewPaymentServiceHandler(s), paymentsv1cleave.NewFactServiceHandler(facts{s})}
 }
 
 func newEnt(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) }

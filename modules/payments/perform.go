@@ -22,6 +22,8 @@ const (
 	// providerTimeout bounds one call of the provider. What has not been answered by then is unknown, which callers shall learn before
 	// they give up themselves.
 	providerTimeout = 5 * time.Second
+	// listTimeout bounds reading a page of its log.
+	listTimeout = 30 * time.Second
 	// storeTimeout bounds storing an outcome after the caller has gone.
 	storeTimeout = 5 * time.Second
 	// askAgainAfter is when the sweep looks after an attempt: later than whoever began it can still be at it, as far as that is known. If

@@ -3,6 +3,8 @@ package payments
 import (
 	"context"
 	"errors"
+
+	paymentsv1 "github.com/cleave-go/cleave/gen/cleave/payments/v1"
 )
 
 // provider is whoever really moves the money: another company's server. It is never called inside a transaction.
@@ -23,6 +25,8 @@ type provider interface {
 	refund(ctx context.Context, key, chargeID string, amount int64) (answer, error)
 	// lookup returns what came of a key, and whether anything did. It moves nothing.
 	lookup(ctx context.Context, key string) (answer, bool, error)
+	// charges returns the next page of the provider's own log, in the order of ids: at most limit of the charges whose ids come after one.
+	charges(ctx context.Context, after string, limit int) ([]*paymentsv1.ChargeFact, error)
 }
 
 // authorization is what a provider is asked to set aside.

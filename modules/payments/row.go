@@ -162,10 +162,13 @@ func paymentOf(row *ent.Payment) payment {
 
 // message maps a payment.
 func message(row *ent.Payment) *paymentsv1.Payment {
-	money := func(amount int64) *typev1.Money { return &typev1.Money{Amount: amount, Currency: row.Currency} }
 	return &paymentsv1.Payment{
 		Id: row.ID, Reference: row.Reference, State: messageStates[state(row.State)],
-		Amount: money(row.Amount), Captured: money(row.Captured), Refunded: money(row.Refunded), DeclineCode: row.DeclineCode,
-		CreateTime: timestamppb.New(row.CreateTime), UpdateTime: timestamppb.New(row.UpdateTime),
+		Amount: money(row.Amount, row.Currency), Captured: money(row.Captured, row.Currency), Refunded: money(row.Refunded, row.Currency),
+		DeclineCode: row.DeclineCode, CreateTime: timestamppb.New(row.CreateTime), UpdateTime: timestamppb.New(row.UpdateTime),
 	}
+}
+
+func money(amount int64, currency string) *typev1.Money {
+	return &typev1.Money{Amount: amount, Currency: currency}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	paymentsv1 "github.com/cleave-go/cleave/gen/cleave/payments/v1"
 	"github.com/cleave-go/cleave/modules/payments/sandbox"
 )
 
@@ -77,12 +78,30 @@ func (c *sandboxClient) lookup(ctx context.Context, key string) (answer, bool, e
 	return known, err == nil, err
 }
 
-// charges returns a page of the provider's own log: the charges whose ids come after one.
-func (c *sandboxClient) charges(ctx context.Context, after string, limit int) ([]sandbox.Charge, error) {
+func (c *sandboxClient) charges(ctx context.Context, after string, limit int) ([]*paymentsv1.ChargeFact, error) {
 	var page sandbox.Page
 	query := url.Values{"after": {after}, "limit": {strconv.Itoa(limit)}}
-	err := c.do(ctx, http.MethodGet, "/v1/charges?"+query.Encode(), "", nil, &page)
-	return page.Charges, err
+	if err := c.do(ctx, http.MethodGet, "/v1/charges?"+query.Encode(), "", nil, &page); err != nil {
+		return nil, err
+	}
+	list := make([]*paymentsv1.ChargeFact, len(page.Charges))
+	for i, charge := range page.Charges {
+		list[i] = chargeFact(charge)
+	}
+	return list, nil
+}
+
+func chargeFact(c sandbox.Charge) *paymentsv1.ChargeFact {
+	fact := &paymentsv1.ChargeFact{
+		Id: c.ID, Reference: c.Reference, Voided: c.Voided,
+		Authorized: money(c.Authorized, c.Currency), Captured: money(c.Captured, c.Currency), Refunded: money(c.Refunded, c.Currency),
+	}
+	for _, o := range c.Operations {
+		fact.Operations = append(fact.Operations, &paymentsv1.ChargeOperation{
+			Key: o.Key, Kind: o.Kind, Amount: money(o.Amount, c.Currency), Outcome: o.Outcome, Requests: o.Requests,
+		})
+	}
+	return fact
 }
 
 // move makes a call that moves money.

@@ -54,11 +54,6 @@ var (
 					Where: "state = 'held'",
 				},
 			},
-			{
-				Name:    "reservation_reference",
-				Unique:  false,
-				Columns: []*schema.Column{ReservationColumns[1]},
-			},
 		},
 	}
 	// ReservationLineColumns holds the columns for the "reservation_line" table.

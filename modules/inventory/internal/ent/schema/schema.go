@@ -72,10 +72,7 @@ func (Reservation) Edges() []ent.Edge {
 }
 
 func (Reservation) Indexes() []ent.Index {
-	return []ent.Index{
-		index.Fields("expire_time").Annotations(entsql.IndexWhere("state = 'held'")),
-		index.Fields("reference"),
-	}
+	return []ent.Index{index.Fields("expire_time").Annotations(entsql.IndexWhere("state = 'held'"))}
 }
 
 // ReservationLine is a number of pieces of one SKU in a reservation.

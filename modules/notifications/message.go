@@ -1,0 +1,65 @@
+package notifications
+
+import (
+	"fmt"
+
+	notificationsv1 "github.com/cleave-go/cleave/gen/cleave/notifications/v1"
+	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
+)
+
+// state is where a message is in its life.
+type state string
+
+const (
+	queued     state = "queued"
+	sending    state = "sending"
+	sent       state = "sent"
+	failed     state = "failed"
+	suppressed state = "suppressed" // None is yet: preferences come with identity.
+)
+
+// before holds the states from which a message gets into another. One that is being sent may be taken up again, after a failure or
+// by the process after the one that was killed.
+var before = map[state][]state{
+	sending:    {queued, sending},
+	sent:       {sending},
+	failed:     {sending},
+	suppressed: {queued},
+}
+
+var messageStates = map[state]notificationsv1.MessageState{
+	queued:     notificationsv1.MessageState_MESSAGE_STATE_QUEUED,
+	sending:    notificationsv1.MessageState_MESSAGE_STATE_SENDING,
+	sent:       notificationsv1.MessageState_MESSAGE_STATE_SENT,
+	failed:     notificationsv1.MessageState_MESSAGE_STATE_FAILED,
+	suppressed: notificationsv1.MessageState_MESSAGE_STATE_SUPPRESSED,
+}
+
+// letter is what is written to somebody, and by which template.
+type letter struct{ template, recipient, subject, body string }
+
+func confirmed(e *ordersv1.OrderConfirmed) letter {
+	return letter{"order_confirmed", e.GetUserId(), "Your order is confirmed",
+		fmt.Sprintf("Thank you. Your order %s is paid, and we are getting it ready.\n", e.GetOrderId())}
+}
+
+func rejected(e *ordersv1.OrderRejected) letter {
+	return letter{"order_rejected", e.GetUserId(), "Your order was not possible",
+		fmt.Sprintf("We could not take your order %s%s. Nothing was charged.\n", e.GetOrderId(), because[e.GetReason()])}
+}
+
+func cancelled(e *ordersv1.OrderCancelled) letter {
+	return letter{"order_cancelled", e.GetUserId(), "Your order is cancelled",
+		fmt.Sprintf("Your order %s is cancelled. What you had paid is on its way back to you.\n", e.GetOrderId())}
+}
+
+func expired(e *ordersv1.OrderExpired) letter {
+	return letter{"order_expired", e.GetUserId(), "Your order was not paid in time",
+		fmt.Sprintf("Your order %s was not paid in time, so we ended it. Nothing was charged.\n", e.GetOrderId())}
+}
+
+// because says the reasons that help a customer.
+var because = map[string]string{
+	"OUT_OF_STOCK":  ", because something in it is sold out",
+	"CARD_DECLINED": ", because your card was declined",
+}

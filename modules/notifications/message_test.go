@@ -1,0 +1,42 @@
+package notifications
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
+)
+
+func TestLetters(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		letter         letter
+		template, says string
+	}{
+		{confirmed(&ordersv1.OrderConfirmed{OrderId: "ord_1", UserId: "usr_1"}), "order_confirmed", "ord_1 is paid"},
+		{rejected(&ordersv1.OrderRejected{OrderId: "ord_1", UserId: "usr_1", Reason: "OUT_OF_STOCK"}), "order_rejected", "ord_1, because something in it is sold out. Nothing was charged"},
+		{rejected(&ordersv1.OrderRejected{OrderId: "ord_1", UserId: "usr_1", Reason: "CARD_DECLINED"}), "order_rejected", "ord_1, because your card was declined. Nothing was charged"},
+		{rejected(&ordersv1.OrderRejected{OrderId: "ord_1", UserId: "usr_1", Reason: "SOMETHING_ELSE"}), "order_rejected", "ord_1. Nothing was charged"},
+		{cancelled(&ordersv1.OrderCancelled{OrderId: "ord_1", UserId: "usr_1"}), "order_cancelled", "ord_1 is cancelled"},
+		{expired(&ordersv1.OrderExpired{OrderId: "ord_1", UserId: "usr_1"}), "order_expired", "ord_1 was not paid in time"},
+	} {
+		l := c.letter
+		if l.template != c.template || l.recipient != "usr_1" || l.subject == "" || !strings.Contains(l.body, c.says) {
+			t.Errorf("%+v, want %s to usr_1 that says %q", l, c.template, c.says)
+		}
+	}
+}
+
+// What is settled stays so, and nothing is settled that was not being sent.
+func TestStates(t *testing.T) {
+	t.Parallel()
+	legal := map[state][]state{queued: {sending, suppressed}, sending: {sending, sent, failed}}
+	for from := range messageStates {
+		for next := range messageStates {
+			if got, want := slices.Contains(before[next], from), slices.Contains(legal[from], next); got != want {
+				t.Errorf("a message that is %s becomes %s: %t, want %t", from, next, got, want)
+			}
+		}
+	}
+}

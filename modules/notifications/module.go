@@ -1,0 +1,57 @@
+// Package notifications tells customers what has become of what they did: it listens to what other modules publish, writes a message
+// for each event that a customer wants to know of, and sends it.
+//
+// It does not own what has happened, or who a customer is: it knows a recipient as the id of a user. Until there are addresses, every
+// message goes to the development mailbox, which is a table.
+package notifications
+
+import (
+	"embed"
+
+	"entgo.io/ent/dialect"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/cleave-go/cleave/gen/cleave/notifications/v1/notificationsv1cleave"
+	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
+	"github.com/cleave-go/cleave/modules/notifications/internal/ent"
+	"github.com/cleave-go/cleave/platform/db"
+	"github.com/cleave-go/cleave/platform/event"
+	"github.com/cleave-go/cleave/platform/job"
+	"github.com/cleave-go/cleave/platform/module"
+	"github.com/cleave-go/cleave/platform/rpc"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Module is the notifications module. What happened before it was there is no news any more.
+var Module = module.Module{
+	Name:   "notifications",
+	Serves: []*rpc.Service{notificationsv1cleave.NotificationService, notificationsv1cleave.FactService},
+	Listens: []module.Subscription{{
+		Publisher: "orders",
+		Events: []proto.Message{
+			(*ordersv1.OrderConfirmed)(nil), (*ordersv1.OrderRejected)(nil), (*ordersv1.OrderCancelled)(nil), (*ordersv1.OrderExpired)(nil),
+		},
+		From: event.Now,
+	}},
+	Migrations: migrations,
+	Build: func(host *module.Host) ([]rpc.Handler, error) {
+		return build(host, mailbox{host.DB.Pool()})
+	},
+}
+
+func build(host *module.Host, sender sender) ([]rpc.Handler, error) {
+	s := &service{
+		store:  db.NewStore(host.DB, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) }),
+		jobs:   host.Jobs,
+		log:    host.Log,
+		sender: sender,
+	}
+	job.Handle(host.Jobs, s.sendMessage)
+	listen(s, host.Events, confirmed)
+	listen(s, host.Events, rejected)
+	listen(s, host.Events, cancelled)
+	listen(s, host.Events, expired)
+	return []rpc.Handler{notificationsv1cleave.NewNotificationServiceHandler(s), notificationsv1cleave.NewFactServiceHandler(facts{s})}, nil
+}

@@ -1,0 +1,59 @@
+package notifications
+
+import (
+	"context"
+	"log/slog"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	notificationsv1 "github.com/cleave-go/cleave/gen/cleave/notifications/v1"
+	"github.com/cleave-go/cleave/modules/notifications/internal/ent"
+	"github.com/cleave-go/cleave/modules/notifications/internal/ent/message"
+	"github.com/cleave-go/cleave/platform/db"
+	"github.com/cleave-go/cleave/platform/job"
+	"github.com/cleave-go/cleave/platform/page"
+	"github.com/cleave-go/cleave/platform/rpc"
+)
+
+// service implements NotificationService, and does what the module owes.
+type service struct {
+	store  *db.Store[*ent.Client]
+	jobs   *job.Client
+	log    *slog.Logger
+	sender sender
+}
+
+func (s *service) ListMessages(ctx context.Context, r *notificationsv1.ListMessagesRequest) (*notificationsv1.ListMessagesResponse, error) {
+	principal := rpc.MetadataOf(ctx).Principal
+	if principal.Anonymous() {
+		return nil, rpc.Errorf(connect.CodeUnauthenticated, "SIGN_IN", "sign in first")
+	}
+	recipient := principal.Subject
+	size := page.Size(r.GetPageSize())
+	after, err := page.Decode(r.GetPageToken(), recipient)
+	if err != nil {
+		return nil, connect.NewError(connect.CodeInvalidArgument, err)
+	}
+	query := s.store.Ent.Message.Query().Where(message.Recipient(recipient))
+	if after != "" {
+		query.Where(message.IDLT(after))
+	}
+	// Ids sort by time.
+	rows, err := query.Order(ent.Desc(message.FieldID)).Limit(size + 1).All(ctx)
+	if err != nil {
+		return nil, db.Unavailable(err)
+	}
+	answer := &notificationsv1.ListMessagesResponse{}
+	for i, row := range rows {
+		if i == size { // One more than was asked for: there is a next page.
+			answer.NextPageToken = page.Encode(rows[i-1].ID, recipient)
+			break
+		}
+		answer.Messages = append(answer.Messages, &notificationsv1.Message{
+			Id: row.ID, Template: row.Template, Channel: row.Channel, State: messageStates[state(row.State)],
+			Subject: row.Subject, Body: row.Body, CreateTime: timestamppb.New(row.CreateTime),
+		})
+	}
+	return answer, nil
+}

@@ -1,0 +1,189 @@
+package notifications
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"connectrpc.com/connect"
+	"github.com/jackc/pgx/v5/pgconn"
+	"google.golang.org/protobuf/proto"
+
+	notificationsv1 "github.com/cleave-go/cleave/gen/cleave/notifications/v1"
+	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
+	"github.com/cleave-go/cleave/platform/moduletest"
+)
+
+const (
+	isSent   = notificationsv1.MessageState_MESSAGE_STATE_SENT
+	isFailed = notificationsv1.MessageState_MESSAGE_STATE_FAILED
+)
+
+func TestEveryEventLeadsToOneMail(t *testing.T) {
+	t.Parallel()
+	b := setup(t, Module)
+	b.publish(t,
+		&ordersv1.OrderPlaced{OrderId: "ord_1", UserId: "usr_1"}, // Nobody is told of it.
+		&ordersv1.OrderConfirmed{OrderId: "ord_1", UserId: "usr_1"},
+		&ordersv1.OrderRejected{OrderId: "ord_2", UserId: "usr_1", Reason: "OUT_OF_STOCK"},
+		&ordersv1.OrderCancelled{OrderId: "ord_3", UserId: "usr_1"},
+		&ordersv1.OrderExpired{OrderId: "ord_4", UserId: "usr_1"})
+	messages := b.settled(t, "usr_1", 4, isSent)
+	var templates, ids []string
+	for _, m := range messages {
+		templates, ids = append(templates, m.GetTemplate()), append(ids, m.GetId())
+	}
+	if want := []string{"order_expired", "order_cancelled", "order_rejected", "order_confirmed"}; !slices.Equal(templates, want) {
+		t.Errorf("messages %q, want the newest first: %q", templates, want)
+	}
+	mails := b.mails(t)
+	slices.Sort(mails)
+	slices.Sort(ids)
+	if !slices.Equal(mails, ids) {
+		t.Errorf("mails %q, want one for each of %q", mails, ids)
+	}
+	for what, statement := range map[string]string{"changed": "UPDATE mail SET body = ''", "removed": "DELETE FROM mail"} {
+		var pgErr *pgconn.PgError
+		if _, err := b.Hosts["notifications"].DB.Pool().Exec(t.Context(), statement); !errors.As(err, &pgErr) || pgErr.Code != "42501" {
+			t.Errorf("a mail is %s: %v, want insufficient privilege", what, err)
+		}
+	}
+}
+
+// The inbox keeps a repetition away; where it is told to let it through, the key of the message does.
+func TestRepeatedEventLeadsToNoOtherMail(t *testing.T) {
+	t.Parallel()
+	b := setup(t, Module)
+	b.publish(t, &ordersv1.OrderConfirmed{OrderId: "ord_1", UserId: "usr_1"})
+	first := b.settled(t, "usr_1", 1, isSent)[0]
+	for _, force := range []bool{false, true} {
+		if n := b.replay(t, force); n != 1 {
+			t.Fatalf("%d events were delivered again, want 1", n)
+		}
+	}
+	b.publish(t, &ordersv1.OrderExpired{OrderId: "ord_2", UserId: "usr_1"}) // Whatever was owed before this is sent by now.
+	last := b.settled(t, "usr_1", 2, isSent)
+	if last[1].GetId() != first.GetId() {
+		t.Errorf("the message is %s, want still %s", last[1].GetId(), first.GetId())
+	}
+	jobs := moduletest.Query[string](t, b.House, "SELECT args->>'message_id' FROM notifications.river_job WHERE kind = 'notifications.send_message' ORDER BY id")
+	want := []string{first.GetId(), last[0].GetId()}
+	if mails := b.mails(t); !slices.Equal(mails, want) || !slices.Equal(jobs, want) {
+		t.Errorf("mails %q of the jobs %q, want %q", mails, jobs, want)
+	}
+}
+
+func TestFailedSendIsRepeatedUnderTheSameID(t *testing.T) {
+	t.Parallel()
+	down := errors.New("the channel is down")
+	channel := &moody{errors: []error{down, down}}
+	b := setup(t, through(channel))
+	b.publish(t, &ordersv1.OrderConfirmed{OrderId: "ord_1", UserId: "usr_1"})
+	moduletest.Eventually(t, "it has been tried three times", func() bool {
+		b.Hurry(t, "notifications", sendMessage{}.Kind())
+		return len(channel.attempts()) == 3
+	})
+	id := b.settled(t, "usr_1", 1, isSent)[0].GetId()
+	if got, want := channel.attempts(), []string{id, id, id}; !slices.Equal(got, want) {
+		t.Errorf("it was sent as %q, want %q", got, want)
+	}
+}
+
+// A message that cannot be sent, or could not for too long, is given up: it says so, and its job is done.
+func TestMessageIsGivenUp(t *testing.T) {
+	t.Parallel()
+	down := errors.New("the channel is down")
+	for name, answers := range map[string][]error{
+		"refused": {fmt.Errorf("no such mailbox: %w", errRefused)},
+		"late":    {down, down},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			channel := &moody{errors: answers}
+			b := setup(t, through(channel))
+			b.publish(t, &ordersv1.OrderConfirmed{OrderId: "ord_1", UserId: "usr_1"})
+			moduletest.Eventually(t, "it was tried once", func() bool { return len(channel.attempts()) > 0 })
+			b.Exec(t, "UPDATE notifications.message SET create_time = now() - interval '21 hours'")
+			moduletest.Eventually(t, "its job is done", func() bool {
+				b.Hurry(t, "notifications", sendMessage{}.Kind())
+				return moduletest.Value[int64](t, b.House, "SELECT count(*) FROM notifications.river_job WHERE kind = $1 AND state = 'completed'", sendMessage{}.Kind()) == 1
+			})
+			b.settled(t, "usr_1", 1, isFailed)
+			if got := channel.attempts(); len(got) != len(answers) {
+				t.Errorf("it was tried %d times, want %d", len(got), len(answers))
+			}
+		})
+	}
+}
+
+func TestListMessagesPagesThroughOwnMessages(t *testing.T) {
+	t.Parallel()
+	b := setup(t, Module)
+	var events []proto.Message
+	for _, user := range []string{"usr_1", "usr_2", "usr_1", "usr_1"} {
+		events = append(events, &ordersv1.OrderConfirmed{OrderId: "ord_1", UserId: user})
+	}
+	b.publish(t, events...)
+	all := b.settled(t, "usr_1", 3, isSent)
+	other := b.settled(t, "usr_2", 1, isSent)[0]
+	if got := b.list(t, "usr_3"); len(got) > 0 {
+		t.Errorf("somebody without messages sees %v", got)
+	}
+	var got []string
+	request := &notificationsv1.ListMessagesRequest{PageSize: 2}
+	for {
+		page, err := b.client.ListMessages(moduletest.As(t, "usr_1"), request)
+		must(t, err)
+		for _, m := range page.GetMessages() {
+			got = append(got, m.GetId())
+		}
+		if page.GetNextPageToken() == "" {
+			break
+		}
+		if _, err := b.client.ListMessages(moduletest.As(t, "usr_2"), &notificationsv1.ListMessagesRequest{PageToken: page.GetNextPageToken()}); connect.CodeOf(err) != connect.CodeInvalidArgument {
+			t.Errorf("another's page token: %v, want invalid argument", err)
+		}
+		request.PageToken = page.GetNextPageToken()
+	}
+	if want := []string{all[0].GetId(), all[1].GetId(), all[2].GetId()}; !slices.Equal(got, want) || slices.Contains(got, other.GetId()) {
+		t.Errorf("pages hold %q, want %q", got, want)
+	}
+	if _, err := b.client.ListMessages(moduletest.As(t, ""), &notificationsv1.ListMessagesRequest{}); connect.CodeOf(err) != connect.CodeUnauthenticated {
+		t.Errorf("nobody: %v, want unauthenticated", err)
+	}
+}
+
+func TestMessageFacts(t *testing.T) {
+	t.Parallel()
+	b := setup(t, Module)
+	b.publish(t, &ordersv1.OrderConfirmed{OrderId: "ord_1", UserId: "usr_1"})
+	m := b.settled(t, "usr_1", 1, isSent)[0]
+	b.Exec(t, "UPDATE notifications.message SET create_time = now() - interval '3 days'")
+	b.Exec(t, "INSERT INTO notifications.mail (message_id, recipient, subject, body) SELECT id, recipient, subject, body FROM notifications.message")
+	b.Exec(t, `INSERT INTO notifications.message (id, event_id, template, channel, recipient, state, subject, body)
+		SELECT 'msg_' || n, 'evt_' || n, 'order_expired', 'mailbox', 'usr_1', 'queued', '', '' FROM generate_series(1, $1) AS n`, 2*factPage)
+	facts := map[string]*notificationsv1.MessageFact{}
+	stream, err := b.facts.StreamMessageFacts(moduletest.As(t, ""), &notificationsv1.StreamMessageFactsRequest{})
+	must(t, err)
+	defer stream.Close()
+	count := 0
+	for stream.Receive() {
+		for _, fact := range stream.Msg().GetFacts() {
+			count++
+			facts[fact.GetId()] = fact
+		}
+	}
+	must(t, stream.Err())
+	if count != 2*factPage+1 || len(facts) != count {
+		t.Errorf("%d facts of %d messages, want %d", count, len(facts), 2*factPage+1)
+	}
+	eventID := moduletest.Value[string](t, b.House, "SELECT id FROM orders.cleave_event")
+	got := facts[m.GetId()]
+	if got.GetEventId() != eventID || got.GetTemplate() != "order_confirmed" || got.GetChannel() != "mailbox" || got.GetState() != isSent || got.GetMails() != 2 {
+		t.Errorf("%v, want the confirmation of %s, sent, twice in the mailbox", got, eventID)
+	}
+	if age := got.GetAge().AsDuration().Hours(); age < 71 || age > 73 {
+		t.Errorf("it is %f hours old, want 72", age)
+	}
+}
