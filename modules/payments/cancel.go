@@ -2,6 +2,7 @@ package payments
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -35,7 +36,7 @@ func (s *service) CancelPayment(ctx context.Context, r *paymentsv1.CancelPayment
 		}
 		authorization, err := tx.Ent.Attempt.Get(ctx, kept.GetValue())
 		if err != nil {
-			return err
+			return fmt.Errorf("load attempt %s: %w", kept.GetValue(), err)
 		}
 		if row, err = lockPayment(ctx, tx, authorization.PaymentID); err != nil {
 			return err

@@ -43,6 +43,9 @@ func TestTransitionsAreThoseOfTheDomain(t *testing.T) {
 func next(p payment) []payment {
 	var list []payment
 	with := func(attempts []attempt) { list = append(list, payment{p.amount, attempts, p.cancellation}) }
+	if p.cancellation == notCancelled && len(p.attempts) > 0 {
+		list = append(list, payment{p.amount, p.attempts, cancelRequested})
+	}
 	begin := func(a attempt, err error) {
 		if err == nil && a.id == "" {
 			a.id = fmt.Sprintf("att_%d", len(p.attempts))
@@ -54,6 +57,9 @@ func next(p payment) []payment {
 	}
 	begin(p.toCapture())
 	begin(p.toVoid())
+	if a, found := p.toCancel(); found && p.cancellation == cancelRequested {
+		begin(a, nil)
+	}
 	for amount := range p.amount + 2 {
 		begin(p.toRefund(amount))
 	}
@@ -62,7 +68,11 @@ func next(p payment) []payment {
 			if a.outcome.open() && a.outcome != o {
 				changed := slices.Clone(p.attempts)
 				changed[i].outcome = o
-				with(changed)
+				n := payment{p.amount, changed, p.cancellation}
+				if p.cancellation == cancelRequested && a.kind.refuses(o, "no") {
+					n.cancellation = cancelRefused
+				}
+				list = append(list, n)
 			}
 		}
 	}
@@ -94,7 +104,17 @@ func TestEveryCourse(t *testing.T) {
 				t.Fatalf("%v: %s may be done twice", p, k)
 			}
 		}
+		charged := p.sum(capture, succeeded) - p.sum(refund, succeeded)
+		if p.cancellation != notCancelled && p.cancelled() == isDone && (charged != 0 || p.state() == authorized || p.any(func(a attempt) bool { return a.outcome.open() })) {
+			t.Fatalf("%v: the cancellation is done, but %d is or may be charged", p, charged)
+		}
+		if p.cancellation == cancelRequested && p.cancelled() == wasRefused {
+			t.Fatalf("%v: nobody has refused", p)
+		}
 		for _, n := range next(p) {
+			if p.cancellation != notCancelled && n.sum(capture, pending, unanswered, succeeded) > p.sum(capture, pending, unanswered, succeeded) {
+				t.Fatalf("%v: a capture begins although the payment is cancelled", p)
+			}
 			if from, to := p.state(), n.state(); from != to && !from.canBecome(to) {
 				t.Fatalf("%v: %s becomes %s in %v", p, from, to, n)
 			}

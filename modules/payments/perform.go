@@ -99,11 +99,14 @@ func (s *service) finish(ctx context.Context, a *ent.Attempt) (row *ent.Payment,
 			return nil, err
 		}
 		settled := attemptOf(row, a.ID)
-		next, more := paymentOf(row).toCancel()
-		if row.Cancellation == string(notCancelled) || outcome(settled.Outcome).open() || !more {
+		if row.Cancellation == string(notCancelled) || outcome(settled.Outcome).open() {
 			break
 		}
-		a = attemptOf(row, next.id)
+		// Whoever settled the attempt has written down what follows, if anything does.
+		next, _ := paymentOf(row).toCancel()
+		if a = attemptOf(row, next.id); a == nil {
+			break
+		}
 	}
 	return row, nil
 }

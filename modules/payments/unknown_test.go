@@ -89,6 +89,23 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// TestTheSweepRuns starts the module's jobs, as a program does, and lets them find what is due.
+func TestTheSweepRuns(t *testing.T) {
+	b := setup(t)
+	paymentID := b.must(t, isUnknown, authorize, "a", methodChargeThenTimeout, 1000).GetId()
+	b.exec(t, "UPDATE payments.attempt SET next_time = now()")
+	t.Cleanup(func() {
+		if err := b.jobs.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	b.await(t, "payment", func() {
+		if err := b.jobs.Start(b.ctx); err != nil {
+			t.Fatal(err)
+		}
+	}, func() bool { return b.get(t, paymentID).GetState() == isAuthorized })
+}
+
 func TestAKnownOutcomeLeavesTheSweepNothingToDo(t *testing.T) {
 	b := setup(t)
 	paymentID := b.must(t, isAuthorized, authorize, "a", methodVisa, 1000).GetId()
