@@ -236,8 +236,10 @@ applied, for a subscriber whose data were lost or wrong.`,
 					fmt.Fprintf(cmd.ErrOrStderr(), "%d events delivered, the last of %s\n", last.GetDelivered(), at(last.GetTime()))
 				}
 			}
-			if err := stream.Err(); err != nil {
+			if err := stream.Err(); err != nil && last.GetDelivered() > 0 {
 				return fmt.Errorf("%w; repeat it to go on", told(err))
+			} else if err != nil {
+				return told(err)
 			}
 			if !a.json {
 				fmt.Fprintf(cmd.OutOrStdout(), "%d events delivered, %d of them refused", last.GetDelivered(), last.GetFailed())

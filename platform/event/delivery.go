@@ -175,8 +175,9 @@ type worker struct {
 	// where nothing was wanted.
 	at cursor
 
-	passed int          // events since the cursor was written down
-	waits  atomic.Int64 // rounds that ended with something left to wait for, for tests
+	passed int // events since the cursor was written down
+	// attempts is how often a round has ended as the one before.
+	attempts atomic.Int64
 }
 
 func (w *worker) nudge() {
@@ -212,11 +213,11 @@ func (w *worker) move(to cursor) {
 
 // run delivers until the worker is stopped.
 func (w *worker) run() {
-	attempts, reason := 0, outcome(done)
+	last := done
 	for {
 		var again <-chan time.Time
 		wake := w.wake
-		switch reason {
+		switch attempts := int(w.attempts.Load()); last {
 		case blocked:
 			again = time.After(blockedPause.after(attempts))
 		case leased:
@@ -232,12 +233,18 @@ func (w *worker) run() {
 		case <-wake:
 		case <-w.there:
 		}
-		before := reason
-		if reason = w.deliver(); reason != done {
-			w.waits.Add(1)
+		before := last
+		var err error
+		last, err = w.deliver()
+		if w.attempts.Add(1); last != before {
+			w.attempts.Store(0)
 		}
-		if attempts++; reason != before {
-			attempts = 0
+		switch {
+		case w.ctx.Err() != nil: // What a stop has cut off is no failure.
+		case last == failed && before != failed:
+			w.events.log.Warn("events cannot be delivered", "subscriber", w.subscriber, "error", err)
+		case last != failed && before == failed:
+			w.events.log.Info("events are delivered again", "subscriber", w.subscriber)
 		}
 	}
 }
@@ -253,29 +260,29 @@ const (
 )
 
 // deliver hands over what there is.
-func (w *worker) deliver() outcome {
+func (w *worker) deliver() (outcome, error) {
 	for w.ctx.Err() == nil {
 		found, err := w.read()
 		if err != nil {
-			return w.failed(err)
+			return failed, err
 		}
-		if len(found.events) == 0 {
-			if err := w.pass(found); err != nil {
-				return w.failed(err)
+		if len(found.events) > 0 {
+			if how, err := w.burst(found); how != done {
+				return how, err
 			}
-			if found.more {
-				continue
-			}
-			if found.blocked {
-				return blocked
-			}
-			return done
+			continue
 		}
-		if outcome := w.burst(found); outcome != done {
-			return outcome
+		if err := w.pass(found); err != nil {
+			return failed, err
+		}
+		if found.blocked {
+			return blocked, nil
+		}
+		if !found.more {
+			return done, nil
 		}
 	}
-	return done
+	return done, nil
 }
 
 func (w *worker) read() (window, error) {
@@ -292,88 +299,82 @@ func (w *worker) pass(found window) error {
 	}
 	w.passed = 0
 	lease, at, err := w.events.acquire(w.events.work, w.subscription)
-	if err != nil || lease == nil || at.compare(found.end) >= 0 {
+	if err != nil || lease == nil {
 		return err
+	}
+	if at.compare(found.end) > 0 { // Another process was faster.
+		found.end = at
 	}
 	return lease.advance(w.events.work, found.end, true, nil)
 }
 
 // burst delivers a window, and what comes next, under one lease.
-func (w *worker) burst(found window) outcome {
+func (w *worker) burst(found window) (outcome, error) {
 	lease, at, err := w.events.acquire(w.events.work, w.subscription)
 	if err != nil {
-		return w.failed(err)
+		return failed, err
 	}
 	if lease == nil {
-		return leased
+		return leased, nil
 	}
 	if at.compare(w.position()) > 0 { // Another process was faster.
 		w.move(at)
-		if found, err = w.read(); err != nil {
-			return w.failed(err)
-		}
+		found, err = w.read()
 	}
-	for {
+	for err == nil {
 		// The last batch releases the lease, so that one event alone costs no statement more.
-		release := !found.more && !found.blocked
-		if err := w.hand(lease, found, release); err != nil {
-			if errors.Is(err, errLost) {
-				return leased
+		last := !found.more && (!found.blocked || len(found.events) == 0)
+		var released bool
+		if released, err = w.hand(lease, found, last); released {
+			if found.blocked {
+				return blocked, nil
 			}
-			if w.ctx.Err() == nil { // What a stop has cut off is no failure.
-				if noted := lease.fail(w.events.work, err); noted != nil {
-					err = errors.Join(err, noted)
-				}
-			}
-			return w.failed(err)
+			return done, nil
 		}
-		if release {
-			return done
-		}
-		if w.ctx.Err() != nil {
-			found = window{end: w.position()} // Only to release the lease.
-			continue
-		}
-		if found, err = w.read(); err != nil {
-			return w.failed(err)
-		}
-		if len(found.events) == 0 && found.blocked {
-			if err := lease.advance(w.events.work, found.end, true, nil); err != nil {
-				return w.failed(err)
-			}
-			w.move(found.end)
-			return blocked
+		if err == nil {
+			found, err = w.read()
 		}
 	}
+	if errors.Is(err, errLost) {
+		return leased, nil
+	}
+	why := err
+	if w.events.work.Err() != nil { // What a stop has cut off is no failure.
+		why = nil
+	}
+	if noted := lease.fail(context.WithoutCancel(w.events.work), why); noted != nil {
+		err = errors.Join(err, noted)
+	}
+	return failed, err
 }
 
-// hand delivers the events of a window in batches and moves the cursor behind each.
-func (w *worker) hand(lease *lease, found window, release bool) error {
-	rest := found.events
-	for len(rest) > 0 {
-		size := batchOf(rest)
-		failures, handled, err := w.events.call(w.events.work, w.client, w.subscriber, rest[:size], false, lease.renew)
-		if err != nil {
-			return err
+// hand delivers the events of a window in batches and moves the cursor behind each. It reports whether it released the lease: if it
+// should, or when the worker is stopped.
+func (w *worker) hand(lease *lease, found window, last bool) (released bool, err error) {
+	for rest := found.events; ; {
+		to, failures := found.end, []redelivery(nil)
+		if len(rest) > 0 {
+			size, handled := batchOf(rest), 0
+			failures, handled, err = w.events.call(w.events.work, w.client, w.subscriber, rest[:size], false, lease.renew)
+			if err != nil {
+				return false, err
+			}
+			fault.Point("event/deliver/applied")
+			if handled < len(rest) {
+				to = rest[handled-1].cursor
+			}
+			rest = rest[handled:]
 		}
-		fault.Point("event/deliver/applied")
-		to := rest[handled-1].cursor
-		if rest = rest[handled:]; len(rest) == 0 {
-			to = found.end
-		}
-		if err := lease.advance(w.events.work, to, release && len(rest) == 0, failures); err != nil {
-			return err
+		release := last && len(rest) == 0 || w.ctx.Err() != nil
+		if err := lease.advance(w.events.work, to, release, failures); err != nil {
+			return false, err
 		}
 		w.move(to)
-	}
-	if len(found.events) == 0 {
-		if err := lease.advance(w.events.work, found.end, release, nil); err != nil {
-			return err
+		w.passed = 0
+		if release || len(rest) == 0 {
+			return release, nil
 		}
-		w.move(found.end)
 	}
-	w.passed = 0
-	return nil
 }
 
 // batchOf returns how many of the events make a batch.
@@ -385,14 +386,6 @@ func batchOf(events []logged) int {
 		}
 	}
 	return len(events)
-}
-
-// failed logs why nothing could be delivered.
-func (w *worker) failed(err error) outcome {
-	if w.ctx.Err() == nil {
-		w.events.log.Warn("events cannot be delivered", "subscriber", w.subscriber, "error", err)
-	}
-	return failed
 }
 
 // call hands a batch to a subscriber. It returns what of it could not be applied, and how many of the events were dealt with: at least

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -108,7 +109,7 @@ func TestLateCommit(t *testing.T) {
 					v.hears(t, "beta", "quick")
 					return nil
 				}
-				v.eventually(t, func() bool { return alpha.Rounds("beta") > 2 }, func() string { return "the worker has looked" })
+				v.eventually(t, func() bool { return alpha.Attempts("beta") > 2 }, func() string { return "the worker has looked again and again" })
 				if heard := v.heard(t, "beta"); len(heard) > 0 {
 					t.Errorf("beta hears %q while an older transaction is still writing", heard)
 				}
@@ -452,5 +453,38 @@ func TestDeclaration(t *testing.T) {
 			t.Errorf("%v, want %q", err, want)
 		}
 		d.Close()
+	}
+}
+
+// A delivery that takes its time keeps its lease, and is not begun by another replica beside it.
+func TestLeaseIsRenewed(t *testing.T) {
+	t.Parallel()
+	v := newVillage(t)
+	var calls atomic.Int64
+	release := make(chan struct{})
+	slow := func(_ *rpc.Method, next rpc.Next) rpc.Next {
+		return func(ctx context.Context, request proto.Message) (proto.Message, error) {
+			calls.Add(1)
+			<-release
+			return next(ctx, request)
+		}
+	}
+	v.start(t, "beta", &listener{from: event.Beginning, intercept: []rpc.Interceptor{slow}})
+	alpha := v.start(t, "alpha", nil)
+	v.start(t, "alpha", nil)
+	v.subscribed(t, "beta")
+	alpha.mustPublish(t, "sub_1", 1, "one")
+	var first time.Time
+	v.eventually(t, func() bool {
+		until := query[time.Time](t, v, "SELECT lease_until FROM alpha.cleave_subscriber WHERE lease_until IS NOT NULL")
+		if len(until) > 0 && first.IsZero() {
+			first = until[0]
+		}
+		return len(until) > 0 && until[0].After(first)
+	}, func() string { return "the lease is renewed" })
+	close(release)
+	v.hears(t, "beta", "one")
+	if calls.Load() != 1 {
+		t.Errorf("the event was delivered %d times", calls.Load())
 	}
 }

@@ -9,13 +9,13 @@ import (
 // Operator is what the operator's port serves.
 func (e *Events) Operator() eventv1connect.EventServiceHandler { return operatorService{e} }
 
-// Rounds returns how often the worker of a subscriber has found that it must wait.
-func (e *Events) Rounds(subscriber string) int {
+// Attempts returns how often the worker of a subscriber has found what it found before.
+func (e *Events) Attempts(subscriber string) int {
 	e.deliveries.mu.Lock()
 	defer e.deliveries.mu.Unlock()
 	for _, w := range e.deliveries.workers {
 		if w.subscriber == subscriber {
-			return int(w.waits.Load())
+			return int(w.attempts.Load())
 		}
 	}
 	return 0

@@ -3,10 +3,13 @@ package event_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	eventv1 "github.com/cleave-go/cleave/gen/cleave/platform/event/v1"
+	"github.com/cleave-go/cleave/gen/cleave/platform/event/v1/eventv1cleave"
 	"github.com/cleave-go/cleave/platform/event"
 )
 
@@ -91,4 +94,32 @@ func TestPoisonWaits(t *testing.T) {
 	v.start(t, "beta", &listener{from: event.Beginning})
 	hurry()
 	v.hears(t, "beta", "one")
+}
+
+// Of a batch that takes too long a part is dealt with, and the rest comes again: who is slow gets on all the same.
+func TestSlowBatch(t *testing.T) {
+	t.Parallel()
+	v := newVillage(t)
+	v.start(t, "beta", &listener{from: event.Beginning, refuse: func(ctx context.Context, _ event.Event, _ string) error {
+		select {
+		case <-time.After(300 * time.Millisecond):
+		case <-ctx.Done():
+		}
+		return ctx.Err()
+	}})
+	alpha := v.start(t, "alpha", nil)
+	client := eventv1cleave.NewDeliveryServiceClient(alpha.Caller(eventv1cleave.DeliveryService.Of("beta")).At("beta"))
+	request := &eventv1.DeliverRequest{}
+	for i := range 40 { // Twelve seconds.
+		request.Events = append(request.Events, &eventv1.Event{Id: fmt.Sprint("evt_", i), Type: look, Subject: "sub_1"})
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 7*time.Second)
+	defer cancel()
+	response, err := client.Deliver(ctx, request)
+	if err != nil || response.GetHandled() < 1 || response.GetHandled() > 39 || len(response.GetFailures()) > 0 {
+		t.Fatalf("the answer is %v, %v", response, err)
+	}
+	if heard := v.heard(t, "beta"); len(heard) != int(response.GetHandled()) {
+		t.Errorf("%d events are said to be dealt with, and %d are", response.GetHandled(), len(heard))
+	}
 }

@@ -23,6 +23,9 @@ const statementTimeout = 10 * time.Second
 // own only makes a batch be delivered again, which the inbox makes harmless.
 const quickly = "(SELECT set_config('synchronous_commit', 'off', true)) AS quickly"
 
+// free gives a lease back. Without an owner, a renewal that is still under way does not take it again.
+const free = "lease_owner = NULL, lease_until = NULL"
+
 // errLost says that another process delivers to the subscriber, or that the subscription is gone.
 var errLost = errors.New("the lease was lost")
 
@@ -59,25 +62,29 @@ func (l *lease) renew(ctx context.Context) error {
 // advance moves the cursor and releases the lease, or renews it. The failures among the events that it passes become jobs in the same
 // transaction.
 func (l *lease) advance(ctx context.Context, to cursor, release bool, failures []redelivery) error {
-	until := leaseTime
+	keep := "lease_until = now() + $7::interval"
+	args := []any{to.era, to.transaction, to.position, leaseTime}
 	if release {
-		until = -time.Second
+		keep, args = free, args[:3]
 	}
-	const change = "era = $4, transaction = $5, position = $6, lease_until = now() + $7::interval, error = NULL, error_time = NULL, update_time = now()"
+	change := "era = $4, transaction = $5, position = $6, error = NULL, error_time = NULL, update_time = now(), " + keep
 	if len(failures) == 0 {
-		return l.set(ctx, nil, change, to.era, to.transaction, to.position, until)
+		return l.set(ctx, nil, change, args...)
 	}
 	return l.events.db.TxMayBeLost(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if err := l.events.insert(ctx, tx, failures); err != nil {
 			return err
 		}
-		return l.set(ctx, tx, change, to.era, to.transaction, to.position, until)
+		return l.set(ctx, tx, change, args...)
 	})
 }
 
-// fail notes why nothing can be delivered, and releases the lease.
+// fail releases the lease, and notes why nothing can be delivered if there is a reason.
 func (l *lease) fail(ctx context.Context, why error) error {
-	return l.set(ctx, nil, "lease_until = now() - interval '1 second', error = $4, error_time = coalesce(error_time, now())", shorten(why.Error()))
+	if why == nil {
+		return l.set(ctx, nil, free)
+	}
+	return l.set(ctx, nil, free+", error = $4, error_time = coalesce(error_time, now())", shorten(why.Error()))
 }
 
 // set changes the subscription if the lease is still held, and fails with errLost otherwise.
