@@ -9,7 +9,8 @@ import (
 
 // The order of the event log is that of transaction ids (platform/event). A server counts its own: when data are moved to another by
 // dump and restore, the log and the cursors of its subscribers hold ids from what is the future there, and new events would be sorted
-// behind cursors that have passed them. So the log begins a new era, which comes after all of the old.
+// behind cursors that have passed them. So the log begins a new era, which comes after all of the old. It does so when a process opens
+// the database: whoever moves data starts the processes anew.
 
 // isMoved reports whether the event log or a cursor of the schema is ahead of the server's transaction ids in the current era. Neither
 // happens otherwise: what can be seen was written by an id that has been given out, and a cursor stands at most at the next one.

@@ -28,6 +28,8 @@
 //   - The order is that of the log except for events that were refused and for replays. Two transactions that write the same subject
 //     one after the other may still have begun in the other order. So a listener that cares compares (subject, sequence).
 //
+// The inbox is kept for as long as the log, because any part of the log may be replayed.
+//
 // # What an event must not hold
 //
 // The log only grows and nothing in it can be changed, so an event holds no personal data: no name, no address, no mail, nothing that

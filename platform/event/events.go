@@ -94,7 +94,7 @@ func New(c Config) (*Events, error) {
 
 // Handle says what the module does about an event. fn runs in a transaction in which the event is also noted as applied: its effects
 // commit together with that note, and so happen once however often the event is delivered. An error undoes them, and the event comes
-// again by itself, with growing pauses; fn calls no other module. It runs for at most [eventTimeout], often in one transaction with
+// again by itself, with growing pauses; fn calls no other module. It runs for at most five seconds, often in one transaction with
 // other events, and leaves no trace outside of tx. It must be called in Build, for each event that module.go lists.
 func Handle[M any, P Message[M]](events *Events, fn func(ctx context.Context, tx pgx.Tx, e Event, m P) error) {
 	kind := TypeOf(P(new(M)))

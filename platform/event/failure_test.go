@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
+
 	eventv1 "github.com/cleave-go/cleave/gen/cleave/platform/event/v1"
 	"github.com/cleave-go/cleave/gen/cleave/platform/event/v1/eventv1cleave"
 	"github.com/cleave-go/cleave/platform/event"
@@ -121,5 +123,28 @@ func TestSlowBatch(t *testing.T) {
 	}
 	if heard := v.heard(t, "beta"); len(heard) != int(response.GetHandled()) {
 		t.Errorf("%d events are said to be dealt with, and %d are", response.GetHandled(), len(heard))
+	}
+}
+
+// An event of a type that a replica does not know is no event that may be forgotten, and whoever it does not listen to is told so.
+func TestUnknownEvent(t *testing.T) {
+	t.Parallel()
+	v := newVillage(t)
+	v.start(t, "beta", &listener{from: event.Beginning})
+	request := &eventv1.DeliverRequest{Events: []*eventv1.Event{{Id: "evt_1", Type: look}, {Id: "evt_2", Type: "a.v1.New"}, {Id: "evt_3", Type: look}}}
+	deliver := func(from string) (*eventv1.DeliverResponse, error) {
+		m := v.start(t, from, nil)
+		client := eventv1cleave.NewDeliveryServiceClient(m.Caller(eventv1cleave.DeliveryService.Of("beta")).At("beta"))
+		return client.Deliver(t.Context(), request)
+	}
+	response, err := deliver("alpha")
+	if err != nil || response.GetHandled() != 3 || len(response.GetFailures()) != 1 || response.GetFailures()[0].GetEventId() != "evt_2" {
+		t.Errorf("the answer is %v, %v", response, err)
+	}
+	if known := query[string](t, v, "SELECT id FROM beta.cleave_inbox ORDER BY id"); len(known) != 2 {
+		t.Errorf("beta has noted %v as applied", known)
+	}
+	if _, err := deliver("gamma"); connect.CodeOf(err) != connect.CodeFailedPrecondition {
+		t.Errorf("events of somebody else: %v", err)
 	}
 }

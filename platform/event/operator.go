@@ -1,7 +1,9 @@
 package event
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -112,7 +114,11 @@ func readable(event *eventv1.Event) string {
 	if err != nil {
 		return ""
 	}
-	return string(text)
+	var compact bytes.Buffer // protojson puts spaces here and there, so that nobody relies on them.
+	if json.Compact(&compact, text) != nil {
+		return ""
+	}
+	return compact.String()
 }
 
 // ListSubscribers lists who listens to the module.

@@ -204,7 +204,7 @@ func TestListEvents(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, e := range page.GetEvents() {
-			got = append(got, strings.ReplaceAll(e.GetJson(), " ", ""))
+			got = append(got, e.GetJson())
 		}
 		if request.PageToken = page.GetNextPageToken(); request.PageToken == "" {
 			break

@@ -6,6 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
+	parityv1 "github.com/cleave-go/cleave/gen/cleave/platform/parity/v1"
+	"github.com/cleave-go/cleave/platform/event"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
@@ -13,11 +17,12 @@ func service(name string, methods ...*rpc.Method) *rpc.Service {
 	return &rpc.Service{Name: name, Methods: methods}
 }
 
-// house returns the map of two modules of which b calls a.
+// house returns the map of two modules of which b calls a and listens to it.
 func house() (a, b Module, m Map) {
 	things := service("a.v1.Things", &rpc.Method{Name: "Get", Public: true}, &rpc.Method{Name: "Put"})
 	a = Module{Name: "a", Serves: []*rpc.Service{things, service("a.v1.Empty")}}
 	b = Module{Name: "b", Serves: []*rpc.Service{service("b.v1.Other")}, Calls: []*rpc.Service{things, service("a.v1.Empty")}}
+	b.Listens = []Subscription{{Publisher: "a", Events: []proto.Message{(*parityv1.LookRequest)(nil), (*parityv1.CallRequest)(nil)}, From: event.Now}}
 	return a, b, NewMap([]Module{b, a})
 }
 
@@ -31,7 +36,7 @@ func TestMapSaysWhatModulesDeclare(t *testing.T) {
 		}},
 		{Name: "b", Calls: []string{"a.v1.Empty", "a.v1.Things"}, Serves: []MapService{
 			{Name: "b.v1.Other", Public: []string{}, Internal: []string{}},
-		}},
+		}, Listens: []MapSubscription{{Publisher: "a", Events: []string{"platform.parity.v1.CallRequest", "platform.parity.v1.LookRequest"}}}},
 	}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
@@ -68,6 +73,11 @@ func TestCheckCalls(t *testing.T) {
 	}
 	b.Calls = append(b.Calls, service("c.v1.Missing"))
 	if err := m.CheckCalls(b); err == nil || !strings.Contains(err.Error(), "module b calls c.v1.Missing, which no module on the map serves") {
+		t.Errorf("%v, want a sentence", err)
+	}
+	_, b, _ = house()
+	b.Listens[0].Publisher = "c"
+	if err := m.CheckCalls(b); err == nil || !strings.Contains(err.Error(), "module b listens to c, which is no module on the map") {
 		t.Errorf("%v, want a sentence", err)
 	}
 }
