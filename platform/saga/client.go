@@ -13,6 +13,7 @@ import (
 
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/job"
+	"github.com/cleave-go/cleave/platform/saga/internal/course"
 )
 
 // The times of a driver.
@@ -43,7 +44,7 @@ type kind struct {
 	name     string
 	steps    []string
 	quiet    map[string]bool // by step
-	run      func(ctx context.Context, id string, state []byte, a action) ([]byte, error)
+	run      func(ctx context.Context, id string, state []byte, a course.Action) ([]byte, error)
 	boundary func(ctx context.Context, tx pgx.Tx, c Change[[]byte]) error
 }
 
