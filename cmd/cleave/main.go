@@ -31,7 +31,7 @@ func command() *cobra.Command {
 	root := &cobra.Command{
 		Use: "cleave", Short: "The tool beside Cleave", SilenceErrors: true, SilenceUsage: true,
 	}
-	root.AddCommand(demoCommand(), seedCommand(), eventsCommand())
+	root.AddCommand(demoCommand(), seedCommand(), eventsCommand(), sagasCommand())
 	return root
 }
 
