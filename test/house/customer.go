@@ -82,6 +82,9 @@ func Insist[Request, Response any](ctx context.Context, call func(context.Contex
 
 // passes reports whether a call that failed so may be answered when it is repeated.
 func passes(err error) bool {
+	if !connect.IsWireError(err) { // Nobody has answered, or not to the end.
+		return true
+	}
 	switch connect.CodeOf(err) {
 	case connect.CodeUnavailable, connect.CodeDeadlineExceeded, connect.CodeResourceExhausted, connect.CodeAborted:
 		return true
