@@ -2,49 +2,44 @@ package chaos
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
-	"github.com/cleave-go/cleave/gen/cleave/orders/v1/ordersv1connect"
 	"github.com/cleave-go/cleave/platform/id"
 	"github.com/cleave-go/cleave/platform/rpc"
+	"github.com/cleave-go/cleave/test/house"
 )
 
 const (
 	// customers is how many shop at once.
 	customers = 12
-	// callPatience bounds one try of a call, and tries how often it is made. Together they outlast any pause of a process by far.
-	callPatience = 10 * time.Second
-	tries        = 60
+	// callPatience bounds how long a call is repeated. It outlasts the pause of any process by far.
+	callPatience = time.Minute
 	// stayPatience bounds how long a customer watches an order.
 	stayPatience = 3 * time.Second
 )
 
-// crowd is the customers of a run. They shop through the public port, and what they are told they write down.
+// crowd is the customers of a run. What they are told they write down.
 type crowd struct {
-	t      *testing.T
-	seed   uint64
-	shelf  shelf
-	carts  ordersv1connect.CartServiceClient
-	orders ordersv1connect.OrderServiceClient
+	*house.Customer
+	t     *testing.T
+	seed  uint64
+	shelf shelf
 	// acknowledged gets the id of each order as soon as the customer knows it, one a line.
 	acknowledged *os.File
-	retries      atomic.Int64
+
+	tried, answered atomic.Int64 // Calls.
 
 	mu   sync.Mutex
 	book map[string]purchase // by order
-	last time.Time           // When the last of them was acknowledged, or its cancellation.
+	last time.Time           // When an order was acknowledged, or its cancellation, for the last time.
 }
 
 // purchase is what a customer knows of an order.
@@ -53,19 +48,13 @@ type purchase struct {
 	cancelled bool
 }
 
-func newCrowd(t *testing.T, url, acknowledged string, seed uint64, s shelf) *crowd {
+func newCrowd(t *testing.T, customer *house.Customer, acknowledged string, seed uint64, s shelf) *crowd {
 	file, err := os.Create(acknowledged)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { file.Close() })
-	transport := &http.Transport{MaxIdleConnsPerHost: customers}
-	t.Cleanup(transport.CloseIdleConnections)
-	client := &http.Client{Transport: transport}
-	return &crowd{
-		t: t, seed: seed, shelf: s, acknowledged: file, book: map[string]purchase{},
-		carts: ordersv1connect.NewCartServiceClient(client, url), orders: ordersv1connect.NewOrderServiceClient(client, url),
-	}
+	return &crowd{Customer: customer, t: t, seed: seed, shelf: s, acknowledged: file, book: map[string]purchase{}}
 }
 
 // shop makes one checkout per number, several at a time, until there are no more numbers. It sends on done after each.
@@ -86,18 +75,18 @@ func (c *crowd) shop(ctx context.Context, numbers <-chan int, done chan<- struct
 
 // checkout fills a cart, orders it, and perhaps changes its mind.
 func (c *crowd) checkout(ctx context.Context, w wish) error {
-	created, err := insist(ctx, c, c.carts.CreateCart, &ordersv1.CreateCartRequest{RequestId: id.New("rq")})
+	created, err := insist(ctx, c, c.Carts.CreateCart, &ordersv1.CreateCartRequest{RequestId: id.New("rq")})
 	if err != nil {
 		return fmt.Errorf("create a cart: %w", err)
 	}
 	cartID := created.GetCart().GetId()
 	for sku, quantity := range w.lines {
 		r := &ordersv1.SetCartItemRequest{RequestId: id.New("rq"), CartId: cartID, Sku: sku, Quantity: quantity}
-		if _, err := insist(ctx, c, c.carts.SetCartItem, r); err != nil {
+		if _, err := insist(ctx, c, c.Carts.SetCartItem, r); err != nil {
 			return fmt.Errorf("fill the cart: %w", err)
 		}
 	}
-	quoted, err := insist(ctx, c, c.carts.CreateQuote, &ordersv1.CreateQuoteRequest{RequestId: id.New("rq"), CartId: cartID})
+	quoted, err := insist(ctx, c, c.Carts.CreateQuote, &ordersv1.CreateQuoteRequest{RequestId: id.New("rq"), CartId: cartID})
 	if err != nil {
 		return fmt.Errorf("ask for a quote: %w", err)
 	}
@@ -106,9 +95,7 @@ func (c *crowd) checkout(ctx context.Context, w wish) error {
 		return fmt.Errorf("place an order: %w", err)
 	}
 	if w.stays {
-		if err := c.watch(ctx, orderID); err != nil {
-			return fmt.Errorf("watch order %s: %w", orderID, err)
-		}
+		c.watch(ctx, orderID)
 	}
 	if w.cancels {
 		select {
@@ -123,7 +110,7 @@ func (c *crowd) checkout(ctx context.Context, w wish) error {
 // place orders a quote and writes the order down.
 func (c *crowd) place(ctx context.Context, w wish, quoteID string) (string, error) {
 	r := &ordersv1.PlaceOrderRequest{RequestId: id.New("rq"), QuoteId: quoteID, PaymentMethod: w.method}
-	placed, err := insist(ctx, c, c.orders.PlaceOrder, r)
+	placed, err := insist(ctx, c, c.Orders.PlaceOrder, r)
 	if err != nil {
 		return "", err
 	}
@@ -132,7 +119,7 @@ func (c *crowd) place(ctx context.Context, w wish, quoteID string) (string, erro
 		return "", err
 	}
 	if w.repeats {
-		again, err := insist(ctx, c, c.orders.PlaceOrder, r)
+		again, err := insist(ctx, c, c.Orders.PlaceOrder, r)
 		if err != nil {
 			return "", fmt.Errorf("again: %w", err)
 		}
@@ -157,7 +144,7 @@ func (c *crowd) note(orderID string, w wish) error {
 
 // cancel takes an order back, unless it has been rejected meanwhile.
 func (c *crowd) cancel(ctx context.Context, orderID string) error {
-	_, err := insist(ctx, c, c.orders.CancelOrder, &ordersv1.CancelOrderRequest{RequestId: id.New("rq"), Id: orderID})
+	_, err := insist(ctx, c, c.Orders.CancelOrder, &ordersv1.CancelOrderRequest{RequestId: id.New("rq"), Id: orderID})
 	if rpc.Reason(err) == "ORDER_STATE" {
 		return nil
 	}
@@ -173,52 +160,25 @@ func (c *crowd) cancel(ctx context.Context, orderID string) error {
 }
 
 // watch watches an order until it settles, the customer has enough, or something on the way is killed.
-func (c *crowd) watch(ctx context.Context, orderID string) error {
+func (c *crowd) watch(ctx context.Context, orderID string) {
 	ctx, cancel := context.WithTimeout(ctx, stayPatience)
 	defer cancel()
-	stream, err := c.orders.WatchOrder(ctx, &ordersv1.WatchOrderRequest{Id: orderID})
+	stream, err := c.Orders.WatchOrder(ctx, &ordersv1.WatchOrderRequest{Id: orderID})
 	if err != nil {
-		return passing(err)
+		return
 	}
 	for stream.Receive() {
 	}
-	err = stream.Err()
-	_ = stream.Close() // It was cut short, or has ended.
-	return passing(err)
+	_ = stream.Close() // Whether it has ended or was cut short.
 }
 
-// insist makes a call until it is answered, as a good client does: by the same request, so that it is one however often it is made,
-// after pauses that grow and are never the same.
-func insist[Q, A any](ctx context.Context, c *crowd, call func(context.Context, *Q) (*A, error), r *Q) (answer *A, err error) {
-	for try := range tries {
-		attempt, cancel := context.WithTimeout(ctx, callPatience)
-		answer, err = call(attempt, r)
-		cancel()
-		if err == nil || passing(err) != nil || ctx.Err() != nil {
-			return answer, err
-		}
-		c.retries.Add(1)
-		longest := min(50*time.Millisecond<<min(try, 10), time.Second)
-		select {
-		case <-time.After(longest/2 + rand.N(longest/2)):
-		case <-ctx.Done():
-		}
-	}
-	return nil, fmt.Errorf("not answered after %d tries: %w", tries, err)
-}
-
-// passing returns nil if an error may be gone when the call is made again, and the error otherwise. Nothing else may come of a kill.
-func passing(err error) error {
-	var connectErr *connect.Error
-	if err == nil || !errors.As(err, &connectErr) {
-		return err
-	}
-	if !connect.IsWireError(err) { // The client made it itself, because the connection broke or the time was up.
-		return nil
-	}
-	switch connectErr.Code() {
-	case connect.CodeUnavailable, connect.CodeDeadlineExceeded, connect.CodeResourceExhausted, connect.CodeAborted:
-		return nil
-	}
-	return err
+// insist makes a call until it is answered, by the same request, so that it is one however often it is made.
+func insist[Q, A any](ctx context.Context, c *crowd, call func(context.Context, *Q) (*A, error), r *Q) (*A, error) {
+	ctx, cancel := context.WithTimeout(ctx, callPatience)
+	defer cancel()
+	defer c.answered.Add(1)
+	return house.Insist(ctx, func(ctx context.Context, r *Q) (*A, error) {
+		c.tried.Add(1)
+		return call(ctx, r)
+	}, r)
 }

@@ -3,6 +3,7 @@ package chaos
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
@@ -27,6 +28,9 @@ func newShelf(checkouts int) shelf {
 	}
 	return s
 }
+
+// skus returns all that is on the shelf.
+func (s shelf) skus() []string { return append(slices.Clone(s.plain), s.hot) }
 
 // pieces returns how many pieces there are of a SKU at first.
 func (s shelf) pieces(sku string) int64 {
