@@ -2,7 +2,9 @@ package chaos
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +14,8 @@ import (
 	catalogv1 "github.com/cleave-go/cleave/gen/cleave/catalog/v1"
 	inventoryv1 "github.com/cleave-go/cleave/gen/cleave/inventory/v1"
 	typev1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
+	"github.com/cleave-go/cleave/modules/payments/sandbox"
+	"github.com/cleave-go/cleave/platform/fault"
 	"github.com/cleave-go/cleave/platform/id"
 	"github.com/cleave-go/cleave/platform/topology"
 	"github.com/cleave-go/cleave/test/house"
@@ -21,7 +25,7 @@ const (
 	// terminalWithin is how soon after the last kill every order has ended.
 	terminalWithin = 30 * time.Second
 	// A run may take so long for each checkout and each kill. It takes a tenth of that on an idle machine.
-	checkoutPatience, killPatience = 300 * time.Millisecond, 15 * time.Second
+	checkoutPatience, killPatience = 150 * time.Millisecond, 8 * time.Second
 )
 
 // provider is what the plan calls the payment provider's process.
@@ -35,9 +39,33 @@ func TestChaos(t *testing.T) {
 	}
 	r := &run{
 		House: house.AllApart.Open(t, topology.NewBinaries(t), house.Options{Provider: true}),
-		seed:  s, checkouts: *checkouts, rounds: plan(s, *checkouts, *kills, append(slices.Clone(house.Modules), "edge", provider)),
+		seed:  s, checkouts: *checkouts, methods: methods,
+		rounds: plan(s, *checkouts, *kills, append(slices.Clone(house.Modules), "edge", provider)),
 	}
-	r.play(t)
+	c := r.play(t)
+	if says, code := r.verify(t, c); code != 0 {
+		t.Errorf("cleave verify ended with %d:\n%s", code, says)
+	}
+	r.audit(t, c)
+}
+
+// TestMistake holds that a run can fail: where every attempt to charge has a key of its own, a kill between the provider and the store
+// charges twice, and cleave verify says so.
+func TestMistake(t *testing.T) {
+	folder := fault.Folder(t.TempDir())
+	r := &run{
+		House: house.AllInOne.Open(t, topology.NewBinaries(t), house.Options{
+			Provider: true, Tags: []string{fault.Tag}, Env: map[string]string{"CLEAVE_FAULT_DIR": string(folder), "CLEAVE_BUG": "fresh-provider-key"},
+		}),
+		seed: 1, checkouts: 100, methods: []string{sandbox.MethodVisa}, folder: folder,
+		rounds: []round{
+			{at: 20, names: []string{provider}}, {at: 40, names: []string{"all"}, place: "payments/authorize/answered"}, {at: 60, names: []string{"all"}},
+		},
+	}
+	c := r.play(t)
+	if says, code := r.verify(t, c); code != 1 || !strings.Contains(says, "charge.payment") {
+		t.Errorf("cleave verify ended with %d:\n%s", code, says)
+	}
 }
 
 // run is one run.
@@ -45,36 +73,45 @@ type run struct {
 	*house.House
 	seed      uint64
 	checkouts int
+	methods   []string
 	rounds    []round
+	folder    fault.Folder // Where places are armed.
 
-	finished int // Checkouts.
-	lastKill time.Time
-	killed   map[string]int
+	began, ended time.Time // Of the load.
+	finished     int       // Checkouts.
+	lastKill     time.Time
+	killed       map[string]int
 }
 
-// play lets customers shop while the rounds come about, and looks into everything afterwards.
-func (r *run) play(t *testing.T) {
+// play lets customers shop while the rounds come about.
+func (r *run) play(t *testing.T) *crowd {
 	t.Logf("seed %d", r.seed)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute+time.Duration(r.checkouts)*checkoutPatience+time.Duration(len(r.rounds))*killPatience)
+	t.Cleanup(func() { r.keepLogs(t) })
+	patience := time.Minute + time.Duration(r.checkouts)*checkoutPatience + time.Duration(len(r.rounds))*killPatience
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	shelf := newShelf(r.checkouts)
-	customer := r.Customer(t)
-	fill(ctx, t, customer, shelf)
-	crowd := newCrowd(t, customer, filepath.Join(t.TempDir(), "acknowledged"), r.seed, shelf)
+	c := &crowd{Customer: r.Customer(t), t: t, seed: r.seed, shelf: newShelf(r.checkouts), methods: r.methods, book: map[string]purchase{}}
+	fill(ctx, t, c.Customer, c.shelf)
+	r.began = time.Now()
+	r.chaos(ctx, t, c)
+	r.ended = time.Now()
+	return c
+}
 
-	began := time.Now()
-	r.chaos(ctx, t, crowd)
-	took := time.Since(began)
-
-	quiet := crowd.last
-	if r.lastKill.After(quiet) {
-		quiet = r.lastKill
+// keepLogs keeps all that the processes of a failed run have said.
+func (r *run) keepLogs(t *testing.T) {
+	if !t.Failed() {
+		return
 	}
-	time.Sleep(25 * time.Second)
-	s := crowd.audit(ctx, t, r.House, quiet)
-	t.Logf("%d checkouts in %v, %.1f a second; %d calls, %d of them repetitions\nends: %s\nkills: %s\nthe last order ended %v after the last kill and the last answer",
-		r.checkouts, took.Round(time.Millisecond), float64(r.checkouts)/took.Seconds(), crowd.tried.Load(), crowd.tried.Load()-crowd.answered.Load(),
-		counted(s.states), counted(r.killed), s.slowest.Round(time.Millisecond))
+	if err := os.WriteFile(filepath.Join(t.ArtifactDir(), "processes.log"), []byte(r.Logs()), 0o600); err != nil {
+		t.Log(err)
+	}
+}
+
+// verify runs cleave verify.
+func (r *run) verify(t *testing.T, c *crowd) (says string, code int) {
+	t.Helper()
+	return r.Verify(t, slices.Collect(maps.Keys(c.book))...)
 }
 
 // chaos plays the rounds while the customers shop, and returns when both are done. The two keep step: a round waits until its moment
@@ -116,6 +153,12 @@ func (r *run) kill(t *testing.T, round round) {
 	t.Helper()
 	t.Logf("%s kill %v", time.Now().UTC().Format("15:04:05.000"), round)
 	for _, name := range round.names {
+		if round.place != "" {
+			if err := r.folder.Arm(round.place, "kill"); err != nil {
+				t.Fatal(err)
+			}
+			r.Unit(name).Process().Wait(t)
+		}
 		if name == provider {
 			r.KillProvider()
 		} else {

@@ -3,7 +3,6 @@ package chaos
 import (
 	"context"
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -29,16 +28,15 @@ const (
 // crowd is the customers of a run. What they are told they write down.
 type crowd struct {
 	*house.Customer
-	t     *testing.T
-	seed  uint64
-	shelf shelf
-	// acknowledged gets the id of each order as soon as the customer knows it, one a line.
-	acknowledged *os.File
+	t       *testing.T
+	seed    uint64
+	shelf   shelf
+	methods []string
 
 	tried, answered atomic.Int64 // Calls.
 
 	mu   sync.Mutex
-	book map[string]purchase // by order
+	book map[string]purchase // by order: each that was acknowledged
 	last time.Time           // When an order was acknowledged, or its cancellation, for the last time.
 }
 
@@ -48,22 +46,13 @@ type purchase struct {
 	cancelled bool
 }
 
-func newCrowd(t *testing.T, customer *house.Customer, acknowledged string, seed uint64, s shelf) *crowd {
-	file, err := os.Create(acknowledged)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { file.Close() })
-	return &crowd{Customer: customer, t: t, seed: seed, shelf: s, acknowledged: file, book: map[string]purchase{}}
-}
-
 // shop makes one checkout per number, several at a time, until there are no more numbers. It sends on done after each.
 func (c *crowd) shop(ctx context.Context, numbers <-chan int, done chan<- struct{}) {
 	var working sync.WaitGroup
 	for range customers {
 		working.Go(func() {
 			for number := range numbers {
-				if err := c.checkout(ctx, newWish(c.seed, number, c.shelf)); err != nil {
+				if err := c.checkout(ctx, newWish(c.seed, number, c.shelf, c.methods)); err != nil {
 					c.t.Errorf("checkout %d: %v", number, err)
 				}
 				done <- struct{}{}
@@ -138,8 +127,7 @@ func (c *crowd) note(orderID string, w wish) error {
 		return fmt.Errorf("order %s was the answer to another request before", orderID)
 	}
 	c.book[orderID], c.last = purchase{wish: w}, time.Now()
-	_, err := fmt.Fprintln(c.acknowledged, orderID)
-	return err
+	return nil
 }
 
 // cancel takes an order back, unless it has been rejected meanwhile.

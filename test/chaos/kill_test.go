@@ -23,6 +23,8 @@ type round struct {
 	at    int
 	names []string
 	pause time.Duration
+	// place is where in the program the process is killed; anywhere if it is empty.
+	place string
 }
 
 func (r round) String() string {

@@ -53,26 +53,22 @@ type wish struct {
 	stays bool
 }
 
-// methods are the ways to pay, in equal shares. A provider that never answers is not among them: such orders stay open.
-var methods = []string{
-	sandbox.MethodVisa, sandbox.MethodVisa, sandbox.MethodVisa, sandbox.MethodVisa, sandbox.MethodVisa, sandbox.MethodVisa,
-	sandbox.MethodDeclined, sandbox.MethodInsufficientFunds, sandbox.MethodChargeThenTimeout, sandbox.MethodTimeoutThenCharge,
-}
-
-// slowly is how many customers there are for one whose provider takes its time.
-const slowly = 50
+// methods are the ways to pay, by shares. A provider that never answers is not among them: such orders stay open.
+var methods = slices.Concat(
+	slices.Repeat([]string{sandbox.MethodVisa}, 30),
+	slices.Repeat([]string{sandbox.MethodDeclined}, 5), slices.Repeat([]string{sandbox.MethodInsufficientFunds}, 4),
+	slices.Repeat([]string{sandbox.MethodChargeThenTimeout}, 5), slices.Repeat([]string{sandbox.MethodTimeoutThenCharge}, 5),
+	[]string{sandbox.MethodSlow},
+)
 
 // declines are the methods that the provider refuses.
 var declines = map[string]bool{sandbox.MethodDeclined: true, sandbox.MethodInsufficientFunds: true}
 
-func newWish(seed uint64, number int, s shelf) wish {
+func newWish(seed uint64, number int, s shelf, methods []string) wish {
 	r := rand.New(rand.NewPCG(seed, uint64(number)))
 	w := wish{
 		lines: map[string]int64{}, method: methods[r.IntN(len(methods))], cancels: r.IntN(6) == 0,
 		repeats: r.IntN(5) == 0, stays: r.IntN(4) == 0,
-	}
-	if r.IntN(slowly) == 0 {
-		w.method = sandbox.MethodSlow
 	}
 	if r.IntN(2) == 0 { // Half of those who cancel do it at once.
 		w.after = time.Duration(r.Int64N(int64(2 * time.Second)))
@@ -90,14 +86,14 @@ func newWish(seed uint64, number int, s shelf) wish {
 	return w
 }
 
-// end says how an order has to end if it was wished for and, perhaps, cancelled; several states if that is a matter of luck.
-func (w wish) end(s shelf, cancelled bool) map[ordersv1.OrderState]string {
+// end says in which states an order may end, and why.
+func (p purchase) end(s shelf) map[ordersv1.OrderState]string {
 	switch {
-	case cancelled:
+	case p.cancelled:
 		return map[ordersv1.OrderState]string{ordersv1.OrderState_ORDER_STATE_CANCELLED: "CANCELLED_BY_CUSTOMER"}
-	case declines[w.method]:
+	case declines[p.method]:
 		return map[ordersv1.OrderState]string{ordersv1.OrderState_ORDER_STATE_REJECTED: "CARD_DECLINED"}
-	case w.lines[s.hot] > 0:
+	case p.lines[s.hot] > 0:
 		return map[ordersv1.OrderState]string{ordersv1.OrderState_ORDER_STATE_CONFIRMED: "", ordersv1.OrderState_ORDER_STATE_REJECTED: "OUT_OF_STOCK"}
 	default:
 		return map[ordersv1.OrderState]string{ordersv1.OrderState_ORDER_STATE_CONFIRMED: ""}
