@@ -36,8 +36,8 @@ func (c *Client) scan(rows pgx.Row) (*row, error) {
 
 // start inserts a saga that this process drives when the transaction has committed.
 func (c *Client) start(ctx context.Context, tx pgx.Tx, kind, id string, state []byte, rec course.Record) {
-	db.Defer(tx, `INSERT INTO cleave_saga (id, kind, state, phase, position, reason, leased, due)
-		VALUES ($1, $2, $3, $4, $5, $6, true, now() + $7::interval)`, id, kind, state, rec.Phase, rec.Position, rec.Reason, leaseTime)
+	db.Defer(tx, `INSERT INTO cleave_saga (id, kind, state, phase, position, reason, leased, due, driver)
+		VALUES ($1, $2, $3, $4, $5, $6, true, now() + $7::interval, $8)`, id, kind, state, rec.Phase, rec.Position, rec.Reason, leaseTime, c.driver)
 	c.afterCommit(ctx, &row{Record: rec, id: id, kind: kind, state: state, fence: 1})
 }
 
@@ -71,14 +71,14 @@ func (c *Client) cancel(ctx context.Context, tx pgx.Tx, id, reason string) error
 	return c.take(ctx, tx, r, entry{what: TurnedBack, note: reason})
 }
 
-// resume gets a saga going at once that waits or is stuck.
-func (c *Client) resume(ctx context.Context, tx pgx.Tx, id, note string) error {
+// resume gets a saga going at once that waits or is stuck, and reports whether it was one.
+func (c *Client) resume(ctx context.Context, tx pgx.Tx, id, note string) (bool, error) {
 	r, free, err := c.lock(ctx, tx, id)
 	if err != nil || !free || r.Phase == course.Done || r.Phase == course.Undone {
-		return err
+		return false, err
 	}
 	r.Stuck, r.Attempt = false, 0
-	return c.take(ctx, tx, r, entry{what: Resumed, note: note})
+	return true, c.take(ctx, tx, r, entry{what: Resumed, note: note})
 }
 
 // take writes down what a locked saga has become, takes the lease, and drives it after the commit.
@@ -87,10 +87,10 @@ func (c *Client) take(ctx context.Context, tx pgx.Tx, r *row, e entry) error {
 	r.fence++
 	_, err := tx.Exec(ctx, `WITH moved AS (
 			UPDATE cleave_saga SET phase = $2, position = $3, reason = $4, attempt = $5, stuck = $6, wish = '', number = number + 1,
-				fence = $7, leased = true, due = now() + $8::interval, update_time = now()
+				fence = $7, leased = true, due = now() + $8::interval, driver = $11, update_time = now(), progress_time = now()
 			WHERE id = $1 RETURNING number
 		) INSERT INTO cleave_saga_step (saga_id, number, step, what, attempt, duration, note) SELECT $1, number, '', $9, 0, '0', $10 FROM moved`,
-		r.id, r.Phase, r.Position, r.Reason, r.Attempt, r.Stuck, r.fence, leaseTime, e.what, e.note)
+		r.id, r.Phase, r.Position, r.Reason, r.Attempt, r.Stuck, r.fence, leaseTime, e.what, e.note, c.driver)
 	if err != nil {
 		return fmt.Errorf("take saga %s: %w", r.id, err)
 	}
@@ -121,7 +121,8 @@ func move(ctx context.Context, tx pgx.Tx, r *row, next course.Record, goesOn boo
 	}
 	tag, err := tx.Exec(ctx, `WITH moved AS (
 			UPDATE cleave_saga SET state = $5, phase = $6, position = $7, reason = $8, attempt = $9, stuck = $10, wish = '', number = number + 1,
-				leased = $11, due = CASE WHEN $11 THEN due ELSE now() + $12::interval END, update_time = now()
+				leased = $11, due = CASE WHEN $11 THEN due ELSE now() + $12::interval END,
+				update_time = now(), progress_time = CASE WHEN $9 = 0 AND NOT $10 THEN now() ELSE progress_time END
 			WHERE id = $1 AND `+condition+` RETURNING number
 		) INSERT INTO cleave_saga_step (saga_id, number, step, what, attempt, duration, note) SELECT $1, number, $13, $14, $15, $16, $17 FROM moved`,
 		r.id, r.fence, r.number, r.wish, r.state, next.Phase, next.Position, next.Reason, next.Attempt, next.Stuck,
