@@ -282,7 +282,7 @@ func (m Model[W, S]) boundary(n *node[W], i int, lost bool, tell func(string, ..
 	d := &n.drivers[i]
 	k := &n.sagas[d.saga]
 	action, _ := d.row.Next()
-	step := m.Definition(n.world).Steps[action.Step]
+	step := d.row.Steps[action.Step]
 	o, note := d.outcome()
 	now := d.row
 	now.Record, now.state = d.row.After(o, note), d.state
@@ -307,7 +307,7 @@ func (m Model[W, S]) boundary(n *node[W], i int, lost bool, tell func(string, ..
 	_, more := k.Next()
 	k.leased = more && k.Attempt == 0
 	k.asked = ""
-	if quiet := o == course.Succeeded && step.Quiet && d.row.Phase == course.Forward; !quiet {
+	if !d.row.MayBeLost(o) {
 		n.flush()
 	} else if k.onDisk == nil {
 		k.onDisk = &was

@@ -67,7 +67,10 @@ func (m Model[W, S]) start() *node[W] {
 		if err != nil {
 			panic(err)
 		}
-		steps := len(m.Definition(n.world).Steps)
+		var steps []course.Step
+		for _, s := range m.Definition(n.world).Steps {
+			steps = append(steps, course.Step{Name: s.Name, Quiet: s.Quiet})
+		}
 		n.sagas = append(n.sagas, kept{Record: course.Record{Steps: steps, Phase: course.Forward}, id: id, state: string(state), fence: 1, leased: true})
 		m.drive(n, i)
 	}

@@ -105,7 +105,7 @@ func model(faults int) sagatest.Model[*agency, trip] {
 
 func TestEveryCourseEndsWell(t *testing.T) {
 	t.Parallel()
-	result, err := sagatest.Explore(model(3))
+	result, err := sagatest.Explore(model(2))
 	if err != nil {
 		t.Fatal(err)
 	}
