@@ -3,6 +3,7 @@ package orders_test
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -436,6 +437,29 @@ func TestOrderWaitsForModuleThatIsDown(t *testing.T) {
 	id := c.order(good)
 	moduletest.Eventually(t, "the order waits for its payment", func() bool { return c.get(id).GetState() == ordersv1.OrderState_ORDER_STATE_PAYING })
 	c.resume(id) // In nobody's name, so that no fault happens to it.
+	c.ends(id, confirmed, "")
+}
+
+// However long a module was down, an order is tried again soon after it is back: the pauses stop growing. What the module has not found out
+// by itself it finds out because it is asked.
+func TestOrderThatHasWaitedLongWaitsNotLonger(t *testing.T) {
+	t.Parallel()
+	c := setup(t).customer(t)
+	c.faults.forever("", "CapturePayment", fault{before: errDown})
+	c.faults.forever(c.user, "CapturePayment", fault{before: errDown})
+	id := c.order(good)
+	const longest = 15 * time.Second
+	for attempt := 10; attempt < 10_000_000; attempt *= 100 {
+		failed := "SELECT extract(epoch FROM due - update_time)::float8 FROM orders.cleave_saga WHERE id = $1 AND NOT leased AND attempt > $2"
+		moduletest.Eventually(t, "the order waits", func() bool { return len(moduletest.Query[float64](t, c.House, failed, id, 0)) == 1 })
+		c.Exec(t, "UPDATE orders.cleave_saga SET attempt = $2, create_time = now() - interval '3 days', due = now() WHERE id = $1", id, attempt)
+		moduletest.Eventually(t, "the order was tried again", func() bool { return len(moduletest.Query[float64](t, c.House, failed, id, attempt)) == 1 })
+		if pause := moduletest.Value[float64](t, c.House, failed, id, attempt); pause <= 0 || pause > longest.Seconds() {
+			t.Errorf("after %d attempts the order is tried again after %v seconds, want at most %s", attempt, pause, longest)
+		}
+	}
+	c.faults.forever("", "CapturePayment", fault{})
+	c.resume(id)
 	c.ends(id, confirmed, "")
 }
 
