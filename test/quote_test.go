@@ -77,7 +77,7 @@ func expiredQuote(v *visit) {
 	cartID := v.cart(item{sku, 1})
 	quote := v.quote(cartID)
 	// Nobody waits for a quarter of an hour: its time is up because the shop's people say so.
-	db, err := pgx.Connect(v.ctx, v.databases["orders"])
+	db, err := pgx.Connect(v.ctx, v.Databases["orders"])
 	v.must("connect to the database of orders", err)
 	defer db.Close(v.ctx)
 	tag, err := db.Exec(v.ctx, "UPDATE orders.quote SET expire_time = now() - interval '1 second' WHERE id = $1", quote.GetId())

@@ -46,7 +46,7 @@ func command() *cobra.Command {
 	root := &cobra.Command{
 		Use: "cleave", Short: "The tool beside Cleave", SilenceErrors: true, SilenceUsage: true,
 	}
-	root.AddCommand(demoCommand(), seedCommand(), eventsCommand(), verifyCommand())
+	root.AddCommand(demoCommand(), seedCommand(), eventsCommand(), sagasCommand(), verifyCommand())
 	return root
 }
 

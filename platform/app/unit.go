@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -184,7 +185,7 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 		if err := errors.Join(host.Calls.Err(), m.CheckHandlers(handlers), host.Events.Check()); err != nil {
 			return err
 		}
-		for _, h := range append(handlers, host.Events.Handlers()...) {
+		for _, h := range slices.Concat(handlers, host.Events.Handlers(), sagas.Handlers()) {
 			home := server
 			if h.Service.Operator() {
 				home = u.operator

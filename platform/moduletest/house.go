@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -235,7 +236,7 @@ func (h *House) build(m module.Module, database *db.DB) (*module.Host, error) {
 		if err := host.Events.Check(); err != nil {
 			return nil, err
 		}
-		handlers = append(handlers, host.Events.Handlers()...)
+		handlers = slices.Concat(handlers, host.Events.Handlers(), host.Sagas.Handlers())
 	}
 	for _, handler := range handlers {
 		if err := h.server.Handle(handler); err != nil {

@@ -2,7 +2,10 @@ package saga
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -10,6 +13,7 @@ import (
 
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/job"
+	"github.com/cleave-go/cleave/platform/saga/internal/course"
 )
 
 // The times of a driver.
@@ -38,9 +42,8 @@ type Tasks interface {
 // kind is a definition without its type.
 type kind struct {
 	name     string
-	steps    []string
-	quiet    map[string]bool // by step
-	run      func(ctx context.Context, id string, state []byte, a action) ([]byte, error)
+	steps    []course.Step
+	run      func(ctx context.Context, id string, state []byte, a course.Action) ([]byte, error)
 	boundary func(ctx context.Context, tx pgx.Tx, c Change[[]byte]) error
 }
 
@@ -50,6 +53,8 @@ type Client struct {
 	tasks Tasks
 	log   *slog.Logger
 	kinds map[string]*kind
+	// driver tells this process from others, for people.
+	driver string
 
 	stopping context.Context
 	stop     func()
@@ -71,6 +76,8 @@ func New(d *db.DB, jobs *job.Client, tasks Tasks, log *slog.Logger) *Client {
 	c := &Client{
 		db: d, tasks: tasks, log: log, kinds: map[string]*kind{}, held: map[*lease]bool{},
 	}
+	host, _ := os.Hostname() // Without it there is still the number.
+	c.driver = strings.TrimSpace(fmt.Sprintf("%s %d", host, os.Getpid()))
 	c.stopping, c.stop = context.WithCancel(context.Background())
 	jobs.Every("saga.renew", leaseTime/3, c.renew)
 	jobs.Every("saga.recover", sweepEvery, c.recover)
@@ -85,7 +92,10 @@ func (c *Client) Stop() { c.stop() }
 // Resume has a saga that waits or is stuck try again at once. The note says who wants it, or why. It does nothing if the saga is being
 // driven or has ended, and fails with [ErrUnknown] if there is none.
 func (c *Client) Resume(ctx context.Context, id, note string) error {
-	return c.db.Tx(ctx, func(ctx context.Context, tx pgx.Tx) error { return c.resume(ctx, tx, id, note) })
+	return c.db.Tx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := c.resume(ctx, tx, id, note)
+		return err
+	})
 }
 
 // afterCommit drives a saga in a task when the transaction of ctx has committed.
@@ -160,9 +170,9 @@ func (c *Client) recover(ctx context.Context) error {
 		if room <= 0 {
 			return nil
 		}
-		rows, err := c.db.Pool().Query(ctx, `UPDATE cleave_saga SET fence = fence + 1, leased = true, due = now() + $3::interval
+		rows, err := c.db.Pool().Query(ctx, `UPDATE cleave_saga SET fence = fence + 1, leased = true, due = now() + $3::interval, driver = $4
 			WHERE id IN (SELECT id FROM cleave_saga WHERE due <= now() AND kind = ANY ($1) ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED)
-			RETURNING `+columns, kinds, room, leaseTime)
+			RETURNING `+columns, kinds, room, leaseTime, c.driver)
 		if err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/cleave-go/cleave/platform/fault"
+	"github.com/cleave-go/cleave/platform/saga/internal/course"
 )
 
 const (
@@ -34,9 +35,9 @@ func (c *Client) drive(ctx context.Context, r *row, l *lease) {
 	k := c.kinds[r.kind]
 	for failures := 0; ; {
 		if r.wish != "" { // Its last driver did not live to find it. The guard of the next boundary still has it.
-			r.record = r.turned(r.wish)
+			r.Record = r.Turned(r.wish)
 		}
-		a, more := r.next()
+		a, more := r.Next()
 		if !more {
 			return
 		}
@@ -44,28 +45,28 @@ func (c *Client) drive(ctx context.Context, r *row, l *lease) {
 			c.release(ctx, r)
 			return
 		}
-		name := k.steps[a.step]
+		name := k.steps[a.Step].Name
 		began := time.Now()
-		fault.Point(point(r.kind, name, a.undo, "begin"))
+		fault.Point(point(r.kind, name, a.Undo, "begin"))
 		state, err := c.run(ctx, k, r, a)
-		fault.Point(point(r.kind, name, a.undo, "done"))
+		fault.Point(point(r.kind, name, a.Undo, "done"))
 		r.state = state
-		o, note := judge(err)
-		if o == failed || o == refused && a.undo {
-			log.WarnContext(ctx, "step failed", "step", name, "undo", a.undo, "error", err)
+		o, note := course.Judge(err)
+		if o == course.Failed || o == course.Refused && a.Undo {
+			log.WarnContext(ctx, "step failed", "step", name, "undo", a.Undo, "error", err)
 			if failures++; failures <= quick && c.sleep(l, rand.N(quickPause<<failures)) {
 				continue
 			}
 		}
 		failures = 0
-		e := entry{step: name, what: what(o, a.undo), attempt: r.attempt + 1, duration: time.Since(began), note: note}
+		e := entry{step: name, what: what(o, a.Undo), attempt: r.Attempt + 1, duration: time.Since(began), note: note}
 		goesOn, err := c.persist(ctx, k, r, o, e)
 		if err != nil {
 			// Without a boundary the lease ends, and whoever finds the saga due runs the step again.
 			log.WarnContext(ctx, "saga is left to whoever comes upon it", "step", name, "error", err)
 			return
 		}
-		fault.Point(point(r.kind, name, a.undo, "persisted"))
+		fault.Point(point(r.kind, name, a.Undo, "persisted"))
 		if !goesOn {
 			return
 		}
@@ -84,12 +85,12 @@ func (c *Client) sleep(l *lease, d time.Duration) bool {
 }
 
 // run runs a step. A panic is an error that passes, as far as anybody knows.
-func (c *Client) run(ctx context.Context, k *kind, r *row, a action) (state []byte, err error) {
+func (c *Client) run(ctx context.Context, k *kind, r *row, a course.Action) (state []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
-			c.log.ErrorContext(ctx, "step panicked", "saga", r.id, "step", k.steps[a.step], "panic", p, "stack", string(debug.Stack()))
+			c.log.ErrorContext(ctx, "step panicked", "saga", r.id, "step", k.steps[a.Step].Name, "panic", p, "stack", string(debug.Stack()))
 			state, err = r.state, fmt.Errorf("panic: %v", p)
 		}
 	}()
@@ -97,17 +98,17 @@ func (c *Client) run(ctx context.Context, k *kind, r *row, a action) (state []by
 }
 
 // what is the word of the timeline for an outcome.
-func what(o outcome, undo bool) What {
+func what(o course.Outcome, undo bool) What {
 	switch {
-	case o == succeeded && undo:
+	case o == course.Succeeded && undo:
 		return Undid
-	case o == succeeded:
+	case o == course.Succeeded:
 		return Did
-	case o == waiting:
+	case o == course.Waiting:
 		return Waiting
-	case o == gaveUp:
+	case o == course.GaveUp:
 		return GotStuck
-	case o == refused && !undo:
+	case o == course.Refused && !undo:
 		return TurnedBack
 	default:
 		return Failed
@@ -121,7 +122,7 @@ func pauseAfter(attempt int) time.Duration {
 }
 
 // persist writes a boundary, and reports whether this process drives the saga on.
-func (c *Client) persist(ctx context.Context, k *kind, r *row, o outcome, e entry) (goesOn bool, err error) {
+func (c *Client) persist(ctx context.Context, k *kind, r *row, o course.Outcome, e entry) (goesOn bool, err error) {
 	// A step that has ended is written down also when the process is about to.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepTimeout)
 	defer cancel()
@@ -140,24 +141,24 @@ func (c *Client) persist(ctx context.Context, k *kind, r *row, o outcome, e entr
 
 // boundary writes what has become of a saga and what that means to its module, in one transaction. Where the guard does not let it, it
 // looks why: lost for good, written already by a commit whose answer was lost, or wished undone.
-func (c *Client) boundary(ctx context.Context, k *kind, r *row, o outcome, e entry) (goesOn bool, err error) {
+func (c *Client) boundary(ctx context.Context, k *kind, r *row, o course.Outcome, e entry) (goesOn bool, err error) {
 	var now row
 	transaction := c.db.Tx
-	if o == succeeded && k.quiet[e.step] && r.phase == forward {
+	if r.MayBeLost(o) {
 		transaction = c.db.TxMayBeLost
 	}
 	err = transaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		now = *r
-		now.record = r.after(o, e.note)
+		now.Record = r.After(o, e.note)
 		write := func() (bool, error) {
 			var pause *time.Duration
-			_, more := now.next()
-			goesOn = more && now.attempt == 0
+			_, more := now.Next()
+			goesOn = more && now.Attempt == 0
 			if more && !goesOn {
-				wait := pauseAfter(now.attempt)
+				wait := pauseAfter(now.Attempt)
 				pause = &wait
 			}
-			return move(ctx, tx, &now, now.record, goesOn, pause, e)
+			return move(ctx, tx, &now, now.Record, goesOn, pause, e)
 		}
 		wrote, err := write()
 		if err != nil {
@@ -172,11 +173,11 @@ func (c *Client) boundary(ctx context.Context, k *kind, r *row, o outcome, e ent
 				return errLost
 			case kept.number != r.number:
 				now = *kept
-				_, more := now.next()
-				goesOn = more && now.attempt == 0
+				_, more := now.Next()
+				goesOn = more && now.Attempt == 0
 				return nil
 			}
-			now.wish, now.record = kept.wish, now.turned(kept.wish)
+			now.wish, now.Record = kept.wish, now.Turned(kept.wish)
 			e.note = strings.TrimPrefix(e.note+"; turned back: "+kept.wish, "; ")
 			if wrote, err = write(); err != nil || !wrote {
 				return errors.Join(errors.New("a locked saga was changed"), err)
@@ -185,8 +186,8 @@ func (c *Client) boundary(ctx context.Context, k *kind, r *row, o outcome, e ent
 		now.wish = ""
 		now.number++
 		change := Change[[]byte]{
-			ID: r.id, State: now.state, Step: e.step, What: e.what, Note: e.note, Reason: now.reason,
-			Done: now.phase == done, Undone: now.phase == undone,
+			ID: r.id, State: now.state, Step: e.step, What: e.what, Note: e.note, Reason: now.Reason,
+			Done: now.Phase == course.Done, Undone: now.Phase == course.Undone,
 		}
 		if err := k.boundary(ctx, tx, change); err != nil {
 			return fmt.Errorf("boundary of saga %s: %w", r.id, err)
@@ -203,7 +204,7 @@ func (c *Client) boundary(ctx context.Context, k *kind, r *row, o outcome, e ent
 func (c *Client) release(ctx context.Context, r *row) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseTime)
 	defer cancel()
-	_, more := r.next()
+	_, more := r.Next()
 	_, err := c.db.Pool().Exec(ctx, `UPDATE cleave_saga SET leased = false, due = CASE WHEN $3 THEN now() END WHERE id = $1 AND fence = $2`, r.id, r.fence, more)
 	if err != nil {
 		c.log.WarnContext(ctx, "a lease could not be given back: it ends by itself", "saga", r.id, "error", err)

@@ -10,11 +10,12 @@ import (
 
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/fault"
+	"github.com/cleave-go/cleave/platform/saga/internal/course"
 )
 
 // row is a saga as it is kept.
 type row struct {
-	record
+	course.Record
 	id, kind string
 	state    []byte
 	wish     string // why somebody wants it undone, until a boundary finds it
@@ -26,18 +27,18 @@ const columns = "id, kind, state, phase, position, reason, wish, attempt, stuck,
 
 func (c *Client) scan(rows pgx.Row) (*row, error) {
 	var r row
-	err := rows.Scan(&r.id, &r.kind, &r.state, &r.phase, &r.position, &r.reason, &r.wish, &r.attempt, &r.stuck, &r.number, &r.fence)
+	err := rows.Scan(&r.id, &r.kind, &r.state, &r.Phase, &r.Position, &r.Reason, &r.wish, &r.Attempt, &r.Stuck, &r.number, &r.fence)
 	if k := c.kinds[r.kind]; k != nil {
-		r.steps = len(k.steps)
+		r.Steps = k.steps
 	}
 	return &r, err
 }
 
 // start inserts a saga that this process drives when the transaction has committed.
-func (c *Client) start(ctx context.Context, tx pgx.Tx, kind, id string, state []byte, rec record) {
-	db.Defer(tx, `INSERT INTO cleave_saga (id, kind, state, phase, position, reason, leased, due)
-		VALUES ($1, $2, $3, $4, $5, $6, true, now() + $7::interval)`, id, kind, state, rec.phase, rec.position, rec.reason, leaseTime)
-	c.afterCommit(ctx, &row{record: rec, id: id, kind: kind, state: state, fence: 1})
+func (c *Client) start(ctx context.Context, tx pgx.Tx, kind, id string, state []byte, rec course.Record) {
+	db.Defer(tx, `INSERT INTO cleave_saga (id, kind, state, phase, position, reason, leased, due, driver)
+		VALUES ($1, $2, $3, $4, $5, $6, true, now() + $7::interval, $8)`, id, kind, state, rec.Phase, rec.Position, rec.Reason, leaseTime, c.driver)
+	c.afterCommit(ctx, &row{Record: rec, id: id, kind: kind, state: state, fence: 1})
 }
 
 // lock locks a saga and reports whether nobody drives it.
@@ -58,7 +59,7 @@ func (c *Client) cancel(ctx context.Context, tx pgx.Tx, id, reason string) error
 	if err != nil {
 		return err
 	}
-	if r.phase == undone {
+	if r.Phase == course.Undone {
 		return nil
 	}
 	if !free { // Its driver finds the wish at the next boundary.
@@ -66,18 +67,18 @@ func (c *Client) cancel(ctx context.Context, tx pgx.Tx, id, reason string) error
 		c.nudgeAfterCommit(ctx, id)
 		return err
 	}
-	r.record = r.turned(reason)
+	r.Record = r.Turned(reason)
 	return c.take(ctx, tx, r, entry{what: TurnedBack, note: reason})
 }
 
-// resume gets a saga going at once that waits or is stuck.
-func (c *Client) resume(ctx context.Context, tx pgx.Tx, id, note string) error {
+// resume gets a saga going at once that waits or is stuck, and reports whether it was one.
+func (c *Client) resume(ctx context.Context, tx pgx.Tx, id, note string) (bool, error) {
 	r, free, err := c.lock(ctx, tx, id)
-	if err != nil || !free || r.phase == done || r.phase == undone {
-		return err
+	if err != nil || !free || r.Phase == course.Done || r.Phase == course.Undone {
+		return false, err
 	}
-	r.stuck, r.attempt = false, 0
-	return c.take(ctx, tx, r, entry{what: Resumed, note: note})
+	r.Stuck, r.Attempt = false, 0
+	return true, c.take(ctx, tx, r, entry{what: Resumed, note: note})
 }
 
 // take writes down what a locked saga has become, takes the lease, and drives it after the commit.
@@ -86,10 +87,10 @@ func (c *Client) take(ctx context.Context, tx pgx.Tx, r *row, e entry) error {
 	r.fence++
 	_, err := tx.Exec(ctx, `WITH moved AS (
 			UPDATE cleave_saga SET phase = $2, position = $3, reason = $4, attempt = $5, stuck = $6, wish = '', number = number + 1,
-				fence = $7, leased = true, due = now() + $8::interval, update_time = now()
+				fence = $7, leased = true, due = now() + $8::interval, driver = $11, update_time = now(), progress_time = now()
 			WHERE id = $1 RETURNING number
 		) INSERT INTO cleave_saga_step (saga_id, number, step, what, attempt, duration, note) SELECT $1, number, '', $9, 0, '0', $10 FROM moved`,
-		r.id, r.phase, r.position, r.reason, r.attempt, r.stuck, r.fence, leaseTime, e.what, e.note)
+		r.id, r.Phase, r.Position, r.Reason, r.Attempt, r.Stuck, r.fence, leaseTime, e.what, e.note, c.driver)
 	if err != nil {
 		return fmt.Errorf("take saga %s: %w", r.id, err)
 	}
@@ -113,17 +114,18 @@ const guard = "fence = $2 AND number = $3 AND wish = $4"
 
 // move writes a saga's next record and one entry of its timeline, by one statement. It reports whether the guard let it. While the saga
 // goes on its lease is left alone, which spares the index; otherwise it is due after the pause, or rests if there is none.
-func move(ctx context.Context, tx pgx.Tx, r *row, next record, goesOn bool, pause *time.Duration, e entry) (bool, error) {
+func move(ctx context.Context, tx pgx.Tx, r *row, next course.Record, goesOn bool, pause *time.Duration, e entry) (bool, error) {
 	condition := guard
 	if fault.Bug("saga-no-fence") {
 		condition = "(" + guard + " OR true)"
 	}
 	tag, err := tx.Exec(ctx, `WITH moved AS (
 			UPDATE cleave_saga SET state = $5, phase = $6, position = $7, reason = $8, attempt = $9, stuck = $10, wish = '', number = number + 1,
-				leased = $11, due = CASE WHEN $11 THEN due ELSE now() + $12::interval END, update_time = now()
+				leased = $11, due = CASE WHEN $11 THEN due ELSE now() + $12::interval END,
+				update_time = now(), progress_time = CASE WHEN $9 = 0 AND NOT $10 THEN now() ELSE progress_time END
 			WHERE id = $1 AND `+condition+` RETURNING number
 		) INSERT INTO cleave_saga_step (saga_id, number, step, what, attempt, duration, note) SELECT $1, number, $13, $14, $15, $16, $17 FROM moved`,
-		r.id, r.fence, r.number, r.wish, r.state, next.phase, next.position, next.reason, next.attempt, next.stuck,
+		r.id, r.fence, r.number, r.wish, r.state, next.Phase, next.Position, next.Reason, next.Attempt, next.Stuck,
 		goesOn, pause, e.step, e.what, e.attempt, e.duration, e.note)
 	return tag.RowsAffected() == 1, err
 }

@@ -19,10 +19,9 @@ import (
 	"errors"
 	"fmt"
 
-	"connectrpc.com/connect"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/cleave-go/cleave/platform/rpc"
+	"github.com/cleave-go/cleave/platform/saga/internal/course"
 )
 
 // Definition is a kind of saga with a state of type S, which is kept as JSON.
@@ -86,54 +85,14 @@ type Change[S any] struct {
 	Done, Undone bool
 }
 
-// verdict is an error by which a step decides how the saga goes on.
-type verdict struct {
-	outcome outcome
-	reason  string
-}
-
-func (v verdict) Error() string { return v.reason }
-
 // Refuse turns the saga back because of a reason for machines, such as CARD_DECLINED.
-func Refuse(reason string) error { return verdict{refused, reason} }
+func Refuse(reason string) error { return course.Verdict{Outcome: course.Refused, Reason: reason} }
 
 // Wait says that the outcome is not known yet: the step is run again after a pause, under the same key.
-func Wait(reason string) error { return verdict{waiting, reason} }
+func Wait(reason string) error { return course.Verdict{Outcome: course.Waiting, Reason: reason} }
 
 // Stuck leaves the saga to a person, who resumes it when the cause is removed.
-func Stuck(reason string) error { return verdict{gaveUp, reason} }
-
-// judge returns the outcome of a step and its reason.
-func judge(err error) (outcome, string) {
-	if err == nil {
-		return succeeded, ""
-	}
-	var v verdict
-	if errors.As(err, &v) {
-		return v.outcome, v.reason
-	}
-	if reason := Lasting(err); reason != "" {
-		return refused, reason
-	}
-	return failed, err.Error()
-}
-
-// Lasting returns the reason of a call's error that will not pass by itself, or "".
-func Lasting(err error) string {
-	var connectErr *connect.Error
-	if !errors.As(err, &connectErr) {
-		return ""
-	}
-	switch connectErr.Code() {
-	case connect.CodeFailedPrecondition, connect.CodeInvalidArgument, connect.CodeNotFound, connect.CodeOutOfRange, connect.CodePermissionDenied,
-		connect.CodeUnimplemented, connect.CodeUnauthenticated, connect.CodeAlreadyExists:
-		if reason := rpc.Reason(err); reason != "" {
-			return reason
-		}
-		return "REFUSED"
-	}
-	return ""
-}
+func Stuck(reason string) error { return course.Verdict{Outcome: course.GaveUp, Reason: reason} }
 
 // Points returns the names of all places at which a test can stop a saga of the kind (see platform/fault): around every Do and Undo,
 // before it begins, when it has ended but nobody knows, and when that is written down.
@@ -164,15 +123,14 @@ type Saga[S any] struct {
 
 // Register makes a kind of saga known. It must be called before the jobs start, so that sagas are found whose process was killed.
 func Register[S any](c *Client, d Definition[S]) *Saga[S] {
-	k := &kind{name: d.Kind, quiet: map[string]bool{}}
+	k := &kind{name: d.Kind}
 	for _, s := range d.Steps {
-		k.quiet[s.Name] = s.Quiet
-		k.steps = append(k.steps, s.Name)
+		k.steps = append(k.steps, course.Step{Name: s.Name, Quiet: s.Quiet})
 	}
-	k.run = func(ctx context.Context, id string, state []byte, a action) ([]byte, error) {
-		step := d.Steps[a.step]
+	k.run = func(ctx context.Context, id string, state []byte, a course.Action) ([]byte, error) {
+		step := d.Steps[a.Step]
 		fn := step.Do
-		if a.undo {
+		if a.Undo {
 			fn = step.Undo
 		}
 		if fn == nil {
@@ -212,7 +170,7 @@ func (s *Saga[S]) Start(ctx context.Context, tx pgx.Tx, id string, state S) erro
 	if err != nil {
 		return fmt.Errorf("start saga %s: %w", id, err)
 	}
-	s.client.start(ctx, tx, s.kind, id, encoded, record{steps: len(s.client.kinds[s.kind].steps), phase: forward})
+	s.client.start(ctx, tx, s.kind, id, encoded, course.Record{Steps: s.client.kinds[s.kind].steps, Phase: course.Forward})
 	return nil
 }
 
@@ -222,8 +180,8 @@ func (s *Saga[S]) StartUndone(ctx context.Context, tx pgx.Tx, id string, state S
 	if err != nil {
 		return fmt.Errorf("start saga %s: %w", id, err)
 	}
-	r := record{steps: len(s.client.kinds[s.kind].steps), phase: done}
-	s.client.start(ctx, tx, s.kind, id, encoded, r.turned(reason))
+	r := course.Record{Steps: s.client.kinds[s.kind].steps, Phase: course.Done}
+	s.client.start(ctx, tx, s.kind, id, encoded, r.Turned(reason))
 	return nil
 }
 

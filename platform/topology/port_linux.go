@@ -6,11 +6,11 @@ import (
 	"testing"
 )
 
-// reserve returns an address of this machine that nobody but the test's own processes listens on, until the end of the test.
+// Reserve returns an address of this machine that nobody but the test's own processes listens on, until the end of the test.
 //
 // The test binds a socket to the port and never listens on it. Linux then gives the port to nobody who asks for any, while a
 // program that asks for this one, with SO_REUSEADDR as all Go programs do, gets it: also again after a restart.
-func reserve(t testing.TB) string {
+func Reserve(t testing.TB) string {
 	t.Helper()
 	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {

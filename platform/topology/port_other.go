@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// reserve returns an address of this machine that was free a moment ago. Another program may take it before the test's does; the
+// Reserve returns an address of this machine that was free a moment ago. Another program may take it before the test's does; the
 // program then says so and ends.
-func reserve(t testing.TB) string {
+func Reserve(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

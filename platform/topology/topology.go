@@ -47,12 +47,12 @@ func Start(t testing.TB, units ...Unit) *House {
 	t.Helper()
 	h := &House{}
 	for _, unit := range units {
-		r := &Running{Unit: unit, admin: reserve(t)}
+		r := &Running{Unit: unit, admin: Reserve(t)}
 		if unit.Edge {
-			r.public = reserve(t)
+			r.public = Reserve(t)
 		}
 		if len(unit.Modules) > 0 {
-			r.internal = reserve(t)
+			r.internal = Reserve(t)
 		}
 		h.units = append(h.units, r)
 	}
@@ -131,6 +131,18 @@ func (h *House) Internal(module string) string {
 		}
 	}
 	panic("module " + module + " lives nowhere")
+}
+
+// Units returns all units, in the order in which they were started.
+func (h *House) Units() []*Running { return slices.Clone(h.units) }
+
+// Admins returns the URLs of the operator's ports of all units.
+func (h *House) Admins() []string {
+	var urls []string
+	for _, r := range h.units {
+		urls = append(urls, r.Admin())
+	}
+	return urls
 }
 
 // end stops what still runs, the last one first, and shows in a failed test what all have said.

@@ -1,4 +1,4 @@
-package saga_test
+package course_test
 
 import (
 	"errors"
@@ -8,7 +8,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/cleave-go/cleave/platform/rpc"
-	"github.com/cleave-go/cleave/platform/saga"
+	"github.com/cleave-go/cleave/platform/saga/internal/course"
 )
 
 // An error that passes by itself must not turn a saga back, and one that does not must not be tried for ever.
@@ -23,18 +23,18 @@ func TestLasting(t *testing.T) {
 		{connect.CodeInvalidArgument, true}, {connect.CodeNotFound, true}, {connect.CodeAlreadyExists, true}, {connect.CodePermissionDenied, true},
 		{connect.CodeFailedPrecondition, true}, {connect.CodeOutOfRange, true}, {connect.CodeUnimplemented, true}, {connect.CodeUnauthenticated, true},
 	} {
-		want := ""
-		if c.lasts {
-			want = "WHY"
-		}
-		if got := saga.Lasting(fmt.Errorf("step: %w", rpc.Errorf(c.code, "WHY", "text"))); got != want {
-			t.Errorf("%s lasts because of %q, want %q", c.code, got, want)
+		outcome, reason := course.Judge(fmt.Errorf("step: %w", rpc.Errorf(c.code, "WHY", "text")))
+		if lasts := outcome == course.Refused && reason == "WHY"; lasts != c.lasts || !lasts && outcome != course.Failed {
+			t.Errorf("%s has the outcome %d because of %q, want that it lasts: %v", c.code, outcome, reason, c.lasts)
 		}
 	}
-	if got := saga.Lasting(connect.NewError(connect.CodeNotFound, errors.New("text"))); got != "REFUSED" {
-		t.Errorf("without a reason it lasts because of %q", got)
+	if outcome, reason := course.Judge(connect.NewError(connect.CodeNotFound, errors.New("text"))); outcome != course.Refused || reason != "REFUSED" {
+		t.Errorf("without a reason it has the outcome %d because of %q", outcome, reason)
 	}
-	if got := saga.Lasting(errors.New("anything")) + saga.Lasting(nil); got != "" {
-		t.Errorf("what is no answer of a module lasts because of %q", got)
+	if outcome, _ := course.Judge(errors.New("anything")); outcome != course.Failed {
+		t.Errorf("what is no answer of a module has the outcome %d", outcome)
+	}
+	if outcome, _ := course.Judge(nil); outcome != course.Succeeded {
+		t.Errorf("no error has the outcome %d", outcome)
 	}
 }

@@ -1,0 +1,195 @@
+// Package house opens the shop as real processes, divided as a test wants it, and shops there.
+//
+// It owns the layouts, and a customer who goes on when the house fails for a moment. It does not own what a test does to the house, nor
+// what has to hold then.
+package house
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/cleave-go/cleave/platform/module"
+	"github.com/cleave-go/cleave/platform/postgrestest"
+	"github.com/cleave-go/cleave/platform/topology"
+)
+
+// Modules are those of the house. That they are all is held by the test of the map, see backOffice.
+var Modules = []string{"catalog", "inventory", "notifications", "orders", "payments"}
+
+// House is the shop at work.
+type House struct {
+	*topology.House
+	// Databases are the superuser's URLs of the databases that the modules live in.
+	Databases map[string]string
+
+	options  Options
+	binaries *topology.Binaries
+	provider *provider
+}
+
+// Options are what a house has that one for users has not.
+type Options struct {
+	// Tags are build tags that every unit is built with, besides those for its modules.
+	Tags []string
+	// Env are settings of every unit.
+	Env map[string]string
+	// Provider says that the payment provider is a process of its own, with a database of its own.
+	Provider bool
+}
+
+// Layout is a way to divide the house.
+type Layout struct {
+	Name string
+	open func(t testing.TB, h *House)
+}
+
+// The layouts.
+var (
+	// AllInOne is one process, "all", with one database.
+	AllInOne = Layout{"all in one", allInOne}
+	// AllApart is a process and a database per module, one of them on a server of its own, and the edge in a process of its own. Each is
+	// called as its module is.
+	AllApart = Layout{"all apart", allApart}
+	// Mixed has two modules in one process, "sales", the others apart, and one database for all.
+	Mixed = Layout{"mixed", mixed}
+)
+
+// Open opens a house of this layout, with the demo catalogue. It is closed at the end of the test. TestMain must be postgrestest.Main.
+func (l Layout) Open(t testing.TB, binaries *topology.Binaries, options Options) *House {
+	t.Helper()
+	h := &House{Databases: map[string]string{}, options: options, binaries: binaries}
+	if options.Provider {
+		h.provider = newProvider(t, binaries)
+		h.provider.Start(t)
+	}
+	l.open(t, h)
+	return h
+}
+
+func allInOne(t testing.TB, h *House) {
+	h.share(postgrestest.Database(t))
+	binary := h.binaries.Build(t, "cmd/all", h.options.Tags...)
+	for range 2 { // It may be repeated.
+		seed := topology.Program{Name: "all seed", Binary: binary, Args: []string{"seed"}, Env: map[string]string{"DATABASE_URL": h.Databases["orders"]}}
+		if _, code := topology.Run(t, seed); code != 0 {
+			t.Fatalf("all seed ended with %d", code)
+		}
+	}
+	unit := h.unit("all", binary, Modules...)
+	unit.Edge = true
+	unit.Env["CLEAVE_MAP_FILE"] = backOffice(t, binary)
+	h.House = topology.Start(t, unit)
+}
+
+// backOffice returns the path of a map of the house with one more module, which lives elsewhere and calls those of the shop: the test.
+// Where all modules are in one process there would be no internal port for it otherwise.
+func backOffice(t testing.TB, binary string) string {
+	printed, code := topology.Run(t, topology.Program{Name: "all map", Binary: binary, Args: []string{"map"}})
+	house, err := module.ParseMap([]byte(printed.Stdout()))
+	if err != nil || code != 0 || len(house.Modules) != len(Modules) {
+		t.Fatalf("read the map of the house: %d, %v, with %v", code, err, house.Names())
+	}
+	house.Modules = append(house.Modules, module.MapModule{
+		Name: "backoffice", Calls: []string{"cleave.catalog.v1.CatalogService", "cleave.inventory.v1.InventoryService", "cleave.payments.v1.PaymentService"},
+	})
+	text, err := json.Marshal(house)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "map.json")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func allApart(t testing.TB, h *House) {
+	var units []topology.Unit
+	for _, name := range Modules {
+		if name == "payments" {
+			h.Databases[name] = postgrestest.Server(t).URL()
+		} else {
+			h.Databases[name] = postgrestest.Database(t)
+		}
+		units = append(units, h.part(t, name, name))
+	}
+	h.House = topology.Start(t, append(units, h.edge(t))...)
+	h.seed(t)
+}
+
+func mixed(t testing.TB, h *House) {
+	h.share(postgrestest.Database(t))
+	h.House = topology.Start(t, h.part(t, "catalog", "catalog"), h.part(t, "inventory", "inventory"), h.part(t, "notifications", "notifications"),
+		h.part(t, "sales", "orders", "payments"), h.edge(t))
+	h.seed(t)
+}
+
+// share gives all modules the same database.
+func (h *House) share(url string) {
+	for _, name := range Modules {
+		h.Databases[name] = url
+	}
+}
+
+// part returns a unit that holds some modules.
+func (h *House) part(t testing.TB, name string, modules ...string) topology.Unit {
+	return h.unit(name, h.binaries.Build(t, "cmd/svc", append(modules, h.options.Tags...)...), modules...)
+}
+
+// edge returns the unit with the public port.
+func (h *House) edge(t testing.TB) topology.Unit {
+	unit := h.part(t, "edge", "edge")
+	unit.Modules, unit.Edge = nil, true
+	delete(unit.Env, "DATABASE_URL")
+	return unit
+}
+
+func (h *House) unit(name, binary string, modules ...string) topology.Unit {
+	unit := topology.Unit{Name: name, Binary: binary, Modules: modules, Env: maps.Clone(h.options.Env)}
+	if unit.Env == nil {
+		unit.Env = map[string]string{}
+	}
+	for _, module := range modules {
+		switch {
+		case module == "payments" && len(modules) == 1: // By its own setting, so that this is tried, too.
+			unit.Env["CLEAVE_PAYMENTS_DATABASE_URL"] = h.Databases[module]
+		default:
+			unit.Env["DATABASE_URL"] = h.Databases[module]
+		}
+		if module == "payments" && h.provider != nil {
+			unit.Env["CLEAVE_PAYMENTS_SANDBOX_URL"] = h.provider.url()
+		}
+	}
+	return unit
+}
+
+// seed writes the demo catalogue into a shop that is apart, with the tool that an operator would use.
+func (h *House) seed(t testing.TB) {
+	t.Helper()
+	tool := topology.Program{
+		Name: "cleave seed", Binary: h.binaries.Build(t, "cmd/cleave"), Args: []string{"seed"},
+		Env: map[string]string{"CLEAVE_CATALOG_URL": h.Internal("catalog"), "CLEAVE_INVENTORY_URL": h.Internal("inventory")},
+	}
+	if _, code := topology.Run(t, tool); code != 0 {
+		t.Fatalf("cleave seed ended with %d", code)
+	}
+}
+
+// Verify runs cleave verify over the house, for orders that were acknowledged, and returns what it says and its exit code. It looks
+// until everything has ended well, for at most half a minute.
+func (h *House) Verify(t testing.TB, acknowledged ...string) (says string, code int) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "acknowledged")
+	if err := os.WriteFile(file, []byte(strings.Join(acknowledged, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	process, code := topology.Run(t, topology.Program{
+		Name: "cleave verify", Binary: h.binaries.Build(t, "cmd/cleave"),
+		Args: []string{"verify", "--admin", strings.Join(h.Admins(), ","), "--acknowledged", file, "--deadline", "0s", "--grace", "30s"},
+	})
+	return process.Stdout() + process.Stderr(), code
+}
