@@ -78,16 +78,17 @@ func Once[M any, Response Message[M]](ctx context.Context, tx pgx.Tx, request Re
 	return response, nil
 }
 
-// Kept returns the answer that is kept for the request, or nil. A method that calls other modules before its transaction asks first,
-// so that a repetition gets its answer whatever has become of the others. It fails as [Once] does.
-func Kept[M any, Response Message[M]](ctx context.Context, pool *pgxpool.Pool, request Request) (Response, error) {
+// KeptOr returns the answer that is kept for the request, or fails with why if there is none. A method that calls other modules before
+// its transaction asks when one of them fails it, so that a repetition gets its answer whatever has become of the others. It fails as
+// [Once] does.
+func KeptOr[M any, Response Message[M]](ctx context.Context, pool *pgxpool.Pool, request Request, why error) (Response, error) {
 	fingerprint, err := fingerprintOf(request)
 	if err != nil {
 		return nil, err
 	}
 	response, err := replay[M, Response](ctx, pool, keyOf(ctx, rpc.MethodOf(ctx), request.GetRequestId()), fingerprint)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil
+		return nil, why
 	}
 	return response, db.Unavailable(err)
 }

@@ -73,11 +73,8 @@ func (b *bundle) effect(ctx context.Context, tx db.Tx[dialect.Driver]) (int64, e
 
 func (b *bundle) Call(ctx context.Context, r *parityv1.CallRequest) (answer *parityv1.CallResponse, err error) {
 	if b.outside != nil {
-		if kept, err := idempotency.Kept[parityv1.CallResponse](ctx, b.store.Pool(), callRequest{r}); kept != nil || err != nil {
-			return kept, err
-		}
 		if err := b.outside(); err != nil {
-			return nil, err
+			return idempotency.KeptOr[parityv1.CallResponse](ctx, b.store.Pool(), callRequest{r}, err)
 		}
 	}
 	err = b.store.Tx(ctx, func(ctx context.Context, tx db.Tx[dialect.Driver]) (err error) {
