@@ -16,6 +16,7 @@ import (
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/schema"
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/event"
+	"github.com/cleave-go/cleave/platform/fault"
 	"github.com/cleave-go/cleave/platform/id"
 	"github.com/cleave-go/cleave/platform/idempotency"
 	"github.com/cleave-go/cleave/platform/page"
@@ -63,6 +64,7 @@ func (s *service) PlaceOrder(ctx context.Context, r *ordersv1.PlaceOrderRequest)
 	if err != nil {
 		return nil, err
 	}
+	fault.Point("orders/place/committed")
 	return answer, nil
 }
 
@@ -174,6 +176,7 @@ func (s *service) CancelOrder(ctx context.Context, r *ordersv1.CancelOrderReques
 	if err != nil {
 		return nil, err
 	}
+	fault.Point("orders/cancel/committed")
 	return answer, nil
 }
 
