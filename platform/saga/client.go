@@ -43,8 +43,7 @@ type Tasks interface {
 // kind is a definition without its type.
 type kind struct {
 	name     string
-	steps    []string
-	quiet    map[string]bool // by step
+	steps    []course.Step
 	run      func(ctx context.Context, id string, state []byte, a course.Action) ([]byte, error)
 	boundary func(ctx context.Context, tx pgx.Tx, c Change[[]byte]) error
 }

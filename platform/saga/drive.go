@@ -49,7 +49,7 @@ func (c *Client) drive(ctx context.Context, r *row, l *lease) {
 			c.release(ctx, r)
 			return
 		}
-		name := k.steps[a.Step]
+		name := k.steps[a.Step].Name
 		began := time.Now()
 		fault.Point(point(r.kind, name, a.Undo, "begin"))
 		state, err := c.run(ctx, k, r, a)
@@ -95,7 +95,7 @@ func (c *Client) run(ctx context.Context, k *kind, r *row, a course.Action) (sta
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
-			c.log.ErrorContext(ctx, "step panicked", "saga", r.id, "step", k.steps[a.Step], "panic", p, "stack", string(debug.Stack()))
+			c.log.ErrorContext(ctx, "step panicked", "saga", r.id, "step", k.steps[a.Step].Name, "panic", p, "stack", string(debug.Stack()))
 			state, err = r.state, fmt.Errorf("panic: %v", p)
 		}
 	}()
@@ -152,7 +152,7 @@ func (c *Client) persist(ctx context.Context, k *kind, r *row, o course.Outcome,
 func (c *Client) boundary(ctx context.Context, k *kind, r *row, o course.Outcome, e entry) (goesOn bool, err error) {
 	var now row
 	transaction := c.db.Tx
-	if o == course.Succeeded && k.quiet[e.step] && r.Phase == course.Forward {
+	if r.MayBeLost(o) {
 		transaction = c.db.TxMayBeLost
 	}
 	err = transaction(ctx, func(ctx context.Context, tx pgx.Tx) error {

@@ -183,7 +183,7 @@ func (s operatorService) look(ctx context.Context, sql string, args ...any) ([]*
 		saga.Back = phase == "back"
 		// A kind may have lost steps since, or be gone.
 		if k := s.kinds[saga.GetKind()]; k != nil && slices.Contains(openStates, saga.GetState()) && position < len(k.steps) {
-			saga.Step = k.steps[position]
+			saga.Step = k.steps[position].Name
 		}
 		saga.CreateTime = timestamppb.New(created)
 		saga.Age, saga.SinceProgress = durationpb.New(age), durationpb.New(sinceProgress)

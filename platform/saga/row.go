@@ -30,7 +30,7 @@ func (c *Client) scan(rows pgx.Row) (*row, error) {
 	var r row
 	err := rows.Scan(&r.id, &r.kind, &r.state, &r.Phase, &r.Position, &r.Reason, &r.wish, &r.Attempt, &r.Stuck, &r.number, &r.fence, &r.unwritten)
 	if k := c.kinds[r.kind]; k != nil {
-		r.Steps = len(k.steps)
+		r.Steps = k.steps
 	}
 	return &r, err
 }

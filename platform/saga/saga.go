@@ -123,10 +123,9 @@ type Saga[S any] struct {
 
 // Register makes a kind of saga known. It must be called before the jobs start, so that sagas are found whose process was killed.
 func Register[S any](c *Client, d Definition[S]) *Saga[S] {
-	k := &kind{name: d.Kind, quiet: map[string]bool{}}
+	k := &kind{name: d.Kind}
 	for _, s := range d.Steps {
-		k.quiet[s.Name] = s.Quiet
-		k.steps = append(k.steps, s.Name)
+		k.steps = append(k.steps, course.Step{Name: s.Name, Quiet: s.Quiet})
 	}
 	k.run = func(ctx context.Context, id string, state []byte, a course.Action) ([]byte, error) {
 		step := d.Steps[a.Step]
@@ -171,7 +170,7 @@ func (s *Saga[S]) Start(ctx context.Context, tx pgx.Tx, id string, state S) erro
 	if err != nil {
 		return fmt.Errorf("start saga %s: %w", id, err)
 	}
-	s.client.start(ctx, tx, s.kind, id, encoded, course.Record{Steps: len(s.client.kinds[s.kind].steps), Phase: course.Forward})
+	s.client.start(ctx, tx, s.kind, id, encoded, course.Record{Steps: s.client.kinds[s.kind].steps, Phase: course.Forward})
 	return nil
 }
 
@@ -181,7 +180,7 @@ func (s *Saga[S]) StartUndone(ctx context.Context, tx pgx.Tx, id string, state S
 	if err != nil {
 		return fmt.Errorf("start saga %s: %w", id, err)
 	}
-	r := course.Record{Steps: len(s.client.kinds[s.kind].steps), Phase: course.Done}
+	r := course.Record{Steps: s.client.kinds[s.kind].steps, Phase: course.Done}
 	s.client.start(ctx, tx, s.kind, id, encoded, r.Turned(reason))
 	return nil
 }

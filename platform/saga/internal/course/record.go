@@ -18,14 +18,21 @@ const (
 // Record is where a saga is. It knows neither database nor clock: Next says what to do, and After what has become of the saga then.
 //
 // Forward, the steps before position have been done and the one at position may have begun: it is not written down before it
-// begins. Back, the steps after position have been undone and the one at position may have been.
+// begins. Where that one is quiet, it may have been done and the next one may have begun: what was written down may have been lost.
+// Back, the steps after position have been undone and the one at position may have been.
 type Record struct {
-	Steps    int
+	Steps    []Step
 	Phase    Phase
 	Position int
 	Reason   string // why it goes back
 	Attempt  int    // how often the present step has failed or waited
 	Stuck    bool   // only a person gets it on
+}
+
+// Step is what matters of a step.
+type Step struct {
+	Name  string
+	Quiet bool // What is written down when it is done may be lost.
 }
 
 // Action is what to do next.
@@ -54,6 +61,20 @@ const (
 	GaveUp            // A person has to look at it.
 )
 
+// MayBeLost reports whether what is written down when the next action has ended like this may be lost: then the action is done again.
+func (r Record) MayBeLost(o Outcome) bool {
+	return o == Succeeded && r.Phase == Forward && r.Steps[r.Position].Quiet
+}
+
+// begun returns the last step that may have begun, on the way forward.
+func (r Record) begun() int {
+	i := r.Position
+	for i < len(r.Steps)-1 && r.Steps[i].Quiet {
+		i++
+	}
+	return i
+}
+
 // After returns the record when the next action has ended like this.
 func (r Record) After(o Outcome, reason string) Record {
 	switch {
@@ -61,7 +82,7 @@ func (r Record) After(o Outcome, reason string) Record {
 		r.Stuck = true
 	case o == Succeeded && r.Phase == Forward:
 		r.Attempt = 0
-		if r.Position++; r.Position == r.Steps {
+		if r.Position++; r.Position == len(r.Steps) {
 			r.Phase = Done
 		}
 	case o == Succeeded:
@@ -71,6 +92,7 @@ func (r Record) After(o Outcome, reason string) Record {
 		}
 	case o == Refused && r.Phase == Forward:
 		// The step itself is undone too: its refusal may have overtaken an earlier attempt that is still on its way.
+		r.Position = r.begun()
 		r.Phase, r.Reason, r.Attempt = Back, reason, 0
 	default: // An undo that is refused is tried again: nobody else gives back what was taken.
 		r.Attempt++
@@ -83,8 +105,10 @@ func (r Record) Turned(reason string) Record {
 	switch r.Phase {
 	case Undone:
 		return r
+	case Forward:
+		r.Position = r.begun()
 	case Done:
-		r.Position = r.Steps - 1
+		r.Position = len(r.Steps) - 1
 	}
 	r.Phase, r.Reason, r.Attempt, r.Stuck = Back, reason, 0, false
 	return r
