@@ -191,6 +191,7 @@ var planted = []struct {
 	{"a confirmed order whose stock is only held", func(f *facts) { f.reservations[0].State = held }, "hold.confirmed ord_1", "rsv_1 is only held"},
 	{"a confirmed order whose hold has expired", func(f *facts) { f.reservations[0].State = expired }, "hold.confirmed ord_1", "has 0 reservations"},
 	{"a confirmed order of which too little was reserved", func(f *facts) { f.reservations[0].Lines[0].Quantity = 7 }, "hold.confirmed ord_1", "is for 1 × cap, 2 × mug, but its reservation rsv_1 has 2 × mug, 7 × cap"},
+	{"a confirmed order of more of the first than of the second", func(f *facts) { f.orders[0].Lines[0].Quantity, f.reservations[0].Lines[0].Quantity = 7, 7 }, "", ""},
 	{"a confirmed order with the reservation of another", func(f *facts) { f.orders[0].ReservationId = "rsv_2" }, "hold.confirmed ord_1", "names reservation rsv_2, but rsv_1 is committed"},
 	{"reserved twice", func(f *facts) {
 		f.reservations = append(f.reservations, &inventoryv1.ReservationFact{Id: "rsv_7", Reference: "ord_1", State: committed, Lines: f.reservations[0].Lines})
