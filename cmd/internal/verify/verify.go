@@ -7,11 +7,15 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/cleave-go/cleave/platform/module"
 )
 
 // Options say what to verify.
 type Options struct {
 	House House
+	// Map says who has to listen to whom.
+	Map module.Map
 	// Acknowledged are the ids of orders that somebody was told of. Nil means that all orders of the house are meant.
 	Acknowledged []string
 	// Deadline is for how long an order, or anything else, may be open.
@@ -32,10 +36,10 @@ var needed = []string{"inventory", "orders", "payments"}
 // only a look after the first grace is over sees for the first time does not, or there would be no end in a house at work. So Run takes
 // at most twice the grace, and the looks themselves. It is an error if it cannot look.
 func Run(ctx context.Context, o Options) (*Report, error) {
-	for _, module := range needed {
-		if o.House[module] == "" {
+	for _, name := range needed {
+		if o.House[name] == "" {
 			return nil, fmt.Errorf("no process that was named holds the module %s; there are %s: name the process that holds it, too, with --admin or CLEAVE_ADMIN_URLS",
-				module, strings.Join(slices.Sorted(maps.Keys(o.House)), ", "))
+				name, strings.Join(slices.Sorted(maps.Keys(o.House)), ", "))
 		}
 	}
 	defer client.CloseIdleConnections()
