@@ -91,6 +91,7 @@ func (b *book) order(fact *ordersv1.OrderFact, now time.Time) {
 	for _, l := range fact.GetLines() {
 		pieces = append(pieces, line(l.GetSku(), l.GetQuantity()))
 	}
+	slices.Sort(pieces) // As in lines.
 	o.lines = strings.Join(pieces, ", ")
 	b.orders[o.id] = o
 	b.ids = append(b.ids, o.id)

@@ -43,7 +43,4 @@ func (b *book) jobs(o *overview) {
 			b.add(jobKept, o.Module, "%s keeps %d more jobs, or refused events: see the page /jobs of its operator's port", o.Module, hidden)
 		}
 	}
-	// There is nothing to look at in a module without jobs, but it was looked.
-	b.rows[jobKept]++
-	b.rows[jobOverdue]++
 }

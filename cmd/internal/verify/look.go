@@ -21,6 +21,8 @@ import (
 	"github.com/cleave-go/cleave/gen/cleave/payments/v1/paymentsv1connect"
 	eventv1 "github.com/cleave-go/cleave/gen/cleave/platform/event/v1"
 	"github.com/cleave-go/cleave/gen/cleave/platform/event/v1/eventv1connect"
+	sagav1 "github.com/cleave-go/cleave/gen/cleave/platform/saga/v1"
+	"github.com/cleave-go/cleave/gen/cleave/platform/saga/v1/sagav1connect"
 )
 
 // look reads all facts once and checks them.
@@ -36,6 +38,7 @@ func (o Options) look(ctx context.Context) (*book, error) {
 		{"charges of the provider", o.House.charges},
 		{"ledger", o.House.ledger},
 		{"stock", o.House.stock},
+		{"sagas", o.House.sagas},
 		{"messages", o.House.messages},
 		{"events", o.House.events},
 		{"jobs", o.House.jobs},
@@ -156,6 +159,30 @@ func (h House) deliveries(ctx context.Context, b *book, publisher, subscriber st
 		err = other
 	}
 	return err
+}
+
+// maxPages bounds how many pages of open sagas are asked for.
+const maxPages = 10_000
+
+// sagas looks at those of each module that are open.
+func (h House) sagas(ctx context.Context, b *book) error {
+	for _, module := range slices.Sorted(maps.Keys(h)) {
+		sagas := sagav1connect.NewSagaServiceClient(client, h.platform(module))
+		request := &sagav1.ListSagasRequest{PageSize: 200}
+		for range maxPages {
+			page, err := ask(ctx, module, func(ctx context.Context) (*sagav1.ListSagasResponse, error) { return sagas.ListSagas(ctx, request) })
+			if err != nil {
+				return err
+			}
+			for _, s := range page.GetSagas() {
+				b.saga(module, s)
+			}
+			if request.PageToken = page.GetNextPageToken(); request.PageToken == "" {
+				break
+			}
+		}
+	}
+	return nil
 }
 
 // maxJobs bounds the page of the jobs of a process, in bytes.

@@ -30,6 +30,9 @@ const (
 	orderLog         = "order.log"
 	ledgerBalanced   = "ledger.balanced"
 	ledgerClearing   = "ledger.clearing"
+	sagaStuck        = "saga.stuck"
+	sagaOpen         = "saga.open"
+	sagaOverdue      = "saga.overdue"
 	messageKey       = "message.key"
 	messageSent      = "message.sent"
 	messageOpen      = "message.open"
@@ -61,6 +64,9 @@ var Rules = []Rule{
 	{ID: orderLog, Says: "the log of an order is of legal steps, without a gap, and leads to the order as it is"},
 	{ID: ledgerBalanced, Says: "debits and credits of a transaction are equal in each currency, and are what was moved"},
 	{ID: ledgerClearing, Says: "nothing is on a clearing account while no payment is under way"},
+	{ID: sagaStuck, Says: "no saga needs somebody to get it on"},
+	{ID: sagaOpen, Says: "a saga gets on by the deadline, or has ended"},
+	{ID: sagaOverdue, Says: "a saga that is due is looked after"},
 	{ID: messageKey, Says: "of an event one message is written by each template in each channel", from: "notifications"},
 	{ID: messageSent, Says: "the channel has seen each message that counts as sent", from: "notifications"},
 	{ID: messageOpen, Says: "a message has been sent by the deadline, or was given up", from: "notifications"},
