@@ -135,11 +135,12 @@ func (r *run) chaos(ctx context.Context, t *testing.T, c *crowd) {
 		defer close(over)
 		c.shop(ctx, numbers, done)
 	}()
-	defer func() { // Also when a process does not come back, which ends the test.
-		close(numbers)
-		if t.Failed() {
+	played := false
+	defer func() {
+		if !played { // A process has not come back, say, and the test ends here.
 			stop()
 		}
+		close(numbers)
 		<-over // Each of their calls is bounded.
 		stop()
 	}()
@@ -162,6 +163,7 @@ func (r *run) chaos(ctx context.Context, t *testing.T, c *crowd) {
 		r.kill(t, round)
 	}
 	give(r.checkouts)
+	played = true
 }
 
 // kill plays a round.
