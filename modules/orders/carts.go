@@ -3,6 +3,7 @@ package orders
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sort"
 	"time"
 
@@ -152,14 +153,12 @@ func (s *service) CreateQuote(ctx context.Context, r *ordersv1.CreateQuoteReques
 	var answer *ordersv1.CreateQuoteResponse
 	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
 		answer, err = idempotency.Once(ctx, tx, r, func() (*ordersv1.CreateQuoteResponse, error) {
-			var now time.Time // The database's: all replicas agree on it.
-			if err := tx.QueryRow(ctx, "SELECT now()").Scan(&now); err != nil {
-				return nil, err
-			}
-			q, err := tx.Ent.Quote.Create().SetID(id.New("quo")).SetCartID(row.ID).SetUserID(userID).SetLines(lines).
-				SetTotal(sum.amount).SetCurrency(sum.currency).SetExpireTime(now.Add(quoteTTL)).Save(ctx)
-			if err != nil {
-				return nil, err
+			q := &ent.Quote{ID: id.New("quo"), CartID: row.ID, UserID: userID, Lines: lines, Total: sum.amount, Currency: sum.currency}
+			// The time is the database's: all replicas agree on it.
+			if err := tx.QueryRow(ctx, `INSERT INTO quote (id, cart_id, user_id, lines, total, currency, expire_time)
+				VALUES ($1, $2, $3, $4, $5, $6, now() + $7::interval) RETURNING expire_time`,
+				q.ID, q.CartID, q.UserID, q.Lines, q.Total, q.Currency, quoteTTL).Scan(&q.ExpireTime); err != nil {
+				return nil, fmt.Errorf("write quote: %w", err)
 			}
 			return &ordersv1.CreateQuoteResponse{Quote: quoteMessage(q)}, nil
 		})
