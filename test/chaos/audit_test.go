@@ -135,6 +135,18 @@ func (s *summary) count(o *ordersv1.OrderFact, quiet time.Time) {
 	}
 }
 
+// tell logs the summary.
+func (s *summary) tell(t *testing.T, r *run, c *crowd) {
+	t.Helper()
+	took := r.ended.Sub(r.began)
+	t.Logf("%d checkouts in %v, %.1f a second; %d calls, %d of them repetitions", r.checkouts, took.Round(time.Millisecond),
+		float64(r.checkouts)/took.Seconds(), c.tried.Load(), c.tried.Load()-c.answered.Load())
+	t.Logf("ends: %s", counted(s.states))
+	t.Logf("kills: %s", counted(r.killed))
+	t.Logf("the slowest order took %v; the last one ended %v after the last kill and the last answer",
+		s.slowest.Round(time.Millisecond), s.late.Round(time.Millisecond))
+}
+
 // counted returns counts in one line, in the order of what is counted.
 func counted(counts map[string]int) string {
 	var words []string

@@ -33,6 +33,7 @@ const provider = "provider"
 
 // TestChaos is the run: up, load, chaos, verify.
 func TestChaos(t *testing.T) {
+	t.Parallel()
 	s := *seed
 	if s == 0 {
 		s = rand.Uint64()
@@ -52,6 +53,7 @@ func TestChaos(t *testing.T) {
 // TestMistake holds that a run can fail: where every attempt to charge has a key of its own, a kill between the provider and the store
 // charges twice, and cleave verify says so.
 func TestMistake(t *testing.T) {
+	t.Parallel()
 	folder := fault.Folder(t.TempDir())
 	r := &run{
 		House: house.AllInOne.Open(t, topology.NewBinaries(t), house.Options{
@@ -63,7 +65,7 @@ func TestMistake(t *testing.T) {
 		},
 	}
 	c := r.play(t)
-	if says, code := r.verify(t, c); code != 1 || !strings.Contains(says, "charge.payment") {
+	if says, code := r.verify(t, c); code != 1 || !strings.Contains(says, "\ncharge.payment: ") {
 		t.Errorf("cleave verify ended with %d:\n%s", code, says)
 	}
 }

@@ -22,11 +22,13 @@ type book struct {
 	payments map[string]payment // by charge, until the charge is found
 	underWay bool               // Some payment is not at rest.
 
+	messages map[[3]string]string // The id, by event, template and channel.
+
 	tally tally
 }
 
 func newBook(deadline time.Duration) *book {
-	return &book{findings: newFindings(), deadline: deadline, orders: map[string]*order{}, payments: map[string]payment{}}
+	return &book{findings: newFindings(), deadline: deadline, orders: map[string]*order{}, payments: map[string]payment{}, messages: map[[3]string]string{}}
 }
 
 // order is what is known of an order, and of what others have done for it.
@@ -89,6 +91,7 @@ func (b *book) order(fact *ordersv1.OrderFact, now time.Time) {
 	for _, l := range fact.GetLines() {
 		pieces = append(pieces, line(l.GetSku(), l.GetQuantity()))
 	}
+	slices.Sort(pieces) // As in lines.
 	o.lines = strings.Join(pieces, ", ")
 	b.orders[o.id] = o
 	b.ids = append(b.ids, o.id)

@@ -18,6 +18,8 @@ type RuleReport struct {
 	Rule
 	// Rows is how many facts were looked at, Violations how many of them violate the rule.
 	Rows, Violations int64
+	// Missing is the module that would have to be named to know anything of the rule; "" if it is known.
+	Missing string
 }
 
 // Holds reports whether every rule holds.
@@ -31,7 +33,7 @@ func (r *Report) Holds() bool {
 }
 
 // report returns what has been seen, with those of the violations that count.
-func (b *book) report(counts map[key]time.Time) *Report {
+func (b *book) report(house House, counts map[key]time.Time) *Report {
 	r := &Report{States: map[string]int{}, Acknowledged: b.tally.acknowledged, Terminal: b.tally.terminal, Open: b.tally.open, Lost: b.tally.lost}
 	for _, o := range b.orders {
 		if o.known {
@@ -40,6 +42,9 @@ func (b *book) report(counts map[key]time.Time) *Report {
 	}
 	for _, rule := range Rules {
 		rr := RuleReport{Rule: rule, Rows: b.rows[rule.ID]}
+		if rule.from != "" && house[rule.from] == "" {
+			rr.Missing = rule.from
+		}
 		for _, found := range b.all {
 			if _, ok := counts[key{found.Rule, found.Subject}]; ok && found.Rule == rule.ID {
 				rr.Violations++

@@ -63,7 +63,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 			waits = waits || now.Sub(since) < o.Grace
 		}
 		if !waits {
-			return b.report(seen), nil
+			return b.report(o.House, seen), nil
 		}
 		o.progress(fmt.Sprintf("%d things look wrong; looking again", len(seen)))
 		select {
