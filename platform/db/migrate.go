@@ -193,6 +193,9 @@ func numbered(folder fs.FS) (map[int64]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("migration %s does not begin with a number", name)
 		}
+		if other, taken := named[n]; taken {
+			return nil, fmt.Errorf("migrations %s and %s have the same number: give the one that came later a new one", other, name)
+		}
 		named[n] = name
 	}
 	return named, nil

@@ -205,6 +205,19 @@ func TestLateMigrationStopsTheStart(t *testing.T) {
 	}
 }
 
+// Two who wrote a migration at once, and merged both.
+func TestMigrationsOfOneNumberStopTheStart(t *testing.T) {
+	t.Parallel()
+	c := config("alpha", clone(t))
+	c.Migrations = fstest.MapFS{
+		"migrations/1_create.sql": {Data: fmt.Appendf(nil, first, "alpha")}, "migrations/2_more.sql": {Data: []byte(second)}, "migrations/2_other.sql": {Data: []byte(second)},
+	}
+	_, err := db.Open(bounded(t), c)
+	if err == nil || !strings.Contains(err.Error(), "migrations 2_more.sql and 2_other.sql have the same number: give the one that came later a new one") {
+		t.Errorf("%v, want a sentence about both", err)
+	}
+}
+
 // A migration that fails leaves the schema at the one before, and is tried again at the next start.
 func TestFailedMigrationIsTriedAgain(t *testing.T) {
 	t.Parallel()
