@@ -144,6 +144,29 @@ func TestCancelAtEveryMoment(t *testing.T) {
 	}
 }
 
+// Somebody wants it undone while a step leaves it to a person: it goes back, and nobody has to look.
+func TestCancelBeatsStuck(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	p := b.process()
+	var once sync.Once
+	b.when("trip_1", func(m moment) (err error) {
+		if m.step == "hotel" {
+			once.Do(func() {
+				b.wish(p, "trip_1")
+				err = saga.Stuck("no idea")
+			})
+		}
+		return err
+	})
+	b.start(p, "trip_1")
+	b.wait()
+	b.ends("trip_1", "undone")
+	if got := b.log["trip_1"]; slices.Contains(got, "stuck hotel") || !slices.Contains(got, "turned back hotel") {
+		t.Errorf("the module was told %q", got)
+	}
+}
+
 // A step whose reply is lost, that breaks or that panics is run again.
 func TestPassingFailures(t *testing.T) {
 	t.Parallel()
