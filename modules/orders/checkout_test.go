@@ -279,19 +279,24 @@ func TestCancelAtEveryMoment(t *testing.T) {
 			})
 		}
 	}
-	t.Run("after it was declined", func(t *testing.T) {
-		t.Parallel()
-		c := s.customer(t)
-		held := hold(false)
-		c.faults.on(c.user, "ReleaseReservation", held)
-		id := c.order(declined)
-		<-held.reached
-		if err := c.cancel(id); err != nil {
-			t.Fatal(err)
-		}
-		close(held.release)
-		c.ends(id, cancelled, byCustomer)
-	})
+	for name, after := range moments {
+		t.Run("after it was declined, "+name+" the last step back", func(t *testing.T) {
+			t.Parallel()
+			c := s.customer(t)
+			held := hold(after)
+			c.faults.on(c.user, "ReleaseReservation", held)
+			id := c.order(declined)
+			<-held.reached
+			if err := c.cancel(id); err != nil {
+				t.Fatal(err)
+			}
+			close(held.release)
+			c.ends(id, cancelled, byCustomer)
+			if notes := moduletest.Query[string](t, c.House, "SELECT note FROM orders.cleave_saga_step WHERE saga_id = $1 AND what = 'failed'", id); len(notes) > 0 {
+				t.Errorf("the timeline says %q", notes)
+			}
+		})
+	}
 }
 
 func TestCancelIsRefusedWhenItIsTooLate(t *testing.T) {

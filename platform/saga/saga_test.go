@@ -144,6 +144,30 @@ func TestCancelAtEveryMoment(t *testing.T) {
 	}
 }
 
+// Somebody changes their mind when it is all but undone: that is why it was undone.
+func TestCancelAtLastStepBack(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	p := b.process()
+	var told saga.Change[trip]
+	b.persisted = func(c saga.Change[trip]) { told = c }
+	b.when("trip_1", func(m moment) error {
+		if m.step == "hotel" && !m.undo {
+			return saga.Refuse("NO_ROOM")
+		}
+		if m.step == "train" && m.undo && m.holding {
+			b.wish(p, "trip_1")
+		}
+		return nil
+	})
+	b.start(p, "trip_1")
+	p.rest(t)
+	b.ends("trip_1", "undone")
+	if !told.Undone || told.Reason != "CHANGED_MIND" {
+		t.Errorf("the module was told %+v", told)
+	}
+}
+
 // Somebody wants it undone while a step leaves it to a person: it goes back, and nobody has to look.
 func TestCancelBeatsStuck(t *testing.T) {
 	t.Parallel()

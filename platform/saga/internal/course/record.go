@@ -100,10 +100,11 @@ func (r Record) After(o Outcome, reason string) Record {
 	return r
 }
 
-// Turned returns the record when somebody wants it undone. The last wish is the reason that stays.
+// Turned returns the record when somebody wants it undone. The last wish is the reason that stays, also of one that is undone by now.
 func (r Record) Turned(reason string) Record {
 	switch r.Phase {
 	case Undone:
+		r.Reason = reason
 		return r
 	case Forward:
 		r.Position = r.begun()
