@@ -24,8 +24,8 @@ const (
 	sweepEvery = time.Second
 	// stepTimeout bounds one run of a step.
 	stepTimeout = 10 * time.Second
-	// batch is how many sagas one statement takes over, and maxHeld how many a process drives when it takes over more. What it starts
-	// itself is bounded by its tasks.
+	// batch is how many sagas one statement takes over, and maxHeld how many of those a process drives at a time. What it starts itself
+	// does not count, so that a busy process still sees to those of a dead one; its tasks bound both.
 	batch   = 32
 	maxHeld = 128
 	// retention is how long ended sagas are kept. It is longer than what anybody asks about a purchase (a month of returns, then the
@@ -63,7 +63,7 @@ type Client struct {
 	stop     func()
 
 	mu   sync.Mutex
-	held map[*lease]bool // what this process drives
+	held map[*lease]bool // what this process drives, and whether it has taken it over
 }
 
 // lease is a saga that this process drives.
@@ -103,7 +103,7 @@ func (c *Client) Resume(ctx context.Context, id, note string) error {
 
 // afterCommit drives a saga in a task when the transaction of ctx has committed.
 func (c *Client) afterCommit(ctx context.Context, r *row) {
-	db.AfterCommit(ctx, func() { c.begin(ctx, r) })
+	db.AfterCommit(ctx, func() { c.begin(ctx, r, false) })
 }
 
 func (c *Client) nudgeAfterCommit(ctx context.Context, id string) {
@@ -121,12 +121,12 @@ func (c *Client) nudgeAfterCommit(ctx context.Context, id string) {
 	})
 }
 
-// begin drives a saga whose lease this process has, in a task. It reports whether it could: not if too many tasks run. Then the lease
+// begin drives a saga whose lease this process has, because it started it or took it over, in a task. It reports whether it could: not if too many tasks run. Then the lease
 // is left to end.
-func (c *Client) begin(ctx context.Context, r *row) bool {
+func (c *Client) begin(ctx context.Context, r *row, over bool) bool {
 	l := &lease{id: r.id, fence: r.fence, nudged: make(chan struct{}, 1)}
 	c.mu.Lock()
-	c.held[l] = true
+	c.held[l] = over
 	c.mu.Unlock()
 	forget := func() {
 		c.mu.Lock()
@@ -159,6 +159,18 @@ func (c *Client) renew(ctx context.Context) error {
 	return err
 }
 
+// takenOver returns how many sagas this process drives that it did not start itself.
+func (c *Client) takenOver() (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, over := range c.held {
+		if over {
+			n++
+		}
+	}
+	return n
+}
+
 // recover takes over sagas that are due: those whose process was killed, and those that wait for their next attempt. It does not wait
 // for them.
 func (c *Client) recover(ctx context.Context) error {
@@ -167,9 +179,7 @@ func (c *Client) recover(ctx context.Context) error {
 		kinds = append(kinds, name)
 	}
 	for len(kinds) > 0 && c.stopping.Err() == nil {
-		c.mu.Lock()
-		room := min(batch, maxHeld-len(c.held))
-		c.mu.Unlock()
+		room := min(batch, maxHeld-c.takenOver())
 		if room <= 0 {
 			return nil
 		}
@@ -184,7 +194,7 @@ func (c *Client) recover(ctx context.Context) error {
 			return err
 		}
 		for _, r := range due {
-			if !c.begin(ctx, r) {
+			if !c.begin(ctx, r, true) {
 				return nil
 			}
 		}

@@ -24,5 +24,8 @@ func (c *Client) NoFence() { c.noFence = true }
 // MaxUnwritten is after how many boundaries that cannot be written a person has to look.
 const MaxUnwritten = maxUnwritten
 
+// MaxHeld is how many sagas a process has taken over at a time.
+const MaxHeld = maxHeld
+
 // Look is what an operator asks the database.
 const Look = look

@@ -374,6 +374,36 @@ func TestOldSagasAreForgotten(t *testing.T) {
 	}
 }
 
+// A process that is busy with what it started itself still takes over what others left.
+func TestBusyProcessTakesOver(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	first, busy := b.process(), b.process()
+	release := make(chan bool)
+	t.Cleanup(func() { close(release) })
+	b.when("trip_1", func(m moment) error {
+		if m.step == "hotel" {
+			b.ended <- "trip_1"
+			kill()
+		}
+		return nil
+	})
+	b.start(first, "trip_1")
+	b.wait()
+	b.when("trip_1", func(moment) error { return nil })
+	b.tx(func(ctx context.Context, tx pgx.Tx) (err error) {
+		for i := range saga.MaxHeld {
+			id := fmt.Sprint("slow_", i)
+			b.when(id, func(moment) error { <-release; return nil })
+			err = errors.Join(err, busy.trips.Start(ctx, tx, id, trip{}))
+		}
+		return err
+	})
+	b.expire(busy, "trip_1")
+	b.wait()
+	b.ends("trip_1", "done")
+}
+
 // Whatever happens to sagas, each is either done or undone as a whole.
 func TestAnythingMayHappen(t *testing.T) {
 	t.Parallel()
