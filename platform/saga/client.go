@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -44,8 +45,35 @@ type Tasks interface {
 type kind struct {
 	name     string
 	steps    []course.Step
-	run      func(ctx context.Context, id string, state []byte, a course.Action) ([]byte, error)
+	run      func(ctx context.Context, id string, state []byte, step string, undo bool) ([]byte, error)
 	boundary func(ctx context.Context, tx pgx.Tx, c Change[[]byte]) error
+}
+
+// stepNames returns the names of steps.
+func stepNames(steps []course.Step) (names []string) {
+	for _, s := range steps {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// called returns the steps of the kind that have these names, and whether it has them all. Without names it returns its own.
+func (k *kind) called(names []string) ([]course.Step, bool) {
+	if k == nil {
+		return nil, false
+	}
+	if len(names) == 0 {
+		return k.steps, true
+	}
+	var steps []course.Step
+	for _, name := range names {
+		i := slices.IndexFunc(k.steps, func(s course.Step) bool { return s.Name == name })
+		if i < 0 {
+			return nil, false
+		}
+		steps = append(steps, k.steps[i])
+	}
+	return steps, true
 }
 
 // Client drives the sagas of one module.
@@ -172,20 +200,25 @@ func (c *Client) takenOver() (n int) {
 }
 
 // recover takes over sagas that are due: those whose process was killed, and those that wait for their next attempt. It does not wait
-// for them.
+// for them. Those that have a step which only another release knows it leaves to that one.
 func (c *Client) recover(ctx context.Context) error {
-	kinds := make([]string, 0, len(c.kinds))
-	for name := range c.kinds {
-		kinds = append(kinds, name)
+	for _, k := range c.kinds {
+		if err := c.recoverKind(ctx, k); err != nil {
+			return err
+		}
 	}
-	for len(kinds) > 0 && c.stopping.Err() == nil {
+	return nil
+}
+
+func (c *Client) recoverKind(ctx context.Context, k *kind) error {
+	for c.stopping.Err() == nil {
 		room := min(batch, maxHeld-c.takenOver())
 		if room <= 0 {
 			return nil
 		}
 		rows, err := c.db.Pool().Query(ctx, `UPDATE cleave_saga SET fence = fence + 1, leased = true, due = now() + $3::interval, driver = $4
-			WHERE id IN (SELECT id FROM cleave_saga WHERE due <= now() AND kind = ANY ($1) ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED)
-			RETURNING `+columns, kinds, room, leaseTime, c.driver)
+			WHERE id IN (SELECT id FROM cleave_saga WHERE due <= now() AND kind = $1 AND (steps IS NULL OR steps <@ $5) ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED)
+			RETURNING `+columns, k.name, room, leaseTime, c.driver, stepNames(k.steps))
 		if err != nil {
 			return err
 		}

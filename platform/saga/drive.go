@@ -49,7 +49,7 @@ func (c *Client) drive(ctx context.Context, r *row, l *lease) {
 			c.release(ctx, r)
 			return
 		}
-		name := k.steps[a.Step].Name
+		name := r.Steps[a.Step].Name
 		began := time.Now()
 		fault.Point(point(r.kind, name, a.Undo, "begin"))
 		state, err := c.run(ctx, k, r, a)
@@ -91,15 +91,16 @@ func (c *Client) sleep(l *lease, d time.Duration) bool {
 
 // run runs a step. A panic is an error that passes, as far as anybody knows.
 func (c *Client) run(ctx context.Context, k *kind, r *row, a course.Action) (state []byte, err error) {
+	name := r.Steps[a.Step].Name
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
-			c.log.ErrorContext(ctx, "step panicked", "saga", r.id, "step", k.steps[a.Step].Name, "panic", p, "stack", string(debug.Stack()))
+			c.log.ErrorContext(ctx, "step panicked", "saga", r.id, "step", name, "panic", p, "stack", string(debug.Stack()))
 			state, err = r.state, fmt.Errorf("panic: %v", p)
 		}
 	}()
-	return k.run(ctx, r.id, r.state, a)
+	return k.run(ctx, r.id, r.state, name, a.Undo)
 }
 
 // what is the word of the timeline for an outcome.

@@ -38,11 +38,11 @@ var (
 )
 
 // look selects what an operator sees of sagas. The state has the numbers of the contract.
-const look = `SELECT s.id, s.kind, s.phase, s.position, s.state, s.attempt, s.reason, s.wish, s.driver, s.create_time,
+const look = `SELECT s.id, s.kind, s.phase, s.position, s.state, s.attempt, s.reason, s.wish, s.driver, s.create_time, s.steps,
 		now() - s.create_time, now() - s.progress_time, s.due - now(),
 		last.number, last.time, last.time - s.create_time, last.step, last.what, last.attempt, last.duration, last.note
 	FROM (
-		SELECT id, kind, phase, position, attempt, reason, wish, driver, create_time, progress_time, due, number,
+		SELECT id, kind, phase, position, attempt, reason, wish, driver, create_time, progress_time, due, number, steps,
 			CASE WHEN phase = 'done' THEN 4 WHEN phase = 'undone' THEN 5 WHEN stuck THEN 3 WHEN leased AND due > now() THEN 1 ELSE 2 END AS state
 		FROM cleave_saga
 	) s LEFT JOIN cleave_saga_step last ON last.saga_id = s.id AND last.number = s.number`
@@ -172,18 +172,21 @@ func (s operatorService) look(ctx context.Context, sql string, args ...any) ([]*
 		saga := &sagav1.Saga{}
 		var phase string
 		var position int
+		var steps []string
 		var created time.Time
 		var age, sinceProgress time.Duration
 		var dueIn *time.Duration
 		var last shown
 		err := row.Scan(append([]any{
-			&saga.Id, &saga.Kind, &phase, &position, &saga.State, &saga.Attempt, &saga.Reason, &saga.Wish, &saga.Driver, &created,
+			&saga.Id, &saga.Kind, &phase, &position, &saga.State, &saga.Attempt, &saga.Reason, &saga.Wish, &saga.Driver, &created, &steps,
 			&age, &sinceProgress, &dueIn,
 		}, last.into()...)...)
 		saga.Back = phase == "back"
-		// A kind may have lost steps since, or be gone.
-		if k := s.kinds[saga.GetKind()]; k != nil && slices.Contains(openStates, saga.GetState()) && position < len(k.steps) {
-			saga.Step = k.steps[position].Name
+		if k := s.kinds[saga.GetKind()]; k != nil && len(steps) == 0 {
+			steps = stepNames(k.steps)
+		}
+		if slices.Contains(openStates, saga.GetState()) && position < len(steps) {
+			saga.Step = steps[position]
 		}
 		saga.CreateTime = timestamppb.New(created)
 		saga.Age, saga.SinceProgress = durationpb.New(age), durationpb.New(sinceProgress)

@@ -7,9 +7,11 @@ import (
 	"strings"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/cleave-go/cleave/platform/db"
+	"github.com/cleave-go/cleave/platform/rpc"
 	"github.com/cleave-go/cleave/platform/saga/internal/course"
 )
 
@@ -23,23 +25,27 @@ type row struct {
 	fence    int64
 	// unwritten is how often in a row the module could not write its boundary.
 	unwritten int
+	// foreign says that only another release knows all of its steps, or its kind: this process must not drive it.
+	foreign bool
 }
 
-const columns = "id, kind, state, phase, position, reason, wish, attempt, stuck, number, fence, unwritten"
+const columns = "id, kind, state, phase, position, reason, wish, attempt, stuck, number, fence, unwritten, steps"
 
 func (c *Client) scan(rows pgx.Row) (*row, error) {
 	var r row
-	err := rows.Scan(&r.id, &r.kind, &r.state, &r.Phase, &r.Position, &r.Reason, &r.wish, &r.Attempt, &r.Stuck, &r.number, &r.fence, &r.unwritten)
-	if k := c.kinds[r.kind]; k != nil {
-		r.Steps = k.steps
-	}
+	var names []string
+	err := rows.Scan(&r.id, &r.kind, &r.state, &r.Phase, &r.Position, &r.Reason, &r.wish, &r.Attempt, &r.Stuck, &r.number, &r.fence, &r.unwritten, &names)
+	var known bool
+	r.Steps, known = c.kinds[r.kind].called(names)
+	r.foreign = !known
 	return &r, err
 }
 
 // start inserts a saga that this process drives when the transaction has committed.
 func (c *Client) start(ctx context.Context, tx pgx.Tx, kind, id string, state []byte, rec course.Record) {
-	db.Defer(tx, `INSERT INTO cleave_saga (id, kind, state, phase, position, reason, leased, due, driver)
-		VALUES ($1, $2, $3, $4, $5, $6, true, now() + $7::interval, $8)`, id, kind, state, rec.Phase, rec.Position, rec.Reason, leaseTime, c.driver)
+	db.Defer(tx, `INSERT INTO cleave_saga (id, kind, state, phase, position, reason, leased, due, driver, steps)
+		VALUES ($1, $2, $3, $4, $5, $6, true, now() + $7::interval, $8, $9)`,
+		id, kind, state, rec.Phase, rec.Position, rec.Reason, leaseTime, c.driver, stepNames(rec.Steps))
 	c.afterCommit(ctx, &row{Record: rec, id: id, kind: kind, state: state, fence: 1})
 }
 
@@ -69,6 +75,10 @@ func (c *Client) cancel(ctx context.Context, tx pgx.Tx, id, reason string) error
 		c.nudgeAfterCommit(ctx, id)
 		return err
 	}
+	if r.foreign { // Who takes it finds the wish at once.
+		_, err := tx.Exec(ctx, "UPDATE cleave_saga SET wish = $2, due = now() WHERE id = $1", id, reason)
+		return err
+	}
 	r.Record = r.Turned(reason)
 	return c.take(ctx, tx, r, entry{what: TurnedBack, note: reason})
 }
@@ -78,6 +88,10 @@ func (c *Client) resume(ctx context.Context, tx pgx.Tx, id, note string) (bool, 
 	r, free, err := c.lock(ctx, tx, id)
 	if err != nil || !free || r.Phase == course.Done || r.Phase == course.Undone {
 		return false, err
+	}
+	if r.foreign {
+		return false, rpc.Errorf(connect.CodeFailedPrecondition, "SAGA_FOREIGN",
+			"saga %s has a step that this release does not know: resume it with the release that began it", id)
 	}
 	r.Stuck, r.Attempt = false, 0
 	if r.wish != "" { // Its last driver did not live to find it.

@@ -27,7 +27,10 @@ import (
 // Definition is a kind of saga with a state of type S, which is kept as JSON.
 type Definition[S any] struct {
 	// Kind names it within its module.
-	Kind  string
+	Kind string
+	// Steps are what a saga does that begins now. It keeps them, by name, so a new release may add steps anywhere: those that have begun
+	// go on with theirs, and a process of the release before leaves alone what it does not know. A step that is to go away must stay as
+	// long as there are sagas that have it: nobody drives or undoes those otherwise.
 	Steps []Step[S]
 	// Boundary writes the module's own rows, in the transaction in which the saga moves on. The saga is locked before. It may be run
 	// again, as any function of a transaction, also for a saga that does not move as it says. It may be nil.
@@ -126,13 +129,15 @@ type Saga[S any] struct {
 // Register makes a kind of saga known. It must be called before the jobs start, so that sagas are found whose process was killed.
 func Register[S any](c *Client, d Definition[S]) *Saga[S] {
 	k := &kind{name: d.Kind}
+	steps := map[string]Step[S]{}
 	for _, s := range d.Steps {
+		steps[s.Name] = s
 		k.steps = append(k.steps, course.Step{Name: s.Name, Quiet: s.Quiet})
 	}
-	k.run = func(ctx context.Context, id string, state []byte, a course.Action) ([]byte, error) {
-		step := d.Steps[a.Step]
+	k.run = func(ctx context.Context, id string, state []byte, name string, undo bool) ([]byte, error) {
+		step := steps[name]
 		fn := step.Do
-		if a.Undo {
+		if undo {
 			fn = step.Undo
 		}
 		if fn == nil {
@@ -162,8 +167,8 @@ func Register[S any](c *Client, d Definition[S]) *Saga[S] {
 		}
 		return d.Boundary(ctx, tx, typed)
 	}
-	if _, taken := c.kinds[d.Kind]; taken || len(d.Steps) == 0 {
-		panic(fmt.Sprintf("saga %s has no steps or is registered twice", d.Kind))
+	if _, taken := c.kinds[d.Kind]; taken || len(steps) == 0 || len(steps) < len(d.Steps) {
+		panic(fmt.Sprintf("saga %s has no steps or two of the same name, or is registered twice", d.Kind))
 	}
 	c.kinds[d.Kind] = k
 	return &Saga[S]{client: c, kind: d.Kind}

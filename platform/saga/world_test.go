@@ -115,6 +115,12 @@ func (p *process) rest(t testing.TB) { p.tasks.Stop(moduletest.As(t, "")) }
 
 func (b *bench) process() *process {
 	b.t.Helper()
+	return b.release(steps...)
+}
+
+// release returns a process of a release in which trips have these steps.
+func (b *bench) release(steps ...string) *process {
+	b.t.Helper()
 	host := b.Hosts["trips"]
 	jobs, err := job.New(b.db, host.Log)
 	if err != nil {
@@ -126,10 +132,10 @@ func (b *bench) process() *process {
 		client.Stop()
 		tasks.Stop(context.Background())
 	})
-	return &process{client, saga.Register(client, b.definition()), tasks}
+	return &process{client, saga.Register(client, b.definition(steps)), tasks}
 }
 
-func (b *bench) definition() saga.Definition[trip] {
+func (b *bench) definition(steps []string) saga.Definition[trip] {
 	d := saga.Definition[trip]{Kind: "trip"}
 	for _, name := range steps {
 		run := func(undo bool, effect func(key string) error) func(context.Context, *saga.Run[trip]) error {
