@@ -2,17 +2,23 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
+	"github.com/jackc/pgx/v5"
 
 	parityv1 "github.com/cleave-go/cleave/gen/cleave/platform/parity/v1"
 	"github.com/cleave-go/cleave/gen/cleave/platform/parity/v1/parityv1cleave"
 	"github.com/cleave-go/cleave/gen/cleave/platform/parity/v1/parityv1connect"
+	"github.com/cleave-go/cleave/platform/module"
 	"github.com/cleave-go/cleave/platform/postgrestest"
 	"github.com/cleave-go/cleave/platform/rpc"
+	"github.com/cleave-go/cleave/platform/saga"
 )
 
 // TestStop holds the order of a stop: not ready first, then streams end, then running calls are answered, then the end.
@@ -68,6 +74,55 @@ func TestStop(t *testing.T) {
 	if err := <-called; err != nil {
 		t.Errorf("the running call failed: %v", err)
 	}
+}
+
+// A process that stops gives its sagas back at their next step, also while a job keeps it from ending: nobody renews their leases then.
+func TestStopGivesSagasBackBeforeJobsEnd(t *testing.T) {
+	configure(t)
+	m := (&parity{}).module()
+	build := m.Build
+	var host *module.Host
+	var walks *saga.Saga[struct{}]
+	walking, working, release := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	m.Build = func(h *module.Host) ([]rpc.Handler, error) {
+		host = h
+		var begun, running sync.Once
+		d := saga.Definition[struct{}]{Kind: "walk"}
+		for i := range 200 { // More than anybody takes until the process has begun to stop.
+			d.Steps = append(d.Steps, saga.Step[struct{}]{Name: fmt.Sprint("step ", i), Quiet: true, Do: func(context.Context, *saga.Run[struct{}]) error {
+				begun.Do(func() { close(walking) })
+				time.Sleep(50 * time.Millisecond)
+				return nil
+			}})
+		}
+		walks = saga.Register(h.Sagas, d)
+		h.Jobs.Every("long", time.Millisecond, func(context.Context) error {
+			running.Do(func() { close(working) })
+			<-release
+			return nil
+		})
+		return build(h)
+	}
+	r := start(t, program(t, m))
+	letGo := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(letGo)
+	<-working
+	if err := host.DB.Tx(t.Context(), func(ctx context.Context, tx pgx.Tx) error { return walks.Start(ctx, tx, "walk_1", struct{}{}) }); err != nil {
+		t.Fatal(err)
+	}
+	<-walking
+	r.stopNow()
+	var phase string
+	for leased, deadline := true, time.Now().Add(patience); leased; time.Sleep(10 * time.Millisecond) {
+		if err := host.DB.Pool().QueryRow(t.Context(), "SELECT phase, leased FROM cleave_saga").Scan(&phase, &leased); err != nil || time.Now().After(deadline) {
+			t.Fatalf("the saga is not given back: %v", err)
+		}
+	}
+	if phase != "forward" {
+		t.Errorf("it is %s: the process drove it to its end though it stops", phase)
+	}
+	letGo()
+	r.stop(t)
 }
 
 // TestReady holds that a process is ready as long as its own database answers.

@@ -159,6 +159,7 @@ func (u *unit) names() []string {
 // build makes the modules and starts their jobs.
 func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Directory, databases *databases) error {
 	var all []*job.Client
+	var driven []*saga.Client
 	var events []*event.Events
 	for _, m := range u.Modules {
 		log := u.log.With("module", m.Name)
@@ -194,16 +195,18 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 				return err
 			}
 		}
-		u.onStop(func(ctx context.Context) {
-			sagas.Stop() // Their tasks end at the next boundary, and another process goes on.
-			tasks.Stop(ctx)
-		})
+		u.onStop(tasks.Stop)
 		u.jobs.add(m.Name, jobs)
 		all = append(all, jobs)
+		driven = append(driven, sagas)
 		events = append(events, host.Events)
 	}
 	// Jobs call other modules, so they start when all are built; and they stop before the tasks, side by side.
 	u.onStop(func(ctx context.Context) {
+		// A job renews the leases of sagas. So before it ends sagas do: at their next boundary, and another process goes on.
+		for _, sagas := range driven {
+			sagas.Stop()
+		}
 		var waiting sync.WaitGroup
 		for _, jobs := range all {
 			waiting.Go(func() {
