@@ -182,7 +182,9 @@ func (c *checkout) capture(ctx context.Context, r *saga.Run[purchase]) error {
 		return fmt.Errorf("capture payment: %w", err)
 	}
 	switch answer.GetPayment().GetState() {
-	case paymentsv1.PaymentState_PAYMENT_STATE_CAPTURED:
+	case paymentsv1.PaymentState_PAYMENT_STATE_CAPTURED,
+		// It was captured: somebody has given money back since.
+		paymentsv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED, paymentsv1.PaymentState_PAYMENT_STATE_REFUNDED:
 		return nil
 	case paymentsv1.PaymentState_PAYMENT_STATE_AUTHORIZED: // The provider refused: the same question gets the same answer.
 		return saga.Refuse("CAPTURE_REFUSED")

@@ -224,6 +224,26 @@ func TestUnknownPayment(t *testing.T) {
 	}
 }
 
+// Money was captured, the answer is lost, and somebody gives money back before it is asked for again: it was captured all the same.
+func TestPaymentThatWasRefundedWasCaptured(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	for _, cents := range []int64{1, quantity * unitPrice} {
+		c := s.customer(t)
+		held := hold(true)
+		held.after = errDown
+		c.faults.on(c.user, "CapturePayment", held)
+		id := c.order(good)
+		<-held.reached
+		c.payments.refund(id, cents)
+		close(held.release)
+		c.watch(id, 0)
+		if got := c.get(id).GetState(); got != confirmed {
+			t.Errorf("after %d cents were given back the order is %s", cents, got)
+		}
+	}
+}
+
 func TestOrderForNothingIsNotPaid(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
