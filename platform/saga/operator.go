@@ -20,7 +20,7 @@ import (
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
-// maxTimeline is how many entries of a timeline an operator gets: a saga that cannot get on writes several a minute.
+// maxTimeline is how many entries of a timeline an operator gets.
 const maxTimeline = 500
 
 // Handlers returns what the module serves for the operator.

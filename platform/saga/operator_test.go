@@ -211,7 +211,7 @@ func TestTimelineAndResume(t *testing.T) {
 	if s := got.GetSaga(); s.GetStep() != "" || s.GetDueIn() != nil || s.GetState() != sagav1.State_STATE_DONE {
 		t.Errorf("it has ended: %v", s)
 	}
-	// One that cannot get on has a timeline without end; the operator gets the last part.
+	// Of a long one the operator gets the last part.
 	b.Exec(t, "INSERT INTO trips.cleave_saga_step (saga_id, number, step, what, attempt, duration, note) SELECT 'trip_1', n, 'tour', 'waiting', n, '0', '' FROM generate_series(6, 1000) n")
 	if got, err = operator.GetSaga(t.Context(), &sagav1.GetSagaRequest{Id: "trip_1"}); err != nil || len(got.GetTimeline()) != 500 || got.GetTimeline()[0].GetNumber() != 501 {
 		t.Errorf("%d entries from %v on, %v", len(got.GetTimeline()), got.GetTimeline()[0], err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/bits"
 	"strings"
 	"time"
 
@@ -132,6 +133,12 @@ type entry struct {
 // have gone through though it failed), and that nobody has wished the saga undone.
 const guard = "fence = $2 AND number = $3 AND wish = $4"
 
+// replaces reports whether an entry takes the place of the one before it, which is of an attempt at the same step, too. All attempts but
+// the first, the second, the fourth and so on do: a timeline stays short however long a saga cannot get on, and ends with the latest.
+func (e entry) replaces() bool {
+	return (e.what == Waiting || e.what == Failed) && bits.OnesCount(uint(e.attempt)) > 1
+}
+
 // move writes where a saga is now and one entry of its timeline, by one statement. It reports whether the guard let it. While the saga
 // goes on its lease is left alone, which spares the index; otherwise it is due after the pause, or rests if there is none.
 //
@@ -146,12 +153,20 @@ func (c *Client) move(ctx context.Context, tx pgx.Tx, now *row, goesOn bool, pau
 	if hopes { // One row in any case: without a number, which the timeline refuses, if nothing was moved.
 		from = "(SELECT max(number) AS number FROM moved) AS moved"
 	}
+	kept, unless := "", ""
+	if e.replaces() {
+		kept = `, kept AS (
+			UPDATE cleave_saga_step AS s SET number = moved.number, step = $13, what = $14, attempt = $15, duration = $16, note = $17, time = clock_timestamp()
+			FROM moved WHERE s.saga_id = $1 AND s.number = moved.number - 1 RETURNING s.number
+		)`
+		unless = " WHERE NOT EXISTS (SELECT FROM kept)"
+	}
 	statement := `WITH moved AS (
 			UPDATE cleave_saga SET state = coalesce($5, state), phase = $6, position = $7, reason = $8, attempt = $9, stuck = $10, wish = '', number = number + 1,
 				leased = $11, due = CASE WHEN $11 THEN due ELSE now() + $12::interval END, unwritten = $18,
 				update_time = now(), progress_time = CASE WHEN $9 = 0 AND NOT $10 THEN now() ELSE progress_time END
 			WHERE id = $1 AND ` + condition + ` RETURNING number
-		) INSERT INTO cleave_saga_step (saga_id, number, step, what, attempt, duration, note) SELECT $1, number, $13, $14, $15, $16, $17 FROM ` + from
+		)` + kept + ` INSERT INTO cleave_saga_step (saga_id, number, step, what, attempt, duration, note) SELECT $1, number, $13, $14, $15, $16, $17 FROM ` + from + unless
 	args := []any{
 		now.id, now.fence, now.number, now.wish, now.state, now.Phase, now.Position, now.Reason, now.Attempt, now.Stuck,
 		goesOn, pause, e.step, e.what, e.attempt, e.duration, e.note, now.unwritten,

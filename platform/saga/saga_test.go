@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"pgregory.net/rapid"
 
+	sagav1 "github.com/cleave-go/cleave/gen/cleave/platform/saga/v1"
 	"github.com/cleave-go/cleave/platform/moduletest"
 	"github.com/cleave-go/cleave/platform/rpc"
 	"github.com/cleave-go/cleave/platform/saga"
@@ -285,6 +286,40 @@ func TestBackoff(t *testing.T) {
 	b.expire(p, "trip_1")
 	b.wait()
 	b.ends("trip_1", "done")
+}
+
+// However often a step is tried, its timeline stays short and ends with the latest attempt, and then with what became of it.
+func TestTimelineStaysShort(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	p := b.process()
+	attempt := 0
+	b.when("trip_1", func(m moment) error {
+		if m.step == "hotel" && !m.holding {
+			if attempt++; attempt <= 13 {
+				return saga.Wait(fmt.Sprint("no answer to ", attempt))
+			}
+		}
+		return nil
+	})
+	b.start(p, "trip_1")
+	for n := 1; n <= 13; n++ {
+		moduletest.Eventually(t, "the attempt is written down", func() bool {
+			return moduletest.Value[bool](t, b.House, "SELECT attempt = $1 AND NOT leased FROM trips.cleave_saga", n)
+		})
+		if n == 13 {
+			if last := b.list(p.Operator(), &sagav1.ListSagasRequest{})[0].GetLast(); last.GetAttempt() != 13 || last.GetNote() != "no answer to 13" {
+				t.Errorf("an operator sees %v last", last)
+			}
+		}
+		b.expire(p, "trip_1")
+	}
+	b.wait()
+	b.ends("trip_1", "done")
+	timeline := moduletest.Query[string](t, b.House, "SELECT what || ' ' || step || ' ' || attempt FROM trips.cleave_saga_step ORDER BY number")
+	if want := []string{"did train 1", "waiting hotel 1", "waiting hotel 3", "waiting hotel 7", "waiting hotel 13", "did hotel 14", "did tour 1"}; !slices.Equal(timeline, want) {
+		t.Errorf("the timeline has %q, want %q", timeline, want)
+	}
 }
 
 func TestStuckWaitsForAPerson(t *testing.T) {
