@@ -42,7 +42,7 @@ func killed(t *testing.T, binaries *topology.Binaries) {
 					for i := shard; i < len(places); i += shards {
 						t.Run(places[i].name, func(t *testing.T) { s.kill(t, places[i]) })
 					}
-					// s.verify(t)
+					s.verify(t)
 					mu.Lock()
 					defer mu.Unlock()
 					passed = append(passed, s.passed(t)...)

@@ -46,9 +46,9 @@ func mistaken(t *testing.T, binaries *topology.Binaries) {
 	for _, m := range mistakes {
 		t.Run(m.bug, func(t *testing.T) {
 			t.Parallel()
+			s := open(t, m.layout, binaries, m.bug)
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
-			s := open(t, m.layout, binaries, m.bug)
 			m.do(ctx, t, s)
 			says, code := s.Verify(t, s.acknowledged()...)
 			if code != 1 || !strings.Contains(says, m.rule) {

@@ -44,7 +44,7 @@ func paused(t *testing.T, binaries *topology.Binaries) {
 					}
 				})
 			}
-			// s.verify(t)
+			s.verify(t)
 		})
 	}
 }
