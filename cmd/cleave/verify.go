@@ -16,7 +16,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cleave-go/cleave/cmd/internal/house"
 	"github.com/cleave-go/cleave/cmd/internal/verify"
+	"github.com/cleave-go/cleave/platform/module"
 )
 
 // cannotLook is the exit code of a verification that knows nothing, which is neither good nor bad.
@@ -95,6 +97,9 @@ func blind(err error) error {
 func look(ctx context.Context, a *admin, o verify.Options, stderr io.Writer) (*verify.Report, error) {
 	bases, err := a.modules(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if o.Map, err = module.ParseMap(house.Map); err != nil {
 		return nil, err
 	}
 	o.House = verify.House{}

@@ -31,15 +31,26 @@ const (
 // provider is what the plan calls the payment provider's process.
 const provider = "provider"
 
-// TestChaos is the run: up, load, chaos, verify.
 func TestChaos(t *testing.T) {
-	t.Parallel()
+	binaries := topology.NewBinaries(t)
+	t.Run("nothing is lost", func(t *testing.T) {
+		t.Parallel()
+		lossless(t, binaries)
+	})
+	t.Run("a mistake is found", func(t *testing.T) {
+		t.Parallel()
+		mistaken(t, binaries)
+	})
+}
+
+// lossless is the run: up, load, chaos, verify.
+func lossless(t *testing.T, binaries *topology.Binaries) {
 	s := *seed
 	if s == 0 {
 		s = rand.Uint64()
 	}
 	r := &run{
-		House: house.AllApart.Open(t, topology.NewBinaries(t), house.Options{Provider: true}),
+		House: house.AllApart.Open(t, binaries, house.Options{Provider: true}),
 		seed:  s, checkouts: *checkouts, methods: methods,
 		rounds: plan(s, *checkouts, *kills, append(slices.Clone(house.Modules), "edge", provider)),
 	}
@@ -50,13 +61,12 @@ func TestChaos(t *testing.T) {
 	r.audit(t, c)
 }
 
-// TestMistake holds that a run can fail: where every attempt to charge has a key of its own, a kill between the provider and the store
+// mistaken holds that a run can fail: where every attempt to charge has a key of its own, a kill between the provider and the store
 // charges twice, and cleave verify says so.
-func TestMistake(t *testing.T) {
-	t.Parallel()
+func mistaken(t *testing.T, binaries *topology.Binaries) {
 	folder := fault.Folder(t.TempDir())
 	r := &run{
-		House: house.AllInOne.Open(t, topology.NewBinaries(t), house.Options{
+		House: house.AllInOne.Open(t, binaries, house.Options{
 			Provider: true, Tags: []string{fault.Tag}, Env: map[string]string{"CLEAVE_FAULT_DIR": string(folder), "CLEAVE_BUG": "fresh-provider-key"},
 		}),
 		seed: 1, checkouts: 100, methods: []string{sandbox.MethodVisa}, folder: folder,
@@ -80,7 +90,7 @@ type run struct {
 	folder    fault.Folder // Where places are armed.
 
 	began, ended time.Time // Of the load.
-	finished     int       // Checkouts.
+	finished     int       // Checkouts, when the last round began.
 	lastKill     time.Time
 	killed       map[string]int
 }
@@ -119,10 +129,20 @@ func (r *run) verify(t *testing.T, c *crowd) (says string, code int) {
 // chaos plays the rounds while the customers shop, and returns when both are done. The two keep step: a round waits until its moment
 // has come, and customers get no further than the end of the next round's share.
 func (r *run) chaos(ctx context.Context, t *testing.T, c *crowd) {
+	ctx, stop := context.WithCancel(ctx)
 	numbers, done, over := make(chan int, r.checkouts), make(chan struct{}, r.checkouts), make(chan struct{})
 	go func() {
 		defer close(over)
 		c.shop(ctx, numbers, done)
+	}()
+	played := false
+	defer func() {
+		if !played { // A process has not come back, say, and the test ends here.
+			stop()
+		}
+		close(numbers)
+		<-over // Each of their calls is bounded.
+		stop()
 	}()
 	given := 0
 	give := func(until int) {
@@ -137,17 +157,13 @@ func (r *run) chaos(ctx context.Context, t *testing.T, c *crowd) {
 			select {
 			case <-done:
 			case <-ctx.Done():
-				t.Errorf("customers have done %d checkouts when time is up", r.finished)
-				close(numbers)
-				<-over
-				return
+				t.Fatalf("customers have done %d checkouts when time is up", r.finished)
 			}
 		}
 		r.kill(t, round)
 	}
 	give(r.checkouts)
-	close(numbers)
-	<-over // Each of their calls is bounded.
+	played = true
 }
 
 // kill plays a round.

@@ -22,13 +22,13 @@ type book struct {
 	payments map[string]payment // by charge, until the charge is found
 	underWay bool               // Some payment is not at rest.
 
-	messages map[[3]string]string // The id, by event, template and channel.
+	letters map[string][]letter // by event
 
 	tally tally
 }
 
 func newBook(deadline time.Duration) *book {
-	return &book{findings: newFindings(), deadline: deadline, orders: map[string]*order{}, payments: map[string]payment{}, messages: map[[3]string]string{}}
+	return &book{findings: newFindings(), deadline: deadline, orders: map[string]*order{}, payments: map[string]payment{}, letters: map[string][]letter{}}
 }
 
 // order is what is known of an order, and of what others have done for it.
@@ -117,7 +117,7 @@ func (b *book) close() {
 			continue
 		}
 		b.check(orderLog, o.id, o.problem == "", "the log of order %s is wrong: %s", o.id, o.problem)
-		b.check(orderOpen, o.id, !o.open() || o.age < b.deadline, "order %s is %s since %s", o.id, o.word(), ago(o.age))
+		b.check(orderOpen, o.id, !o.open() || o.age < b.deadline, "order %s is %s since %s: see cleave sagas show %s", o.id, o.word(), ago(o.age), o.id)
 		if o.bought() {
 			b.check(holdConfirmed, o.id, o.committed == 1, "order %s is %s and has %d reservations that are committed; it names %s",
 				o.id, o.word(), o.committed, none(o.reservationID))

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"slices"
 	"time"
 
 	eventv1 "github.com/cleave-go/cleave/gen/cleave/platform/event/v1"
@@ -15,6 +16,20 @@ func (b *book) subscriber(publisher string, s *eventv1.Subscriber) {
 	}
 	b.check(eventBehind, s.GetName()+" "+publisher, s.GetLagEvents() == 0 || lag < b.deadline,
 		"%s is %d events behind %s, the oldest of them since %s%s", s.GetName(), s.GetLagEvents(), publisher, ago(lag), why)
+}
+
+// subscribed checks that a module which declares to listen to some types does.
+func (b *book) subscribed(publisher, subscriber string, declared []string, list []*eventv1.Subscriber) {
+	var types []string
+	for _, s := range list {
+		if s.GetName() == subscriber {
+			types = s.GetTypes()
+		}
+	}
+	for _, kind := range declared {
+		b.check(eventSubscribed, subscriber+" "+kind, slices.Contains(types, kind),
+			"%s declares to listen to %s of %s, and is not subscribed to it: restart it, and see cleave events subscribers %s", subscriber, kind, publisher, publisher)
+	}
 }
 
 // merge checks a publisher's log against a subscriber's inbox. Both functions return what comes next, in the order of the ids, and false
@@ -47,6 +62,10 @@ func (b *book) delivery(publisher, subscriber string, d *eventv1.DeliveryFact, a
 	b.rows[eventApplied]++
 	b.rows[eventKept]++
 	if applied {
+		if subscriber == notifications {
+			b.check(messageWritten, d.GetEventId(), len(b.letters[d.GetEventId()]) > 0,
+				"notifications has applied event %s (%s of %s) and written no message about it", d.GetEventId(), d.GetType(), d.GetSubject())
+		}
 		return
 	}
 	age := d.GetAge().AsDuration()

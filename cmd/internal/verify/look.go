@@ -40,7 +40,7 @@ func (o Options) look(ctx context.Context) (*book, error) {
 		{"stock", o.House.stock},
 		{"sagas", o.House.sagas},
 		{"messages", o.House.messages},
-		{"events", o.House.events},
+		{"events", o.events},
 		{"jobs", o.House.jobs},
 	} {
 		o.progress(step.says)
@@ -107,11 +107,11 @@ func (h House) ledger(ctx context.Context, b *book) error {
 
 // messages are looked at if the house has the module.
 func (h House) messages(ctx context.Context, b *book) error {
-	if h["notifications"] == "" {
+	if h[notifications] == "" {
 		return nil
 	}
-	facts := notificationsv1connect.NewFactServiceClient(client, h["notifications"])
-	return read(ctx, "notifications", func(ctx context.Context) (*connect.ServerStreamForClient[notificationsv1.StreamMessageFactsResponse], error) {
+	facts := notificationsv1connect.NewFactServiceClient(client, h[notifications])
+	return read(ctx, notifications, func(ctx context.Context) (*connect.ServerStreamForClient[notificationsv1.StreamMessageFactsResponse], error) {
 		return facts.StreamMessageFacts(ctx, &notificationsv1.StreamMessageFactsRequest{})
 	}, all((*notificationsv1.StreamMessageFactsResponse).GetFacts, b.message))
 }
@@ -120,7 +120,8 @@ func (h House) messages(ctx context.Context, b *book) error {
 func (h House) platform(module string) string { return h[module] + "/modules/" + module }
 
 // events looks at each publisher and those who listen to it. Without one of them it could not tell what that has applied.
-func (h House) events(ctx context.Context, b *book) error {
+func (o Options) events(ctx context.Context, b *book) error {
+	h := o.House
 	for _, publisher := range slices.Sorted(maps.Keys(h)) {
 		log := eventv1connect.NewEventServiceClient(client, h.platform(publisher))
 		list, err := ask(ctx, publisher, func(ctx context.Context) (*eventv1.ListSubscribersResponse, error) {
@@ -128,6 +129,13 @@ func (h House) events(ctx context.Context, b *book) error {
 		})
 		if err != nil {
 			return err
+		}
+		for _, m := range o.Map.Modules {
+			for _, s := range m.Listens {
+				if s.Publisher == publisher && h[m.Name] != "" {
+					b.subscribed(publisher, m.Name, s.Events, list.GetSubscribers())
+				}
+			}
 		}
 		for _, s := range list.GetSubscribers() {
 			if h[s.GetName()] == "" {

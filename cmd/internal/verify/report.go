@@ -1,7 +1,5 @@
 package verify
 
-import "time"
-
 // Report is what was seen.
 type Report struct {
 	Rules []RuleReport
@@ -33,7 +31,7 @@ func (r *Report) Holds() bool {
 }
 
 // report returns what has been seen, with those of the violations that count.
-func (b *book) report(house House, counts map[key]time.Time) *Report {
+func (b *book) report(house House, counts map[key]bool) *Report {
 	r := &Report{States: map[string]int{}, Acknowledged: b.tally.acknowledged, Terminal: b.tally.terminal, Open: b.tally.open, Lost: b.tally.lost}
 	for _, o := range b.orders {
 		if o.known {
@@ -46,7 +44,7 @@ func (b *book) report(house House, counts map[key]time.Time) *Report {
 			rr.Missing = rule.from
 		}
 		for _, found := range b.all {
-			if _, ok := counts[key{found.Rule, found.Subject}]; ok && found.Rule == rule.ID {
+			if found.Rule == rule.ID && counts[key{found.Rule, found.Subject}] {
 				rr.Violations++
 				r.Findings = append(r.Findings, found)
 			}

@@ -10,6 +10,9 @@ type Rule struct {
 	from string
 }
 
+// notifications is the module that a house may do without.
+const notifications = "notifications"
+
 // The ids of the rules.
 const (
 	stockOnHand      = "stock.on_hand"
@@ -34,8 +37,10 @@ const (
 	sagaOpen         = "saga.open"
 	sagaOverdue      = "saga.overdue"
 	messageKey       = "message.key"
+	messageWritten   = "message.written"
 	messageSent      = "message.sent"
 	messageOpen      = "message.open"
+	eventSubscribed  = "event.subscribed"
 	eventApplied     = "event.applied"
 	eventUnknown     = "event.unknown"
 	eventKept        = "event.kept"
@@ -67,9 +72,11 @@ var Rules = []Rule{
 	{ID: sagaStuck, Says: "no saga needs somebody to get it on"},
 	{ID: sagaOpen, Says: "a saga gets on by the deadline, or has ended"},
 	{ID: sagaOverdue, Says: "a saga that is due is looked after"},
-	{ID: messageKey, Says: "of an event one message is written by each template in each channel", from: "notifications"},
-	{ID: messageSent, Says: "the channel has seen each message that counts as sent", from: "notifications"},
-	{ID: messageOpen, Says: "a message has been sent by the deadline, or was given up", from: "notifications"},
+	{ID: messageKey, Says: "of an event one message is written by each template in each channel", from: notifications},
+	{ID: messageWritten, Says: "of each event that notifications has applied a message is written", from: notifications},
+	{ID: messageSent, Says: "the channel has seen each message that counts as sent", from: notifications},
+	{ID: messageOpen, Says: "a message has been sent by the deadline, or was given up", from: notifications},
+	{ID: eventSubscribed, Says: "a module is subscribed to all that it declares to listen to"},
 	{ID: eventApplied, Says: "a subscriber has applied what it listens to by the deadline"},
 	{ID: eventUnknown, Says: "what a subscriber has applied is in the log of its publisher"},
 	{ID: eventKept, Says: "no event is kept because its subscriber refuses it"},

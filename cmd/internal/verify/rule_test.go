@@ -83,7 +83,10 @@ func inOrder() *facts {
 	}
 	f.sagas = []*sagav1.Saga{{Id: "ord_4", Kind: "checkout", State: sagav1.State_STATE_RUNNING, Step: "authorize", SinceProgress: durationpb.New(time.Second),
 		DueIn: durationpb.New(5 * time.Second), Last: &sagav1.Entry{Note: "the provider has not answered"}}}
-	f.subscribers = []*eventv1.Subscriber{{Name: "notifications", LagEvents: 1, LagSeconds: 2}}
+	f.subscribers = []*eventv1.Subscriber{
+		{Name: "analytics", Types: []string{"orders.v1.OrderPlaced"}},
+		{Name: "notifications", LagEvents: 1, LagSeconds: 2, Types: []string{"orders.v1.OrderConfirmed", "orders.v1.OrderCancelled", "orders.v1.OrderRejected"}},
+	}
 	f.published = []*eventv1.DeliveryFact{
 		{EventId: "evt_0", Type: "orders.v1.OrderConfirmed", Subject: "ord_0", State: eventv1.DeliveryState_DELIVERY_STATE_NOT_OWED, Age: durationpb.New(time.Hour)},
 		{EventId: "evt_1", Type: "orders.v1.OrderConfirmed", Subject: "ord_1", State: delivered, Age: durationpb.New(time.Hour)},
@@ -161,6 +164,7 @@ func (f *facts) enter() *book {
 	defer stop()
 	applied, stopApplied := iter.Pull(slices.Values(f.applied))
 	defer stopApplied()
+	b.subscribed("orders", "notifications", []string{"orders.v1.OrderConfirmed", "orders.v1.OrderCancelled"}, f.subscribers)
 	b.merge("orders", "notifications", published, applied)
 	var jobs overview
 	if err := json.Unmarshal([]byte(`{"module": "orders", "now": "2026-11-21T16:00:00Z", "states": [`+f.jobs+`]}`), &jobs); err != nil {
@@ -276,6 +280,7 @@ var planted = []struct {
 	}, "", ""},
 
 	{"two messages about the same", func(f *facts) { f.messages[2].Channel = "mailbox" }, "message.key msg_3", "messages msg_2 and msg_3 both tell of event evt_2"},
+	{"a message that was not written", func(f *facts) { f.messages = f.messages[1:] }, "message.written evt_1", "has applied event evt_1 (orders.v1.OrderConfirmed of ord_1) and written no message"},
 	{"a message that nobody has seen", func(f *facts) { f.messages[0].Mails = 0 }, "message.sent msg_1", "counts as sent, but mailbox has never seen it"},
 	{"a message that is not sent", func(f *facts) { f.messages[1].Age = durationpb.New(time.Hour) }, "message.open msg_2", "is queued since 1h0m0s"},
 	{"a message that was given up", func(f *facts) {
@@ -290,6 +295,9 @@ var planted = []struct {
 	{"a saga that nobody drives", func(f *facts) { f.sagas[0].DueIn = durationpb.New(-2 * time.Minute) }, "saga.overdue ord_4", "was due 2m0s ago"},
 	{"a saga whose driver was killed just now", func(f *facts) { f.sagas[0].DueIn = durationpb.New(-2 * time.Second) }, "", ""},
 
+	{"a type that was forgotten", func(f *facts) { f.subscribers[1].Types = f.subscribers[1].Types[1:] }, "event.subscribed notifications orders.v1.OrderConfirmed", "is not subscribed to it"},
+	{"a subscription that is gone", func(f *facts) { f.subscribers = f.subscribers[:1] },
+		"event.subscribed notifications orders.v1.OrderCancelled, event.subscribed notifications orders.v1.OrderConfirmed", ""},
 	{"an event that was passed over", func(f *facts) { f.applied = f.applied[1:] }, "event.applied notifications evt_1", "counts as delivered to notifications, which has not applied it: see cleave events replay orders notifications --subject ord_1"},
 	{"the last events that were passed over", func(f *facts) { f.applied = f.applied[:1] }, "event.applied notifications evt_2", ""},
 	{"an event that has waited for long", func(f *facts) { f.published[3].Age = durationpb.New(time.Hour) }, "event.applied notifications evt_3", "was published 1h0m0s ago and notifications has not applied it: it is waiting"},
@@ -301,9 +309,12 @@ var planted = []struct {
 	{"an event that was kept and then applied", func(f *facts) { f.published[1].State = kept }, "", ""},
 	{"an event that nobody has published", func(f *facts) { f.applied = []string{"evt_1", "evt_1a", "evt_2"} }, "event.unknown evt_1a", "has applied event evt_1a of orders, which is not in the log"},
 	{"an event that nobody has published behind all others", func(f *facts) { f.applied = append(f.applied, "evt_9") }, "event.unknown evt_9", ""},
-	{"an event that was applied early", func(f *facts) { f.applied = append(f.applied, "evt_3") }, "", ""},
+	{"an event that was applied early", func(f *facts) {
+		f.applied = append(f.applied, "evt_3")
+		f.messages = append(f.messages, &notificationsv1.MessageFact{Id: "msg_4", EventId: "evt_3", State: queued})
+	}, "", ""},
 	{"a subscriber that stands still", func(f *facts) {
-		f.subscribers[0].LagSeconds, f.subscribers[0].Error = 3600, "notifications is unavailable"
+		f.subscribers[1].LagSeconds, f.subscribers[1].Error = 3600, "notifications is unavailable"
 	},
 		"event.behind notifications orders", "notifications is 1 events behind orders, the oldest of them since 1h0m0s: notifications is unavailable"},
 
