@@ -8,6 +8,7 @@ import (
 
 	"github.com/cleave-go/cleave/gen/cleave/catalog/v1/catalogv1connect"
 	"github.com/cleave-go/cleave/gen/cleave/inventory/v1/inventoryv1connect"
+	"github.com/cleave-go/cleave/gen/cleave/notifications/v1/notificationsv1connect"
 	"github.com/cleave-go/cleave/gen/cleave/orders/v1/ordersv1connect"
 	"github.com/cleave-go/cleave/gen/cleave/payments/v1/paymentsv1connect"
 )
@@ -41,11 +42,12 @@ func (p protocol) client(t testing.TB) *http.Client {
 
 // clients are those of every service that a test calls.
 type clients struct {
-	catalog   catalogv1connect.CatalogServiceClient
-	inventory inventoryv1connect.InventoryServiceClient
-	carts     ordersv1connect.CartServiceClient
-	orders    ordersv1connect.OrderServiceClient
-	payments  paymentsv1connect.PaymentServiceClient
+	catalog       catalogv1connect.CatalogServiceClient
+	inventory     inventoryv1connect.InventoryServiceClient
+	carts         ordersv1connect.CartServiceClient
+	orders        ordersv1connect.OrderServiceClient
+	payments      paymentsv1connect.PaymentServiceClient
+	notifications notificationsv1connect.NotificationServiceClient
 }
 
 // clients returns clients that speak the protocol and find each module at the URL that where names.
@@ -53,10 +55,11 @@ func (p protocol) clients(t testing.TB, where func(module string) string) client
 	client := p.client(t)
 	options := append([]connect.ClientOption{connect.WithInterceptors(discretion{t})}, p.options...)
 	return clients{
-		catalog:   catalogv1connect.NewCatalogServiceClient(client, where("catalog"), options...),
-		inventory: inventoryv1connect.NewInventoryServiceClient(client, where("inventory"), options...),
-		carts:     ordersv1connect.NewCartServiceClient(client, where("orders"), options...),
-		orders:    ordersv1connect.NewOrderServiceClient(client, where("orders"), options...),
-		payments:  paymentsv1connect.NewPaymentServiceClient(client, where("payments"), options...),
+		catalog:       catalogv1connect.NewCatalogServiceClient(client, where("catalog"), options...),
+		inventory:     inventoryv1connect.NewInventoryServiceClient(client, where("inventory"), options...),
+		carts:         ordersv1connect.NewCartServiceClient(client, where("orders"), options...),
+		orders:        ordersv1connect.NewOrderServiceClient(client, where("orders"), options...),
+		payments:      paymentsv1connect.NewPaymentServiceClient(client, where("payments"), options...),
+		notifications: notificationsv1connect.NewNotificationServiceClient(client, where("notifications"), options...),
 	}
 }

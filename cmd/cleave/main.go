@@ -23,15 +23,30 @@ func main() {
 	defer stop()
 	if err := command().ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "cleave:", err)
-		os.Exit(1)
+		os.Exit(exitCode(err))
 	}
+}
+
+// withCode is an error that ends the program with a code of its own.
+type withCode struct {
+	error
+	code int
+}
+
+// exitCode returns what the program ends with because of an error: 1 unless the error says otherwise.
+func exitCode(err error) int {
+	var own withCode
+	if errors.As(err, &own) {
+		return own.code
+	}
+	return 1
 }
 
 func command() *cobra.Command {
 	root := &cobra.Command{
 		Use: "cleave", Short: "The tool beside Cleave", SilenceErrors: true, SilenceUsage: true,
 	}
-	root.AddCommand(demoCommand(), seedCommand(), eventsCommand())
+	root.AddCommand(demoCommand(), seedCommand(), eventsCommand(), sagasCommand(), verifyCommand())
 	return root
 }
 

@@ -34,8 +34,8 @@ type buyer struct {
 	random *rand.Rand
 }
 
-// buy lets the customers buy until the given time; what they have begun they finish. It fails if an order is not confirmed.
-func buy(ctx context.Context, url string, skus []string, seed uint64, until time.Time) ([]purchase, error) {
+// buy lets so many customers buy until the given time; what they have begun they finish. It fails if an order is not confirmed.
+func buy(ctx context.Context, url string, skus []string, buyers int, seed uint64, until time.Time) ([]purchase, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	bought := make([][]purchase, buyers)
 	for i := range buyers {

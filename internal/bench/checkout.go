@@ -28,7 +28,7 @@ func measureCheckout(ctx context.Context, p plan, s *stand, r *report) (err erro
 	t := &workTable{}
 	for round := range p.rounds {
 		p.say("checkout: round %d of %d, %s of orders after %s of warming up", round+1, p.rounds, p.window, p.warmUp)
-		ours, err := measureOrders(ctx, p, s, shop, uint64(round))
+		ours, err := measureOrders(ctx, p, s, shop, buyers, uint64(round))
 		if err != nil {
 			return err
 		}
@@ -52,15 +52,15 @@ func measureCheckout(ctx context.Context, p plan, s *stand, r *report) (err erro
 	return countStatements(ctx, p, s, r)
 }
 
-// measureOrders lets the customers buy, and measures when they have for a while.
-func measureOrders(ctx context.Context, p plan, s *stand, shop *shop, seed uint64) (w work, err error) {
+// measureOrders lets so many customers buy, and measures when they have for a while.
+func measureOrders(ctx context.Context, p plan, s *stand, shop *shop, buyers int, seed uint64) (w work, err error) {
 	begin := time.Now().Add(p.warmUp)
 	end := begin.Add(p.window)
 	var purchases []purchase
 	var before, after observation
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		purchases, err = buy(ctx, shop.url, s.skus, seed, end)
+		purchases, err = buy(ctx, shop.url, s.skus, buyers, seed, end)
 		return err
 	})
 	group.Go(func() (err error) {
@@ -117,7 +117,7 @@ func (s *stand) look(ctx context.Context, shop *shop) (o observation, err error)
 	if o.driver, err = ownTime(os.Getpid()); err != nil {
 		return o, err
 	}
-	o.times, err = processorTime(shop.pid, s.server.PID())
+	o.times, err = processorTime(shop, s.server.PID())
 	return o, err
 }
 

@@ -15,8 +15,9 @@ type figure struct {
 	// A has one sample per round, and so has B, unless A is compared with nothing.
 	A []float64 `json:"a"`
 	B []float64 `json:"b,omitempty"`
-	// AtMost is the target: of the ratio if there is a B, otherwise of A itself. 0 means that there is none.
-	AtMost float64 `json:"at_most,omitempty"`
+	// AtMost or AtLeast is the target: of the ratio if there is a B, otherwise of A itself. 0 means that there is none.
+	AtMost  float64 `json:"at_most,omitempty"`
+	AtLeast float64 `json:"at_least,omitempty"`
 }
 
 // spread returns the smallest, the median and the largest ratio of A to B of one round; of A itself if there is no B.
@@ -32,9 +33,9 @@ func (f figure) spread() (least, median, most float64) {
 func (f figure) met() string {
 	_, median, _ := f.spread()
 	switch {
-	case f.AtMost == 0:
+	case f.AtMost == 0 && f.AtLeast == 0:
 		return ""
-	case median <= f.AtMost:
+	case f.AtMost > 0 && median <= f.AtMost, f.AtLeast > 0 && median >= f.AtLeast:
 		return "yes"
 	default:
 		return "no"
@@ -94,9 +95,9 @@ func (u unit) text(v float64) string {
 	}
 }
 
-// ratioText returns a ratio as a person reads it: 1/8 rather than 0.125.
+// ratioText returns a ratio as a person reads it: 1/8 rather than 0.125, but 0.85.
 func ratioText(v float64) string {
-	if v > 0 && v < 1 {
+	if v > 0 && v < 0.2 {
 		return fmt.Sprintf("1/%.4g", math.Round(10/v)/10)
 	}
 	return fmt.Sprintf("%.2f", v)

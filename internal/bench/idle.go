@@ -32,7 +32,7 @@ func measureIdle(ctx context.Context, p plan, s *stand, r *report) (err error) {
 	serverOnly := figure{Part: part, What: "of that, PostgreSQL", Unit: percent}
 	connections := figure{Part: part, What: "database connections", Unit: pieces}
 	for range p.rounds {
-		resident, err := residentBytes(shop.pid)
+		resident, err := residentBytes(shop.programs[0].pid)
 		if err != nil {
 			return err
 		}
@@ -44,14 +44,14 @@ func measureIdle(ctx context.Context, p plan, s *stand, r *report) (err error) {
 		}
 		connections.A = append(connections.A, float64(count))
 		began := time.Now()
-		before, err := processorTime(shop.pid, s.server.PID())
+		before, err := processorTime(shop, s.server.PID())
 		if err != nil {
 			return err
 		}
 		if err := sleep(ctx, idleWindow); err != nil {
 			return err
 		}
-		after, err := processorTime(shop.pid, s.server.PID())
+		after, err := processorTime(shop, s.server.PID())
 		if err != nil {
 			return err
 		}
@@ -67,9 +67,13 @@ func measureIdle(ctx context.Context, p plan, s *stand, r *report) (err error) {
 // times are the processor times of a shop and its database.
 type times struct{ shop, server time.Duration }
 
-func processorTime(shop, server int) (t times, err error) {
-	if t.shop, err = treeTime(shop); err != nil {
-		return t, err
+func processorTime(shop *shop, server int) (t times, err error) {
+	for _, p := range shop.programs {
+		used, err := treeTime(p.pid)
+		if err != nil {
+			return t, err
+		}
+		t.shop += used
 	}
 	t.server, err = treeTime(server)
 	return t, err

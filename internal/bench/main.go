@@ -35,7 +35,7 @@ func main() {
 // plan says how long to measure.
 type plan struct {
 	rounds int
-	// window is how long one thing is measured in one round of the checkout.
+	// window is how long one thing is measured in a round in which customers buy.
 	window time.Duration
 	// warmUp is how long customers buy before a window begins.
 	warmUp time.Duration
@@ -62,6 +62,9 @@ func command() *cobra.Command {
   seam      a call in this process, against the same call through Connect in memory and over loopback
   start     a start with the database up, until /readyz answers 200
   idle      memory, processor time and database connections of a shop where nobody shops
+  events    publishing against a row in a plain outbox, delivery against River without work, and how long an event takes
+  latency   how long an order takes whose customer has the shop to himself
+  apart     orders of eight customers where each module is a program of its own, against all in one
   checkout  orders of eight customers, against the same commits written by hand and run by pgbench
 
 Ends with 0 whether targets are met or not, with 1 if something could not be measured.`,
@@ -101,14 +104,14 @@ Ends with 0 whether targets are met or not, with 1 if something could not be mea
 	}
 	c.Flags().StringSliceVar(&only, "only", nil, "measure only these: "+strings.Join(parts, ", "))
 	c.Flags().IntVar(&rounds, "rounds", 3, fmt.Sprintf("how often each thing is measured, at most %d", maxRounds))
-	c.Flags().IntVar(&seconds, "seconds", 15, fmt.Sprintf("how long one side of the checkout is measured in a round, at most %d", maxSeconds))
-	c.Flags().IntVar(&warmUp, "warmup", 20, fmt.Sprintf("seconds of shopping before that, at most %d; orders owe jobs for 15 seconds later, so fewer flatters", maxWarmUp))
+	c.Flags().IntVar(&seconds, "seconds", 12, fmt.Sprintf("how long one side is measured in a round in which customers buy, at most %d", maxSeconds))
+	c.Flags().IntVar(&warmUp, "warmup", 5, fmt.Sprintf("seconds of shopping before that, at most %d", maxWarmUp))
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, with every sample, instead of a table")
 	return c
 }
 
 // parts are what can be measured, in the order of a run: a shop is idle only before it has had orders.
-var parts = []string{"seam", "start", "idle", "checkout"}
+var parts = []string{"seam", "start", "idle", "events", "latency", "apart", "checkout"}
 
 // measure fills the report. A part that fails does not keep the others from being measured.
 func measure(ctx context.Context, p plan, only []string, r *report) (err error) {
@@ -141,7 +144,7 @@ func measureShop(ctx context.Context, p plan, only []string, r *report) (err err
 	for _, part := range []struct {
 		name    string
 		measure func(context.Context, plan, *stand, *report) error
-	}{{"start", measureStart}, {"idle", measureIdle}, {"checkout", measureCheckout}} {
+	}{{"start", measureStart}, {"idle", measureIdle}, {"events", measureEvents}, {"latency", measureLatency}, {"apart", measureApart}, {"checkout", measureCheckout}} {
 		if slices.Contains(only, part.name) && ctx.Err() == nil {
 			err = errors.Join(err, named(part.name, part.measure(ctx, p, s, r)))
 		}

@@ -14,9 +14,13 @@ goarch: amd64
 BenchmarkCall/in-process-2         	  117534	      9641 ns/op	    3536 B/op	      45 allocs/op
 BenchmarkCall/Connect_over_loopback_h2c-16      	    1394	    862539.5 ns/op
 BenchmarkContext                   	 1594062	       743.2 ns/op
+BenchmarkDeliver-2   	   20000	    183061 ns/op	      5463 events/s
 PASS
 `))
-	want := []benchmark{{inProcess, 9641}, {overLoopback, 862539.5}, {"BenchmarkContext", 743.2}}
+	want := []result{
+		{inProcess, "ns/op", 9641}, {inProcess, "B/op", 3536}, {inProcess, "allocs/op", 45}, {overLoopback, "ns/op", 862539.5},
+		{"BenchmarkContext", "ns/op", 743.2}, {delivered, "ns/op", 183061}, {delivered, "events/s", 5463},
+	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

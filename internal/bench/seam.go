@@ -40,10 +40,13 @@ func measureSeam(ctx context.Context, p plan, r *report) error {
 			return fmt.Errorf("run the benchmarks of the seam: %w\n%s", err, lastLines(output))
 		}
 		for _, b := range parseBenchmarks(output) {
+			if b.unit != "ns/op" {
+				continue
+			}
 			if samples[b.name] == nil {
 				names = append(names, b.name)
 			}
-			samples[b.name] = append(samples[b.name], b.nanoseconds)
+			samples[b.name] = append(samples[b.name], b.value)
 		}
 	}
 	for _, name := range []string{inProcess, inMemory, overLoopback} {

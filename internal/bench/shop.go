@@ -8,102 +8,110 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 )
 
-// shop is a running cmd/all.
+// shop is a running shop: cmd/all, or a program for each module and one for the edge.
 type shop struct {
-	url string // of the public port
-	pid int
-	// readyAfter is the time from its start until /readyz answered 200.
+	url      string // of the public port
+	programs []*program
+	// readyAfter is the time from its start until /readyz of every program answered 200.
 	readyAfter time.Duration
-
-	cmd    *exec.Cmd
-	exited chan struct{}
-	err    error // how it ended; read after exited
 }
 
-// lookEvery is how often a starting shop is asked whether it is ready, which bounds how exactly its start is measured.
-const lookEvery = 5 * time.Millisecond
-
-// openShop starts the program on free ports of the loopback interface, on the stand's database unless the settings name another, and
+// openShop starts cmd/all on free ports of the loopback interface, on the stand's database unless the settings name another, and
 // returns when it is ready.
-func (s *stand) openShop(ctx context.Context, settings ...string) (_ *shop, err error) {
+func (s *stand) openShop(ctx context.Context, settings ...string) (*shop, error) {
 	addrs, err := freeAddrs(3)
 	if err != nil {
 		return nil, err
 	}
-	p := &shop{url: "http://" + addrs[0], cmd: exec.Command(s.binary), exited: make(chan struct{})}
-	p.cmd.Env = append(foreignEnv(), "CLEAVE_PUBLIC_ADDR="+addrs[0], "CLEAVE_INTERNAL_ADDR="+addrs[1], "CLEAVE_ADMIN_ADDR="+addrs[2])
-	if s.server != nil {
-		p.cmd.Env = append(p.cmd.Env, "DATABASE_URL="+s.server.URL())
-	}
-	p.cmd.Env = append(p.cmd.Env, settings...)
-	logFile, err := os.Create(filepath.Join(s.dir, "shop.log"))
+	settings = append([]string{"CLEAVE_PUBLIC_ADDR=" + addrs[0], "CLEAVE_INTERNAL_ADDR=" + addrs[1], "CLEAVE_ADMIN_ADDR=" + addrs[2]}, settings...)
+	return s.open(ctx, "http://"+addrs[0], &program{name: "cmd-all", binary: s.binary, admin: addrs[2], settings: settings})
+}
+
+// openApart starts a program for each module, and one for the edge.
+func (s *stand) openApart(ctx context.Context, binaries map[string]string) (*shop, error) {
+	addrs, err := freeAddrs(2 * len(binaries))
 	if err != nil {
 		return nil, err
 	}
-	defer logFile.Close()
-	p.cmd.Stdout, p.cmd.Stderr = logFile, logFile
-	began := time.Now()
-	if err := p.cmd.Start(); err != nil {
-		return nil, err
+	ports, admins := map[string]string{}, map[string]string{}
+	var peers []string
+	for name := range binaries {
+		ports[name], admins[name], addrs = addrs[0], addrs[1], addrs[2:]
+		if name != edge {
+			peers = append(peers, "CLEAVE_"+strings.ToUpper(name)+"_URL=http://"+ports[name])
+		}
 	}
-	p.pid = p.cmd.Process.Pid
-	go func() {
-		p.err = p.cmd.Wait()
-		close(p.exited)
-	}()
-	if err := p.waitReady(ctx, "http://"+addrs[2]+"/readyz"); err != nil {
-		output, _ := os.ReadFile(logFile.Name()) // The error is said with or without it.
-		return nil, errors.Join(fmt.Errorf("start cmd/all: %w\n%s", err, lastLines(output)), p.close())
-	}
-	p.readyAfter = time.Since(began)
-	return p, nil
-}
-
-func (p *shop) waitReady(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	transport := &http.Transport{}
-	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, Timeout: 5 * time.Second}
-	ticker := time.NewTicker(lookEvery)
-	defer ticker.Stop()
-	for {
-		if answer, err := client.Get(url); err == nil { // Refused until it listens.
-			_, _ = io.Copy(io.Discard, answer.Body)
-			answer.Body.Close()
-			if answer.StatusCode == http.StatusOK {
-				return nil
+	var programs []*program
+	for name, binary := range binaries {
+		p := &program{name: name, binary: binary, admin: admins[name], settings: []string{"CLEAVE_ADMIN_ADDR=" + admins[name]}}
+		port := "CLEAVE_INTERNAL_ADDR="
+		if name == edge {
+			port = "CLEAVE_PUBLIC_ADDR="
+		}
+		p.settings = append(p.settings, port+ports[name])
+		for _, peer := range peers {
+			if !strings.HasPrefix(peer, "CLEAVE_"+strings.ToUpper(name)+"_") {
+				p.settings = append(p.settings, peer)
 			}
 		}
-		select {
-		case <-ticker.C:
-		case <-p.exited:
-			return fmt.Errorf("it ended before it was ready: %v", p.err)
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		programs = append(programs, p)
 	}
+	return s.open(ctx, "http://"+ports[edge], programs...)
 }
 
-// close stops the program and waits until it is gone. A program that was interrupted from the keyboard has ended by then.
-func (p *shop) close() error {
-	if err := p.cmd.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		_ = p.cmd.Process.Kill() // Windows knows no interrupt.
+// open starts the programs of a shop side by side and returns when all are ready.
+func (s *stand) open(ctx context.Context, url string, programs ...*program) (_ *shop, err error) {
+	opened := &shop{url: url}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, opened.close())
+		}
+	}()
+	began := time.Now()
+	for _, p := range programs {
+		if s.server != nil {
+			p.settings = append([]string{"DATABASE_URL=" + s.server.URL()}, p.settings...)
+		}
+		if err := p.start(filepath.Join(s.dir, p.name+".log")); err != nil {
+			return nil, err
+		}
+		opened.programs = append(opened.programs, p)
 	}
-	select {
-	case <-p.exited:
-		return nil
-	case <-time.After(time.Minute):
-		_ = p.cmd.Process.Kill()
-		<-p.exited
-		return errors.New("cmd/all did not stop within a minute and was killed")
+	for _, p := range programs {
+		if err := p.waitReady(ctx); err != nil {
+			return nil, err
+		}
 	}
+	opened.readyAfter = time.Since(began)
+	return opened, nil
+}
+
+// close stops the programs, which may be stopped twice, and waits until they are gone.
+func (s *shop) close() error {
+	var errs []error
+	for _, p := range s.programs {
+		p.interrupt()
+	}
+	for _, p := range s.programs {
+		errs = append(errs, p.wait())
+	}
+	return errors.Join(errs...)
+}
+
+// get asks for a page and reports whether it was answered with 200.
+func get(client *http.Client, url string) bool {
+	answer, err := client.Get(url)
+	if err != nil {
+		return false
+	}
+	defer answer.Body.Close()
+	_, _ = io.Copy(io.Discard, answer.Body)
+	return answer.StatusCode == http.StatusOK
 }
 
 // freeAddrs returns addresses on loopback that nobody listens on. Somebody may take one before the shop does; it then says so.
@@ -112,7 +120,7 @@ func freeAddrs(count int) ([]string, error) {
 	for range count {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("find a free port: %w", err)
 		}
 		defer listener.Close() // At the end, so that all are different.
 		addrs = append(addrs, listener.Addr().String())

@@ -47,7 +47,7 @@ func countStatements(ctx context.Context, p plan, s *stand, r *report) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, shop.close()) }()
-	purchases, err := buy(ctx, shop.url, s.skus, uint64(p.rounds), time.Now().Add(p.window))
+	purchases, err := buy(ctx, shop.url, s.skus, buyers, uint64(p.rounds), time.Now().Add(p.window))
 	if err != nil {
 		return err
 	}

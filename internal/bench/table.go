@@ -39,8 +39,11 @@ func (f figure) cells() []string {
 		b, text = f.Unit.text(medianOf(f.B)), ratioText
 	}
 	target := ""
-	if f.AtMost > 0 {
+	switch {
+	case f.AtMost > 0:
 		target = "≤ " + text(f.AtMost)
+	case f.AtLeast > 0:
+		target = "≥ " + text(f.AtLeast)
 	}
 	least, median, most := "", "", ""
 	if len(f.A) > 1 || len(f.B) > 0 {

@@ -38,6 +38,7 @@ func (t *workTable) add(ours, theirs work) {
 }
 
 func (t *workTable) figures() []figure {
+	t.rate.AtLeast = 0.2
 	var list []figure
 	for _, f := range []struct {
 		figure

@@ -3,7 +3,6 @@ package orders
 import (
 	"context"
 	"errors"
-	"sort"
 	"time"
 
 	"connectrpc.com/connect"
@@ -13,10 +12,7 @@ import (
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
 	typev1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent"
-	"github.com/cleave-go/cleave/modules/orders/internal/ent/cart"
-	"github.com/cleave-go/cleave/modules/orders/internal/ent/cartitem"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/schema"
-	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/id"
 	"github.com/cleave-go/cleave/platform/idempotency"
 	"github.com/cleave-go/cleave/platform/rpc"
@@ -32,10 +28,9 @@ func (s *service) CreateCart(ctx context.Context, r *ordersv1.CreateCartRequest)
 	}
 	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
 		answer, err = idempotency.Once(ctx, tx, r, func() (*ordersv1.CreateCartResponse, error) {
-			row, err := tx.Ent.Cart.Create().SetID(id.New("crt")).SetUserID(userID).SetState(string(active)).Save(ctx)
-			if err != nil {
-				return nil, err
-			}
+			now := time.Now().Truncate(time.Microsecond) // As the database keeps it.
+			row := &ent.Cart{ID: id.New("crt"), UserID: userID, State: string(active), CreateTime: now, UpdateTime: now}
+			insertCart(tx, row)
 			return &ordersv1.CreateCartResponse{Cart: cartMessage(row)}, nil
 		})
 		return err
@@ -48,12 +43,9 @@ func (s *service) GetCart(ctx context.Context, r *ordersv1.GetCartRequest) (*ord
 	if err != nil {
 		return nil, err
 	}
-	row, err := s.store.Ent.Cart.Query().Where(cart.ID(r.GetId()), cart.UserID(userID)).WithItems().Only(ctx)
-	if ent.IsNotFound(err) {
-		return nil, rpc.NotFound("cart", r.GetId())
-	}
+	row, _, err := s.loadCart(ctx, r.GetId(), userID)
 	if err != nil {
-		return nil, db.Unavailable(err)
+		return nil, err
 	}
 	return &ordersv1.GetCartResponse{Cart: cartMessage(row)}, nil
 }
@@ -63,16 +55,9 @@ func (s *service) SetCartItem(ctx context.Context, r *ordersv1.SetCartItemReques
 	if err != nil {
 		return nil, err
 	}
-	if kept, err := idempotency.Kept[ordersv1.SetCartItemResponse](ctx, s.store.Pool(), r); kept != nil || err != nil {
-		return kept, err
-	}
 	if r.GetQuantity() > 0 {
-		variants, err := s.variants(ctx, []string{r.GetSku()})
-		if err != nil {
-			return nil, err
-		}
-		if variants[r.GetSku()] == nil {
-			return nil, rpc.NotFound("sku", r.GetSku())
+		if err := s.checkForSale(ctx, r.GetSku()); err != nil {
+			return idempotency.KeptOr[ordersv1.SetCartItemResponse](ctx, s.store.Pool(), r, err)
 		}
 	}
 	var answer *ordersv1.SetCartItemResponse
@@ -82,6 +67,9 @@ func (s *service) SetCartItem(ctx context.Context, r *ordersv1.SetCartItemReques
 			if err != nil {
 				return nil, err
 			}
+			if len(row.Edges.Items) > maxItems {
+				return nil, rpc.Errorf(connect.CodeFailedPrecondition, "CART_FULL", "a cart holds %d different SKUs at the most", maxItems)
+			}
 			return &ordersv1.SetCartItemResponse{Cart: cartMessage(row)}, nil
 		})
 		return err
@@ -89,78 +77,19 @@ func (s *service) SetCartItem(ctx context.Context, r *ordersv1.SetCartItemReques
 	return answer, err
 }
 
-func setItem(ctx context.Context, tx tx, r *ordersv1.SetCartItemRequest, userID string) (*ent.Cart, error) {
-	row, err := lockCart(ctx, tx, r.GetCartId(), userID)
-	if err != nil {
-		return nil, err
-	}
-	if cartState(row.State) != active {
-		return nil, rpc.Errorf(connect.CodeFailedPrecondition, "CART_STATE", "cart %s is %s", row.ID, row.State)
-	}
-	if r.GetQuantity() == 0 {
-		_, err = tx.Ent.CartItem.Delete().Where(cartitem.CartID(row.ID), cartitem.Sku(r.GetSku())).Exec(ctx)
-	} else {
-		err = tx.Ent.CartItem.Create().SetCartID(row.ID).SetSku(r.GetSku()).SetQuantity(r.GetQuantity()).
-			OnConflictColumns(cartitem.FieldCartID, cartitem.FieldSku).UpdateQuantity().Exec(ctx)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if row, err = tx.Ent.Cart.UpdateOneID(row.ID).Save(ctx); err != nil { // Sets update_time.
-		return nil, err
-	}
-	if row.Edges.Items, err = row.QueryItems().All(ctx); err != nil {
-		return nil, err
-	}
-	if len(row.Edges.Items) > maxItems {
-		return nil, rpc.Errorf(connect.CodeFailedPrecondition, "CART_FULL", "a cart holds %d different SKUs at the most", maxItems)
-	}
-	return row, nil
-}
-
-// lockCart locks a cart of the user's.
-func lockCart(ctx context.Context, tx tx, cartID, userID string) (*ent.Cart, error) {
-	row, err := tx.Ent.Cart.Query().Where(cart.ID(cartID), cart.UserID(userID)).ForUpdate().Only(ctx)
-	if ent.IsNotFound(err) {
-		return nil, rpc.NotFound("cart", cartID)
-	}
-	return row, err
-}
-
 func (s *service) CreateQuote(ctx context.Context, r *ordersv1.CreateQuoteRequest) (*ordersv1.CreateQuoteResponse, error) {
 	userID, err := user(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if kept, err := idempotency.Kept[ordersv1.CreateQuoteResponse](ctx, s.store.Pool(), r); kept != nil || err != nil {
-		return kept, err
-	}
-	row, err := s.store.Ent.Cart.Query().Where(cart.ID(r.GetCartId()), cart.UserID(userID)).WithItems().Only(ctx)
-	if ent.IsNotFound(err) {
-		return nil, rpc.NotFound("cart", r.GetCartId())
-	}
+	q, err := s.quote(ctx, r.GetCartId(), userID)
 	if err != nil {
-		return nil, db.Unavailable(err)
-	}
-	if cartState(row.State) != active {
-		return nil, rpc.Errorf(connect.CodeFailedPrecondition, "CART_STATE", "cart %s is %s", row.ID, row.State)
-	}
-	lines, sum, err := s.priced(ctx, row.Edges.Items)
-	if err != nil {
-		return nil, err
+		return idempotency.KeptOr[ordersv1.CreateQuoteResponse](ctx, s.store.Pool(), r, err)
 	}
 	var answer *ordersv1.CreateQuoteResponse
 	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
 		answer, err = idempotency.Once(ctx, tx, r, func() (*ordersv1.CreateQuoteResponse, error) {
-			var now time.Time // The database's: all replicas agree on it.
-			if err := tx.QueryRow(ctx, "SELECT now()").Scan(&now); err != nil {
-				return nil, err
-			}
-			q, err := tx.Ent.Quote.Create().SetID(id.New("quo")).SetCartID(row.ID).SetUserID(userID).SetLines(lines).
-				SetTotal(sum.amount).SetCurrency(sum.currency).SetExpireTime(now.Add(quoteTTL)).Save(ctx)
-			if err != nil {
-				return nil, err
-			}
+			insertQuote(tx, q)
 			return &ordersv1.CreateQuoteResponse{Quote: quoteMessage(q)}, nil
 		})
 		return err
@@ -168,12 +97,38 @@ func (s *service) CreateQuote(ctx context.Context, r *ordersv1.CreateQuoteReques
 	return answer, err
 }
 
-// priced returns the items with the prices of this moment, and their total.
+// quote returns a quote for a cart, which nobody has written down yet.
+func (s *service) quote(ctx context.Context, cartID, userID string) (*ent.Quote, error) {
+	row, now, err := s.loadCart(ctx, cartID, userID)
+	if err != nil {
+		return nil, err
+	}
+	if is := cartState(row.State); is != active {
+		return nil, errCartState(row.ID, is)
+	}
+	lines, sum, err := s.priced(ctx, row.Edges.Items)
+	if err != nil {
+		return nil, err
+	}
+	return &ent.Quote{
+		ID: id.New("quo"), CartID: row.ID, UserID: userID, Lines: lines, Total: sum.amount, Currency: sum.currency, ExpireTime: now.Add(quoteTTL),
+	}, nil
+}
+
+// checkForSale says whether a SKU cannot be bought.
+func (s *service) checkForSale(ctx context.Context, sku string) error {
+	variants, err := s.variants(ctx, []string{sku})
+	if err == nil && variants[sku] == nil {
+		return rpc.NotFound("sku", sku)
+	}
+	return err
+}
+
+// priced returns the items, in their order, with the prices of this moment, and their total.
 func (s *service) priced(ctx context.Context, items []*ent.CartItem) ([]schema.Line, price, error) {
 	if len(items) == 0 {
 		return nil, price{}, rpc.Errorf(connect.CodeFailedPrecondition, "CART_EMPTY", "the cart is empty")
 	}
-	sort.Slice(items, func(i, j int) bool { return items[i].Sku < items[j].Sku })
 	skus := make([]string, 0, len(items))
 	for _, item := range items {
 		skus = append(skus, item.Sku)
@@ -241,7 +196,7 @@ func (s *service) checkPrices(ctx context.Context, lines []schema.Line, currency
 	return nil
 }
 
-// cartMessage maps a cart and its items.
+// cartMessage maps a cart and its items, which are in the order of their SKUs.
 func cartMessage(row *ent.Cart) *ordersv1.Cart {
 	m := &ordersv1.Cart{
 		Id: row.ID, State: cartStates[cartState(row.State)], CreateTime: timestamppb.New(row.CreateTime), UpdateTime: timestamppb.New(row.UpdateTime),
@@ -249,7 +204,6 @@ func cartMessage(row *ent.Cart) *ordersv1.Cart {
 	for _, item := range row.Edges.Items {
 		m.Items = append(m.Items, &ordersv1.CartItem{Sku: item.Sku, Quantity: item.Quantity})
 	}
-	sort.Slice(m.Items, func(i, j int) bool { return m.Items[i].Sku < m.Items[j].Sku })
 	return m
 }
 

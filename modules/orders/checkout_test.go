@@ -3,6 +3,7 @@ package orders_test
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -360,54 +361,48 @@ func TestTwoDrivers(t *testing.T) {
 	}
 }
 
+// overtake places an order whose first driver meets a fault at a step. When it does, another driver takes the order over, which calls in
+// nobody's name, and meets a fault of its own. What the first one comes back with is late then: the other one goes on only when it is known
+// what has become of that.
+func (c *customer) overtake(step string, task fault, laterStep string, job fault) (id string) {
+	c.t.Helper()
+	c.faults.on(c.user, step, task)
+	c.faults.on("", laterStep, job)
+	id = c.order(good)
+	<-task.reached
+	c.resume(id)
+	<-job.reached
+	if n := c.Hosts["orders"].Tasks.Running(); n != 2 {
+		c.t.Fatalf("%d drivers are at the order, want the late one and the other one", n)
+	}
+	close(task.release)
+	moduletest.Eventually(c.t, "the late driver has gone", func() bool { return c.Hosts["orders"].Tasks.Running() == 1 })
+	close(job.release)
+	return id
+}
+
 // While one driver waits for the stock to be refused, it comes back and another one gets it: the refusal is of no importance then.
 func TestLateRefusalDoesNotEndOrderThatGotItsStock(t *testing.T) {
 	t.Parallel()
 	c := setup(t).customer(t)
-	task, job := hold(false), hold(false)
+	task := hold(false)
 	task.before = errRefused
-	c.faults.on(c.user, "Reserve", task)
-	c.faults.on("", "AuthorizePayment", job) // The other driver calls in nobody's name.
-	id := c.order(good)
-	<-task.reached
-	c.resume(id)
-	<-job.reached
-	close(task.release)
-	close(job.release)
-	c.ends(id, confirmed, "")
+	c.ends(c.overtake("Reserve", task, "AuthorizePayment", hold(false)), confirmed, "")
 }
 
 // While one driver waits for the payment to be authorized, another one takes the money: that is no reason to turn back.
 func TestLateAuthorizationDoesNotTurnPaidOrderBack(t *testing.T) {
 	t.Parallel()
 	c := setup(t).customer(t)
-	task, job := hold(false), hold(true)
-	c.faults.on(c.user, "AuthorizePayment", task)
-	c.faults.on("", "CapturePayment", job)
-	id := c.order(good)
-	<-task.reached
-	c.resume(id)
-	<-job.reached
-	close(task.release)
-	close(job.release)
-	c.ends(id, confirmed, "")
+	c.ends(c.overtake("AuthorizePayment", hold(false), "CapturePayment", hold(true)), confirmed, "")
 }
 
 // While one driver takes the money, another one learns that the order goes back: it does not come to life again.
 func TestLateSuccessDoesNotConfirmOrderThatGoesBack(t *testing.T) {
 	t.Parallel()
 	c := setup(t).customer(t)
-	task, job := hold(true), hold(false)
-	c.faults.on(c.user, "CapturePayment", task)
 	c.faults.on("", "CapturePayment", fault{before: errRefused})
-	c.faults.on("", "CancelPayment", job)
-	id := c.order(good)
-	<-task.reached
-	c.resume(id)
-	<-job.reached
-	close(task.release)
-	close(job.release)
-	c.ends(id, rejected, "AS_THE_TEST_WANTS_IT")
+	c.ends(c.overtake("CapturePayment", hold(true), "CancelPayment", hold(false)), rejected, "AS_THE_TEST_WANTS_IT")
 }
 
 // What a process leaves behind that hangs or was killed after it had answered is taken over.
@@ -442,6 +437,29 @@ func TestOrderWaitsForModuleThatIsDown(t *testing.T) {
 	id := c.order(good)
 	moduletest.Eventually(t, "the order waits for its payment", func() bool { return c.get(id).GetState() == ordersv1.OrderState_ORDER_STATE_PAYING })
 	c.resume(id) // In nobody's name, so that no fault happens to it.
+	c.ends(id, confirmed, "")
+}
+
+// However long a module was down, an order is tried again soon after it is back: the pauses stop growing. What the module has not found out
+// by itself it finds out because it is asked.
+func TestOrderThatHasWaitedLongWaitsNotLonger(t *testing.T) {
+	t.Parallel()
+	c := setup(t).customer(t)
+	c.faults.forever("", "CapturePayment", fault{before: errDown})
+	c.faults.forever(c.user, "CapturePayment", fault{before: errDown})
+	id := c.order(good)
+	const longest = 15 * time.Second
+	for attempt := 10; attempt < 10_000_000; attempt *= 100 {
+		failed := "SELECT extract(epoch FROM due - update_time)::float8 FROM orders.cleave_saga WHERE id = $1 AND NOT leased AND attempt > $2"
+		moduletest.Eventually(t, "the order waits", func() bool { return len(moduletest.Query[float64](t, c.House, failed, id, 0)) == 1 })
+		c.Exec(t, "UPDATE orders.cleave_saga SET attempt = $2, create_time = now() - interval '3 days', due = now() WHERE id = $1", id, attempt)
+		moduletest.Eventually(t, "the order was tried again", func() bool { return len(moduletest.Query[float64](t, c.House, failed, id, attempt)) == 1 })
+		if pause := moduletest.Value[float64](t, c.House, failed, id, attempt); pause <= 0 || pause > longest.Seconds() {
+			t.Errorf("after %d attempts the order is tried again after %v seconds, want at most %s", attempt, pause, longest)
+		}
+	}
+	c.faults.forever("", "CapturePayment", fault{})
+	c.resume(id)
 	c.ends(id, confirmed, "")
 }
 

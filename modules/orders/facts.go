@@ -3,6 +3,8 @@ package orders
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"connectrpc.com/connect"
@@ -11,6 +13,7 @@ import (
 
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
 	typev1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent/schema"
 	"github.com/cleave-go/cleave/platform/db"
 )
 
@@ -34,7 +37,7 @@ func (f facts) StreamOrderFacts(ctx context.Context, _ *ordersv1.StreamOrderFact
 	after := ""
 	for {
 		rows, _ := f.store.Pool().Query(ctx, `SELECT o.id, o.state, o.reason, o.total, o.currency, o.reservation_id, o.payment_id, o.sequence,
-				o.create_time, o.update_time, now(),
+				o.create_time, o.update_time, now(), o.lines,
 				(SELECT coalesce(json_agg(json_build_object('sequence', t.sequence, 'state', t.state, 'reason', t.reason,
 					'reservation_id', t.reservation_id, 'payment_id', t.payment_id) ORDER BY t.sequence), '[]') FROM transition t WHERE t.order_id = o.id)
 			FROM "order" o WHERE o.id > $1 ORDER BY o.id LIMIT $2`, after, factPage)
@@ -43,13 +46,14 @@ func (f facts) StreamOrderFacts(ctx context.Context, _ *ordersv1.StreamOrderFact
 			var created, updated, now time.Time
 			var is progress
 			var log []entry
+			var lines []schema.Line
 			fact := &ordersv1.OrderFact{Total: &typev1.Money{}}
 			if err := row.Scan(&fact.Id, &is.state, &is.reason, &fact.Total.Amount, &fact.Total.Currency, &is.reservationID, &is.paymentID, &is.sequence,
-				&created, &updated, &now, &log); err != nil {
+				&created, &updated, &now, &lines, &log); err != nil {
 				return nil, err
 			}
 			fact.State, fact.Reason, fact.ReservationId, fact.PaymentId = messageStates[is.state], is.reason, is.reservationID, is.paymentID
-			fact.Settled, fact.LogProblem = is.state.settled(), logProblem(log, is)
+			fact.Settled, fact.LogProblem, fact.Lines = is.state.settled(), logProblem(log, is), factLines(lines)
 			fact.CreateTime, fact.UpdateTime = timestamppb.New(created), timestamppb.New(updated)
 			answer.Time = timestamppb.New(now)
 			return fact, nil
@@ -66,6 +70,19 @@ func (f facts) StreamOrderFacts(ctx context.Context, _ *ordersv1.StreamOrderFact
 		}
 		after = page[len(page)-1].GetId()
 	}
+}
+
+// factLines adds up what was ordered by SKU.
+func factLines(lines []schema.Line) []*ordersv1.OrderFactLine {
+	sums := map[string]int64{}
+	for _, l := range lines {
+		sums[l.SKU] += l.Quantity
+	}
+	var list []*ordersv1.OrderFactLine
+	for _, sku := range slices.Sorted(maps.Keys(sums)) {
+		list = append(list, &ordersv1.OrderFactLine{Sku: sku, Quantity: sums[sku]})
+	}
+	return list
 }
 
 // logProblem says what keeps a log from being that of an order as it is, or "".

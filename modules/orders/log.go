@@ -29,7 +29,8 @@ func record(ctx context.Context, tx tx, row *ent.Order, c change) error {
 	}
 	row.State, row.Reason, row.ReservationID, row.PaymentID, row.Sequence =
 		string(after.state), after.reason, after.reservationID, after.paymentID, after.sequence
-	return appendChange(ctx, tx, row.ID, after.sequence, c)
+	appendChange(tx, row.ID, after.sequence, c)
+	return nil
 }
 
 // follow is [record] for an order that nobody has read, but whose saga is locked, so that nobody else changes it. It goes with the next
@@ -61,12 +62,9 @@ func followArgs(orderID string, c change) []any {
 }
 
 // appendChange adds an entry to an order's log. Its time is the database's.
-func appendChange(ctx context.Context, tx tx, orderID string, sequence int64, c change) error {
-	if _, err := tx.Exec(ctx, `INSERT INTO transition (order_id, sequence, state, reason, reservation_id, payment_id, note) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		orderID, sequence, string(c.state), c.reason, c.reservationID, c.paymentID, c.note); err != nil {
-		return fmt.Errorf("append to the log of order %s: %w", orderID, err)
-	}
-	return nil
+func appendChange(tx tx, orderID string, sequence int64, c change) {
+	tx.Defer(`INSERT INTO transition (order_id, sequence, state, reason, reservation_id, payment_id, note) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		orderID, sequence, string(c.state), c.reason, c.reservationID, c.paymentID, c.note)
 }
 
 // progressOf returns what changes of a row.

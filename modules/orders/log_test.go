@@ -70,6 +70,9 @@ func TestFactsTellOfLogThatDoesNotFit(t *testing.T) {
 	} {
 		orderID := c.order("pm_card_visa")
 		c.ends(orderID, ordersv1.OrderState_ORDER_STATE_CONFIRMED, "")
+		if lines := c.fact(orderID).GetLines(); len(lines) != 1 || lines[0].GetSku() != c.sku || lines[0].GetQuantity() == 0 {
+			t.Errorf("the fact says that %v was ordered", lines)
+		}
 		s.Exec(t, sql, orderID)
 		if got := c.fact(orderID).GetLogProblem(); !strings.Contains(got, want) {
 			t.Errorf("after %s: %q, want %q", sql, got, want)

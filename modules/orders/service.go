@@ -3,7 +3,6 @@ package orders
 import (
 	"context"
 	"errors"
-	"time"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -17,6 +16,7 @@ import (
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/schema"
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/event"
+	"github.com/cleave-go/cleave/platform/fault"
 	"github.com/cleave-go/cleave/platform/id"
 	"github.com/cleave-go/cleave/platform/idempotency"
 	"github.com/cleave-go/cleave/platform/page"
@@ -49,18 +49,9 @@ func (s *service) PlaceOrder(ctx context.Context, r *ordersv1.PlaceOrderRequest)
 	if err != nil {
 		return nil, err
 	}
-	if kept, err := idempotency.Kept[ordersv1.PlaceOrderResponse](ctx, s.store.Pool(), r); kept != nil || err != nil {
-		return kept, err
-	}
-	q, err := s.store.Ent.Quote.Query().Where(quote.ID(r.GetQuoteId()), quote.UserID(userID)).Only(ctx)
-	if ent.IsNotFound(err) {
-		return nil, rpc.NotFound("quote", r.GetQuoteId())
-	}
+	q, err := s.orderable(ctx, r.GetQuoteId(), userID)
 	if err != nil {
-		return nil, db.Unavailable(err)
-	}
-	if err := s.checkPrices(ctx, q.Lines, q.Currency); err != nil {
-		return nil, err
+		return idempotency.KeptOr[ordersv1.PlaceOrderResponse](ctx, s.store.Pool(), r, err)
 	}
 	var answer *ordersv1.PlaceOrderResponse
 	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
@@ -73,40 +64,45 @@ func (s *service) PlaceOrder(ctx context.Context, r *ordersv1.PlaceOrderRequest)
 	if err != nil {
 		return nil, err
 	}
+	fault.Point("orders/place/committed")
 	return answer, nil
+}
+
+// orderable returns a quote of the user's whose prices still hold.
+func (s *service) orderable(ctx context.Context, quoteID, userID string) (*ent.Quote, error) {
+	q, err := s.store.Ent.Quote.Query().Where(quote.ID(quoteID), quote.UserID(userID)).Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil, rpc.NotFound("quote", quoteID)
+	}
+	if err != nil {
+		return nil, db.Unavailable(err)
+	}
+	return q, s.checkPrices(ctx, q.Lines, q.Currency)
 }
 
 // place turns a quote into an order that is pending. Once that is durable it is seen through, whether the client stays or not.
 func (s *service) place(ctx context.Context, tx tx, q *ent.Quote, paymentMethod string) (*ordersv1.Order, error) {
-	// The lock lets one of several orders of the same cart win.
-	cart, err := lockCart(ctx, tx, q.CartID, q.UserID)
+	// The lock lets one of several orders of the same cart win, whatever quotes they have.
+	is, now, err := lockCart(ctx, tx, q.CartID, q.UserID)
 	if err != nil {
 		return nil, err
 	}
-	var now time.Time // The database's: all replicas agree on it.
-	var used bool
-	if err := tx.QueryRow(ctx, `SELECT now(), EXISTS (SELECT FROM "order" WHERE quote_id = $1)`, q.ID).Scan(&now, &used); err != nil {
-		return nil, err
-	}
-	if used || cartState(cart.State) != active {
+	if is != active {
 		return nil, rpc.Errorf(connect.CodeFailedPrecondition, "QUOTE_USED", "quote %s has been ordered already", q.ID)
 	}
 	if now.After(q.ExpireTime) {
 		return nil, rpc.Errorf(connect.CodeFailedPrecondition, "QUOTE_EXPIRED", "quote %s has expired: ask for a new one", q.ID)
 	}
-	row, err := tx.Ent.Order.Create().SetID(id.New("ord")).SetUserID(q.UserID).SetQuoteID(q.ID).SetState(string(pending)).
-		SetLines(q.Lines).SetTotal(q.Total).SetCurrency(q.Currency).SetPaymentMethod(paymentMethod).SetCreateTime(now).SetUpdateTime(now).Save(ctx)
-	if err != nil {
-		return nil, err
+	row := &ent.Order{
+		ID: id.New("ord"), UserID: q.UserID, QuoteID: q.ID, State: string(pending), Lines: q.Lines, Total: q.Total, Currency: q.Currency,
+		PaymentMethod: paymentMethod, Sequence: 1, CreateTime: now, UpdateTime: now,
 	}
-	if err := appendChange(ctx, tx, row.ID, 1, change{state: pending, note: "order placed"}); err != nil {
-		return nil, err
-	}
+	insertOrder(tx, row, q.CartID)
+	appendChange(tx, row.ID, row.Sequence, change{state: pending, note: "order placed"})
 	total := &typev1.Money{Amount: row.Total, Currency: row.Currency}
-	if err := s.events.Publish(ctx, tx.Tx, row.ID, 1, eventOf(pending, row.ID, row.UserID, total, "")); err != nil {
+	if err := s.events.Publish(ctx, tx.Tx, row.ID, row.Sequence, eventOf(pending, row.ID, row.UserID, total, "")); err != nil {
 		return nil, err
 	}
-	db.Defer(tx.Tx, "UPDATE cart SET state = $2, update_time = now() WHERE id = $1", cart.ID, string(converted))
 	return orderMessage(row), s.sagas.Start(ctx, tx.Tx, row.ID, purchaseOf(row))
 }
 
@@ -180,6 +176,7 @@ func (s *service) CancelOrder(ctx context.Context, r *ordersv1.CancelOrderReques
 	if err != nil {
 		return nil, err
 	}
+	fault.Point("orders/cancel/committed")
 	return answer, nil
 }
 

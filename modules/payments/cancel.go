@@ -2,9 +2,11 @@ package payments
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
+	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	paymentsv1 "github.com/cleave-go/cleave/gen/cleave/payments/v1"
@@ -26,10 +28,10 @@ func (s *service) CancelPayment(ctx context.Context, r *paymentsv1.CancelPayment
 		kept, err := idempotency.Once(ctx, tx, r, func() (*wrapperspb.StringValue, error) {
 			repeated = false
 			attempt, done, err := idempotency.Revoke[wrapperspb.StringValue](ctx, tx, authorizePayment, r.GetAuthorizeRequestId())
-			if err != nil || !done {
-				return &wrapperspb.StringValue{}, err
+			if err == nil && !done {
+				attempt, err = authorizationOf(ctx, tx, r.GetAuthorizeRequestId())
 			}
-			return attempt, nil
+			return attempt, err
 		})
 		if err != nil || kept.GetValue() == "" {
 			return err
@@ -64,6 +66,19 @@ func (s *service) CancelPayment(ctx context.Context, r *paymentsv1.CancelPayment
 		}
 	}
 	return &paymentsv1.CancelPaymentResponse{Cancellation: paymentOf(payment).cancelled(), Payment: message(payment)}, nil
+}
+
+// authorizationOf returns the attempt that an AuthorizePayment of the caller's wrote down, or an empty value if none did. It finds also what
+// was authorized so long ago that the request is not kept any more.
+func authorizationOf(ctx context.Context, tx tx, requestID string) (*wrapperspb.StringValue, error) {
+	var attempt wrapperspb.StringValue
+	err := tx.QueryRow(ctx, `SELECT id FROM attempt WHERE kind = $3 AND payment_id =
+		(SELECT id FROM payment WHERE caller = $1 AND request_id = $2 AND request_id <> '')`,
+		rpc.MetadataOf(ctx).Caller, requestID, string(authorize)).Scan(&attempt.Value)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return nil, fmt.Errorf("look for the payment of request %q: %w", requestID, err)
+	}
+	return &attempt, nil
 }
 
 // authorizePayment is the method that CancelPayment undoes.

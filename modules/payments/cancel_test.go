@@ -8,6 +8,7 @@ import (
 	"connectrpc.com/connect"
 
 	paymentsv1 "github.com/cleave-go/cleave/gen/cleave/payments/v1"
+	"github.com/cleave-go/cleave/platform/idempotency"
 	"github.com/cleave-go/cleave/platform/module"
 )
 
@@ -110,6 +111,38 @@ func TestCancelBeforeAuthorize(t *testing.T) {
 	}
 	if n := b.count(t, "SELECT count(*) FROM payments.sandbox_request"); n != 0 {
 		t.Errorf("the provider was asked %d times", n)
+	}
+}
+
+// TestCancelMonthsLater cancels what was authorized so long ago that nobody keeps the request any more.
+func TestCancelMonthsLater(t *testing.T) {
+	for _, state := range []paymentsv1.PaymentState{isAuthorized, isCaptured} {
+		t.Run(state.String(), func(t *testing.T) {
+			b := setup(t)
+			payment := b.must(t, isAuthorized, authorize, "a", methodVisa, 1000)
+			if state == isCaptured {
+				b.must(t, isCaptured, capture, "c", payment.GetId(), 0)
+			}
+			for _, table := range []string{"payment", "attempt", "cleave_request", "sandbox_charge"} {
+				b.exec(t, "UPDATE payments."+table+" SET create_time = create_time - interval '7 months'")
+			}
+			if n, err := idempotency.Purge(b.ctx, b.database.Pool(), 100); err != nil || n == 0 {
+				t.Fatalf("%d requests were forgotten, %v", n, err)
+			}
+			_, err := b.try(authorize, "a", methodVisa, 1000)
+			wantError(t, err, connect.CodeAlreadyExists, "REQUEST_ID_REUSED")
+			for _, requestID := range []string{"x", "x", "y"} {
+				if got := b.cancel(t, isDone, requestID); got.GetId() != payment.GetId() {
+					t.Errorf("cancelled payment %q, want %s", got.GetId(), payment.GetId())
+				}
+			}
+			_, err = b.try(authorize, "a", methodVisa, 1000)
+			wantError(t, err, connect.CodeFailedPrecondition, "REVOKED")
+			b.settled(t)
+			if n := b.count(t, "SELECT count(*) FROM payments.sandbox_charge"); n != 1 {
+				t.Errorf("the provider has %d charges, want 1", n)
+			}
+		})
 	}
 }
 

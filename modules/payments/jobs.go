@@ -49,11 +49,13 @@ func (s *service) sweep(ctx context.Context) error {
 
 // takeDue returns attempts that are due, and says when they are due again. Until then nobody else takes them: asking is over by then.
 //
-// The older an attempt, the longer the pause: a fortieth of its age, from 8 seconds to 5 minutes, give or take a quarter. So in the first
-// eight minutes it is asked for within 15 seconds after the provider has come back.
+// The older an attempt, the longer the pause: a fortieth of its age, from 8 to 20 seconds, give or take a quarter; it is 20 from the
+// fourteenth minute on. So however long the provider was down, what is unknown is asked for within half a minute after it has come back.
+// What it meets while it is down does not depend on the pause: each replica asks for at most [maxAsked] attempts at once, and begins so
+// many a second at most.
 func (s *service) takeDue(ctx context.Context) ([]string, error) {
 	rows, err := s.store.Pool().Query(ctx, `UPDATE attempt SET next_time = now() + (0.75 + random() / 2) *
-			least(greatest((now() - create_time) / 40, interval '8 seconds'), interval '5 minutes')
+			least(greatest((now() - create_time) / 40, interval '8 seconds'), interval '20 seconds')
 		WHERE id IN (SELECT id FROM attempt WHERE next_time <= now() ORDER BY next_time LIMIT $1 FOR UPDATE SKIP LOCKED)
 		RETURNING id`, maxAsked)
 	if err != nil {

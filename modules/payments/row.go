@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	paymentsv1 "github.com/cleave-go/cleave/gen/cleave/payments/v1"
@@ -57,8 +58,14 @@ func lockPayment(ctx context.Context, tx tx, paymentID string) (locked, error) {
 
 // insertPayment writes a new payment down.
 func insertPayment(tx tx, row *ent.Payment) {
-	tx.Defer("INSERT INTO payment (id, reference, state, amount, currency, payment_method) VALUES ($1, $2, $3, $4, $5, $6)",
-		row.ID, row.Reference, row.State, row.Amount, row.Currency, row.PaymentMethod)
+	tx.Defer("INSERT INTO payment (id, reference, state, amount, currency, payment_method, caller, request_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+		row.ID, row.Reference, row.State, row.Amount, row.Currency, row.PaymentMethod, row.Caller, row.RequestID)
+}
+
+// isTaken reports whether a payment was not written down because there is one of the same request id.
+func isTaken(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && pgErr.ConstraintName == "payment_caller_request_id"
 }
 
 // begin returns an attempt of a locked payment: the row of one that is written down already, or a new one, which it writes down. Its id

@@ -26,10 +26,14 @@ func (s *service) AuthorizePayment(ctx context.Context, r *paymentsv1.AuthorizeP
 		row := &ent.Payment{
 			ID: id.New("pay"), Reference: r.GetReference(), State: string(authorizing), Amount: r.GetAmount().GetAmount(),
 			Currency: r.GetAmount().GetCurrency(), PaymentMethod: r.GetPaymentMethod(),
+			Caller: rpc.MetadataOf(ctx).Caller, RequestID: r.GetRequestId(),
 		}
 		insertPayment(tx, row)
 		return insertAttempt(tx, row, paymentOf(row).toAuthorize()), nil
 	})
+	if isTaken(err) { // Its answer is not kept any more, but the payment is: there is no second one.
+		return nil, rpc.Errorf(connect.CodeAlreadyExists, "REQUEST_ID_REUSED", "request_id %q was used long ago: choose a new one", r.GetRequestId())
+	}
 	return &paymentsv1.AuthorizePaymentResponse{Payment: payment}, err
 }
 

@@ -38,7 +38,7 @@ type Tx[C any] struct {
 }
 
 // Defer is [Defer] in this transaction.
-func (t Tx[C]) Defer(sql string, args ...any) { Defer(t.Tx, sql, args...) }
+func (t Tx[C]) Defer(sql string, args ...any) *pgx.QueuedQuery { return Defer(t.Tx, sql, args...) }
 
 // Tx is [DB.Tx] with the module's ent client.
 func (s *Store[C]) Tx(ctx context.Context, fn func(ctx context.Context, tx Tx[C]) error) error {
@@ -49,7 +49,8 @@ func (s *Store[C]) Tx(ctx context.Context, fn func(ctx context.Context, tx Tx[C]
 func (s *Store[C]) In(tx pgx.Tx) Tx[C] { return Tx[C]{Tx: tx, Ent: s.client(entDriver{tx})} }
 
 // Tx runs fn in a transaction (READ COMMITTED) and commits it, or rolls back if fn fails. When PostgreSQL gave the transaction up
-// for the sake of another (deadlock, serialization) it runs fn again, so fn must leave no trace outside of tx but by [AfterCommit].
+// for the sake of another (deadlock, serialization), or was the [FirstTry] in vain, it runs fn again, so fn must leave no trace outside
+// of tx but by [AfterCommit].
 // Calls over the seam with the context of fn are refused.
 //
 // BEGIN is sent along with the first statement, and what is deferred (see [Defer]) along with a later one or COMMIT. Without a
@@ -59,12 +60,15 @@ func (s *Store[C]) In(tx pgx.Tx) Tx[C] { return Tx[C]{Tx: tx, Ent: s.client(entD
 // committed: callers repeat with the same request_id.
 func (d *DB) Tx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	for attempt := 1; ; attempt++ {
-		after, err := d.once(ctx, fn)
+		tx, err := d.once(ctx, fn, attempt == 1)
 		if err == nil {
-			for _, fn := range after {
+			for _, fn := range tx.after {
 				fn()
 			}
 			return nil
+		}
+		if tx != nil && tx.hoped && inVain(err) {
+			continue
 		}
 		if attempt == maxAttempts || !givenUp(err) {
 			return Unavailable(err)
@@ -77,21 +81,29 @@ func (d *DB) Tx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) err
 	}
 }
 
-// once tries a transaction and returns what shall run after the commit.
-func (d *DB) once(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) ([]func(), error) {
+// once tries a transaction, which is nil if it could not begin.
+func (d *DB) once(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error, first bool) (*transaction, error) {
 	tx, err := begin(ctx, d.pool)
 	if err != nil {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
 	defer tx.end(ctx)
+	tx.first = first
 	inner := context.WithValue(rpc.RefuseCalls(ctx, "it is inside a database transaction"), transactionKey{}, tx)
 	if err := fn(inner, tx); err != nil {
-		return nil, err
+		return tx, err
 	}
 	if err := tx.Commit(ctx); err != nil {
-		return nil, fmt.Errorf("commit: %w", err)
+		return tx, fmt.Errorf("commit: %w", err)
 	}
-	return tx.after, nil
+	return tx, nil
+}
+
+// inVain reports whether an error is one that a transaction can owe to having hoped for the best.
+func inVain(err error) bool {
+	var pgErr *pgconn.PgError
+	// Class 23: a constraint.
+	return errors.Is(err, ErrAgain) || errors.As(err, &pgErr) && pgErr.Code[:2] == "23"
 }
 
 // TxMayBeLost is [DB.Tx] without the wait until the commit is on disk, which costs most of a small transaction. Everybody sees at once

@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -13,19 +14,24 @@ import (
 // maxDeferred bounds the statements that wait for the next one: who has more of them writes many rows with one statement.
 const maxDeferred = 1000
 
-// Defer adds a statement to the transaction whose result nobody reads. It costs no round trip: it is sent along with the next
+// Defer adds a statement to the transaction that nobody waits for. It costs no round trip: it is sent along with the next
 // statement of the transaction, or with COMMIT. Statements always run in the order in which the code has them, so a later read finds
 // what a deferred write did. An error of it fails whatever it was sent with, and the transaction for good, even if the function hides
 // the error. The arguments must not be changed before the transaction ends, and the statement must not create what the next one names,
 // because both are prepared before either runs.
 //
+// Whoever wants the result before the transaction has ended, but not at once, gives the statement that is returned a function, as in a
+// pgx.Batch. What is read with COMMIT is worth something only when the transaction has committed: see [AfterCommit].
+//
 // It panics if tx is not from [DB.Tx] or [Store.Tx]: nobody would send the statement.
-func Defer(tx pgx.Tx, sql string, args ...any) {
-	d, ok := tx.(interface{ Defer(sql string, args ...any) })
+func Defer(tx pgx.Tx, sql string, args ...any) *pgx.QueuedQuery {
+	d, ok := tx.(interface {
+		Defer(sql string, args ...any) *pgx.QueuedQuery
+	})
 	if !ok {
 		panic(fmt.Sprintf("db.Defer in a %T: open the transaction with Store.Tx or DB.Tx", tx))
 	}
-	d.Defer(sql, args...)
+	return d.Defer(sql, args...)
 }
 
 type transactionKey struct{}
@@ -43,6 +49,21 @@ func AfterCommit(ctx context.Context, fn func()) {
 	t.after = append(t.after, fn)
 }
 
+// ErrAgain has a transaction run again whose function asked for the [FirstTry].
+var ErrAgain = errors.New("the transaction is to be run again")
+
+// FirstTry reports whether the transaction of ctx runs for the first time. Its function may then hope for the best: it need not wait
+// for a statement which tells that somebody was faster, if a constraint would be violated in that case. If a constraint is, or if
+// the function fails with [ErrAgain], the transaction is run again, and FirstTry is false.
+func FirstTry(ctx context.Context) bool {
+	t, ok := ctx.Value(transactionKey{}).(*transaction)
+	if !ok || !t.first {
+		return false
+	}
+	t.hoped = true
+	return true
+}
+
 // transaction is a transaction that waits as seldom as it can: BEGIN goes with the first statement, deferred statements go with the
 // next one, or all go with COMMIT. Without a statement nothing is sent at all.
 type transaction struct {
@@ -52,10 +73,12 @@ type transaction struct {
 	// begun says that BEGIN was sent.
 	begun bool
 	// err is why some of a queue was not carried out, which would be missing from what is committed.
-	err        error
-	done       bool
-	savepoints int
-	after      []func()
+	err  error
+	done bool
+	// first says that the function runs for the first time, and hoped that it makes use of that.
+	first, hoped bool
+	savepoints   int
+	after        []func()
 }
 
 var _ pgx.Tx = (*transaction)(nil)
@@ -69,7 +92,8 @@ func begin(ctx context.Context, pool *pgxpool.Pool) (*transaction, error) {
 }
 
 // Defer is [Defer].
-func (t *transaction) Defer(sql string, args ...any) {
+func (t *transaction) Defer(sql string, args ...any) *pgx.QueuedQuery {
+	statement := &pgx.QueuedQuery{SQL: sql, Arguments: args}
 	switch {
 	case t.err != nil:
 	case t.done:
@@ -77,8 +101,9 @@ func (t *transaction) Defer(sql string, args ...any) {
 	case len(t.queue) > maxDeferred:
 		t.err = fmt.Errorf("more than %d deferred statements: write many rows with one statement", maxDeferred)
 	default:
-		t.queue = append(t.queue, &pgx.QueuedQuery{SQL: sql, Arguments: args})
+		t.queue = append(t.queue, statement)
 	}
+	return statement
 }
 
 // ready reports why nothing more can be done in the transaction.
@@ -101,13 +126,22 @@ func (t *transaction) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResu
 	t.queue, t.begun = nil, true
 	results := t.conn.SendBatch(ctx, &pgx.Batch{QueuedQueries: slices.Concat(queue, b.QueuedQueries)})
 	for _, statement := range queue {
-		if _, err := results.Exec(); err != nil {
+		if err := carryOut(statement, results); err != nil {
 			_ = results.Close() // The same error.
 			t.err = fmt.Errorf("%s: %w", statement.SQL, err)
 			return pgx.FailedBatchResults(b, t.err)
 		}
 	}
 	return results
+}
+
+// carryOut reads the result of a statement that was queued.
+func carryOut(statement *pgx.QueuedQuery, results pgx.BatchResults) error {
+	if statement.Fn != nil {
+		return statement.Fn(results)
+	}
+	_, err := results.Exec()
+	return err
 }
 
 // flush sends what is queued by itself.

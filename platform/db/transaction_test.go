@@ -274,6 +274,72 @@ func TestTxRunsAgainWhatFailedAtCommit(t *testing.T) {
 	released(t, s)
 }
 
+// A transaction that hoped that nobody was faster runs again, without hope, when somebody was.
+func TestFirstTryThatWasInVainRunsAgain(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(tx tx) error{
+		"a constraint, at the commit": func(tx tx) error { tx.Defer(insertThing, nil); return nil },
+		"as the function says":        func(tx) error { return fmt.Errorf("%w: somebody was faster", db.ErrAgain) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStore(t, clone(t))
+			var tries []bool
+			told := 0
+			if err := s.Tx(bounded(t), func(ctx context.Context, tx tx) error {
+				tries = append(tries, db.FirstTry(ctx))
+				db.AfterCommit(ctx, func() { told++ })
+				tx.Defer(insertThing, "a")
+				if tries[len(tries)-1] {
+					return end(tx)
+				}
+				return nil
+			}); err != nil || !slices.Equal(tries, []bool{true, false}) || told != 1 || !slices.Equal(names(t, s), []string{"a"}) {
+				t.Errorf("%v after tries %v with %q, told %d times", err, tries, names(t, s), told)
+			}
+			released(t, s)
+		})
+	}
+	s := newStore(t, clone(t))
+	tries := 0
+	if err := s.Tx(bounded(t), func(_ context.Context, tx tx) error {
+		tries++
+		tx.Defer(insertThing, nil)
+		return nil
+	}); err == nil || tries != 1 {
+		t.Errorf("%v after %d tries of a transaction that hoped for nothing, want its failure after one", err, tries)
+	}
+}
+
+// What a deferred statement yields is read with whatever it was sent along with.
+func TestDeferredResult(t *testing.T) {
+	t.Parallel()
+	s, sent := newCountedStore(t)
+	for range 2 { // The first time the statements are prepared.
+		sent.Store(0)
+		got, told := 0, 0
+		if err := s.Tx(bounded(t), func(ctx context.Context, tx tx) error {
+			tx.Defer("SELECT 40 + $1::int", 2).QueryRow(func(row pgx.Row) error { return row.Scan(&got) })
+			db.AfterCommit(ctx, func() { told = got })
+			return nil
+		}); err != nil || told != 42 {
+			t.Errorf("%v with %d, want 42", err, told)
+		}
+	}
+	if n := sent.Load(); n != 1 {
+		t.Errorf("%d round trips, want one", n)
+	}
+	wanted := errors.New("as the test wants it")
+	if err := s.Tx(bounded(t), func(_ context.Context, tx tx) error {
+		tx.Defer(insertThing, "a")
+		tx.Defer("SELECT 1").QueryRow(func(pgx.Row) error { return wanted })
+		return nil
+	}); !errors.Is(err, wanted) {
+		t.Errorf("%v, want the error of whoever reads the result", err)
+	}
+	released(t, s)
+}
+
 // The caller has gone while BEGIN, a deferred statement or COMMIT was under way.
 func TestPipelineEndsWithContext(t *testing.T) {
 	t.Parallel()

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -53,7 +54,19 @@ type village struct {
 func newVillage(t testing.TB) *village {
 	t.Helper()
 	v := &village{homes: map[string]string{}, log: slog.New(slog.NewTextHandler(t.Output(), nil))}
-	v.url = postgrestest.Clone(t, "toys", func(ctx context.Context, url string) error {
+	v.url = v.database(t)
+	var err error
+	if v.admin, err = pgxpool.New(t.Context(), v.url); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(v.admin.Close)
+	return v
+}
+
+// database returns the URL of a new database with the toys' schemas: in the cluster of the tests, or in the one that a benchmark shall
+// be run on, because the tests' forgets everything in a power cut and so is faster than any that is used.
+func (v *village) database(t testing.TB) string {
+	prepare := func(ctx context.Context, url string) error {
 		for _, name := range toys {
 			d, err := db.Open(ctx, v.config(name, url))
 			if err != nil {
@@ -62,13 +75,11 @@ func newVillage(t testing.TB) *village {
 			d.Close()
 		}
 		return nil
-	})
-	var err error
-	if v.admin, err = pgxpool.New(t.Context(), v.url); err != nil {
-		t.Fatal(err)
 	}
-	t.Cleanup(v.admin.Close)
-	return v
+	if server := os.Getenv("CLEAVE_BENCH_DATABASE_URL"); server != "" {
+		return benchmarkDatabase(t, server, prepare)
+	}
+	return postgrestest.Clone(t, "toys", prepare)
 }
 
 func (v *village) config(name, url string) db.Config {

@@ -66,15 +66,17 @@ func (e *Events) subscribe(s Subscription) {
 // subscriptionService is for those who listen to this module.
 type subscriptionService struct{ *Events }
 
-// Subscribe makes, or confirms, the subscription of the calling module.
+// Subscribe makes, or confirms, the subscription of the calling module. A type that is new in it is owed from the moment on when this
+// has surely committed, or was given up.
 func (s subscriptionService) Subscribe(ctx context.Context, r *eventv1.SubscribeRequest) (*eventv1.SubscribeResponse, error) {
 	subscriber := rpc.MetadataOf(ctx).Caller
 	if subscriber == "" {
 		return nil, rpc.Errorf(connect.CodeUnauthenticated, "", "only a module can subscribe")
 	}
-	renewed, err := s.db.Pool().Exec(ctx, `UPDATE cleave_subscriber s SET update_time = now(), types = (
-			SELECT jsonb_object_agg(key, value) FROM jsonb_each_text(s.types || `+typesNow+`) WHERE value::timestamptz > now() - $3::interval
-		) WHERE name = $1`, subscriber, r.GetTypes(), forgetAfter)
+	renewed, err := s.db.Pool().Exec(ctx, `UPDATE cleave_subscriber s SET update_time = now(), (types, since) = (
+			SELECT jsonb_object_agg(key, value), jsonb_object_agg(key, coalesce(s.since -> key, to_jsonb(clock_timestamp() + $4::interval)))
+			FROM jsonb_each_text(s.types || `+typesNow+`) WHERE value::timestamptz > now() - $3::interval
+		) WHERE name = $1`, subscriber, r.GetTypes(), forgetAfter, subscribeTimeout)
 	if err != nil {
 		return nil, db.Unavailable(fmt.Errorf("renew the subscription of %s: %w", subscriber, err))
 	}
@@ -96,7 +98,8 @@ func (s subscriptionService) Subscribe(ctx context.Context, r *eventv1.Subscribe
 const typesNow = "(SELECT jsonb_object_agg(t, now()) FROM unnest($2::text[]) t)"
 
 // create makes a subscription, unless another replica of the subscriber just has. One that begins now stands behind the oldest
-// transaction that is still writing: whatever commits later has an id that is not smaller, and so is read.
+// transaction that is still writing: whatever commits later has an id that is not smaller, and so is read. What begins after the
+// statement has begun does, so that is what is owed.
 func (s subscriptionService) create(ctx context.Context, subscriber string, r *eventv1.SubscribeRequest) error {
 	return s.db.Tx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		var others int
@@ -106,8 +109,9 @@ func (s subscriptionService) create(ctx context.Context, subscriber string, r *e
 		if others >= maxSubscribers {
 			return rpc.Errorf(connect.CodeResourceExhausted, "", "%s has %d subscribers: remove those that are gone", s.module, others)
 		}
-		if _, err := tx.Exec(ctx, `INSERT INTO cleave_subscriber (name, types, era, transaction, position)
-			SELECT $1, `+typesNow+`, CASE WHEN $3 THEN 0 ELSE cleave_era() END, CASE WHEN $3 THEN '0' ELSE pg_snapshot_xmin(pg_current_snapshot()) END, 0
+		if _, err := tx.Exec(ctx, `INSERT INTO cleave_subscriber (name, types, since, era, transaction, position)
+			SELECT $1, `+typesNow+`, (SELECT jsonb_object_agg(t, CASE WHEN $3 THEN '-infinity' ELSE clock_timestamp() END) FROM unnest($2::text[]) t),
+				CASE WHEN $3 THEN 0 ELSE cleave_era() END, CASE WHEN $3 THEN '0' ELSE pg_snapshot_xmin(pg_current_snapshot()) END, 0
 			ON CONFLICT DO NOTHING`, subscriber, r.GetTypes(), r.GetFrom() == eventv1.From_FROM_BEGINNING); err != nil {
 			return fmt.Errorf("subscribe %s: %w", subscriber, err)
 		}

@@ -4,83 +4,71 @@ package fault
 
 import (
 	"fmt"
-	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 )
 
 // Enabled says whether this binary was built with the tag cleave_fault.
 const Enabled = true
 
-// fault is what happens at a place.
-type fault struct {
+// what is what happens at a place.
+type what struct {
 	act  func()
 	once sync.Once
 }
 
 var (
 	faults = parse(os.Getenv("CLEAVE_FAULT"))
+	folder = Folder(os.Getenv("CLEAVE_FAULT_DIR"))
+	passed sync.Map // The places that this process has written down.
 	bugs   = strings.Split(os.Getenv("CLEAVE_BUG"), ",")
 )
 
-// parse reads "place=kill,place=pause:8s". A text that it does not understand ends the process: a test that asks for nothing proves
-// nothing.
-func parse(text string) map[string]*fault {
-	faults := map[string]*fault{}
+// parse reads "place=kill,place=pause".
+func parse(text string) map[string]*what {
+	faults := map[string]*what{}
 	for entry := range strings.SplitSeq(text, ",") {
-		if entry == "" {
-			continue
+		if place, act, _ := strings.Cut(entry, "="); entry != "" {
+			faults[place] = &what{act: action(act)}
 		}
-		place, what, _ := strings.Cut(entry, "=")
-		what, length, _ := strings.Cut(what, ":")
-		f := &fault{}
-		switch what {
-		case "kill":
-			f.act = kill
-		case "pause":
-			d, err := time.ParseDuration(length)
-			if err != nil {
-				panic("CLEAVE_FAULT: " + err.Error())
-			}
-			f.act = func() { pause(d) }
-		default:
-			panic("CLEAVE_FAULT: " + entry + " is neither kill nor pause:<duration>")
-		}
-		faults[place] = f
 	}
 	return faults
 }
 
-// Point is a place at which a test may stop the process.
-func Point(place string) {
-	f := faults[place]
-	if f == nil {
-		return
+// action returns what a text says. One that it does not understand ends the process: a test that asks for nothing proves nothing.
+func action(text string) func() {
+	switch text {
+	case "kill":
+		return kill
+	case "pause":
+		return pause
 	}
-	f.once.Do(func() {
-		if first(place) {
-			fmt.Fprintln(os.Stderr, "fault at", place)
-			f.act()
-		}
-	})
+	panic(fmt.Sprintf("a fault is kill or pause, not %q", text))
 }
 
-// first reports whether no process with the same folder has been here before.
-func first(place string) bool {
-	folder := os.Getenv("CLEAVE_FAULT_DIR")
+// Point is a place at which a test may stop the process.
+func Point(place string) {
+	if f := faults[place]; f != nil {
+		f.once.Do(func() { do(place, f.act) })
+	}
 	if folder == "" {
-		return true
+		return
 	}
-	file, err := os.OpenFile(filepath.Join(folder, url.PathEscape(place)), os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return false
+	if _, known := passed.LoadOrStore(place, true); !known {
+		if err := folder.pass(place); err != nil {
+			panic(err)
+		}
 	}
-	file.Close()
-	return true
+	if text, armed := folder.take(place); armed {
+		do(place, action(text))
+	}
+}
+
+func do(place string, act func()) {
+	fmt.Fprintln(os.Stderr, "fault at", place)
+	act()
 }
 
 // Bug reports whether a test wants a known mistake.

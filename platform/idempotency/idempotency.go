@@ -18,6 +18,7 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/protobuf/proto"
 
@@ -40,7 +41,8 @@ type Message[M any] interface {
 	proto.Message
 }
 
-// Once runs fn and keeps its answer in tx, or returns the answer that is kept. It fails with already_exists and reason
+// Once runs fn and keeps its answer in tx, or returns the answer that is kept. It makes use of the [db.FirstTry], so what fn did may be
+// undone and the whole transaction run again. It fails with already_exists and reason
 // REQUEST_ID_REUSED if the id was used for another request, and with failed_precondition and reason REVOKED if [Revoke] was there
 // first. If fn fails nothing is kept, so the call may be repeated.
 func Once[M any, Response Message[M]](ctx context.Context, tx pgx.Tx, request Request, fn func() (Response, error)) (Response, error) {
@@ -49,14 +51,22 @@ func Once[M any, Response Message[M]](ctx context.Context, tx pgx.Tx, request Re
 	if err != nil {
 		return nil, err
 	}
-	claimed, err := k.claim(ctx, tx, fingerprint)
-	if err != nil {
+	claimed := false
+	if db.FirstTry(ctx) {
+		// Most requests come once, so nobody waits to be told that the key was free: if it was not, the constraint fails what follows.
+		db.Defer(tx, insertKey, k.caller, k.method, k.id, fingerprint).Exec(func(pgconn.CommandTag) error {
+			claimed = true
+			return nil
+		})
+	} else if claimed, err = k.claim(ctx, tx, fingerprint); err != nil {
 		return nil, err
-	}
-	if !claimed {
+	} else if !claimed {
 		return replay[M, Response](ctx, tx, k, fingerprint)
 	}
 	response, err := fn()
+	if err != nil && !claimed { // Perhaps because the request was carried out already.
+		return nil, fmt.Errorf("%w: %w", db.ErrAgain, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -68,16 +78,17 @@ func Once[M any, Response Message[M]](ctx context.Context, tx pgx.Tx, request Re
 	return response, nil
 }
 
-// Kept returns the answer that is kept for the request, or nil. A method that calls other modules before its transaction asks first,
-// so that a repetition gets its answer whatever has become of the others. It fails as [Once] does.
-func Kept[M any, Response Message[M]](ctx context.Context, pool *pgxpool.Pool, request Request) (Response, error) {
+// KeptOr returns the answer that is kept for the request, or fails with why if there is none. A method that calls other modules before
+// its transaction asks when one of them fails it, so that a repetition gets its answer whatever has become of the others. It fails as
+// [Once] does.
+func KeptOr[M any, Response Message[M]](ctx context.Context, pool *pgxpool.Pool, request Request, why error) (Response, error) {
 	fingerprint, err := fingerprintOf(request)
 	if err != nil {
 		return nil, err
 	}
 	response, err := replay[M, Response](ctx, pool, keyOf(ctx, rpc.MethodOf(ctx), request.GetRequestId()), fingerprint)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil
+		return nil, why
 	}
 	return response, db.Unavailable(err)
 }
@@ -118,11 +129,12 @@ func keyOf(ctx context.Context, method *rpc.Method, id string) key {
 	return key{metadata.Caller, method.Procedure, id}
 }
 
+const insertKey = "INSERT INTO cleave_request (caller, method, request_id, fingerprint) VALUES ($1, $2, $3, $4)"
+
 // claim reports whether the key was free and is now taken. Whoever claims the same key waits here until the first has committed or
 // rolled back.
 func (k key) claim(ctx context.Context, tx pgx.Tx, fingerprint []byte) (bool, error) {
-	tag, err := tx.Exec(ctx, `INSERT INTO cleave_request (caller, method, request_id, fingerprint) VALUES ($1, $2, $3, $4)
-		ON CONFLICT DO NOTHING`, k.caller, k.method, k.id, fingerprint)
+	tag, err := tx.Exec(ctx, insertKey+" ON CONFLICT DO NOTHING", k.caller, k.method, k.id, fingerprint)
 	if err != nil {
 		return false, fmt.Errorf("claim request id: %w", err)
 	}

@@ -56,6 +56,9 @@ func (t *Tasks) Go(ctx context.Context, fn func(context.Context)) bool {
 	return true
 }
 
+// Running returns how many tasks run.
+func (t *Tasks) Running() int { return len(t.places) }
+
 // Stop begins no more tasks and waits for those that run. When ctx is done it cancels them, and waits until they have ended.
 func (t *Tasks) Stop(ctx context.Context) {
 	t.mu.Lock()

@@ -133,6 +133,9 @@ func (h *House) Internal(module string) string {
 	panic("module " + module + " lives nowhere")
 }
 
+// Units returns all units, in the order in which they were started.
+func (h *House) Units() []*Running { return slices.Clone(h.units) }
+
 // Admins returns the URLs of the operator's ports of all units.
 func (h *House) Admins() []string {
 	var urls []string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"testing"
 	"time"
@@ -59,7 +60,7 @@ func (h *House) Customer(t testing.TB) *Customer {
 }
 
 const (
-	// again is the pause before something is repeated.
+	// again is the pause before something is repeated, give or take a half, so that those who failed together do not come back together.
 	again = 50 * time.Millisecond
 	// answerTime bounds one try: what has not been answered by then is repeated.
 	answerTime = 10 * time.Second
@@ -82,6 +83,9 @@ func Insist[Request, Response any](ctx context.Context, call func(context.Contex
 
 // passes reports whether a call that failed so may be answered when it is repeated.
 func passes(err error) bool {
+	if !connect.IsWireError(err) { // Nobody has answered, or not to the end.
+		return true
+	}
 	switch connect.CodeOf(err) {
 	case connect.CodeUnavailable, connect.CodeDeadlineExceeded, connect.CodeResourceExhausted, connect.CodeAborted:
 		return true
@@ -94,7 +98,7 @@ func pause(ctx context.Context) bool {
 	select {
 	case <-ctx.Done():
 		return false
-	case <-time.After(again):
+	case <-time.After(again/2 + rand.N(again)):
 		return true
 	}
 }

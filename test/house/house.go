@@ -54,6 +54,8 @@ var (
 	// AllApart is a process and a database per module, one of them on a server of its own, and the edge in a process of its own. Each is
 	// called as its module is.
 	AllApart = Layout{"all apart", allApart}
+	// Twice is two such processes over one database, "all" and "spare". Who shops does so at the first.
+	Twice = Layout{"all twice", twice}
 	// Mixed has two modules in one process, "sales", the others apart, and one database for all.
 	Mixed = Layout{"mixed", mixed}
 )
@@ -70,7 +72,12 @@ func (l Layout) Open(t testing.TB, binaries *topology.Binaries, options Options)
 	return h
 }
 
-func allInOne(t testing.TB, h *House) {
+func allInOne(t testing.TB, h *House) { h.House = topology.Start(t, h.whole(t, "all")...) }
+
+func twice(t testing.TB, h *House) { h.House = topology.Start(t, h.whole(t, "all", "spare")...) }
+
+// whole returns units that hold everything.
+func (h *House) whole(t testing.TB, names ...string) []topology.Unit {
 	h.share(postgrestest.Database(t))
 	binary := h.binaries.Build(t, "cmd/all", h.options.Tags...)
 	for range 2 { // It may be repeated.
@@ -79,10 +86,14 @@ func allInOne(t testing.TB, h *House) {
 			t.Fatalf("all seed ended with %d", code)
 		}
 	}
-	unit := h.unit("all", binary, Modules...)
-	unit.Edge = true
-	unit.Env["CLEAVE_MAP_FILE"] = backOffice(t, binary)
-	h.House = topology.Start(t, unit)
+	file := backOffice(t, binary)
+	units := make([]topology.Unit, len(names))
+	for i, name := range names {
+		units[i] = h.unit(name, binary, Modules...)
+		units[i].Edge = true
+		units[i].Env["CLEAVE_MAP_FILE"] = file
+	}
+	return units
 }
 
 // backOffice returns the path of a map of the house with one more module, which lives elsewhere and calls those of the shop: the test.

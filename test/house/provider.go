@@ -34,9 +34,12 @@ func (p *provider) Start(t testing.TB) {
 // Provider returns the URL of the payment provider where it is a process of its own.
 func (h *House) Provider() string { return h.provider.url() }
 
-// RestartProvider kills the payment provider's process and starts it again. It then lives as long as the given test.
+// KillProvider kills the payment provider's process.
+func (h *House) KillProvider() { h.provider.process.Kill() }
+
+// RestartProvider kills the payment provider's process, if it still runs, and starts it again. It then lives as long as the given test.
 func (h *House) RestartProvider(t testing.TB) {
 	t.Helper()
-	h.provider.process.Kill()
+	h.KillProvider()
 	h.provider.Start(t)
 }

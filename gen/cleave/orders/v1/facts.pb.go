@@ -40,7 +40,9 @@ type OrderFact struct {
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// What is wrong with the log of the order: a change that is not legal, a gap, or that it does not lead to the order as it is. Empty if
 	// nothing is.
-	LogProblem    string `protobuf:"bytes,10,opt,name=log_problem,json=logProblem,proto3" json:"log_problem,omitempty"`
+	LogProblem string `protobuf:"bytes,10,opt,name=log_problem,json=logProblem,proto3" json:"log_problem,omitempty"`
+	// What was ordered: one line a SKU, in the order of the SKUs.
+	Lines         []*OrderFactLine `protobuf:"bytes,11,rep,name=lines,proto3" json:"lines,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -145,6 +147,66 @@ func (x *OrderFact) GetLogProblem() string {
 	return ""
 }
 
+func (x *OrderFact) GetLines() []*OrderFactLine {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
+// OrderFactLine is how many pieces of a SKU were ordered.
+type OrderFactLine struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sku           string                 `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
+	Quantity      int64                  `protobuf:"varint,2,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrderFactLine) Reset() {
+	*x = OrderFactLine{}
+	mi := &file_cleave_orders_v1_facts_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrderFactLine) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrderFactLine) ProtoMessage() {}
+
+func (x *OrderFactLine) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_orders_v1_facts_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrderFactLine.ProtoReflect.Descriptor instead.
+func (*OrderFactLine) Descriptor() ([]byte, []int) {
+	return file_cleave_orders_v1_facts_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *OrderFactLine) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *OrderFactLine) GetQuantity() int64 {
+	if x != nil {
+		return x.Quantity
+	}
+	return 0
+}
+
 // StreamOrderFactsRequest asks for all orders.
 type StreamOrderFactsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -154,7 +216,7 @@ type StreamOrderFactsRequest struct {
 
 func (x *StreamOrderFactsRequest) Reset() {
 	*x = StreamOrderFactsRequest{}
-	mi := &file_cleave_orders_v1_facts_proto_msgTypes[1]
+	mi := &file_cleave_orders_v1_facts_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -166,7 +228,7 @@ func (x *StreamOrderFactsRequest) String() string {
 func (*StreamOrderFactsRequest) ProtoMessage() {}
 
 func (x *StreamOrderFactsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_orders_v1_facts_proto_msgTypes[1]
+	mi := &file_cleave_orders_v1_facts_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -179,7 +241,7 @@ func (x *StreamOrderFactsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamOrderFactsRequest.ProtoReflect.Descriptor instead.
 func (*StreamOrderFactsRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_orders_v1_facts_proto_rawDescGZIP(), []int{1}
+	return file_cleave_orders_v1_facts_proto_rawDescGZIP(), []int{2}
 }
 
 // StreamOrderFactsResponse holds the next facts.
@@ -194,7 +256,7 @@ type StreamOrderFactsResponse struct {
 
 func (x *StreamOrderFactsResponse) Reset() {
 	*x = StreamOrderFactsResponse{}
-	mi := &file_cleave_orders_v1_facts_proto_msgTypes[2]
+	mi := &file_cleave_orders_v1_facts_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -206,7 +268,7 @@ func (x *StreamOrderFactsResponse) String() string {
 func (*StreamOrderFactsResponse) ProtoMessage() {}
 
 func (x *StreamOrderFactsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_orders_v1_facts_proto_msgTypes[2]
+	mi := &file_cleave_orders_v1_facts_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -219,7 +281,7 @@ func (x *StreamOrderFactsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamOrderFactsResponse.ProtoReflect.Descriptor instead.
 func (*StreamOrderFactsResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_orders_v1_facts_proto_rawDescGZIP(), []int{2}
+	return file_cleave_orders_v1_facts_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *StreamOrderFactsResponse) GetFacts() []*OrderFact {
@@ -240,7 +302,7 @@ var File_cleave_orders_v1_facts_proto protoreflect.FileDescriptor
 
 const file_cleave_orders_v1_facts_proto_rawDesc = "" +
 	"\n" +
-	"\x1ccleave/orders/v1/facts.proto\x12\x10cleave.orders.v1\x1a\x1dcleave/orders/v1/orders.proto\x1a cleave/platform/v1/options.proto\x1a\x1acleave/type/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8f\x03\n" +
+	"\x1ccleave/orders/v1/facts.proto\x12\x10cleave.orders.v1\x1a\x1dcleave/orders/v1/orders.proto\x1a cleave/platform/v1/options.proto\x1a\x1acleave/type/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc6\x03\n" +
 	"\tOrderFact\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x122\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1c.cleave.orders.v1.OrderStateR\x05state\x12\x16\n" +
@@ -256,7 +318,11 @@ const file_cleave_orders_v1_facts_proto_rawDesc = "" +
 	"updateTime\x12\x1f\n" +
 	"\vlog_problem\x18\n" +
 	" \x01(\tR\n" +
-	"logProblem\"\x19\n" +
+	"logProblem\x125\n" +
+	"\x05lines\x18\v \x03(\v2\x1f.cleave.orders.v1.OrderFactLineR\x05lines\"=\n" +
+	"\rOrderFactLine\x12\x10\n" +
+	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1a\n" +
+	"\bquantity\x18\x02 \x01(\x03R\bquantity\"\x19\n" +
 	"\x17StreamOrderFactsRequest\"}\n" +
 	"\x18StreamOrderFactsResponse\x121\n" +
 	"\x05facts\x18\x01 \x03(\v2\x1b.cleave.orders.v1.OrderFactR\x05facts\x12.\n" +
@@ -276,29 +342,31 @@ func file_cleave_orders_v1_facts_proto_rawDescGZIP() []byte {
 	return file_cleave_orders_v1_facts_proto_rawDescData
 }
 
-var file_cleave_orders_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_cleave_orders_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_cleave_orders_v1_facts_proto_goTypes = []any{
 	(*OrderFact)(nil),                // 0: cleave.orders.v1.OrderFact
-	(*StreamOrderFactsRequest)(nil),  // 1: cleave.orders.v1.StreamOrderFactsRequest
-	(*StreamOrderFactsResponse)(nil), // 2: cleave.orders.v1.StreamOrderFactsResponse
-	(OrderState)(0),                  // 3: cleave.orders.v1.OrderState
-	(*v1.Money)(nil),                 // 4: cleave.type.v1.Money
-	(*timestamppb.Timestamp)(nil),    // 5: google.protobuf.Timestamp
+	(*OrderFactLine)(nil),            // 1: cleave.orders.v1.OrderFactLine
+	(*StreamOrderFactsRequest)(nil),  // 2: cleave.orders.v1.StreamOrderFactsRequest
+	(*StreamOrderFactsResponse)(nil), // 3: cleave.orders.v1.StreamOrderFactsResponse
+	(OrderState)(0),                  // 4: cleave.orders.v1.OrderState
+	(*v1.Money)(nil),                 // 5: cleave.type.v1.Money
+	(*timestamppb.Timestamp)(nil),    // 6: google.protobuf.Timestamp
 }
 var file_cleave_orders_v1_facts_proto_depIdxs = []int32{
-	3, // 0: cleave.orders.v1.OrderFact.state:type_name -> cleave.orders.v1.OrderState
-	4, // 1: cleave.orders.v1.OrderFact.total:type_name -> cleave.type.v1.Money
-	5, // 2: cleave.orders.v1.OrderFact.create_time:type_name -> google.protobuf.Timestamp
-	5, // 3: cleave.orders.v1.OrderFact.update_time:type_name -> google.protobuf.Timestamp
-	0, // 4: cleave.orders.v1.StreamOrderFactsResponse.facts:type_name -> cleave.orders.v1.OrderFact
-	5, // 5: cleave.orders.v1.StreamOrderFactsResponse.time:type_name -> google.protobuf.Timestamp
-	1, // 6: cleave.orders.v1.FactService.StreamOrderFacts:input_type -> cleave.orders.v1.StreamOrderFactsRequest
-	2, // 7: cleave.orders.v1.FactService.StreamOrderFacts:output_type -> cleave.orders.v1.StreamOrderFactsResponse
-	7, // [7:8] is the sub-list for method output_type
-	6, // [6:7] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	4, // 0: cleave.orders.v1.OrderFact.state:type_name -> cleave.orders.v1.OrderState
+	5, // 1: cleave.orders.v1.OrderFact.total:type_name -> cleave.type.v1.Money
+	6, // 2: cleave.orders.v1.OrderFact.create_time:type_name -> google.protobuf.Timestamp
+	6, // 3: cleave.orders.v1.OrderFact.update_time:type_name -> google.protobuf.Timestamp
+	1, // 4: cleave.orders.v1.OrderFact.lines:type_name -> cleave.orders.v1.OrderFactLine
+	0, // 5: cleave.orders.v1.StreamOrderFactsResponse.facts:type_name -> cleave.orders.v1.OrderFact
+	6, // 6: cleave.orders.v1.StreamOrderFactsResponse.time:type_name -> google.protobuf.Timestamp
+	2, // 7: cleave.orders.v1.FactService.StreamOrderFacts:input_type -> cleave.orders.v1.StreamOrderFactsRequest
+	3, // 8: cleave.orders.v1.FactService.StreamOrderFacts:output_type -> cleave.orders.v1.StreamOrderFactsResponse
+	8, // [8:9] is the sub-list for method output_type
+	7, // [7:8] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_cleave_orders_v1_facts_proto_init() }
@@ -313,7 +381,7 @@ func file_cleave_orders_v1_facts_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_orders_v1_facts_proto_rawDesc), len(file_cleave_orders_v1_facts_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

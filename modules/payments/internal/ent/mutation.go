@@ -1399,6 +1399,8 @@ type PaymentMutation struct {
 	addrefunded     *int64
 	currency        *string
 	payment_method  *string
+	caller          *string
+	request_id      *string
 	charge_id       *string
 	decline_code    *string
 	cancellation    *string
@@ -1829,6 +1831,78 @@ func (m *PaymentMutation) ResetPaymentMethod() {
 	m.payment_method = nil
 }
 
+// SetCaller sets the "caller" field.
+func (m *PaymentMutation) SetCaller(s string) {
+	m.caller = &s
+}
+
+// Caller returns the value of the "caller" field in the mutation.
+func (m *PaymentMutation) Caller() (r string, exists bool) {
+	v := m.caller
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCaller returns the old "caller" field's value of the Payment entity.
+// If the Payment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentMutation) OldCaller(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCaller is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCaller requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCaller: %w", err)
+	}
+	return oldValue.Caller, nil
+}
+
+// ResetCaller resets all changes to the "caller" field.
+func (m *PaymentMutation) ResetCaller() {
+	m.caller = nil
+}
+
+// SetRequestID sets the "request_id" field.
+func (m *PaymentMutation) SetRequestID(s string) {
+	m.request_id = &s
+}
+
+// RequestID returns the value of the "request_id" field in the mutation.
+func (m *PaymentMutation) RequestID() (r string, exists bool) {
+	v := m.request_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRequestID returns the old "request_id" field's value of the Payment entity.
+// If the Payment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentMutation) OldRequestID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRequestID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRequestID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRequestID: %w", err)
+	}
+	return oldValue.RequestID, nil
+}
+
+// ResetRequestID resets all changes to the "request_id" field.
+func (m *PaymentMutation) ResetRequestID() {
+	m.request_id = nil
+}
+
 // SetChargeID sets the "charge_id" field.
 func (m *PaymentMutation) SetChargeID(s string) {
 	m.charge_id = &s
@@ -2097,7 +2171,7 @@ func (m *PaymentMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PaymentMutation) Fields() []string {
-	fields := make([]string, 0, 12)
+	fields := make([]string, 0, 14)
 	if m.reference != nil {
 		fields = append(fields, payment.FieldReference)
 	}
@@ -2118,6 +2192,12 @@ func (m *PaymentMutation) Fields() []string {
 	}
 	if m.payment_method != nil {
 		fields = append(fields, payment.FieldPaymentMethod)
+	}
+	if m.caller != nil {
+		fields = append(fields, payment.FieldCaller)
+	}
+	if m.request_id != nil {
+		fields = append(fields, payment.FieldRequestID)
 	}
 	if m.charge_id != nil {
 		fields = append(fields, payment.FieldChargeID)
@@ -2156,6 +2236,10 @@ func (m *PaymentMutation) Field(name string) (ent.Value, bool) {
 		return m.Currency()
 	case payment.FieldPaymentMethod:
 		return m.PaymentMethod()
+	case payment.FieldCaller:
+		return m.Caller()
+	case payment.FieldRequestID:
+		return m.RequestID()
 	case payment.FieldChargeID:
 		return m.ChargeID()
 	case payment.FieldDeclineCode:
@@ -2189,6 +2273,10 @@ func (m *PaymentMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldCurrency(ctx)
 	case payment.FieldPaymentMethod:
 		return m.OldPaymentMethod(ctx)
+	case payment.FieldCaller:
+		return m.OldCaller(ctx)
+	case payment.FieldRequestID:
+		return m.OldRequestID(ctx)
 	case payment.FieldChargeID:
 		return m.OldChargeID(ctx)
 	case payment.FieldDeclineCode:
@@ -2256,6 +2344,20 @@ func (m *PaymentMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetPaymentMethod(v)
+		return nil
+	case payment.FieldCaller:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCaller(v)
+		return nil
+	case payment.FieldRequestID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRequestID(v)
 		return nil
 	case payment.FieldChargeID:
 		v, ok := value.(string)
@@ -2400,6 +2502,12 @@ func (m *PaymentMutation) ResetField(name string) error {
 		return nil
 	case payment.FieldPaymentMethod:
 		m.ResetPaymentMethod()
+		return nil
+	case payment.FieldCaller:
+		m.ResetCaller()
+		return nil
+	case payment.FieldRequestID:
+		m.ResetRequestID()
 		return nil
 	case payment.FieldChargeID:
 		m.ResetChargeID()

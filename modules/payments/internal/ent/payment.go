@@ -31,6 +31,10 @@ type Payment struct {
 	Currency string `json:"currency,omitempty"`
 	// PaymentMethod holds the value of the "payment_method" field.
 	PaymentMethod string `json:"-"`
+	// which module asked for it
+	Caller string `json:"caller,omitempty"`
+	// under which id, which a cancellation may name years later
+	RequestID string `json:"request_id,omitempty"`
 	// the provider's id, once it is known
 	ChargeID string `json:"charge_id,omitempty"`
 	// why the provider refused what it was asked last
@@ -72,7 +76,7 @@ func (*Payment) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case payment.FieldAmount, payment.FieldCaptured, payment.FieldRefunded:
 			values[i] = new(sql.NullInt64)
-		case payment.FieldID, payment.FieldReference, payment.FieldState, payment.FieldCurrency, payment.FieldPaymentMethod, payment.FieldChargeID, payment.FieldDeclineCode, payment.FieldCancellation:
+		case payment.FieldID, payment.FieldReference, payment.FieldState, payment.FieldCurrency, payment.FieldPaymentMethod, payment.FieldCaller, payment.FieldRequestID, payment.FieldChargeID, payment.FieldDeclineCode, payment.FieldCancellation:
 			values[i] = new(sql.NullString)
 		case payment.FieldCreateTime, payment.FieldUpdateTime:
 			values[i] = new(sql.NullTime)
@@ -138,6 +142,18 @@ func (_m *Payment) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field payment_method", values[i])
 			} else if value.Valid {
 				_m.PaymentMethod = value.String
+			}
+		case payment.FieldCaller:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field caller", values[i])
+			} else if value.Valid {
+				_m.Caller = value.String
+			}
+		case payment.FieldRequestID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field request_id", values[i])
+			} else if value.Valid {
+				_m.RequestID = value.String
 			}
 		case payment.FieldChargeID:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -229,6 +245,12 @@ func (_m *Payment) String() string {
 	builder.WriteString(_m.Currency)
 	builder.WriteString(", ")
 	builder.WriteString("payment_method=<sensitive>")
+	builder.WriteString(", ")
+	builder.WriteString("caller=")
+	builder.WriteString(_m.Caller)
+	builder.WriteString(", ")
+	builder.WriteString("request_id=")
+	builder.WriteString(_m.RequestID)
 	builder.WriteString(", ")
 	builder.WriteString("charge_id=")
 	builder.WriteString(_m.ChargeID)

@@ -82,6 +82,34 @@ func (_c *PaymentCreate) SetPaymentMethod(v string) *PaymentCreate {
 	return _c
 }
 
+// SetCaller sets the "caller" field.
+func (_c *PaymentCreate) SetCaller(v string) *PaymentCreate {
+	_c.mutation.SetCaller(v)
+	return _c
+}
+
+// SetNillableCaller sets the "caller" field if the given value is not nil.
+func (_c *PaymentCreate) SetNillableCaller(v *string) *PaymentCreate {
+	if v != nil {
+		_c.SetCaller(*v)
+	}
+	return _c
+}
+
+// SetRequestID sets the "request_id" field.
+func (_c *PaymentCreate) SetRequestID(v string) *PaymentCreate {
+	_c.mutation.SetRequestID(v)
+	return _c
+}
+
+// SetNillableRequestID sets the "request_id" field if the given value is not nil.
+func (_c *PaymentCreate) SetNillableRequestID(v *string) *PaymentCreate {
+	if v != nil {
+		_c.SetRequestID(*v)
+	}
+	return _c
+}
+
 // SetChargeID sets the "charge_id" field.
 func (_c *PaymentCreate) SetChargeID(v string) *PaymentCreate {
 	_c.mutation.SetChargeID(v)
@@ -216,6 +244,14 @@ func (_c *PaymentCreate) defaults() {
 		v := payment.DefaultRefunded
 		_c.mutation.SetRefunded(v)
 	}
+	if _, ok := _c.mutation.Caller(); !ok {
+		v := payment.DefaultCaller
+		_c.mutation.SetCaller(v)
+	}
+	if _, ok := _c.mutation.RequestID(); !ok {
+		v := payment.DefaultRequestID
+		_c.mutation.SetRequestID(v)
+	}
 	if _, ok := _c.mutation.ChargeID(); !ok {
 		v := payment.DefaultChargeID
 		_c.mutation.SetChargeID(v)
@@ -260,6 +296,12 @@ func (_c *PaymentCreate) check() error {
 	}
 	if _, ok := _c.mutation.PaymentMethod(); !ok {
 		return &ValidationError{Name: "payment_method", err: errors.New(`ent: missing required field "Payment.payment_method"`)}
+	}
+	if _, ok := _c.mutation.Caller(); !ok {
+		return &ValidationError{Name: "caller", err: errors.New(`ent: missing required field "Payment.caller"`)}
+	}
+	if _, ok := _c.mutation.RequestID(); !ok {
+		return &ValidationError{Name: "request_id", err: errors.New(`ent: missing required field "Payment.request_id"`)}
 	}
 	if _, ok := _c.mutation.ChargeID(); !ok {
 		return &ValidationError{Name: "charge_id", err: errors.New(`ent: missing required field "Payment.charge_id"`)}
@@ -339,6 +381,14 @@ func (_c *PaymentCreate) createSpec() (*Payment, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.PaymentMethod(); ok {
 		_spec.SetField(payment.FieldPaymentMethod, field.TypeString, value)
 		_node.PaymentMethod = value
+	}
+	if value, ok := _c.mutation.Caller(); ok {
+		_spec.SetField(payment.FieldCaller, field.TypeString, value)
+		_node.Caller = value
+	}
+	if value, ok := _c.mutation.RequestID(); ok {
+		_spec.SetField(payment.FieldRequestID, field.TypeString, value)
+		_node.RequestID = value
 	}
 	if value, ok := _c.mutation.ChargeID(); ok {
 		_spec.SetField(payment.FieldChargeID, field.TypeString, value)
@@ -552,6 +602,12 @@ func (u *PaymentUpsertOne) UpdateNewValues() *PaymentUpsertOne {
 		}
 		if _, exists := u.create.mutation.PaymentMethod(); exists {
 			s.SetIgnore(payment.FieldPaymentMethod)
+		}
+		if _, exists := u.create.mutation.Caller(); exists {
+			s.SetIgnore(payment.FieldCaller)
+		}
+		if _, exists := u.create.mutation.RequestID(); exists {
+			s.SetIgnore(payment.FieldRequestID)
 		}
 		if _, exists := u.create.mutation.CreateTime(); exists {
 			s.SetIgnore(payment.FieldCreateTime)
@@ -893,6 +949,12 @@ func (u *PaymentUpsertBulk) UpdateNewValues() *PaymentUpsertBulk {
 			}
 			if _, exists := b.mutation.PaymentMethod(); exists {
 				s.SetIgnore(payment.FieldPaymentMethod)
+			}
+			if _, exists := b.mutation.Caller(); exists {
+				s.SetIgnore(payment.FieldCaller)
+			}
+			if _, exists := b.mutation.RequestID(); exists {
+				s.SetIgnore(payment.FieldRequestID)
 			}
 			if _, exists := b.mutation.CreateTime(); exists {
 				s.SetIgnore(payment.FieldCreateTime)

@@ -41,24 +41,32 @@ func init() {
 	paymentDescRefunded := paymentFields[5].Descriptor()
 	// payment.DefaultRefunded holds the default value on creation for the refunded field.
 	payment.DefaultRefunded = paymentDescRefunded.Default.(int64)
+	// paymentDescCaller is the schema descriptor for caller field.
+	paymentDescCaller := paymentFields[8].Descriptor()
+	// payment.DefaultCaller holds the default value on creation for the caller field.
+	payment.DefaultCaller = paymentDescCaller.Default.(string)
+	// paymentDescRequestID is the schema descriptor for request_id field.
+	paymentDescRequestID := paymentFields[9].Descriptor()
+	// payment.DefaultRequestID holds the default value on creation for the request_id field.
+	payment.DefaultRequestID = paymentDescRequestID.Default.(string)
 	// paymentDescChargeID is the schema descriptor for charge_id field.
-	paymentDescChargeID := paymentFields[8].Descriptor()
+	paymentDescChargeID := paymentFields[10].Descriptor()
 	// payment.DefaultChargeID holds the default value on creation for the charge_id field.
 	payment.DefaultChargeID = paymentDescChargeID.Default.(string)
 	// paymentDescDeclineCode is the schema descriptor for decline_code field.
-	paymentDescDeclineCode := paymentFields[9].Descriptor()
+	paymentDescDeclineCode := paymentFields[11].Descriptor()
 	// payment.DefaultDeclineCode holds the default value on creation for the decline_code field.
 	payment.DefaultDeclineCode = paymentDescDeclineCode.Default.(string)
 	// paymentDescCancellation is the schema descriptor for cancellation field.
-	paymentDescCancellation := paymentFields[10].Descriptor()
+	paymentDescCancellation := paymentFields[12].Descriptor()
 	// payment.DefaultCancellation holds the default value on creation for the cancellation field.
 	payment.DefaultCancellation = paymentDescCancellation.Default.(string)
 	// paymentDescCreateTime is the schema descriptor for create_time field.
-	paymentDescCreateTime := paymentFields[11].Descriptor()
+	paymentDescCreateTime := paymentFields[13].Descriptor()
 	// payment.DefaultCreateTime holds the default value on creation for the create_time field.
 	payment.DefaultCreateTime = paymentDescCreateTime.Default.(func() time.Time)
 	// paymentDescUpdateTime is the schema descriptor for update_time field.
-	paymentDescUpdateTime := paymentFields[12].Descriptor()
+	paymentDescUpdateTime := paymentFields[14].Descriptor()
 	// payment.DefaultUpdateTime holds the default value on creation for the update_time field.
 	payment.DefaultUpdateTime = paymentDescUpdateTime.Default.(func() time.Time)
 	// payment.UpdateDefaultUpdateTime holds the default value on update for the update_time field.

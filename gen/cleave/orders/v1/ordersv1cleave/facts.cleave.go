@@ -71,6 +71,31 @@ func CopyOrderFact(c *rpc.Copier, m *v1.OrderFact) *v1.OrderFact {
 	r.CreateTime = rpc.CopyTimestamp(c, m.CreateTime)
 	r.UpdateTime = rpc.CopyTimestamp(c, m.UpdateTime)
 	r.LogProblem = c.String(m.LogProblem)
+	if len(m.Lines) > 0 {
+		r.Lines = make([]*v1.OrderFactLine, len(m.Lines))
+		for i, v := range m.Lines {
+			if v == nil {
+				v = new(v1.OrderFactLine)
+			}
+			r.Lines[i] = CopyOrderFactLine(c, v)
+		}
+	}
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyOrderFactLine copies the message for a call in this process.
+func CopyOrderFactLine(c *rpc.Copier, m *v1.OrderFactLine) *v1.OrderFactLine {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.OrderFactLine)
+	if !c.Enter(1) {
+		return r
+	}
+	r.Sku = c.String(m.Sku)
+	r.Quantity = m.Quantity
 	c.Unknown(m, r)
 	c.Leave()
 	return r

@@ -70,7 +70,8 @@ type PaymentServiceClient interface {
 	// CancelPayment ends what an AuthorizePayment began with nothing charged, wherever the payment is by now: it voids or refunds it,
 	// or leaves it as it is if nothing was or will be taken. An AuthorizePayment that has not arrived yet is refused when it does,
 	// with FAILED_PRECONDITION and reason REVOKED. The wish is kept: where it cannot be fulfilled yet, because the provider has
-	// yet to tell what it did, payments goes on by itself. An AuthorizePayment is known by its request_id for 7 days.
+	// yet to tell what it did, payments goes on by itself. A payment is found by the request_id that authorized it however old it is; an
+	// AuthorizePayment that has not arrived is refused for 7 days.
 	CancelPayment(context.Context, *v1.CancelPaymentRequest) (*v1.CancelPaymentResponse, error)
 	// GetPayment returns one payment.
 	GetPayment(context.Context, *v1.GetPaymentRequest) (*v1.GetPaymentResponse, error)
@@ -212,7 +213,8 @@ type PaymentServiceHandler interface {
 	// CancelPayment ends what an AuthorizePayment began with nothing charged, wherever the payment is by now: it voids or refunds it,
 	// or leaves it as it is if nothing was or will be taken. An AuthorizePayment that has not arrived yet is refused when it does,
 	// with FAILED_PRECONDITION and reason REVOKED. The wish is kept: where it cannot be fulfilled yet, because the provider has
-	// yet to tell what it did, payments goes on by itself. An AuthorizePayment is known by its request_id for 7 days.
+	// yet to tell what it did, payments goes on by itself. A payment is found by the request_id that authorized it however old it is; an
+	// AuthorizePayment that has not arrived is refused for 7 days.
 	CancelPayment(context.Context, *v1.CancelPaymentRequest) (*v1.CancelPaymentResponse, error)
 	// GetPayment returns one payment.
 	GetPayment(context.Context, *v1.GetPaymentRequest) (*v1.GetPaymentResponse, error)

@@ -11,6 +11,7 @@ import (
 	_ "github.com/cleave-go/cleave/gen/cleave/platform/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -23,6 +24,70 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
+
+// DeliveryState is how far an event's way to a subscriber has come.
+type DeliveryState int32
+
+const (
+	DeliveryState_DELIVERY_STATE_UNSPECIFIED DeliveryState = 0
+	// It need not come there: the subscriber does not listen to its type, or did not yet when it was published.
+	DeliveryState_DELIVERY_STATE_NOT_OWED DeliveryState = 1
+	// The cursor has not come to it.
+	DeliveryState_DELIVERY_STATE_WAITING DeliveryState = 2
+	// The cursor has passed it: the subscriber has applied it.
+	DeliveryState_DELIVERY_STATE_DELIVERED DeliveryState = 3
+	// The subscriber has refused it, and it is tried again.
+	DeliveryState_DELIVERY_STATE_RETRYING DeliveryState = 4
+	// The subscriber has refused it, and nobody tries it any more.
+	DeliveryState_DELIVERY_STATE_KEPT DeliveryState = 5
+)
+
+// Enum value maps for DeliveryState.
+var (
+	DeliveryState_name = map[int32]string{
+		0: "DELIVERY_STATE_UNSPECIFIED",
+		1: "DELIVERY_STATE_NOT_OWED",
+		2: "DELIVERY_STATE_WAITING",
+		3: "DELIVERY_STATE_DELIVERED",
+		4: "DELIVERY_STATE_RETRYING",
+		5: "DELIVERY_STATE_KEPT",
+	}
+	DeliveryState_value = map[string]int32{
+		"DELIVERY_STATE_UNSPECIFIED": 0,
+		"DELIVERY_STATE_NOT_OWED":    1,
+		"DELIVERY_STATE_WAITING":     2,
+		"DELIVERY_STATE_DELIVERED":   3,
+		"DELIVERY_STATE_RETRYING":    4,
+		"DELIVERY_STATE_KEPT":        5,
+	}
+)
+
+func (x DeliveryState) Enum() *DeliveryState {
+	p := new(DeliveryState)
+	*p = x
+	return p
+}
+
+func (x DeliveryState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DeliveryState) Descriptor() protoreflect.EnumDescriptor {
+	return file_cleave_platform_event_v1_operator_proto_enumTypes[0].Descriptor()
+}
+
+func (DeliveryState) Type() protoreflect.EnumType {
+	return &file_cleave_platform_event_v1_operator_proto_enumTypes[0]
+}
+
+func (x DeliveryState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DeliveryState.Descriptor instead.
+func (DeliveryState) EnumDescriptor() ([]byte, []int) {
+	return file_cleave_platform_event_v1_operator_proto_rawDescGZIP(), []int{0}
+}
 
 // Range is a part of the log. What is not set does not restrict it.
 type Range struct {
@@ -877,11 +942,269 @@ func (*RemoveSubscriberResponse) Descriptor() ([]byte, []int) {
 	return file_cleave_platform_event_v1_operator_proto_rawDescGZIP(), []int{13}
 }
 
+// StreamDeliveryFactsRequest names a subscriber. It is NOT_FOUND if that does not listen.
+type StreamDeliveryFactsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Subscriber    string                 `protobuf:"bytes,1,opt,name=subscriber,proto3" json:"subscriber,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StreamDeliveryFactsRequest) Reset() {
+	*x = StreamDeliveryFactsRequest{}
+	mi := &file_cleave_platform_event_v1_operator_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StreamDeliveryFactsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StreamDeliveryFactsRequest) ProtoMessage() {}
+
+func (x *StreamDeliveryFactsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_event_v1_operator_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StreamDeliveryFactsRequest.ProtoReflect.Descriptor instead.
+func (*StreamDeliveryFactsRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_event_v1_operator_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *StreamDeliveryFactsRequest) GetSubscriber() string {
+	if x != nil {
+		return x.Subscriber
+	}
+	return ""
+}
+
+// StreamDeliveryFactsResponse holds the next facts.
+type StreamDeliveryFactsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Facts         []*DeliveryFact        `protobuf:"bytes,1,rep,name=facts,proto3" json:"facts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StreamDeliveryFactsResponse) Reset() {
+	*x = StreamDeliveryFactsResponse{}
+	mi := &file_cleave_platform_event_v1_operator_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StreamDeliveryFactsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StreamDeliveryFactsResponse) ProtoMessage() {}
+
+func (x *StreamDeliveryFactsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_event_v1_operator_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StreamDeliveryFactsResponse.ProtoReflect.Descriptor instead.
+func (*StreamDeliveryFactsResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_event_v1_operator_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *StreamDeliveryFactsResponse) GetFacts() []*DeliveryFact {
+	if x != nil {
+		return x.Facts
+	}
+	return nil
+}
+
+// DeliveryFact is how far an event's way to a subscriber has come.
+type DeliveryFact struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	EventId string                 `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	Type    string                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	Subject string                 `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
+	// How long ago it was published, by the publisher's database.
+	Age           *durationpb.Duration `protobuf:"bytes,4,opt,name=age,proto3" json:"age,omitempty"`
+	State         DeliveryState        `protobuf:"varint,5,opt,name=state,proto3,enum=cleave.platform.event.v1.DeliveryState" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeliveryFact) Reset() {
+	*x = DeliveryFact{}
+	mi := &file_cleave_platform_event_v1_operator_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeliveryFact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeliveryFact) ProtoMessage() {}
+
+func (x *DeliveryFact) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_event_v1_operator_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeliveryFact.ProtoReflect.Descriptor instead.
+func (*DeliveryFact) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_event_v1_operator_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *DeliveryFact) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
+func (x *DeliveryFact) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *DeliveryFact) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *DeliveryFact) GetAge() *durationpb.Duration {
+	if x != nil {
+		return x.Age
+	}
+	return nil
+}
+
+func (x *DeliveryFact) GetState() DeliveryState {
+	if x != nil {
+		return x.State
+	}
+	return DeliveryState_DELIVERY_STATE_UNSPECIFIED
+}
+
+// StreamAppliedFactsRequest names a publisher.
+type StreamAppliedFactsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Publisher     string                 `protobuf:"bytes,1,opt,name=publisher,proto3" json:"publisher,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StreamAppliedFactsRequest) Reset() {
+	*x = StreamAppliedFactsRequest{}
+	mi := &file_cleave_platform_event_v1_operator_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StreamAppliedFactsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StreamAppliedFactsRequest) ProtoMessage() {}
+
+func (x *StreamAppliedFactsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_event_v1_operator_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StreamAppliedFactsRequest.ProtoReflect.Descriptor instead.
+func (*StreamAppliedFactsRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_event_v1_operator_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *StreamAppliedFactsRequest) GetPublisher() string {
+	if x != nil {
+		return x.Publisher
+	}
+	return ""
+}
+
+// StreamAppliedFactsResponse holds the ids of the next events.
+type StreamAppliedFactsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	EventIds      []string               `protobuf:"bytes,1,rep,name=event_ids,json=eventIds,proto3" json:"event_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StreamAppliedFactsResponse) Reset() {
+	*x = StreamAppliedFactsResponse{}
+	mi := &file_cleave_platform_event_v1_operator_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StreamAppliedFactsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StreamAppliedFactsResponse) ProtoMessage() {}
+
+func (x *StreamAppliedFactsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_event_v1_operator_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StreamAppliedFactsResponse.ProtoReflect.Descriptor instead.
+func (*StreamAppliedFactsResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_event_v1_operator_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *StreamAppliedFactsResponse) GetEventIds() []string {
+	if x != nil {
+		return x.EventIds
+	}
+	return nil
+}
+
 var File_cleave_platform_event_v1_operator_proto protoreflect.FileDescriptor
 
 const file_cleave_platform_event_v1_operator_proto_rawDesc = "" +
 	"\n" +
-	"'cleave/platform/event/v1/operator.proto\x12\x18cleave.platform.event.v1\x1a\x1bbuf/validate/validate.proto\x1a$cleave/platform/event/v1/event.proto\x1a cleave/platform/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xba\x01\n" +
+	"'cleave/platform/event/v1/operator.proto\x12\x18cleave.platform.event.v1\x1a\x1bbuf/validate/validate.proto\x1a$cleave/platform/event/v1/event.proto\x1a cleave/platform/v1/options.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xba\x01\n" +
 	"\x05Range\x127\n" +
 	"\tfrom_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\bfromTime\x123\n" +
 	"\ato_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x06toTime\x12\x1f\n" +
@@ -947,14 +1270,39 @@ const file_cleave_platform_event_v1_operator_proto_rawDesc = "" +
 	"\n" +
 	"subscriber\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\n" +
 	"subscriber\"\x1a\n" +
-	"\x18RemoveSubscriberResponse2\xe5\x04\n" +
+	"\x18RemoveSubscriberResponse\"E\n" +
+	"\x1aStreamDeliveryFactsRequest\x12'\n" +
+	"\n" +
+	"subscriber\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\n" +
+	"subscriber\"[\n" +
+	"\x1bStreamDeliveryFactsResponse\x12<\n" +
+	"\x05facts\x18\x01 \x03(\v2&.cleave.platform.event.v1.DeliveryFactR\x05facts\"\xc3\x01\n" +
+	"\fDeliveryFact\x12\x19\n" +
+	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n" +
+	"\asubject\x18\x03 \x01(\tR\asubject\x12+\n" +
+	"\x03age\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x03age\x12=\n" +
+	"\x05state\x18\x05 \x01(\x0e2'.cleave.platform.event.v1.DeliveryStateR\x05state\"B\n" +
+	"\x19StreamAppliedFactsRequest\x12%\n" +
+	"\tpublisher\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\tpublisher\"9\n" +
+	"\x1aStreamAppliedFactsResponse\x12\x1b\n" +
+	"\tevent_ids\x18\x01 \x03(\tR\beventIds*\xbc\x01\n" +
+	"\rDeliveryState\x12\x1e\n" +
+	"\x1aDELIVERY_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17DELIVERY_STATE_NOT_OWED\x10\x01\x12\x1a\n" +
+	"\x16DELIVERY_STATE_WAITING\x10\x02\x12\x1c\n" +
+	"\x18DELIVERY_STATE_DELIVERED\x10\x03\x12\x1b\n" +
+	"\x17DELIVERY_STATE_RETRYING\x10\x04\x12\x17\n" +
+	"\x13DELIVERY_STATE_KEPT\x10\x052\x86\a\n" +
 	"\fEventService\x12r\n" +
 	"\n" +
 	"ListEvents\x12+.cleave.platform.event.v1.ListEventsRequest\x1a,.cleave.platform.event.v1.ListEventsResponse\"\t\xa2\xbb\x18\x02\b\x03\x90\x02\x01\x12\x81\x01\n" +
 	"\x0fListSubscribers\x120.cleave.platform.event.v1.ListSubscribersRequest\x1a1.cleave.platform.event.v1.ListSubscribersResponse\"\t\xa2\xbb\x18\x02\b\x03\x90\x02\x01\x12e\n" +
 	"\x06Replay\x12'.cleave.platform.event.v1.ReplayRequest\x1a(.cleave.platform.event.v1.ReplayResponse\"\x06\xa2\xbb\x18\x02\b\x030\x01\x12o\n" +
 	"\tRetryKept\x12*.cleave.platform.event.v1.RetryKeptRequest\x1a+.cleave.platform.event.v1.RetryKeptResponse\"\t\xa2\xbb\x18\x02\b\x03\x90\x02\x02\x12\x84\x01\n" +
-	"\x10RemoveSubscriber\x121.cleave.platform.event.v1.RemoveSubscriberRequest\x1a2.cleave.platform.event.v1.RemoveSubscriberResponse\"\t\xa2\xbb\x18\x02\b\x03\x90\x02\x02BBZ@github.com/cleave-go/cleave/gen/cleave/platform/event/v1;eventv1b\x06proto3"
+	"\x10RemoveSubscriber\x121.cleave.platform.event.v1.RemoveSubscriberRequest\x1a2.cleave.platform.event.v1.RemoveSubscriberResponse\"\t\xa2\xbb\x18\x02\b\x03\x90\x02\x02\x12\x8f\x01\n" +
+	"\x13StreamDeliveryFacts\x124.cleave.platform.event.v1.StreamDeliveryFactsRequest\x1a5.cleave.platform.event.v1.StreamDeliveryFactsResponse\"\t\xa2\xbb\x18\x02\b\x03\x90\x02\x010\x01\x12\x8c\x01\n" +
+	"\x12StreamAppliedFacts\x123.cleave.platform.event.v1.StreamAppliedFactsRequest\x1a4.cleave.platform.event.v1.StreamAppliedFactsResponse\"\t\xa2\xbb\x18\x02\b\x03\x90\x02\x010\x01BBZ@github.com/cleave-go/cleave/gen/cleave/platform/event/v1;eventv1b\x06proto3"
 
 var (
 	file_cleave_platform_event_v1_operator_proto_rawDescOnce sync.Once
@@ -968,52 +1316,67 @@ func file_cleave_platform_event_v1_operator_proto_rawDescGZIP() []byte {
 	return file_cleave_platform_event_v1_operator_proto_rawDescData
 }
 
-var file_cleave_platform_event_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_cleave_platform_event_v1_operator_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_cleave_platform_event_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_cleave_platform_event_v1_operator_proto_goTypes = []any{
-	(*Range)(nil),                    // 0: cleave.platform.event.v1.Range
-	(*ListEventsRequest)(nil),        // 1: cleave.platform.event.v1.ListEventsRequest
-	(*ListEventsResponse)(nil),       // 2: cleave.platform.event.v1.ListEventsResponse
-	(*LoggedEvent)(nil),              // 3: cleave.platform.event.v1.LoggedEvent
-	(*ListSubscribersRequest)(nil),   // 4: cleave.platform.event.v1.ListSubscribersRequest
-	(*ListSubscribersResponse)(nil),  // 5: cleave.platform.event.v1.ListSubscribersResponse
-	(*Subscriber)(nil),               // 6: cleave.platform.event.v1.Subscriber
-	(*Failure)(nil),                  // 7: cleave.platform.event.v1.Failure
-	(*ReplayRequest)(nil),            // 8: cleave.platform.event.v1.ReplayRequest
-	(*ReplayResponse)(nil),           // 9: cleave.platform.event.v1.ReplayResponse
-	(*RetryKeptRequest)(nil),         // 10: cleave.platform.event.v1.RetryKeptRequest
-	(*RetryKeptResponse)(nil),        // 11: cleave.platform.event.v1.RetryKeptResponse
-	(*RemoveSubscriberRequest)(nil),  // 12: cleave.platform.event.v1.RemoveSubscriberRequest
-	(*RemoveSubscriberResponse)(nil), // 13: cleave.platform.event.v1.RemoveSubscriberResponse
-	(*timestamppb.Timestamp)(nil),    // 14: google.protobuf.Timestamp
-	(*Event)(nil),                    // 15: cleave.platform.event.v1.Event
+	(DeliveryState)(0),                  // 0: cleave.platform.event.v1.DeliveryState
+	(*Range)(nil),                       // 1: cleave.platform.event.v1.Range
+	(*ListEventsRequest)(nil),           // 2: cleave.platform.event.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),          // 3: cleave.platform.event.v1.ListEventsResponse
+	(*LoggedEvent)(nil),                 // 4: cleave.platform.event.v1.LoggedEvent
+	(*ListSubscribersRequest)(nil),      // 5: cleave.platform.event.v1.ListSubscribersRequest
+	(*ListSubscribersResponse)(nil),     // 6: cleave.platform.event.v1.ListSubscribersResponse
+	(*Subscriber)(nil),                  // 7: cleave.platform.event.v1.Subscriber
+	(*Failure)(nil),                     // 8: cleave.platform.event.v1.Failure
+	(*ReplayRequest)(nil),               // 9: cleave.platform.event.v1.ReplayRequest
+	(*ReplayResponse)(nil),              // 10: cleave.platform.event.v1.ReplayResponse
+	(*RetryKeptRequest)(nil),            // 11: cleave.platform.event.v1.RetryKeptRequest
+	(*RetryKeptResponse)(nil),           // 12: cleave.platform.event.v1.RetryKeptResponse
+	(*RemoveSubscriberRequest)(nil),     // 13: cleave.platform.event.v1.RemoveSubscriberRequest
+	(*RemoveSubscriberResponse)(nil),    // 14: cleave.platform.event.v1.RemoveSubscriberResponse
+	(*StreamDeliveryFactsRequest)(nil),  // 15: cleave.platform.event.v1.StreamDeliveryFactsRequest
+	(*StreamDeliveryFactsResponse)(nil), // 16: cleave.platform.event.v1.StreamDeliveryFactsResponse
+	(*DeliveryFact)(nil),                // 17: cleave.platform.event.v1.DeliveryFact
+	(*StreamAppliedFactsRequest)(nil),   // 18: cleave.platform.event.v1.StreamAppliedFactsRequest
+	(*StreamAppliedFactsResponse)(nil),  // 19: cleave.platform.event.v1.StreamAppliedFactsResponse
+	(*timestamppb.Timestamp)(nil),       // 20: google.protobuf.Timestamp
+	(*Event)(nil),                       // 21: cleave.platform.event.v1.Event
+	(*durationpb.Duration)(nil),         // 22: google.protobuf.Duration
 }
 var file_cleave_platform_event_v1_operator_proto_depIdxs = []int32{
-	14, // 0: cleave.platform.event.v1.Range.from_time:type_name -> google.protobuf.Timestamp
-	14, // 1: cleave.platform.event.v1.Range.to_time:type_name -> google.protobuf.Timestamp
-	0,  // 2: cleave.platform.event.v1.ListEventsRequest.range:type_name -> cleave.platform.event.v1.Range
-	3,  // 3: cleave.platform.event.v1.ListEventsResponse.events:type_name -> cleave.platform.event.v1.LoggedEvent
-	15, // 4: cleave.platform.event.v1.LoggedEvent.event:type_name -> cleave.platform.event.v1.Event
-	6,  // 5: cleave.platform.event.v1.ListSubscribersResponse.subscribers:type_name -> cleave.platform.event.v1.Subscriber
-	14, // 6: cleave.platform.event.v1.Subscriber.error_time:type_name -> google.protobuf.Timestamp
-	7,  // 7: cleave.platform.event.v1.Subscriber.failures:type_name -> cleave.platform.event.v1.Failure
-	14, // 8: cleave.platform.event.v1.Failure.time:type_name -> google.protobuf.Timestamp
-	0,  // 9: cleave.platform.event.v1.ReplayRequest.range:type_name -> cleave.platform.event.v1.Range
-	14, // 10: cleave.platform.event.v1.ReplayResponse.time:type_name -> google.protobuf.Timestamp
-	1,  // 11: cleave.platform.event.v1.EventService.ListEvents:input_type -> cleave.platform.event.v1.ListEventsRequest
-	4,  // 12: cleave.platform.event.v1.EventService.ListSubscribers:input_type -> cleave.platform.event.v1.ListSubscribersRequest
-	8,  // 13: cleave.platform.event.v1.EventService.Replay:input_type -> cleave.platform.event.v1.ReplayRequest
-	10, // 14: cleave.platform.event.v1.EventService.RetryKept:input_type -> cleave.platform.event.v1.RetryKeptRequest
-	12, // 15: cleave.platform.event.v1.EventService.RemoveSubscriber:input_type -> cleave.platform.event.v1.RemoveSubscriberRequest
-	2,  // 16: cleave.platform.event.v1.EventService.ListEvents:output_type -> cleave.platform.event.v1.ListEventsResponse
-	5,  // 17: cleave.platform.event.v1.EventService.ListSubscribers:output_type -> cleave.platform.event.v1.ListSubscribersResponse
-	9,  // 18: cleave.platform.event.v1.EventService.Replay:output_type -> cleave.platform.event.v1.ReplayResponse
-	11, // 19: cleave.platform.event.v1.EventService.RetryKept:output_type -> cleave.platform.event.v1.RetryKeptResponse
-	13, // 20: cleave.platform.event.v1.EventService.RemoveSubscriber:output_type -> cleave.platform.event.v1.RemoveSubscriberResponse
-	16, // [16:21] is the sub-list for method output_type
-	11, // [11:16] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	20, // 0: cleave.platform.event.v1.Range.from_time:type_name -> google.protobuf.Timestamp
+	20, // 1: cleave.platform.event.v1.Range.to_time:type_name -> google.protobuf.Timestamp
+	1,  // 2: cleave.platform.event.v1.ListEventsRequest.range:type_name -> cleave.platform.event.v1.Range
+	4,  // 3: cleave.platform.event.v1.ListEventsResponse.events:type_name -> cleave.platform.event.v1.LoggedEvent
+	21, // 4: cleave.platform.event.v1.LoggedEvent.event:type_name -> cleave.platform.event.v1.Event
+	7,  // 5: cleave.platform.event.v1.ListSubscribersResponse.subscribers:type_name -> cleave.platform.event.v1.Subscriber
+	20, // 6: cleave.platform.event.v1.Subscriber.error_time:type_name -> google.protobuf.Timestamp
+	8,  // 7: cleave.platform.event.v1.Subscriber.failures:type_name -> cleave.platform.event.v1.Failure
+	20, // 8: cleave.platform.event.v1.Failure.time:type_name -> google.protobuf.Timestamp
+	1,  // 9: cleave.platform.event.v1.ReplayRequest.range:type_name -> cleave.platform.event.v1.Range
+	20, // 10: cleave.platform.event.v1.ReplayResponse.time:type_name -> google.protobuf.Timestamp
+	17, // 11: cleave.platform.event.v1.StreamDeliveryFactsResponse.facts:type_name -> cleave.platform.event.v1.DeliveryFact
+	22, // 12: cleave.platform.event.v1.DeliveryFact.age:type_name -> google.protobuf.Duration
+	0,  // 13: cleave.platform.event.v1.DeliveryFact.state:type_name -> cleave.platform.event.v1.DeliveryState
+	2,  // 14: cleave.platform.event.v1.EventService.ListEvents:input_type -> cleave.platform.event.v1.ListEventsRequest
+	5,  // 15: cleave.platform.event.v1.EventService.ListSubscribers:input_type -> cleave.platform.event.v1.ListSubscribersRequest
+	9,  // 16: cleave.platform.event.v1.EventService.Replay:input_type -> cleave.platform.event.v1.ReplayRequest
+	11, // 17: cleave.platform.event.v1.EventService.RetryKept:input_type -> cleave.platform.event.v1.RetryKeptRequest
+	13, // 18: cleave.platform.event.v1.EventService.RemoveSubscriber:input_type -> cleave.platform.event.v1.RemoveSubscriberRequest
+	15, // 19: cleave.platform.event.v1.EventService.StreamDeliveryFacts:input_type -> cleave.platform.event.v1.StreamDeliveryFactsRequest
+	18, // 20: cleave.platform.event.v1.EventService.StreamAppliedFacts:input_type -> cleave.platform.event.v1.StreamAppliedFactsRequest
+	3,  // 21: cleave.platform.event.v1.EventService.ListEvents:output_type -> cleave.platform.event.v1.ListEventsResponse
+	6,  // 22: cleave.platform.event.v1.EventService.ListSubscribers:output_type -> cleave.platform.event.v1.ListSubscribersResponse
+	10, // 23: cleave.platform.event.v1.EventService.Replay:output_type -> cleave.platform.event.v1.ReplayResponse
+	12, // 24: cleave.platform.event.v1.EventService.RetryKept:output_type -> cleave.platform.event.v1.RetryKeptResponse
+	14, // 25: cleave.platform.event.v1.EventService.RemoveSubscriber:output_type -> cleave.platform.event.v1.RemoveSubscriberResponse
+	16, // 26: cleave.platform.event.v1.EventService.StreamDeliveryFacts:output_type -> cleave.platform.event.v1.StreamDeliveryFactsResponse
+	19, // 27: cleave.platform.event.v1.EventService.StreamAppliedFacts:output_type -> cleave.platform.event.v1.StreamAppliedFactsResponse
+	21, // [21:28] is the sub-list for method output_type
+	14, // [14:21] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_cleave_platform_event_v1_operator_proto_init() }
@@ -1027,13 +1390,14 @@ func file_cleave_platform_event_v1_operator_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_platform_event_v1_operator_proto_rawDesc), len(file_cleave_platform_event_v1_operator_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   14,
+			NumEnums:      1,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_cleave_platform_event_v1_operator_proto_goTypes,
 		DependencyIndexes: file_cleave_platform_event_v1_operator_proto_depIdxs,
+		EnumInfos:         file_cleave_platform_event_v1_operator_proto_enumTypes,
 		MessageInfos:      file_cleave_platform_event_v1_operator_proto_msgTypes,
 	}.Build()
 	File_cleave_platform_event_v1_operator_proto = out.File

@@ -89,6 +89,8 @@ var (
 		{Name: "refunded", Type: field.TypeInt64, Default: 0},
 		{Name: "currency", Type: field.TypeString},
 		{Name: "payment_method", Type: field.TypeString},
+		{Name: "caller", Type: field.TypeString, Default: ""},
+		{Name: "request_id", Type: field.TypeString, Default: ""},
 		{Name: "charge_id", Type: field.TypeString, Default: ""},
 		{Name: "decline_code", Type: field.TypeString, Default: ""},
 		{Name: "cancellation", Type: field.TypeString, Default: ""},
@@ -105,6 +107,14 @@ var (
 				Name:    "payment_reference",
 				Unique:  false,
 				Columns: []*schema.Column{PaymentColumns[1]},
+			},
+			{
+				Name:    "payment_caller_request_id",
+				Unique:  true,
+				Columns: []*schema.Column{PaymentColumns[8], PaymentColumns[9]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "request_id <> ''",
+				},
 			},
 		},
 	}

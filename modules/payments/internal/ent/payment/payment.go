@@ -28,6 +28,10 @@ const (
 	FieldCurrency = "currency"
 	// FieldPaymentMethod holds the string denoting the payment_method field in the database.
 	FieldPaymentMethod = "payment_method"
+	// FieldCaller holds the string denoting the caller field in the database.
+	FieldCaller = "caller"
+	// FieldRequestID holds the string denoting the request_id field in the database.
+	FieldRequestID = "request_id"
 	// FieldChargeID holds the string denoting the charge_id field in the database.
 	FieldChargeID = "charge_id"
 	// FieldDeclineCode holds the string denoting the decline_code field in the database.
@@ -61,6 +65,8 @@ var Columns = []string{
 	FieldRefunded,
 	FieldCurrency,
 	FieldPaymentMethod,
+	FieldCaller,
+	FieldRequestID,
 	FieldChargeID,
 	FieldDeclineCode,
 	FieldCancellation,
@@ -83,6 +89,10 @@ var (
 	DefaultCaptured int64
 	// DefaultRefunded holds the default value on creation for the "refunded" field.
 	DefaultRefunded int64
+	// DefaultCaller holds the default value on creation for the "caller" field.
+	DefaultCaller string
+	// DefaultRequestID holds the default value on creation for the "request_id" field.
+	DefaultRequestID string
 	// DefaultChargeID holds the default value on creation for the "charge_id" field.
 	DefaultChargeID string
 	// DefaultDeclineCode holds the default value on creation for the "decline_code" field.
@@ -138,6 +148,16 @@ func ByCurrency(opts ...sql.OrderTermOption) OrderOption {
 // ByPaymentMethod orders the results by the payment_method field.
 func ByPaymentMethod(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldPaymentMethod, opts...).ToFunc()
+}
+
+// ByCaller orders the results by the caller field.
+func ByCaller(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCaller, opts...).ToFunc()
+}
+
+// ByRequestID orders the results by the request_id field.
+func ByRequestID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRequestID, opts...).ToFunc()
 }
 
 // ByChargeID orders the results by the charge_id field.

@@ -100,6 +100,16 @@ func PaymentMethod(v string) predicate.Payment {
 	return predicate.Payment(sql.FieldEQ(FieldPaymentMethod, v))
 }
 
+// Caller applies equality check predicate on the "caller" field. It's identical to CallerEQ.
+func Caller(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldEQ(FieldCaller, v))
+}
+
+// RequestID applies equality check predicate on the "request_id" field. It's identical to RequestIDEQ.
+func RequestID(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldEQ(FieldRequestID, v))
+}
+
 // ChargeID applies equality check predicate on the "charge_id" field. It's identical to ChargeIDEQ.
 func ChargeID(v string) predicate.Payment {
 	return predicate.Payment(sql.FieldEQ(FieldChargeID, v))
@@ -503,6 +513,136 @@ func PaymentMethodEqualFold(v string) predicate.Payment {
 // PaymentMethodContainsFold applies the ContainsFold predicate on the "payment_method" field.
 func PaymentMethodContainsFold(v string) predicate.Payment {
 	return predicate.Payment(sql.FieldContainsFold(FieldPaymentMethod, v))
+}
+
+// CallerEQ applies the EQ predicate on the "caller" field.
+func CallerEQ(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldEQ(FieldCaller, v))
+}
+
+// CallerNEQ applies the NEQ predicate on the "caller" field.
+func CallerNEQ(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldNEQ(FieldCaller, v))
+}
+
+// CallerIn applies the In predicate on the "caller" field.
+func CallerIn(vs ...string) predicate.Payment {
+	return predicate.Payment(sql.FieldIn(FieldCaller, vs...))
+}
+
+// CallerNotIn applies the NotIn predicate on the "caller" field.
+func CallerNotIn(vs ...string) predicate.Payment {
+	return predicate.Payment(sql.FieldNotIn(FieldCaller, vs...))
+}
+
+// CallerGT applies the GT predicate on the "caller" field.
+func CallerGT(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldGT(FieldCaller, v))
+}
+
+// CallerGTE applies the GTE predicate on the "caller" field.
+func CallerGTE(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldGTE(FieldCaller, v))
+}
+
+// CallerLT applies the LT predicate on the "caller" field.
+func CallerLT(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldLT(FieldCaller, v))
+}
+
+// CallerLTE applies the LTE predicate on the "caller" field.
+func CallerLTE(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldLTE(FieldCaller, v))
+}
+
+// CallerContains applies the Contains predicate on the "caller" field.
+func CallerContains(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldContains(FieldCaller, v))
+}
+
+// CallerHasPrefix applies the HasPrefix predicate on the "caller" field.
+func CallerHasPrefix(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldHasPrefix(FieldCaller, v))
+}
+
+// CallerHasSuffix applies the HasSuffix predicate on the "caller" field.
+func CallerHasSuffix(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldHasSuffix(FieldCaller, v))
+}
+
+// CallerEqualFold applies the EqualFold predicate on the "caller" field.
+func CallerEqualFold(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldEqualFold(FieldCaller, v))
+}
+
+// CallerContainsFold applies the ContainsFold predicate on the "caller" field.
+func CallerContainsFold(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldContainsFold(FieldCaller, v))
+}
+
+// RequestIDEQ applies the EQ predicate on the "request_id" field.
+func RequestIDEQ(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldEQ(FieldRequestID, v))
+}
+
+// RequestIDNEQ applies the NEQ predicate on the "request_id" field.
+func RequestIDNEQ(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldNEQ(FieldRequestID, v))
+}
+
+// RequestIDIn applies the In predicate on the "request_id" field.
+func RequestIDIn(vs ...string) predicate.Payment {
+	return predicate.Payment(sql.FieldIn(FieldRequestID, vs...))
+}
+
+// RequestIDNotIn applies the NotIn predicate on the "request_id" field.
+func RequestIDNotIn(vs ...string) predicate.Payment {
+	return predicate.Payment(sql.FieldNotIn(FieldRequestID, vs...))
+}
+
+// RequestIDGT applies the GT predicate on the "request_id" field.
+func RequestIDGT(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldGT(FieldRequestID, v))
+}
+
+// RequestIDGTE applies the GTE predicate on the "request_id" field.
+func RequestIDGTE(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldGTE(FieldRequestID, v))
+}
+
+// RequestIDLT applies the LT predicate on the "request_id" field.
+func RequestIDLT(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldLT(FieldRequestID, v))
+}
+
+// RequestIDLTE applies the LTE predicate on the "request_id" field.
+func RequestIDLTE(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldLTE(FieldRequestID, v))
+}
+
+// RequestIDContains applies the Contains predicate on the "request_id" field.
+func RequestIDContains(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldContains(FieldRequestID, v))
+}
+
+// RequestIDHasPrefix applies the HasPrefix predicate on the "request_id" field.
+func RequestIDHasPrefix(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldHasPrefix(FieldRequestID, v))
+}
+
+// RequestIDHasSuffix applies the HasSuffix predicate on the "request_id" field.
+func RequestIDHasSuffix(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldHasSuffix(FieldRequestID, v))
+}
+
+// RequestIDEqualFold applies the EqualFold predicate on the "request_id" field.
+func RequestIDEqualFold(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldEqualFold(FieldRequestID, v))
+}
+
+// RequestIDContainsFold applies the ContainsFold predicate on the "request_id" field.
+func RequestIDContainsFold(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldContainsFold(FieldRequestID, v))
 }
 
 // ChargeIDEQ applies the EQ predicate on the "charge_id" field.

@@ -33,6 +33,8 @@ func (Payment) Fields() []ent.Field {
 		field.Int64("refunded").Default(0),
 		field.String("currency").Immutable(),
 		field.String("payment_method").Immutable().Sensitive(),
+		field.String("caller").Immutable().Default("").Comment("which module asked for it"),
+		field.String("request_id").Immutable().Default("").Comment("under which id, which a cancellation may name years later"),
 		field.String("charge_id").Default("").Comment("the provider's id, once it is known"),
 		field.String("decline_code").Default("").Comment("why the provider refused what it was asked last"),
 		field.String("cancellation").Default("").Comment("requested: nothing shall be charged; refused: the provider would not have it; or empty"),
@@ -43,7 +45,13 @@ func (Payment) Fields() []ent.Field {
 
 func (Payment) Edges() []ent.Edge { return []ent.Edge{edge.To("attempts", Attempt.Type)} }
 
-func (Payment) Indexes() []ent.Index { return []ent.Index{index.Fields("reference")} }
+func (Payment) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("reference"),
+		// The last word against a second payment under an id whose first answer is not kept any more.
+		index.Fields("caller", "request_id").Unique().Annotations(entsql.IndexWhere("request_id <> ''")),
+	}
+}
 
 // Attempt is something that the provider is asked to do. It is written down, with the key that makes it happen once, before the
 // provider is called.

@@ -70,6 +70,28 @@ var EventService = &rpc.Service{
 			CheckRequest:  rpc.CheckMessage(CopyRemoveSubscriberRequest),
 			CheckResponse: rpc.CheckMessage(CopyRemoveSubscriberResponse),
 		},
+		{
+			Name:          "StreamDeliveryFacts",
+			Procedure:     eventv1connect.EventServiceStreamDeliveryFactsProcedure,
+			Idempotency:   connect.IdempotencyNoSideEffects,
+			ServerStream:  true,
+			Operator:      true,
+			NewRequest:    func() proto.Message { return new(v1.StreamDeliveryFactsRequest) },
+			NewResponse:   func() proto.Message { return new(v1.StreamDeliveryFactsResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyStreamDeliveryFactsRequest),
+			CheckResponse: rpc.CheckMessage(CopyStreamDeliveryFactsResponse),
+		},
+		{
+			Name:          "StreamAppliedFacts",
+			Procedure:     eventv1connect.EventServiceStreamAppliedFactsProcedure,
+			Idempotency:   connect.IdempotencyNoSideEffects,
+			ServerStream:  true,
+			Operator:      true,
+			NewRequest:    func() proto.Message { return new(v1.StreamAppliedFactsRequest) },
+			NewResponse:   func() proto.Message { return new(v1.StreamAppliedFactsResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyStreamAppliedFactsRequest),
+			CheckResponse: rpc.CheckMessage(CopyStreamAppliedFactsResponse),
+		},
 	},
 }
 
@@ -371,6 +393,93 @@ func CopyRemoveSubscriberResponse(c *rpc.Copier, m *v1.RemoveSubscriberResponse)
 	if !c.Enter(0) {
 		return r
 	}
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyStreamDeliveryFactsRequest copies the message for a call in this process.
+func CopyStreamDeliveryFactsRequest(c *rpc.Copier, m *v1.StreamDeliveryFactsRequest) *v1.StreamDeliveryFactsRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.StreamDeliveryFactsRequest)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Subscriber = c.String(m.Subscriber)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyStreamDeliveryFactsResponse copies the message for a call in this process.
+func CopyStreamDeliveryFactsResponse(c *rpc.Copier, m *v1.StreamDeliveryFactsResponse) *v1.StreamDeliveryFactsResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.StreamDeliveryFactsResponse)
+	if !c.Enter(0) {
+		return r
+	}
+	if len(m.Facts) > 0 {
+		r.Facts = make([]*v1.DeliveryFact, len(m.Facts))
+		for i, v := range m.Facts {
+			if v == nil {
+				v = new(v1.DeliveryFact)
+			}
+			r.Facts[i] = CopyDeliveryFact(c, v)
+		}
+	}
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyDeliveryFact copies the message for a call in this process.
+func CopyDeliveryFact(c *rpc.Copier, m *v1.DeliveryFact) *v1.DeliveryFact {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.DeliveryFact)
+	if !c.Enter(1) {
+		return r
+	}
+	r.EventId = c.String(m.EventId)
+	r.Type = c.String(m.Type)
+	r.Subject = c.String(m.Subject)
+	r.Age = rpc.CopyDuration(c, m.Age)
+	r.State = m.State
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyStreamAppliedFactsRequest copies the message for a call in this process.
+func CopyStreamAppliedFactsRequest(c *rpc.Copier, m *v1.StreamAppliedFactsRequest) *v1.StreamAppliedFactsRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.StreamAppliedFactsRequest)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Publisher = c.String(m.Publisher)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyStreamAppliedFactsResponse copies the message for a call in this process.
+func CopyStreamAppliedFactsResponse(c *rpc.Copier, m *v1.StreamAppliedFactsResponse) *v1.StreamAppliedFactsResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.StreamAppliedFactsResponse)
+	if !c.Enter(0) {
+		return r
+	}
+	r.EventIds = c.Strings(m.EventIds)
 	c.Unknown(m, r)
 	c.Leave()
 	return r

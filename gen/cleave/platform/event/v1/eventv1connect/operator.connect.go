@@ -45,6 +45,12 @@ const (
 	// EventServiceRemoveSubscriberProcedure is the fully-qualified name of the EventService's
 	// RemoveSubscriber RPC.
 	EventServiceRemoveSubscriberProcedure = "/cleave.platform.event.v1.EventService/RemoveSubscriber"
+	// EventServiceStreamDeliveryFactsProcedure is the fully-qualified name of the EventService's
+	// StreamDeliveryFacts RPC.
+	EventServiceStreamDeliveryFactsProcedure = "/cleave.platform.event.v1.EventService/StreamDeliveryFacts"
+	// EventServiceStreamAppliedFactsProcedure is the fully-qualified name of the EventService's
+	// StreamAppliedFacts RPC.
+	EventServiceStreamAppliedFactsProcedure = "/cleave.platform.event.v1.EventService/StreamAppliedFacts"
 )
 
 // EventServiceClient is a client for the cleave.platform.event.v1.EventService service.
@@ -60,6 +66,11 @@ type EventServiceClient interface {
 	// RemoveSubscriber ends a subscription, and forgets what the subscriber could not apply. A module that still listens subscribes anew when it
 	// starts the next time.
 	RemoveSubscriber(context.Context, *v1.RemoveSubscriberRequest) (*v1.RemoveSubscriberResponse, error)
+	// StreamDeliveryFacts tells of each event of the log how far its way to a subscriber has come. What the subscriber has applied, it
+	// tells itself: StreamAppliedFacts. Both are in the order of the ids, byte by byte, and each is of one moment.
+	StreamDeliveryFacts(context.Context, *v1.StreamDeliveryFactsRequest) (*connect.ServerStreamForClient[v1.StreamDeliveryFactsResponse], error)
+	// StreamAppliedFacts tells which events of a publisher the module has applied.
+	StreamAppliedFacts(context.Context, *v1.StreamAppliedFactsRequest) (*connect.ServerStreamForClient[v1.StreamAppliedFactsResponse], error)
 }
 
 // NewEventServiceClient constructs a client for the cleave.platform.event.v1.EventService service.
@@ -107,16 +118,32 @@ func NewEventServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
+		streamDeliveryFacts: connect.NewClient[v1.StreamDeliveryFactsRequest, v1.StreamDeliveryFactsResponse](
+			httpClient,
+			baseURL+EventServiceStreamDeliveryFactsProcedure,
+			connect.WithSchema(eventServiceMethods.ByName("StreamDeliveryFacts")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		streamAppliedFacts: connect.NewClient[v1.StreamAppliedFactsRequest, v1.StreamAppliedFactsResponse](
+			httpClient,
+			baseURL+EventServiceStreamAppliedFactsProcedure,
+			connect.WithSchema(eventServiceMethods.ByName("StreamAppliedFacts")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // eventServiceClient implements EventServiceClient.
 type eventServiceClient struct {
-	listEvents       *connect.Client[v1.ListEventsRequest, v1.ListEventsResponse]
-	listSubscribers  *connect.Client[v1.ListSubscribersRequest, v1.ListSubscribersResponse]
-	replay           *connect.Client[v1.ReplayRequest, v1.ReplayResponse]
-	retryKept        *connect.Client[v1.RetryKeptRequest, v1.RetryKeptResponse]
-	removeSubscriber *connect.Client[v1.RemoveSubscriberRequest, v1.RemoveSubscriberResponse]
+	listEvents          *connect.Client[v1.ListEventsRequest, v1.ListEventsResponse]
+	listSubscribers     *connect.Client[v1.ListSubscribersRequest, v1.ListSubscribersResponse]
+	replay              *connect.Client[v1.ReplayRequest, v1.ReplayResponse]
+	retryKept           *connect.Client[v1.RetryKeptRequest, v1.RetryKeptResponse]
+	removeSubscriber    *connect.Client[v1.RemoveSubscriberRequest, v1.RemoveSubscriberResponse]
+	streamDeliveryFacts *connect.Client[v1.StreamDeliveryFactsRequest, v1.StreamDeliveryFactsResponse]
+	streamAppliedFacts  *connect.Client[v1.StreamAppliedFactsRequest, v1.StreamAppliedFactsResponse]
 }
 
 // ListEvents calls cleave.platform.event.v1.EventService.ListEvents.
@@ -160,6 +187,16 @@ func (c *eventServiceClient) RemoveSubscriber(ctx context.Context, req *v1.Remov
 	return nil, err
 }
 
+// StreamDeliveryFacts calls cleave.platform.event.v1.EventService.StreamDeliveryFacts.
+func (c *eventServiceClient) StreamDeliveryFacts(ctx context.Context, req *v1.StreamDeliveryFactsRequest) (*connect.ServerStreamForClient[v1.StreamDeliveryFactsResponse], error) {
+	return c.streamDeliveryFacts.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// StreamAppliedFacts calls cleave.platform.event.v1.EventService.StreamAppliedFacts.
+func (c *eventServiceClient) StreamAppliedFacts(ctx context.Context, req *v1.StreamAppliedFactsRequest) (*connect.ServerStreamForClient[v1.StreamAppliedFactsResponse], error) {
+	return c.streamAppliedFacts.CallServerStream(ctx, connect.NewRequest(req))
+}
+
 // EventServiceHandler is an implementation of the cleave.platform.event.v1.EventService service.
 type EventServiceHandler interface {
 	// ListEvents lists events of the log, the oldest first.
@@ -173,6 +210,11 @@ type EventServiceHandler interface {
 	// RemoveSubscriber ends a subscription, and forgets what the subscriber could not apply. A module that still listens subscribes anew when it
 	// starts the next time.
 	RemoveSubscriber(context.Context, *v1.RemoveSubscriberRequest) (*v1.RemoveSubscriberResponse, error)
+	// StreamDeliveryFacts tells of each event of the log how far its way to a subscriber has come. What the subscriber has applied, it
+	// tells itself: StreamAppliedFacts. Both are in the order of the ids, byte by byte, and each is of one moment.
+	StreamDeliveryFacts(context.Context, *v1.StreamDeliveryFactsRequest, *connect.ServerStream[v1.StreamDeliveryFactsResponse]) error
+	// StreamAppliedFacts tells which events of a publisher the module has applied.
+	StreamAppliedFacts(context.Context, *v1.StreamAppliedFactsRequest, *connect.ServerStream[v1.StreamAppliedFactsResponse]) error
 }
 
 // NewEventServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -216,6 +258,20 @@ func NewEventServiceHandler(svc EventServiceHandler, opts ...connect.HandlerOpti
 		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
+	eventServiceStreamDeliveryFactsHandler := connect.NewServerStreamHandlerSimple(
+		EventServiceStreamDeliveryFactsProcedure,
+		svc.StreamDeliveryFacts,
+		connect.WithSchema(eventServiceMethods.ByName("StreamDeliveryFacts")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	eventServiceStreamAppliedFactsHandler := connect.NewServerStreamHandlerSimple(
+		EventServiceStreamAppliedFactsProcedure,
+		svc.StreamAppliedFacts,
+		connect.WithSchema(eventServiceMethods.ByName("StreamAppliedFacts")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/cleave.platform.event.v1.EventService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case EventServiceListEventsProcedure:
@@ -228,6 +284,10 @@ func NewEventServiceHandler(svc EventServiceHandler, opts ...connect.HandlerOpti
 			eventServiceRetryKeptHandler.ServeHTTP(w, r)
 		case EventServiceRemoveSubscriberProcedure:
 			eventServiceRemoveSubscriberHandler.ServeHTTP(w, r)
+		case EventServiceStreamDeliveryFactsProcedure:
+			eventServiceStreamDeliveryFactsHandler.ServeHTTP(w, r)
+		case EventServiceStreamAppliedFactsProcedure:
+			eventServiceStreamAppliedFactsHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -255,4 +315,12 @@ func (UnimplementedEventServiceHandler) RetryKept(context.Context, *v1.RetryKept
 
 func (UnimplementedEventServiceHandler) RemoveSubscriber(context.Context, *v1.RemoveSubscriberRequest) (*v1.RemoveSubscriberResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.platform.event.v1.EventService.RemoveSubscriber is not implemented"))
+}
+
+func (UnimplementedEventServiceHandler) StreamDeliveryFacts(context.Context, *v1.StreamDeliveryFactsRequest, *connect.ServerStream[v1.StreamDeliveryFactsResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("cleave.platform.event.v1.EventService.StreamDeliveryFacts is not implemented"))
+}
+
+func (UnimplementedEventServiceHandler) StreamAppliedFacts(context.Context, *v1.StreamAppliedFactsRequest, *connect.ServerStream[v1.StreamAppliedFactsResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("cleave.platform.event.v1.EventService.StreamAppliedFacts is not implemented"))
 }

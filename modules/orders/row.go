@@ -1,0 +1,115 @@
+package orders
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/jackc/pgx/v5"
+
+	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent/cart"
+	"github.com/cleave-go/cleave/platform/db"
+	"github.com/cleave-go/cleave/platform/rpc"
+)
+
+// Customers wait for these statements, so they are few, written by hand, and deferred where nobody reads what they yield.
+
+func insertCart(tx tx, row *ent.Cart) {
+	tx.Defer("INSERT INTO cart (id, user_id, state, create_time, update_time) VALUES ($1, $2, $3, $4, $5)",
+		row.ID, row.UserID, row.State, row.CreateTime, row.UpdateTime)
+}
+
+// setItem puts an item into an active cart of the user's, or takes it out, and returns the cart with all that is in it then.
+func setItem(ctx context.Context, tx tx, r *ordersv1.SetCartItemRequest, userID string) (*ent.Cart, error) {
+	row := &ent.Cart{ID: r.GetCartId(), UserID: userID, State: string(active)}
+	batch := &pgx.Batch{}
+	// It locks the cart: the items of one change one after the other.
+	batch.Queue("UPDATE cart SET update_time = now() WHERE id = $1 AND user_id = $2 AND state = $3 RETURNING create_time, update_time",
+		row.ID, row.UserID, row.State).QueryRow(func(r pgx.Row) error { return r.Scan(&row.CreateTime, &row.UpdateTime) })
+	if r.GetQuantity() == 0 {
+		batch.Queue("DELETE FROM cart_item WHERE sku = $3 AND cart_id = (SELECT id FROM cart WHERE id = $1 AND user_id = $2)", row.ID, row.UserID, r.GetSku())
+	} else {
+		batch.Queue(`INSERT INTO cart_item (cart_id, sku, quantity) SELECT id, $3, $4 FROM cart WHERE id = $1 AND user_id = $2
+			ON CONFLICT (cart_id, sku) DO UPDATE SET quantity = excluded.quantity`, row.ID, row.UserID, r.GetSku(), r.GetQuantity())
+	}
+	batch.Queue("SELECT sku, quantity FROM cart_item WHERE cart_id = $1 ORDER BY sku", row.ID).Query(func(rows pgx.Rows) (err error) {
+		row.Edges.Items, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (*ent.CartItem, error) {
+			item := &ent.CartItem{}
+			return item, row.Scan(&item.Sku, &item.Quantity)
+		})
+		return err
+	})
+	err := tx.SendBatch(ctx, batch).Close()
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, whyNotActive(ctx, tx, row)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("change cart %s: %w", row.ID, err)
+	}
+	return row, nil
+}
+
+// whyNotActive says why a cart is not an active one of the user's.
+func whyNotActive(ctx context.Context, tx tx, row *ent.Cart) error {
+	is, err := tx.Ent.Cart.Query().Where(cart.ID(row.ID), cart.UserID(row.UserID)).Only(ctx)
+	if ent.IsNotFound(err) {
+		return rpc.NotFound("cart", row.ID)
+	}
+	if err != nil {
+		return fmt.Errorf("load cart %s: %w", row.ID, err)
+	}
+	return errCartState(is.ID, cartState(is.State))
+}
+
+func errCartState(cartID string, is cartState) error {
+	return rpc.Errorf(connect.CodeFailedPrecondition, "CART_STATE", "cart %s is %s", cartID, is)
+}
+
+// loadCart loads a cart of the user's with its items, by SKU, and the database's time: all replicas agree on it.
+func (s *service) loadCart(ctx context.Context, cartID, userID string) (row *ent.Cart, now time.Time, err error) {
+	row = &ent.Cart{ID: cartID, UserID: userID}
+	var skus []string
+	var quantities []int64
+	err = s.store.Pool().QueryRow(ctx, `SELECT state, create_time, update_time, now(),
+			ARRAY(SELECT sku FROM cart_item WHERE cart_id = $1 ORDER BY sku), ARRAY(SELECT quantity FROM cart_item WHERE cart_id = $1 ORDER BY sku)
+		FROM cart WHERE id = $1 AND user_id = $2`, cartID, userID).Scan(&row.State, &row.CreateTime, &row.UpdateTime, &now, &skus, &quantities)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, now, rpc.NotFound("cart", cartID)
+	}
+	if err != nil {
+		return nil, now, db.Unavailable(fmt.Errorf("load cart %s: %w", cartID, err))
+	}
+	for i, sku := range skus {
+		row.Edges.Items = append(row.Edges.Items, &ent.CartItem{Sku: sku, Quantity: quantities[i]})
+	}
+	return row, now, nil
+}
+
+// lockCart locks a cart of the user's and returns its state, and the time of the transaction, by the database's clock.
+func lockCart(ctx context.Context, tx tx, cartID, userID string) (is cartState, now time.Time, err error) {
+	err = tx.QueryRow(ctx, "SELECT state, now() FROM cart WHERE id = $1 AND user_id = $2 FOR UPDATE", cartID, userID).Scan(&is, &now)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", now, rpc.NotFound("cart", cartID)
+	}
+	if err != nil {
+		return "", now, fmt.Errorf("lock cart %s: %w", cartID, err)
+	}
+	return is, now, nil
+}
+
+func insertQuote(tx tx, row *ent.Quote) {
+	tx.Defer("INSERT INTO quote (id, cart_id, user_id, lines, total, currency, expire_time) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+		row.ID, row.CartID, row.UserID, row.Lines, row.Total, row.Currency, row.ExpireTime)
+}
+
+// insertOrder writes a new order down, and converts the cart that it was. The cart is locked by the caller.
+func insertOrder(tx tx, row *ent.Order, cartID string) {
+	tx.Defer(`INSERT INTO "order" (id, user_id, quote_id, state, lines, total, currency, payment_method, sequence, create_time, update_time)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, row.ID, row.UserID, row.QuoteID, row.State, row.Lines, row.Total, row.Currency,
+		row.PaymentMethod, row.Sequence, row.CreateTime, row.UpdateTime)
+	tx.Defer("UPDATE cart SET state = $2, update_time = now() WHERE id = $1", cartID, string(converted))
+}
