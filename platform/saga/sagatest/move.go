@@ -19,6 +19,14 @@ type move struct {
 	chosen []bool
 }
 
+// answers returns what May answers while the move is made, and counts how often it is asked.
+func (mv move) answers(asked *int) func(string) bool {
+	return func(string) bool {
+		*asked++
+		return *asked <= len(mv.chosen) && mv.chosen[*asked-1]
+	}
+}
+
 type kind int
 
 const (
@@ -57,7 +65,7 @@ func (m Model[W, S]) moves(n *node[W]) (moves []move, end bool) {
 			add(again, i)
 		}
 		if i != n.holder(d.saga) {
-			continue // Whatever else may happen to it has nothing to follow.
+			continue // Nobody follows it: that it is killed, or not answered, is as if it had been killed before.
 		}
 		if d.call != "" {
 			fault(i, loseRequest, loseReply, delay, kill, killLate)
