@@ -100,10 +100,12 @@ func (r Record) After(o Outcome, reason string) Record {
 	return r
 }
 
-// Turned returns the record when somebody wants it undone. The last wish is the reason that stays.
+// Turned returns the record when somebody wants it undone. The last wish is the reason that stays, also if it comes when the last step
+// has just been undone.
 func (r Record) Turned(reason string) Record {
 	switch r.Phase {
 	case Undone:
+		r.Reason = reason
 		return r
 	case Forward:
 		r.Position = r.begun()
