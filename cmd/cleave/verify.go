@@ -16,7 +16,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cleave-go/cleave/cmd/internal/house"
 	"github.com/cleave-go/cleave/cmd/internal/verify"
+	"github.com/cleave-go/cleave/platform/module"
 )
 
 // cannotLook is the exit code of a verification that knows nothing, which is neither good nor bad.
@@ -97,6 +99,9 @@ func look(ctx context.Context, a *admin, o verify.Options, stderr io.Writer) (*v
 	if err != nil {
 		return nil, err
 	}
+	if o.Map, err = module.ParseMap(house.Map); err != nil {
+		return nil, err
+	}
 	o.House = verify.House{}
 	for name, base := range bases {
 		o.House[name] = strings.TrimSuffix(base, "/modules/"+name)
@@ -165,6 +170,10 @@ func tellPeople(out io.Writer, r *verify.Report) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "RULE\tROWS\tVIOLATIONS\tSAYS")
 	for _, rule := range r.Rules {
+		if rule.Missing != "" {
+			fmt.Fprintf(w, "%s\t-\t-\t%s: not looked at, because no process that was named holds %s\n", rule.ID, rule.Says, rule.Missing)
+			continue
+		}
 		fmt.Fprintf(w, "%s\t%d\t%d\t%s\n", rule.ID, rule.Rows, rule.Violations, rule.Says)
 	}
 	if err := w.Flush(); err != nil {
@@ -209,7 +218,7 @@ func tellMachines(out io.Writer, r *verify.Report) error {
 	}
 	rules := make([]map[string]any, 0, len(r.Rules))
 	for _, rule := range r.Rules {
-		rules = append(rules, map[string]any{"rule": rule.ID, "rows": rule.Rows, "violations": rule.Violations})
+		rules = append(rules, map[string]any{"rule": rule.ID, "rows": rule.Rows, "violations": rule.Violations, "missing": rule.Missing})
 	}
 	return w.Encode(map[string]any{
 		"type": "summary", "holds": r.Holds(), "rules": rules, "orders": r.States,

@@ -49,6 +49,7 @@ func build(host *module.Host, sender sender) ([]rpc.Handler, error) {
 		sender: sender,
 	}
 	job.Handle(host.Jobs, s.sendMessage)
+	host.Jobs.Every("notifications.purge", purgeEvery, s.purge)
 	listen(s, host.Events, confirmed)
 	listen(s, host.Events, rejected)
 	listen(s, host.Events, cancelled)

@@ -12,6 +12,7 @@ import (
 	catalogv1 "github.com/cleave-go/cleave/gen/cleave/catalog/v1"
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
 	typev1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
+	"github.com/cleave-go/cleave/modules/orders"
 	"github.com/cleave-go/cleave/platform/moduletest"
 )
 
@@ -202,5 +203,64 @@ func TestRepeatedCartCallsAreAnsweredWithoutCatalog(t *testing.T) {
 	}
 	if n := moduletest.Value[int64](t, c.House, `SELECT count(*) FROM orders."order"`); n != 1 {
 		t.Errorf("there are %d orders, want one", n)
+	}
+}
+
+// A cart that nobody has touched for long cannot be changed any more, and a quote that expired long ago is forgotten; an order keeps what it
+// has of both.
+func TestWhatWasLeftBehindIsTidiedUp(t *testing.T) {
+	t.Parallel()
+	c := setup(t).customer(t)
+	age := func(what, id, time string, days int) {
+		c.Exec(t, "UPDATE orders."+what+" SET "+time+" = now() - make_interval(days => $2) WHERE id = $1", id, days)
+	}
+	left, touched, young := c.cart(), c.cart(), c.cart()
+	for _, cart := range []string{left, touched} {
+		age("cart", cart, "create_time", 100)
+	}
+	age("cart", left, "update_time", 31)
+	age("cart", touched, "update_time", 29)
+	quote, err := c.quote(c.cart())
+	if err != nil {
+		t.Fatal(err)
+	}
+	order, err := c.place(quote.GetId(), good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.ends(order.GetId(), confirmed, "")
+	before := c.get(order.GetId())
+	age("cart", quote.GetCartId(), "create_time", 100)
+	age("cart", quote.GetCartId(), "update_time", 100)
+	expired, forgotten := c.quoted(), c.quoted()
+	age("quote", quote.GetId(), "expire_time", 8)
+	age("quote", expired, "expire_time", 6)
+	age("quote", forgotten, "expire_time", 8)
+	c.Exec(t, `INSERT INTO orders.quote (id, cart_id, user_id, lines, total, currency, expire_time)
+		SELECT 'quo_' || n, 'crt_1', 'usr_1', '[]', 0, 'EUR', now() - interval '8 days' FROM generate_series(1, 2500) AS n`)
+
+	if err := orders.Tidy(c.ctx, c.Hosts["orders"].DB); err != nil {
+		t.Fatal(err)
+	}
+	for cart, want := range map[string]ordersv1.CartState{
+		left: ordersv1.CartState_CART_STATE_ABANDONED, touched: ordersv1.CartState_CART_STATE_ACTIVE, young: ordersv1.CartState_CART_STATE_ACTIVE,
+		quote.GetCartId(): ordersv1.CartState_CART_STATE_CONVERTED,
+	} {
+		answer, err := c.carts.GetCart(c.ctx, &ordersv1.GetCartRequest{Id: cart})
+		if err != nil || answer.GetCart().GetState() != want || len(answer.GetCart().GetItems()) != 1 {
+			t.Errorf("%v, %v, want it %s with its item", answer, err, want)
+		}
+	}
+	_, err = c.set(left, c.sku, 1)
+	refused(t, err, connect.CodeFailedPrecondition, "CART_STATE")
+	_, err = c.place(expired, good)
+	refused(t, err, connect.CodeFailedPrecondition, "QUOTE_EXPIRED")
+	_, err = c.place(forgotten, good)
+	refused(t, err, connect.CodeNotFound, "")
+	if n := moduletest.Value[int64](t, c.House, "SELECT count(*) FROM orders.quote"); n != 1 {
+		t.Errorf("%d quotes are left, want the one that has just expired", n)
+	}
+	if after := c.get(order.GetId()); !proto.Equal(after, before) {
+		t.Errorf("the order is %v, want still %v", after, before)
 	}
 }

@@ -1,6 +1,20 @@
 package orders
 
-import ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
+import (
+	"context"
+
+	"entgo.io/ent/dialect"
+
+	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent"
+	"github.com/cleave-go/cleave/platform/db"
+)
+
+// Tidy does at once what the module does every few minutes.
+func Tidy(ctx context.Context, d *db.DB) error {
+	s := &service{store: db.NewStore(d, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) })}
+	return s.tidy(ctx)
+}
 
 // Legal reports whether an order may go from one state to another.
 func Legal(from, to ordersv1.OrderState) bool {

@@ -45,5 +45,6 @@ func build(host *module.Host) ([]rpc.Handler, error) {
 		events:    host.Events,
 	}
 	s.sagas = saga.Register(host.Sagas, c.definition())
+	host.Jobs.Every("orders.tidy", tidyEvery, s.tidy)
 	return []rpc.Handler{ordersv1cleave.NewCartServiceHandler(s), ordersv1cleave.NewOrderServiceHandler(s), ordersv1cleave.NewFactServiceHandler(facts{s})}, nil
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/cleave-go/cleave/platform/job"
 )
 
 // jobsOf starts a program, puts jobs into its module that nobody works, and returns it with how to look into its database.
@@ -39,7 +41,7 @@ func TestJobsPageShowsWhatIsOwed(t *testing.T) {
 		VALUES ('parity.hook', 'elsewhere', '{}', 3, 1, 'retryable', now() + interval '1 hour', ARRAY['{"error": "connection refused"}']::jsonb[])`,
 		`INSERT INTO parity.river_job (kind, queue, args, max_attempts, state) SELECT 'parity.many', 'elsewhere', '{}', 3, 'available' FROM generate_series(1, 10001)`)
 	body := fetch(t, http.MethodGet, r.admin+"/jobs", nil, http.StatusOK)
-	for _, want := range []string{"<h2>parity</h2>", "kept 1", "retrying 1", "available 10000+", "parity.mail", "3 of 3", "&lt;script&gt;no such mailbox", "connection refused",
+	for _, want := range []string{"<h2>parity</h2>", ">kept</th>", "<strong>1</strong>", ">10000+</td>", "available: 20 of 10000+", "1 h 0 min ago", "parity.mail", "3 of 3", "&lt;script&gt;no such mailbox", "connection refused",
 		`action="/jobs/parity/1000001/retry"`} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page lacks %q:\n%.2000s", want, body)
@@ -48,11 +50,15 @@ func TestJobsPageShowsWhatIsOwed(t *testing.T) {
 	if n := strings.Count(body, "<td>parity.many</td>"); n != 20 {
 		t.Errorf("the page lists %d jobs of a state, want 20", n)
 	}
-	for _, never := range []string{"<script", "of a person"} {
+	for _, never := range []string{"<script", "of a person", "src=", "//"} { // Nor does it need anything from elsewhere.
 		if strings.Contains(body, never) {
 			t.Errorf("the page contains %q", never)
 		}
 	}
+	if named := fetch(t, http.MethodGet, r.admin+"/jobs?module=parity", nil, http.StatusOK); !strings.Contains(named, "parity.mail") {
+		t.Errorf("the page of the module is\n%.2000s", named)
+	}
+	fetch(t, http.MethodGet, r.admin+"/jobs?module=nobody", nil, http.StatusNotFound)
 	var modules []struct {
 		Module string
 		States []struct {
@@ -102,6 +108,36 @@ func TestKeptJobIsRetriedFromThePageOnly(t *testing.T) {
 	fetch(t, http.MethodPost, url, same, http.StatusConflict)
 	if got := state(); got != "available 3 4" {
 		t.Errorf("who presses twice has made it %s", got)
+	}
+	for name, header := range map[string]http.Header{"a tool": nil, "an old browser": {"Origin": {r.admin}}} {
+		if _, err := conn.Exec(t.Context(), "UPDATE parity.river_job SET state = 'discarded', attempt = 4, finalized_at = now() WHERE id = 1000001"); err != nil {
+			t.Fatal(err)
+		}
+		fetch(t, http.MethodPost, url, header, http.StatusSeeOther)
+		if got := state(); !strings.HasPrefix(got, "available ") {
+			t.Errorf("%s has made it %s", name, got)
+		}
+	}
+}
+
+// Without being told which module to show, the page shows the one that needs somebody.
+func TestJobsPageBeginsWhereHelpIsNeeded(t *testing.T) {
+	t.Parallel()
+	well := func(kept, retrying int) *job.Overview {
+		return &job.Overview{States: []job.State{{Name: "discarded", Count: kept}, {Name: "retryable", Count: retrying}}}
+	}
+	for want, modules := range map[string][]moduleOverview{
+		"first":    {{Module: "first", Overview: well(0, 0)}, {Module: "other", Overview: well(0, 0)}},
+		"retrying": {{Module: "first", Overview: well(0, 0)}, {Module: "retrying", Overview: well(0, 1)}},
+		"kept":     {{Module: "retrying", Overview: well(0, 9)}, {Module: "kept", Overview: well(1, 0)}},
+		"away":     {{Module: "kept", Overview: well(1, 0)}, {Module: "away", Problem: "no database"}},
+	} {
+		if shown, found := choose(modules, ""); !found || shown.Module != want {
+			t.Errorf("%v is shown, want %s", shown, want)
+		}
+	}
+	if shown, found := choose(nil, ""); !found || shown != nil {
+		t.Errorf("without modules %v is shown", shown)
 	}
 }
 

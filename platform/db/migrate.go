@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -54,9 +56,9 @@ func (c Config) migrate(ctx context.Context, admin *pgx.ConnConfig) error {
 		return err
 	}
 	for _, table := range []string{platformVersions, moduleVersions} {
-		if version, err := newest(lines[table]); err != nil {
+		if named, err := numbered(lines[table]); err != nil {
 			return err
-		} else if version == 0 { // goose takes no empty folder.
+		} else if len(named) == 0 { // goose takes no empty folder.
 			continue
 		}
 		provider, err := goose.NewProvider(goose.DialectPostgres, sqlDB, lines[table],
@@ -101,7 +103,7 @@ func (c Config) river(pool *pgxpool.Pool) (*rivermigrate.Migrator[pgx.Tx], error
 	return rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Schema: c.Module, Logger: slog.New(slog.DiscardHandler)})
 }
 
-// behind says what the schema lacks for the code, or "".
+// behind says what the schema lacks for the code, or "". It fails if that is something that no migration can mend.
 func (c Config) behind(ctx context.Context, pool *pgxpool.Pool) (string, error) {
 	river, err := c.river(pool)
 	if err != nil {
@@ -111,35 +113,43 @@ func (c Config) behind(ctx context.Context, pool *pgxpool.Pool) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	riverVersions := river.AllVersions()
-	needs := []struct {
+	riverVersions := map[int64]string{}
+	for _, v := range river.AllVersions() {
+		riverVersions[int64(v.Version)] = v.Name
+	}
+	for _, line := range []struct {
 		what, query string
-		version     int64
+		folder      fs.FS // River has none.
 	}{
-		{"platform tables", "SELECT coalesce(max(version_id), 0) FROM " + platformVersions + " WHERE is_applied", 0},
-		{"tables", "SELECT coalesce(max(version_id), 0) FROM " + moduleVersions + " WHERE is_applied", 0},
-		{"job tables", "SELECT coalesce(max(version), 0) FROM river_migration", int64(riverVersions[len(riverVersions)-1].Version)},
-	}
-	if needs[0].version, err = newest(lines[platformVersions]); err != nil {
-		return "", err
-	}
-	if needs[1].version, err = newest(lines[moduleVersions]); err != nil {
-		return "", err
-	}
-	for _, need := range needs {
-		if need.version == 0 {
+		{"platform tables", "SELECT version_id FROM " + platformVersions + " WHERE is_applied", lines[platformVersions]},
+		{"tables", "SELECT version_id FROM " + moduleVersions + " WHERE is_applied", lines[moduleVersions]},
+		{"job tables", "SELECT version::bigint FROM river_migration", nil},
+	} {
+		named := riverVersions
+		if line.folder != nil {
+			if named, err = numbered(line.folder); err != nil {
+				return "", err
+			}
+		}
+		if len(named) == 0 {
 			continue
 		}
-		var has int64
-		err := pool.QueryRow(ctx, need.query).Scan(&has)
+		rows, _ := pool.Query(ctx, line.query)
+		has, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 		if problem := c.missing(err); problem != "" {
 			return problem, nil
 		}
 		if err != nil {
 			return "", err
 		}
-		if has < need.version {
-			return fmt.Sprintf("the %s of schema %s are at version %d, this program needs %d", need.what, c.Module, has, need.version), nil
+		has = append(has, 0)
+		if name := late(named, has); name != "" {
+			return "", fmt.Errorf("migration %s was never run on the %s of schema %s, which are at version %d already: it came late. Give it a number "+
+				"after that one, and look whether what came in between still suits it; in development a new database will do, too",
+				name, line.what, c.Module, slices.Max(has))
+		}
+		if need := slices.Max(slices.Collect(maps.Keys(named))); slices.Max(has) < need {
+			return fmt.Sprintf("the %s of schema %s are at version %d, this program needs %d", line.what, c.Module, slices.Max(has), need), nil
 		}
 	}
 	moved, err := isMoved(ctx, pool)
@@ -170,20 +180,34 @@ func (c Config) missing(err error) string {
 	return ""
 }
 
-// newest returns the version of the newest migration in a folder; 0 if there is none.
-func newest(folder fs.FS) (int64, error) {
-	var version int64
+// numbered returns the names of the migrations in a folder, by number.
+func numbered(folder fs.FS) (map[int64]string, error) {
 	names, err := fs.Glob(folder, "*.sql")
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
+	named := map[int64]string{}
 	for _, name := range names {
 		number, _, _ := strings.Cut(name, "_")
 		n, err := strconv.ParseInt(number, 10, 64)
 		if err != nil {
-			return 0, fmt.Errorf("migration %s does not begin with a number", name)
+			return nil, fmt.Errorf("migration %s does not begin with a number", name)
 		}
-		version = max(version, n)
+		if other, taken := named[n]; taken {
+			return nil, fmt.Errorf("migrations %s and %s have the same number: give the one that came later a new one", other, name)
+		}
+		named[n] = name
 	}
-	return version, nil
+	return named, nil
+}
+
+// late returns the first migration that was not applied although a newer one was, or "". It was merged after the newer one had been
+// released, and nobody knows whether it does on top of that what it was written for.
+func late(named map[int64]string, has []int64) string {
+	for _, number := range slices.Sorted(maps.Keys(named)) {
+		if number < slices.Max(has) && !slices.Contains(has, number) {
+			return named[number]
+		}
+	}
+	return ""
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -170,6 +171,50 @@ func TestNewerSchemaIsFine(t *testing.T) {
 		if _, err := open(t, older).Pool().Exec(bounded(t), "INSERT INTO thing (name) VALUES ('a')"); err != nil {
 			t.Errorf("with migrate %v: %v", migrate, err)
 		}
+	}
+}
+
+// A migration that was merged after a newer one had been released is not passed over: the start says what to do, and nothing is run.
+func TestLateMigrationStopsTheStart(t *testing.T) {
+	t.Parallel()
+	const third = "-- +goose Up\nALTER TABLE thing ADD COLUMN size text;\n"
+	for name, more := range map[string][]string{"the late one alone": nil, "with a newer one": {"-- +goose Up\nALTER TABLE thing ADD COLUMN weight text;\n"}} {
+		for _, migrate := range []bool{true, false} {
+			t.Run(fmt.Sprint(name, migrate), func(t *testing.T) {
+				t.Parallel()
+				url := clone(t)
+				released := config("alpha", url)
+				released.Migrations = fstest.MapFS{
+					"migrations/1_create.sql": {Data: fmt.Appendf(nil, first, "alpha")}, "migrations/3_more.sql": {Data: []byte(third)},
+				}
+				open(t, released)
+				merged := config("alpha", url)
+				merged.Migrate = migrate
+				merged.Migrations = migrations("alpha", append([]string{second, third}, more...)...)
+				_, err := db.Open(bounded(t), merged)
+				const want = "migration 2_more.sql was never run on the tables of schema alpha, which are at version 3 already: it came late. Give it a number"
+				if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+					t.Errorf("%v, want one line with %q", err, want)
+				}
+				open(t, released) // What is released still starts.
+				if n, err := superuser(t, url).Exec(t.Context(), "SELECT FROM information_schema.columns WHERE table_schema = 'alpha' AND column_name IN ('colour', 'weight')"); err != nil || n.RowsAffected() > 0 {
+					t.Errorf("%d columns of migrations that should not run are there, %v", n.RowsAffected(), err)
+				}
+			})
+		}
+	}
+}
+
+// Two who wrote a migration at once, and merged both.
+func TestMigrationsOfOneNumberStopTheStart(t *testing.T) {
+	t.Parallel()
+	c := config("alpha", clone(t))
+	c.Migrations = fstest.MapFS{
+		"migrations/1_create.sql": {Data: fmt.Appendf(nil, first, "alpha")}, "migrations/2_more.sql": {Data: []byte(second)}, "migrations/2_other.sql": {Data: []byte(second)},
+	}
+	_, err := db.Open(bounded(t), c)
+	if err == nil || !strings.Contains(err.Error(), "migrations 2_more.sql and 2_other.sql have the same number: give the one that came later a new one") {
+		t.Errorf("%v, want a sentence about both", err)
 	}
 }
 

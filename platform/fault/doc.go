@@ -3,9 +3,9 @@
 //
 // A test names a place and what happens there, and it happens once, the first time that a process gets there:
 //
-//	CLEAVE_FAULT="checkout/reserve/done=kill"     the process ends at once, as by kill -9
-//	CLEAVE_FAULT="checkout/reserve/done=pause:8s" the process as a whole waits, as if it were stopped and continued
-//	CLEAVE_FAULT_DIR=/folder                      what the test arms there while the processes run, see [Folder]
+//	CLEAVE_FAULT="checkout/reserve/done=kill"  the process ends at once, as by kill -9
+//	CLEAVE_FAULT="checkout/reserve/done=pause" the process as a whole stands still until somebody continues it, as by kill -STOP and -CONT
+//	CLEAVE_FAULT_DIR=/folder                   what the test arms there while the processes run, see [Folder]
 //
 // and names mistakes in CLEAVE_BUG, which are made as long as the process lives. They prove that the tests and `cleave verify` would
 // notice them.

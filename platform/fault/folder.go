@@ -11,7 +11,7 @@ import (
 // Folder is where a test arms places for processes that run, by their CLEAVE_FAULT_DIR. All processes of a house may share one.
 type Folder string
 
-// Arm lets the first process that gets to the place do what it says, "kill" or "pause:8s". A process that is started again afterwards
+// Arm lets the first process that gets to the place do what it says, "kill" or "pause". A process that is started again afterwards
 // passes the place.
 func (f Folder) Arm(place, what string) error {
 	// A link is there as a whole or not at all, and says what it says by its target.

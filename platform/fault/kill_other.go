@@ -2,8 +2,6 @@
 
 package fault
 
-import "time"
-
 func kill() { panic("a fault needs Unix") }
 
-func pause(time.Duration) { panic("a fault needs Unix") }
+func pause() { panic("a fault needs Unix") }

@@ -4,10 +4,8 @@ package fault
 
 import (
 	"os"
-	"os/exec"
-	"strconv"
+	"os/signal"
 	"syscall"
-	"time"
 )
 
 // kill ends the process as kill -9 does: nothing is cleaned up, nothing is said.
@@ -16,13 +14,12 @@ func kill() {
 	select {} // The signal is on its way.
 }
 
-// pause stops the whole process for a while. A helper process continues it, because nothing in it can.
-func pause(d time.Duration) {
-	pid := strconv.Itoa(os.Getpid())
-	wake := exec.Command("sh", "-c", "sleep "+strconv.FormatFloat(d.Seconds(), 'f', 3, 64)+"; kill -CONT "+pid)
-	if err := wake.Start(); err != nil {
-		panic(err)
-	}
+// pause stops the whole process until it gets SIGCONT. The signal that stops it may come a moment later than the call, so this waits for
+// the one that continues it.
+func pause() {
+	continued := make(chan os.Signal, 1)
+	signal.Notify(continued, syscall.SIGCONT)
+	defer signal.Stop(continued)
 	syscall.Kill(os.Getpid(), syscall.SIGSTOP)
-	wake.Wait()
+	<-continued
 }

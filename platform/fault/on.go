@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 )
 
 // Enabled says whether this binary was built with the tag cleave_fault.
@@ -27,29 +26,26 @@ var (
 	bugs   = strings.Split(os.Getenv("CLEAVE_BUG"), ",")
 )
 
-// parse reads "place=kill,place=pause:8s".
+// parse reads "place=kill,place=pause".
 func parse(text string) map[string]*what {
 	faults := map[string]*what{}
 	for entry := range strings.SplitSeq(text, ",") {
-		if place, act, ok := strings.Cut(entry, "="); ok || entry != "" {
+		if place, act, _ := strings.Cut(entry, "="); entry != "" {
 			faults[place] = &what{act: action(act)}
 		}
 	}
 	return faults
 }
 
-// action reads "kill" or "pause:8s". A text that it does not understand ends the process: a test that asks for nothing proves nothing.
+// action returns what a text says. One that it does not understand ends the process: a test that asks for nothing proves nothing.
 func action(text string) func() {
-	what, length, _ := strings.Cut(text, ":")
-	switch what {
+	switch text {
 	case "kill":
 		return kill
 	case "pause":
-		if d, err := time.ParseDuration(length); err == nil {
-			return func() { pause(d) }
-		}
+		return pause
 	}
-	panic(fmt.Sprintf("a fault is kill or pause:<duration>, not %q", text))
+	panic(fmt.Sprintf("a fault is kill or pause, not %q", text))
 }
 
 // Point is a place at which a test may stop the process.

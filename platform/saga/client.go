@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/cleave-go/cleave/platform/db"
+	"github.com/cleave-go/cleave/platform/fault"
 	"github.com/cleave-go/cleave/platform/job"
 	"github.com/cleave-go/cleave/platform/saga/internal/course"
 )
@@ -55,6 +56,8 @@ type Client struct {
 	kinds map[string]*kind
 	// driver tells this process from others, for people.
 	driver string
+	// noFence is a known mistake: whoever writes late is let.
+	noFence bool
 
 	stopping context.Context
 	stop     func()
@@ -74,7 +77,7 @@ type lease struct {
 // New returns a client whose sweeps run with the jobs.
 func New(d *db.DB, jobs *job.Client, tasks Tasks, log *slog.Logger) *Client {
 	c := &Client{
-		db: d, tasks: tasks, log: log, kinds: map[string]*kind{}, held: map[*lease]bool{},
+		db: d, tasks: tasks, log: log, kinds: map[string]*kind{}, held: map[*lease]bool{}, noFence: fault.Bug("saga-no-fence"),
 	}
 	host, _ := os.Hostname() // Without it there is still the number.
 	c.driver = strings.TrimSpace(fmt.Sprintf("%s %d", host, os.Getpid()))

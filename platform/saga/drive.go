@@ -22,8 +22,12 @@ const (
 	// minPause and maxPause bound the pause before a step is tried again by whoever finds it due.
 	minPause = 500 * time.Millisecond
 	maxPause = 15 * time.Second
-	// writes is how often a boundary is tried before the saga is left to the sweep.
-	writes = 5
+	// writes is how often a boundary is tried before the saga is left to the sweep, and maxUnwritten how often in a row that may be because
+	// its module cannot write its own rows: over half a minute, with the pauses. Then it is stuck.
+	writes       = 5
+	maxUnwritten = 8
+	// maxNote bounds what a timeline keeps of an error, in bytes.
+	maxNote = 1000
 )
 
 // errLost says that somebody else has taken the saga.
@@ -52,6 +56,7 @@ func (c *Client) drive(ctx context.Context, r *row, l *lease) {
 		fault.Point(point(r.kind, name, a.Undo, "done"))
 		r.state = state
 		o, note := course.Judge(err)
+		note = clip(note)
 		if o == course.Failed || o == course.Refused && a.Undo {
 			log.WarnContext(ctx, "step failed", "step", name, "undo", a.Undo, "error", err)
 			if failures++; failures <= quick && c.sleep(l, rand.N(quickPause<<failures)) {
@@ -62,7 +67,7 @@ func (c *Client) drive(ctx context.Context, r *row, l *lease) {
 		e := entry{step: name, what: what(o, a.Undo), attempt: r.Attempt + 1, duration: time.Since(began), note: note}
 		goesOn, err := c.persist(ctx, k, r, o, e)
 		if err != nil {
-			// Without a boundary the lease ends, and whoever finds the saga due runs the step again.
+			// Whoever finds the saga due, at the latest when the lease ends, runs the step again.
 			log.WarnContext(ctx, "saga is left to whoever comes upon it", "step", name, "error", err)
 			return
 		}
@@ -128,8 +133,11 @@ func (c *Client) persist(ctx context.Context, k *kind, r *row, o course.Outcome,
 	defer cancel()
 	for try := 1; ; try++ {
 		goesOn, err = c.boundary(ctx, k, r, o, e)
-		if err == nil || errors.Is(err, errLost) || try == writes {
+		if err == nil || errors.Is(err, errLost) {
 			return goesOn, err
+		}
+		if try == writes {
+			return false, errors.Join(err, c.shelve(ctx, r, e, err))
 		}
 		select {
 		case <-time.After(rand.N(quickPause << try)):
@@ -149,7 +157,7 @@ func (c *Client) boundary(ctx context.Context, k *kind, r *row, o course.Outcome
 	}
 	err = transaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		now = *r
-		now.Record = r.After(o, e.note)
+		now.Record, now.unwritten = r.After(o, e.note), 0
 		write := func() (bool, error) {
 			var pause *time.Duration
 			_, more := now.Next()
@@ -158,7 +166,7 @@ func (c *Client) boundary(ctx context.Context, k *kind, r *row, o course.Outcome
 				wait := pauseAfter(now.Attempt)
 				pause = &wait
 			}
-			return move(ctx, tx, &now, now.Record, goesOn, pause, e)
+			return c.move(ctx, tx, &now, goesOn, pause, e)
 		}
 		wrote, err := write()
 		if err != nil {
@@ -189,7 +197,7 @@ func (c *Client) boundary(ctx context.Context, k *kind, r *row, o course.Outcome
 			ID: r.id, State: now.state, Step: e.step, What: e.what, Note: e.note, Reason: now.Reason,
 			Done: now.Phase == course.Done, Undone: now.Phase == course.Undone,
 		}
-		if err := k.boundary(ctx, tx, change); err != nil {
+		if err := c.tell(ctx, tx, k, change); err != nil {
 			return fmt.Errorf("boundary of saga %s: %w", r.id, err)
 		}
 		return nil
@@ -198,6 +206,46 @@ func (c *Client) boundary(ctx context.Context, k *kind, r *row, o course.Outcome
 		*r = now
 	}
 	return goesOn, err
+}
+
+// tell lets the module write its own rows. A panic is an error of the boundary.
+func (c *Client) tell(ctx context.Context, tx pgx.Tx, k *kind, change Change[[]byte]) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.log.ErrorContext(ctx, "boundary panicked", "saga", change.ID, "step", change.Step, "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return k.boundary(ctx, tx, change)
+}
+
+// shelve writes down that a boundary could not be written, and nothing of what it was to write. The step is run again after a pause;
+// after [maxUnwritten] times in a row a person has to look. It fails if the database is at fault, and does nothing if the guard does not
+// let it: then the lease ends, or the saga is somebody else's.
+func (c *Client) shelve(ctx context.Context, r *row, e entry, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseTime)
+	defer cancel()
+	next, o, pause := *r, course.Failed, pauseAfter(r.Attempt+1)
+	rest := &pause
+	if next.unwritten++; next.unwritten == maxUnwritten {
+		o, rest = course.GaveUp, nil
+	}
+	next.Record, next.state = r.After(o, ""), nil // The state may be what cannot be written.
+	e.note = clip(fmt.Sprintf("%s, but the boundary fails: %v", e.what, cause))
+	e.what = what(o, false)
+	return c.db.Tx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := c.move(ctx, tx, &next, false, rest, e)
+		return err
+	})
+}
+
+// clip makes a note of a text that somebody else wrote: not too long, and without what PostgreSQL does not take.
+func clip(text string) string {
+	note := strings.ReplaceAll(strings.ToValidUTF8(text[:min(len(text), maxNote)], ""), "\x00", "")
+	if len(text) > maxNote {
+		note += " ..."
+	}
+	return note
 }
 
 // release lets another process take the saga on at once, or lets it rest if nothing is left to do.

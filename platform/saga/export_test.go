@@ -1,6 +1,13 @@
 package saga
 
-import "context"
+import (
+	"context"
+
+	"github.com/cleave-go/cleave/gen/cleave/platform/saga/v1/sagav1connect"
+)
+
+// Operator is what the operator's port serves.
+func (c *Client) Operator() sagav1connect.SagaServiceHandler { return operatorService{c} }
 
 // Recover takes over what is due, as the sweep does.
 func (c *Client) Recover(ctx context.Context) error { return c.recover(ctx) }
@@ -10,6 +17,12 @@ func (c *Client) Renew(ctx context.Context) error { return c.renew(ctx) }
 
 // Purge forgets old sagas, as its sweep does.
 func (c *Client) Purge(ctx context.Context) error { return c.purge(ctx) }
+
+// NoFence plants the known mistake.
+func (c *Client) NoFence() { c.noFence = true }
+
+// MaxUnwritten is after how many boundaries that cannot be written a person has to look.
+const MaxUnwritten = maxUnwritten
 
 // Look is what an operator asks the database.
 const Look = look

@@ -13,20 +13,13 @@ import (
 	"connectrpc.com/connect"
 
 	sagav1 "github.com/cleave-go/cleave/gen/cleave/platform/saga/v1"
-	"github.com/cleave-go/cleave/gen/cleave/platform/saga/v1/sagav1cleave"
 	"github.com/cleave-go/cleave/gen/cleave/platform/saga/v1/sagav1connect"
 	"github.com/cleave-go/cleave/platform/moduletest"
 	"github.com/cleave-go/cleave/platform/saga"
 )
 
-// operator asks as an operator does. The host of the module knows the kind too, but drives nothing by itself before a lease ends.
-func (b *bench) operator() sagav1connect.SagaServiceClient {
-	saga.Register(b.Hosts["trips"].Sagas, b.definition())
-	return sagav1cleave.NewSagaServiceClient(b.Caller("edge", sagav1cleave.SagaService.Of("trips")).At("trips"))
-}
-
 // list lists all pages, with one saga on each.
-func (b *bench) list(c sagav1connect.SagaServiceClient, r *sagav1.ListSagasRequest) []*sagav1.Saga {
+func (b *bench) list(c sagav1connect.SagaServiceHandler, r *sagav1.ListSagasRequest) []*sagav1.Saga {
 	b.t.Helper()
 	var all []*sagav1.Saga
 	r.PageSize = 1
@@ -46,7 +39,8 @@ func (b *bench) list(c sagav1connect.SagaServiceClient, r *sagav1.ListSagasReque
 func TestListSagas(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	p, operator := b.process(), b.operator()
+	p := b.process()
+	operator := p.Operator()
 	reached, release := make(chan bool), make(chan bool)
 	t.Cleanup(sync.OnceFunc(func() { close(release) }))
 	b.when("running", func(m moment) error {
@@ -177,7 +171,8 @@ func TestOpenSagasHaveAnIndex(t *testing.T) {
 func TestTimelineAndResume(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	p, operator := b.process(), b.operator()
+	p := b.process()
+	operator := p.Operator()
 	var once sync.Once
 	b.when("trip_1", func(m moment) (err error) {
 		if m.step == "tour" {

@@ -104,49 +104,6 @@ func TestKillEverywhere(t *testing.T) {
 	}
 }
 
-// A driver that was away for longer than its lease comes back with what it knew: it is refused.
-func TestZombieIsRefused(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	first, second := b.process(), b.process()
-	for _, refused := range []bool{false, true} {
-		id := fmt.Sprint("trip ", refused)
-		reached, release, gone := make(chan bool), make(chan bool), make(chan bool)
-		var once sync.Once
-		b.when(id, func(m moment) error {
-			if m.step == "hotel" && !m.undo && !m.holding {
-				zombie := false
-				once.Do(func() { zombie = true })
-				if zombie {
-					close(reached)
-					<-release
-					defer close(gone)
-					if refused {
-						return saga.Refuse("TOO_LATE")
-					}
-				}
-			}
-			return nil
-		})
-		b.start(first, id)
-		<-reached
-		// While it lives its lease is renewed, and nobody takes the saga.
-		if err := errors.Join(first.Renew(t.Context()), second.Recover(t.Context())); err != nil {
-			t.Fatal(err)
-		}
-		if fence := moduletest.Value[int64](t, b.House, "SELECT fence FROM trips.cleave_saga WHERE id = $1", id); fence != 1 {
-			t.Errorf("a leased saga was taken: its fence is %d", fence)
-		}
-		b.expire(second, id)
-		b.wait()
-		close(release)
-		<-gone
-		first.Stop()
-		b.ends(id, "done")
-		first = b.process()
-	}
-}
-
 // Somebody may change their mind at every moment; a step under way ends, and what it did is undone.
 func TestCancelAtEveryMoment(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -32,10 +34,12 @@ var steps = []string{"train", "hotel", "tour"}
 
 // world is what the steps change, as whoever is called must: a key is carried out once, and not after it was undone.
 type world struct {
-	mu      sync.Mutex
-	booked  map[string]bool
-	revoked map[string]bool
-	effects map[string]int // how often a key was really carried out
+	mu sync.Mutex
+	// forgetful is a known mistake: who forgets what was undone lets a late Do in.
+	forgetful bool
+	booked    map[string]bool
+	revoked   map[string]bool
+	effects   map[string]int // how often a key was really carried out
 }
 
 var errRevoked = rpc.Errorf(9, "REVOKED", "undone before it came")
@@ -43,7 +47,7 @@ var errRevoked = rpc.Errorf(9, "REVOKED", "undone before it came")
 func (w *world) book(key string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.revoked[key] {
+	if w.revoked[key] && !w.forgetful {
 		return errRevoked
 	}
 	if !w.booked[key] {
@@ -79,6 +83,8 @@ type bench struct {
 	ended chan string
 	// persisted is called after every boundary.
 	persisted func(c saga.Change[trip])
+	// hook is called at the end of every boundary.
+	hook func(tx pgx.Tx, c saga.Change[trip]) error
 }
 
 func setup(t *testing.T) *bench {
@@ -101,7 +107,11 @@ func setup(t *testing.T) *bench {
 type process struct {
 	*saga.Client
 	trips *saga.Saga[trip]
+	tasks *module.Tasks
 }
+
+// rest waits until the process drives nothing any more: also not what it is to find out that it has lost.
+func (p *process) rest(t testing.TB) { p.tasks.Stop(moduletest.As(t, "")) }
 
 func (b *bench) process() *process {
 	b.t.Helper()
@@ -116,7 +126,7 @@ func (b *bench) process() *process {
 		client.Stop()
 		tasks.Stop(context.Background())
 	})
-	return &process{client, saga.Register(client, b.definition())}
+	return &process{client, saga.Register(client, b.definition()), tasks}
 }
 
 func (b *bench) definition() saga.Definition[trip] {
@@ -157,6 +167,9 @@ func (b *bench) definition() saga.Definition[trip] {
 				persisted(c)
 			}
 		})
+		if b.hook != nil {
+			return b.hook(tx, c)
+		}
 		return nil
 	}
 	return d
@@ -214,25 +227,42 @@ func (b *bench) expire(p *process, id string) {
 	}
 }
 
-// ends requires how a saga has ended, that the world is as it has to be, and that the module was told each boundary of the timeline.
+// ends requires how a saga has ended, and that nothing about it is wrong.
 func (b *bench) ends(id, want string) {
 	b.t.Helper()
+	for _, wrong := range b.wrong(id, want) {
+		b.t.Errorf("%s: %s", id, wrong)
+	}
+}
+
+// wrong says what is not as it has to be if a saga has ended so: the world, the timeline, and what the module was told.
+func (b *bench) wrong(id, want string) (all []string) {
+	b.t.Helper()
+	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
 	if got := moduletest.Value[string](b.t, b.House, "SELECT phase FROM trips.cleave_saga WHERE id = $1", id); got != want {
-		b.t.Errorf("%s is %s, want %s: %q", id, got, want, b.log[id])
+		b.mu.Lock()
+		say("it is %s, want %s: %q", got, want, b.log[id])
+		b.mu.Unlock()
 	}
 	b.world.mu.Lock()
 	defer b.world.mu.Unlock()
 	for _, step := range steps {
 		key := id + "/" + step
 		if b.booked[key] != (want == "done") || b.effects[key] > 1 {
-			b.t.Errorf("%s is %s and %s was booked %d times, and is booked: %v", id, want, step, b.effects[key], b.booked[key])
+			say("it is %s and %s was booked %d times, and is booked: %v", want, step, b.effects[key], b.booked[key])
 		}
 	}
-	told := moduletest.Query[string](b.t, b.House, "SELECT step || what FROM trips.boundary WHERE saga = $1 ORDER BY 1", id)
-	written := moduletest.Query[string](b.t, b.House, "SELECT step || what FROM trips.cleave_saga_step WHERE saga_id = $1 AND step <> '' ORDER BY 1", id)
-	if fmt.Sprint(told) != fmt.Sprint(written) {
-		b.t.Errorf("%s: the module was told of %q, the timeline has %q", id, told, written)
+	told := moduletest.Query[string](b.t, b.House, "SELECT what || ' ' || step FROM trips.boundary WHERE saga = $1 ORDER BY 1", id)
+	written := moduletest.Query[string](b.t, b.House, "SELECT what || ' ' || step FROM trips.cleave_saga_step WHERE saga_id = $1 AND step <> '' ORDER BY 1", id)
+	if !slices.Equal(told, written) {
+		say("the module was told of %q, the timeline has %q", told, written)
 	}
+	for i, what := range written[:max(len(written)-1, 0)] {
+		if what == written[i+1] && (strings.HasPrefix(what, "did ") || strings.HasPrefix(what, "undid ")) {
+			say("twice it %s", what)
+		}
+	}
+	return all
 }
 
 // kill ends the goroutine of a driver as a kill ends its process: nothing is written or said any more.

@@ -46,13 +46,14 @@ type purchase struct {
 	cancelled bool
 }
 
-// shop makes one checkout per number, several at a time, until there are no more numbers. It sends on done after each.
+// shop makes one checkout per number, several at a time, until there are no more numbers. It sends on done after each. When the context
+// ends it only counts.
 func (c *crowd) shop(ctx context.Context, numbers <-chan int, done chan<- struct{}) {
 	var working sync.WaitGroup
 	for range customers {
 		working.Go(func() {
 			for number := range numbers {
-				if err := c.checkout(ctx, newWish(c.seed, number, c.shelf, c.methods)); err != nil {
+				if err := c.checkout(ctx, newWish(c.seed, number, c.shelf, c.methods)); err != nil && ctx.Err() == nil {
 					c.t.Errorf("checkout %d: %v", number, err)
 				}
 				done <- struct{}{}
@@ -91,7 +92,7 @@ func (c *crowd) checkout(ctx context.Context, w wish) error {
 		case <-time.After(w.after):
 		case <-ctx.Done():
 		}
-		return c.cancel(ctx, orderID)
+		return c.cancel(ctx, orderID, w)
 	}
 	return nil
 }
@@ -130,10 +131,10 @@ func (c *crowd) note(orderID string, w wish) error {
 	return nil
 }
 
-// cancel takes an order back, unless it has been rejected meanwhile.
-func (c *crowd) cancel(ctx context.Context, orderID string) error {
+// cancel takes an order back, unless its card has been declined meanwhile.
+func (c *crowd) cancel(ctx context.Context, orderID string, w wish) error {
 	_, err := insist(ctx, c, c.Orders.CancelOrder, &ordersv1.CancelOrderRequest{RequestId: id.New("rq"), Id: orderID})
-	if rpc.Reason(err) == "ORDER_STATE" {
+	if declines[w.method] && rpc.Reason(err) == "ORDER_STATE" {
 		return nil
 	}
 	if err != nil {

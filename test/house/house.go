@@ -54,11 +54,13 @@ var (
 	// AllApart is a process and a database per module, one of them on a server of its own, and the edge in a process of its own. Each is
 	// called as its module is.
 	AllApart = Layout{"all apart", allApart}
+	// Twice is two such processes over one database, "all" and "spare". Who shops does so at the first.
+	Twice = Layout{"all twice", twice}
 	// Mixed has two modules in one process, "sales", the others apart, and one database for all.
 	Mixed = Layout{"mixed", mixed}
 )
 
-// Open opens a house of this layout, with the demo catalogue. It is closed at the end of the test. TestMain must be postgrestest.Main.
+// Open opens a house of this layout, with nothing on sale yet. It is closed at the end of the test. TestMain must be postgrestest.Main.
 func (l Layout) Open(t testing.TB, binaries *topology.Binaries, options Options) *House {
 	t.Helper()
 	h := &House{Databases: map[string]string{}, options: options, binaries: binaries}
@@ -70,19 +72,22 @@ func (l Layout) Open(t testing.TB, binaries *topology.Binaries, options Options)
 	return h
 }
 
-func allInOne(t testing.TB, h *House) {
+func allInOne(t testing.TB, h *House) { h.House = topology.Start(t, h.whole(t, "all")...) }
+
+func twice(t testing.TB, h *House) { h.House = topology.Start(t, h.whole(t, "all", "spare")...) }
+
+// whole returns units that hold everything.
+func (h *House) whole(t testing.TB, names ...string) []topology.Unit {
 	h.share(postgrestest.Database(t))
 	binary := h.binaries.Build(t, "cmd/all", h.options.Tags...)
-	for range 2 { // It may be repeated.
-		seed := topology.Program{Name: "all seed", Binary: binary, Args: []string{"seed"}, Env: map[string]string{"DATABASE_URL": h.Databases["orders"]}}
-		if _, code := topology.Run(t, seed); code != 0 {
-			t.Fatalf("all seed ended with %d", code)
-		}
+	file := backOffice(t, binary)
+	units := make([]topology.Unit, len(names))
+	for i, name := range names {
+		units[i] = h.unit(name, binary, Modules...)
+		units[i].Edge = true
+		units[i].Env["CLEAVE_MAP_FILE"] = file
 	}
-	unit := h.unit("all", binary, Modules...)
-	unit.Edge = true
-	unit.Env["CLEAVE_MAP_FILE"] = backOffice(t, binary)
-	h.House = topology.Start(t, unit)
+	return units
 }
 
 // backOffice returns the path of a map of the house with one more module, which lives elsewhere and calls those of the shop: the test.
@@ -118,14 +123,12 @@ func allApart(t testing.TB, h *House) {
 		units = append(units, h.part(t, name, name))
 	}
 	h.House = topology.Start(t, append(units, h.edge(t))...)
-	h.seed(t)
 }
 
 func mixed(t testing.TB, h *House) {
 	h.share(postgrestest.Database(t))
 	h.House = topology.Start(t, h.part(t, "catalog", "catalog"), h.part(t, "inventory", "inventory"), h.part(t, "notifications", "notifications"),
 		h.part(t, "sales", "orders", "payments"), h.edge(t))
-	h.seed(t)
 }
 
 // share gives all modules the same database.
@@ -167,15 +170,20 @@ func (h *House) unit(name, binary string, modules ...string) topology.Unit {
 	return unit
 }
 
-// seed writes the demo catalogue into a shop that is apart, with the tool that an operator would use.
-func (h *House) seed(t testing.TB) {
+// Seed writes the demo catalogue, with the tools that an operator would use.
+func (h *House) Seed(t testing.TB) {
 	t.Helper()
-	tool := topology.Program{
-		Name: "cleave seed", Binary: h.binaries.Build(t, "cmd/cleave"), Args: []string{"seed"},
-		Env: map[string]string{"CLEAVE_CATALOG_URL": h.Internal("catalog"), "CLEAVE_INVENTORY_URL": h.Internal("inventory")},
+	tool := topology.Program{Name: "cleave seed", Binary: h.binaries.Build(t, "cmd/cleave"), Args: []string{"seed"}, Env: map[string]string{
+		"CLEAVE_CATALOG_URL": h.Internal("catalog"), "CLEAVE_INVENTORY_URL": h.Internal("inventory"),
+	}}
+	if first := h.Units()[0]; len(first.Modules) == len(Modules) {
+		tool.Name, tool.Binary = "all seed", first.Binary
+		tool.Env = map[string]string{"DATABASE_URL": h.Databases["orders"]}
 	}
-	if _, code := topology.Run(t, tool); code != 0 {
-		t.Fatalf("cleave seed ended with %d", code)
+	for range 2 { // It may be repeated.
+		if _, code := topology.Run(t, tool); code != 0 {
+			t.Fatalf("%s ended with %d", tool.Name, code)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package kill
 import (
 	"context"
 	"fmt"
+	"testing"
 
 	inventoryv1 "github.com/cleave-go/cleave/gen/cleave/inventory/v1"
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
@@ -63,50 +64,67 @@ var (
 // visit is a customer who is about to order something that nobody else buys.
 type visit struct {
 	*house.Customer
-	course *course
-	sku    string
-	order  *ordersv1.PlaceOrderRequest
+	course  *course
+	sku     string
+	request *ordersv1.PlaceOrderRequest
+	orderID string // When the order is acknowledged.
 }
 
 // enter brings a customer to the point where the order is one request away.
-func enter(ctx context.Context, customer *house.Customer, c *course) (*visit, error) {
-	sku, err := customer.Product(ctx, price, pieces)
+func (s *shop) enter(ctx context.Context, t *testing.T, c *course) *visit {
+	t.Helper()
+	sku, err := s.customer.Product(ctx, price, pieces)
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
-	quoteID, err := customer.Quote(ctx, sku, quantity)
+	quoteID, err := s.customer.Quote(ctx, sku, quantity)
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
-	return &visit{customer, c, sku, &ordersv1.PlaceOrderRequest{RequestId: id.New("rq"), QuoteId: quoteID, PaymentMethod: c.paymentMethod}}, nil
+	request := &ordersv1.PlaceOrderRequest{RequestId: id.New("rq"), QuoteId: quoteID, PaymentMethod: c.paymentMethod}
+	v := &visit{Customer: s.customer, course: c, sku: sku, request: request}
+	s.visits = append(s.visits, v)
+	return v
 }
 
-// play plays the course to its end, and returns the order's id as soon as it is known, and what is not as it should be. What fails on
-// the way is repeated.
-func (v *visit) play(ctx context.Context) (orderID string, err error) {
-	placed, err := house.Insist(ctx, v.Orders.PlaceOrder, v.order)
+// play plays the course to its end, and returns what is not as it should be then. What fails on the way is repeated.
+func (v *visit) play(ctx context.Context) error {
+	order, err := v.toEnd(ctx)
 	if err != nil {
-		return "", fmt.Errorf("place an order: %w", err)
+		return err
 	}
-	orderID = placed.GetOrder().GetId()
+	return v.check(ctx, order)
+}
+
+// toEnd plays the course until the order has ended.
+func (v *visit) toEnd(ctx context.Context) (*ordersv1.Order, error) {
+	if err := v.place(ctx); err != nil {
+		return nil, err
+	}
 	if v.course.cancelAt != 0 {
-		if _, err := v.Await(ctx, orderID, v.course.cancelAt); err != nil {
-			return orderID, err
+		if _, err := v.Await(ctx, v.orderID, v.course.cancelAt); err != nil {
+			return nil, err
 		}
-		if err := v.Cancel(ctx, orderID); err != nil {
-			return orderID, err
+		if err := v.Cancel(ctx, v.orderID); err != nil {
+			return nil, err
 		}
 	}
-	order, err := v.Await(ctx, orderID, v.course.ends)
+	return v.Await(ctx, v.orderID, v.course.ends)
+}
+
+// place orders.
+func (v *visit) place(ctx context.Context) error {
+	placed, err := house.Insist(ctx, v.Orders.PlaceOrder, v.request)
 	if err != nil {
-		return orderID, err
+		return fmt.Errorf("place an order: %w", err)
 	}
-	return orderID, v.check(ctx, order)
+	v.orderID = placed.GetOrder().GetId()
+	return nil
 }
 
 // check returns what is not as it should be when the order has ended.
 func (v *visit) check(ctx context.Context, order *ordersv1.Order) error {
-	repeated, err := house.Insist(ctx, v.Orders.PlaceOrder, v.order)
+	repeated, err := house.Insist(ctx, v.Orders.PlaceOrder, v.request)
 	if err != nil || repeated.GetOrder().GetId() != order.GetId() {
 		return fmt.Errorf("the same request made the order %s, and %s (%v)", order.GetId(), repeated.GetOrder().GetId(), err)
 	}

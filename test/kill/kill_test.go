@@ -19,8 +19,18 @@ const patience = 90 * time.Second
 // shards is over how many houses of each layout the places are spread, because most of the time they wait for a lease.
 const shards = 3
 
-func TestKill(t *testing.T) {
+func TestFaults(t *testing.T) {
 	binaries := topology.NewBinaries(t)
+	t.Run("in", func(t *testing.T) {
+		t.Run("killed", func(t *testing.T) { killed(t, binaries) })
+		t.Run("paused", func(t *testing.T) { paused(t, binaries) })
+		t.Run("mistaken", func(t *testing.T) { mistaken(t, binaries) })
+	})
+}
+
+// killed has processes killed at every place, in two layouts.
+func killed(t *testing.T, binaries *topology.Binaries) {
+	t.Parallel()
 	var mu sync.Mutex
 	var passed []string
 	t.Run("in", func(t *testing.T) {
@@ -28,11 +38,11 @@ func TestKill(t *testing.T) {
 			for shard := range shards {
 				t.Run(fmt.Sprintf("%s %d", layout.Name, shard+1), func(t *testing.T) {
 					t.Parallel()
-					s := open(t, layout, binaries, nil)
+					s := open(t, layout, binaries, "")
 					for i := shard; i < len(places); i += shards {
 						t.Run(places[i].name, func(t *testing.T) { s.kill(t, places[i]) })
 					}
-					// s.verify(t)
+					s.verify(t)
 					mu.Lock()
 					defer mu.Unlock()
 					passed = append(passed, s.passed(t)...)
@@ -48,18 +58,18 @@ func TestKill(t *testing.T) {
 // shop is a house whose processes can be stopped at a place.
 type shop struct {
 	*house.House
-	customer     *house.Customer
-	folder       fault.Folder
-	acknowledged []string
+	customer *house.Customer
+	folder   fault.Folder
+	visits   []*visit
 }
 
-// open opens a house in which the given mistakes are made. Where it is apart, the payment provider is apart, too.
-func open(t *testing.T, layout house.Layout, binaries *topology.Binaries, bugs []string) *shop {
+// open opens a house in which a mistake is made, if one is given. Where it is apart, the payment provider is apart, too.
+func open(t *testing.T, layout house.Layout, binaries *topology.Binaries, bug string) *shop {
 	t.Helper()
 	folder := t.TempDir()
 	h := layout.Open(t, binaries, house.Options{
 		Tags: []string{fault.Tag}, Provider: layout.Name == house.AllApart.Name,
-		Env: map[string]string{"CLEAVE_FAULT_DIR": folder, "CLEAVE_BUG": strings.Join(bugs, ",")},
+		Env: map[string]string{"CLEAVE_FAULT_DIR": folder, "CLEAVE_BUG": bug},
 	})
 	return &shop{House: h, customer: h.Customer(t), folder: fault.Folder(folder)}
 }
@@ -68,27 +78,21 @@ func open(t *testing.T, layout house.Layout, binaries *topology.Binaries, bugs [
 func (s *shop) kill(t *testing.T, p place) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	v, err := enter(ctx, s.customer, p.course)
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := s.enter(ctx, t, p.course)
 	if err := s.folder.Arm(p.name, "kill"); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	go func() {
-		orderID, err := v.play(ctx)
-		if orderID != "" {
-			s.acknowledged = append(s.acknowledged, orderID)
-		}
-		ended <- err
-	}()
+	go func() { ended <- v.play(ctx) }()
 	if unit := s.dead(ctx); unit != nil {
 		if code := unit.Process().Wait(t); code != -1 || s.folder.Armed(p.name) || !strings.HasSuffix(unit.Process().Stderr(), "fault at "+p.name+"\n") {
 			t.Errorf("%s has ended with %d, and not at %s", unit.Name, code, p.name)
 		}
 		unit.Kill() // Its end was wanted.
 		unit.Restart(t)
+		if !strings.Contains(unit.Process().Stderr(), p.says) {
+			t.Errorf("%s was started again and has not said %s", unit.Name, p.says)
+		}
 	} else {
 		t.Errorf("no process got to %s", p.name)
 	}
@@ -132,10 +136,21 @@ func (s *shop) passed(t *testing.T) []string {
 	return places
 }
 
-// verify holds that cleave verify finds nothing wrong, now that every order has ended.
+// verify holds that cleave verify finds nothing wrong.
 func (s *shop) verify(t *testing.T) {
 	t.Helper()
-	if says, code := s.Verify(t, s.acknowledged...); code != 0 {
+	if says, code := s.Verify(t, s.acknowledged()...); code != 0 {
 		t.Errorf("cleave verify ended with %d:\n%s", code, says)
 	}
+}
+
+// acknowledged returns the ids of the orders that somebody was told of.
+func (s *shop) acknowledged() []string {
+	var ids []string
+	for _, v := range s.visits {
+		if v.orderID != "" {
+			ids = append(ids, v.orderID)
+		}
+	}
+	return ids
 }

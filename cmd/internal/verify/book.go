@@ -22,11 +22,13 @@ type book struct {
 	payments map[string]payment // by charge, until the charge is found
 	underWay bool               // Some payment is not at rest.
 
+	letters map[string][]letter // by event
+
 	tally tally
 }
 
 func newBook(deadline time.Duration) *book {
-	return &book{findings: newFindings(), deadline: deadline, orders: map[string]*order{}, payments: map[string]payment{}}
+	return &book{findings: newFindings(), deadline: deadline, orders: map[string]*order{}, payments: map[string]payment{}, letters: map[string][]letter{}}
 }
 
 // order is what is known of an order, and of what others have done for it.
@@ -89,6 +91,7 @@ func (b *book) order(fact *ordersv1.OrderFact, now time.Time) {
 	for _, l := range fact.GetLines() {
 		pieces = append(pieces, line(l.GetSku(), l.GetQuantity()))
 	}
+	slices.Sort(pieces) // As in lines.
 	o.lines = strings.Join(pieces, ", ")
 	b.orders[o.id] = o
 	b.ids = append(b.ids, o.id)
@@ -114,7 +117,7 @@ func (b *book) close() {
 			continue
 		}
 		b.check(orderLog, o.id, o.problem == "", "the log of order %s is wrong: %s", o.id, o.problem)
-		b.check(orderOpen, o.id, !o.open() || o.age < b.deadline, "order %s is %s since %s", o.id, o.word(), ago(o.age))
+		b.check(orderOpen, o.id, !o.open() || o.age < b.deadline, "order %s is %s since %s: see cleave sagas show %s", o.id, o.word(), ago(o.age), o.id)
 		if o.bought() {
 			b.check(holdConfirmed, o.id, o.committed == 1, "order %s is %s and has %d reservations that are committed; it names %s",
 				o.id, o.word(), o.committed, none(o.reservationID))

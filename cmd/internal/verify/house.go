@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"time"
 
@@ -23,22 +24,57 @@ var errSilent = errors.New("it says nothing any more")
 // client has no limit on a whole answer, which may be long, but gives nobody up who is there and says nothing: see [read] and [ask].
 var client = &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 8, IdleConnTimeout: 30 * time.Second}}
 
-// read reads a stream of facts to its end. The name of the module is in its errors.
-func read[R any](ctx context.Context, module string, open func(context.Context) (*connect.ServerStreamForClient[R], error), each func(*R)) error {
+// read reads a stream of facts to its end, or as long as each returns true. The name of the module is in its errors.
+func read[R any](ctx context.Context, module string, open func(context.Context) (*connect.ServerStreamForClient[R], error), each func(*R) bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	silence := time.AfterFunc(patience, func() { cancel(errSilent) })
 	defer silence.Stop()
 	stream, err := open(ctx)
-	if err == nil {
-		defer stream.Close()
-		for stream.Receive() {
-			silence.Reset(patience)
-			each(stream.Msg())
-		}
-		err = stream.Err()
+	if err != nil {
+		return unable(ctx, module, err)
 	}
-	return unable(ctx, module, err)
+	defer stream.Close()
+	for stream.Receive() {
+		silence.Stop() // What we take our time for is not the module's silence.
+		if !each(stream.Msg()) {
+			return nil
+		}
+		silence.Reset(patience)
+	}
+	return unable(ctx, module, stream.Err())
+}
+
+// pull turns a stream of facts around: next returns one fact after the other, and false at the end. Closed must be called then, and returns
+// the error that has ended the stream.
+func pull[R, F any](
+	ctx context.Context, module string, open func(context.Context) (*connect.ServerStreamForClient[R], error), facts func(*R) []F,
+) (next func() (F, bool), closed func() error) {
+	var err error
+	next, stop := iter.Pull(func(yield func(F) bool) {
+		err = read(ctx, module, open, func(page *R) bool {
+			for _, fact := range facts(page) {
+				if !yield(fact) {
+					return false
+				}
+			}
+			return true
+		})
+	})
+	return next, func() error {
+		stop()
+		return err
+	}
+}
+
+// all has each fact of a page entered.
+func all[R, F any](facts func(*R) []F, enter func(F)) func(*R) bool {
+	return func(page *R) bool {
+		for _, fact := range facts(page) {
+			enter(fact)
+		}
+		return true
+	}
 }
 
 // ask asks a module for one answer.

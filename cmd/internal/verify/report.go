@@ -1,7 +1,5 @@
 package verify
 
-import "time"
-
 // Report is what was seen.
 type Report struct {
 	Rules []RuleReport
@@ -18,6 +16,8 @@ type RuleReport struct {
 	Rule
 	// Rows is how many facts were looked at, Violations how many of them violate the rule.
 	Rows, Violations int64
+	// Missing is the module that would have to be named to know anything of the rule; "" if it is known.
+	Missing string
 }
 
 // Holds reports whether every rule holds.
@@ -31,7 +31,7 @@ func (r *Report) Holds() bool {
 }
 
 // report returns what has been seen, with those of the violations that count.
-func (b *book) report(counts map[key]time.Time) *Report {
+func (b *book) report(house House, counts map[key]bool) *Report {
 	r := &Report{States: map[string]int{}, Acknowledged: b.tally.acknowledged, Terminal: b.tally.terminal, Open: b.tally.open, Lost: b.tally.lost}
 	for _, o := range b.orders {
 		if o.known {
@@ -40,8 +40,11 @@ func (b *book) report(counts map[key]time.Time) *Report {
 	}
 	for _, rule := range Rules {
 		rr := RuleReport{Rule: rule, Rows: b.rows[rule.ID]}
+		if rule.from != "" && house[rule.from] == "" {
+			rr.Missing = rule.from
+		}
 		for _, found := range b.all {
-			if _, ok := counts[key{found.Rule, found.Subject}]; ok && found.Rule == rule.ID {
+			if found.Rule == rule.ID && counts[key{found.Rule, found.Subject}] {
 				rr.Violations++
 				r.Findings = append(r.Findings, found)
 			}

@@ -6,9 +6,12 @@ type Rule struct {
 	ID string
 	// Says is the rule in a sentence.
 	Says string
-	// from is the module without whose facts nothing is known of it, if the house may lack that module.
+	// from is the module whose facts tell of it, if a house may do without.
 	from string
 }
+
+// notifications is the module that a house may do without.
+const notifications = "notifications"
 
 // The ids of the rules.
 const (
@@ -28,6 +31,22 @@ const (
 	orderLost        = "order.lost"
 	orderOpen        = "order.open"
 	orderLog         = "order.log"
+	ledgerBalanced   = "ledger.balanced"
+	ledgerClearing   = "ledger.clearing"
+	sagaStuck        = "saga.stuck"
+	sagaOpen         = "saga.open"
+	sagaOverdue      = "saga.overdue"
+	messageKey       = "message.key"
+	messageWritten   = "message.written"
+	messageSent      = "message.sent"
+	messageOpen      = "message.open"
+	eventSubscribed  = "event.subscribed"
+	eventApplied     = "event.applied"
+	eventUnknown     = "event.unknown"
+	eventKept        = "event.kept"
+	eventBehind      = "event.behind"
+	jobKept          = "job.kept"
+	jobOverdue       = "job.overdue"
 )
 
 // Rules are all of them, in the order in which they are reported.
@@ -48,4 +67,20 @@ var Rules = []Rule{
 	{ID: orderLost, Says: "an order that was acknowledged exists"},
 	{ID: orderOpen, Says: "an order has ended by the deadline"},
 	{ID: orderLog, Says: "the log of an order is of legal steps, without a gap, and leads to the order as it is"},
+	{ID: ledgerBalanced, Says: "debits and credits of a transaction are equal in each currency, and are what was moved"},
+	{ID: ledgerClearing, Says: "nothing is on a clearing account while no payment is under way"},
+	{ID: sagaStuck, Says: "no saga needs somebody to get it on"},
+	{ID: sagaOpen, Says: "a saga gets on by the deadline, or has ended"},
+	{ID: sagaOverdue, Says: "a saga that is due is looked after"},
+	{ID: messageKey, Says: "of an event one message is written by each template in each channel", from: notifications},
+	{ID: messageWritten, Says: "of each event that notifications has applied a message is written", from: notifications},
+	{ID: messageSent, Says: "the channel has seen each message that counts as sent", from: notifications},
+	{ID: messageOpen, Says: "a message has been sent by the deadline, or was given up", from: notifications},
+	{ID: eventSubscribed, Says: "a module is subscribed to all that it declares to listen to"},
+	{ID: eventApplied, Says: "a subscriber has applied what it listens to by the deadline"},
+	{ID: eventUnknown, Says: "what a subscriber has applied is in the log of its publisher"},
+	{ID: eventKept, Says: "no event is kept because its subscriber refuses it"},
+	{ID: eventBehind, Says: "no subscriber stands still"},
+	{ID: jobKept, Says: "no job is kept because it fails"},
+	{ID: jobOverdue, Says: "a job that is due is worked by the deadline"},
 }

@@ -1,7 +1,9 @@
 package verify
 
 import (
+	"encoding/json"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -11,8 +13,11 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	inventoryv1 "github.com/cleave-go/cleave/gen/cleave/inventory/v1"
+	notificationsv1 "github.com/cleave-go/cleave/gen/cleave/notifications/v1"
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
 	paymentsv1 "github.com/cleave-go/cleave/gen/cleave/payments/v1"
+	eventv1 "github.com/cleave-go/cleave/gen/cleave/platform/event/v1"
+	sagav1 "github.com/cleave-go/cleave/gen/cleave/platform/saga/v1"
 	typev1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
 )
 
@@ -24,6 +29,14 @@ type facts struct {
 	payments     []*paymentsv1.PaymentFact
 	charges      []*paymentsv1.ChargeFact
 	stock        []*inventoryv1.StockFact
+	ledger       []*paymentsv1.LedgerFact
+	accounts     []*paymentsv1.AccountFact
+	messages     []*notificationsv1.MessageFact
+	sagas        []*sagav1.Saga
+	subscribers  []*eventv1.Subscriber
+	published    []*eventv1.DeliveryFact
+	applied      []string
+	jobs         string // in JSON
 }
 
 // now is when the house is looked at.
@@ -61,6 +74,28 @@ func inOrder() *facts {
 	f.reservations = append(f.reservations, &inventoryv1.ReservationFact{Id: "rsv_9", Reference: "fair in Turin", State: held})
 	f.payments = append(f.payments, &paymentsv1.PaymentFact{Id: "pay_9", Reference: "deposit", Amount: euros(5), Captured: euros(5), Refunded: euros(0), ChargeId: "sbx_9", State: captured})
 	f.charges = append(f.charges, &paymentsv1.ChargeFact{Id: "sbx_9", Reference: "deposit", Authorized: euros(5), Captured: euros(5), Refunded: euros(0)})
+	f.ledger = []*paymentsv1.LedgerFact{{AttemptId: "att_1", PaymentId: "pay_1"}}
+	f.accounts = []*paymentsv1.AccountFact{{Account: "clearing:sandbox", Balance: euros(0)}, {Account: "sales", Balance: euros(-1005)}}
+	f.messages = []*notificationsv1.MessageFact{
+		{Id: "msg_1", EventId: "evt_1", Template: "order_confirmed", Channel: "mailbox", State: sent, Mails: 1, Age: durationpb.New(time.Hour)},
+		{Id: "msg_2", EventId: "evt_2", Template: "order_cancelled", Channel: "mailbox", State: queued, Age: durationpb.New(time.Second)},
+		{Id: "msg_3", EventId: "evt_2", Template: "order_cancelled", Channel: "pigeon", State: sent, Mails: 2, Age: durationpb.New(time.Hour)},
+	}
+	f.sagas = []*sagav1.Saga{{Id: "ord_4", Kind: "checkout", State: sagav1.State_STATE_RUNNING, Step: "authorize", SinceProgress: durationpb.New(time.Second),
+		DueIn: durationpb.New(5 * time.Second), Last: &sagav1.Entry{Note: "the provider has not answered"}}}
+	f.subscribers = []*eventv1.Subscriber{
+		{Name: "analytics", Types: []string{"orders.v1.OrderPlaced"}},
+		{Name: "notifications", LagEvents: 1, LagSeconds: 2, Types: []string{"orders.v1.OrderConfirmed", "orders.v1.OrderCancelled", "orders.v1.OrderRejected"}},
+	}
+	f.published = []*eventv1.DeliveryFact{
+		{EventId: "evt_0", Type: "orders.v1.OrderConfirmed", Subject: "ord_0", State: eventv1.DeliveryState_DELIVERY_STATE_NOT_OWED, Age: durationpb.New(time.Hour)},
+		{EventId: "evt_1", Type: "orders.v1.OrderConfirmed", Subject: "ord_1", State: delivered, Age: durationpb.New(time.Hour)},
+		{EventId: "evt_2", Type: "orders.v1.OrderCancelled", Subject: "ord_2", State: delivered, Age: durationpb.New(time.Hour)},
+		{EventId: "evt_3", Type: "orders.v1.OrderRejected", Subject: "ord_3", State: waiting, Age: durationpb.New(time.Second)},
+	}
+	f.applied = []string{"evt_1", "evt_2"}
+	f.jobs = `{"name": "available", "count": 1, "jobs": [{"id": 1, "kind": "orders.tidy", "scheduled_at": "2026-11-21T15:59:00Z"}]},
+		{"name": "discarded", "count": 1, "jobs": [{"id": 2, "kind": "platform.deliver_event", "attempt": 150, "last_error": "does not taste"}]}`
 	return f
 }
 
@@ -82,6 +117,12 @@ const (
 	voided       = paymentsv1.PaymentState_PAYMENT_STATE_VOIDED
 	unknown      = paymentsv1.PaymentState_PAYMENT_STATE_UNKNOWN
 	authorizing  = paymentsv1.PaymentState_PAYMENT_STATE_AUTHORIZING
+	sent         = notificationsv1.MessageState_MESSAGE_STATE_SENT
+	queued       = notificationsv1.MessageState_MESSAGE_STATE_QUEUED
+	delivered    = eventv1.DeliveryState_DELIVERY_STATE_DELIVERED
+	waiting      = eventv1.DeliveryState_DELIVERY_STATE_WAITING
+	retrying     = eventv1.DeliveryState_DELIVERY_STATE_RETRYING
+	kept         = eventv1.DeliveryState_DELIVERY_STATE_KEPT
 	orderOfNone  = "ord_lost"
 	foreignMoney = "USD"
 )
@@ -104,6 +145,32 @@ func (f *facts) enter() *book {
 	for _, fact := range f.stock {
 		b.stock(fact)
 	}
+	for _, fact := range f.ledger {
+		b.ledger(fact)
+	}
+	for _, fact := range f.accounts {
+		b.account(fact)
+	}
+	for _, fact := range f.messages {
+		b.message(fact)
+	}
+	for _, fact := range f.sagas {
+		b.saga("orders", fact)
+	}
+	for _, fact := range f.subscribers {
+		b.subscriber("orders", fact)
+	}
+	published, stop := iter.Pull(slices.Values(f.published))
+	defer stop()
+	applied, stopApplied := iter.Pull(slices.Values(f.applied))
+	defer stopApplied()
+	b.subscribed("orders", "notifications", []string{"orders.v1.OrderConfirmed", "orders.v1.OrderCancelled"}, f.subscribers)
+	b.merge("orders", "notifications", published, applied)
+	var jobs overview
+	if err := json.Unmarshal([]byte(`{"module": "orders", "now": "2026-11-21T16:00:00Z", "states": [`+f.jobs+`]}`), &jobs); err != nil {
+		panic(err)
+	}
+	b.jobs(&jobs)
 	b.close()
 	b.acknowledged(f.acknowledged)
 	return b
@@ -128,6 +195,7 @@ var planted = []struct {
 	{"a confirmed order whose stock is only held", func(f *facts) { f.reservations[0].State = held }, "hold.confirmed ord_1", "rsv_1 is only held"},
 	{"a confirmed order whose hold has expired", func(f *facts) { f.reservations[0].State = expired }, "hold.confirmed ord_1", "has 0 reservations"},
 	{"a confirmed order of which too little was reserved", func(f *facts) { f.reservations[0].Lines[0].Quantity = 7 }, "hold.confirmed ord_1", "is for 1 × cap, 2 × mug, but its reservation rsv_1 has 2 × mug, 7 × cap"},
+	{"a confirmed order of more of the first than of the second", func(f *facts) { f.orders[0].Lines[0].Quantity, f.reservations[0].Lines[0].Quantity = 7, 7 }, "", ""},
 	{"a confirmed order with the reservation of another", func(f *facts) { f.orders[0].ReservationId = "rsv_2" }, "hold.confirmed ord_1", "names reservation rsv_2, but rsv_1 is committed"},
 	{"reserved twice", func(f *facts) {
 		f.reservations = append(f.reservations, &inventoryv1.ReservationFact{Id: "rsv_7", Reference: "ord_1", State: committed, Lines: f.reservations[0].Lines})
@@ -204,6 +272,62 @@ var planted = []struct {
 		f.orders[3].State, f.orders[3].CreateTime = ordersv1.OrderState_ORDER_STATE_NEEDS_REVIEW, timestamppb.New(now.Add(-time.Hour))
 	}, "order.open ord_4", "needs review"},
 	{"an illegal step", func(f *facts) { f.orders[0].LogProblem = "entry 3 makes it fulfilled" }, "order.log ord_1", "the log of order ord_1 is wrong: entry 3"},
+
+	{"a one-sided transaction", func(f *facts) { f.ledger[0].Problem = "debits and credits differ by 5 EUR" }, "ledger.balanced att_1", "attempt att_1 of payment pay_1: debits and credits differ by 5 EUR"},
+	{"money that was taken after a cancellation", func(f *facts) { f.accounts[0].Balance = euros(-1000) }, "ledger.clearing clearing:sandbox", "holds -1000 EUR"},
+	{"money that is on its way back", func(f *facts) {
+		f.accounts[0].Balance, f.payments[3].Cancellation = euros(-1000), paymentsv1.Cancellation_CANCELLATION_UNDER_WAY
+	}, "", ""},
+
+	{"two messages about the same", func(f *facts) { f.messages[2].Channel = "mailbox" }, "message.key msg_3", "messages msg_2 and msg_3 both tell of event evt_2"},
+	{"a message that was not written", func(f *facts) { f.messages = f.messages[1:] }, "message.written evt_1", "has applied event evt_1 (orders.v1.OrderConfirmed of ord_1) and written no message"},
+	{"a message that nobody has seen", func(f *facts) { f.messages[0].Mails = 0 }, "message.sent msg_1", "counts as sent, but mailbox has never seen it"},
+	{"a message that is not sent", func(f *facts) { f.messages[1].Age = durationpb.New(time.Hour) }, "message.open msg_2", "is queued since 1h0m0s"},
+	{"a message that was given up", func(f *facts) {
+		f.messages[1].Age, f.messages[1].State = durationpb.New(time.Hour), notificationsv1.MessageState_MESSAGE_STATE_FAILED
+	}, "", ""},
+
+	{"a saga that is stuck", func(f *facts) {
+		f.sagas[0].State, f.sagas[0].Back, f.sagas[0].DueIn = sagav1.State_STATE_STUCK, true, nil
+	},
+		"saga.stuck ord_4", "checkout ord_4 of orders is stuck at undo authorize since 1s: the provider has not answered: see cleave sagas show ord_4"},
+	{"a saga that goes on trying", func(f *facts) { f.sagas[0].SinceProgress, f.sagas[0].Attempt = durationpb.New(time.Hour), 12 }, "saga.open ord_4", "has not got on for 1h0m0s at do authorize, after 12 attempts"},
+	{"a saga that nobody drives", func(f *facts) { f.sagas[0].DueIn = durationpb.New(-2 * time.Minute) }, "saga.overdue ord_4", "was due 2m0s ago"},
+	{"a saga whose driver was killed just now", func(f *facts) { f.sagas[0].DueIn = durationpb.New(-2 * time.Second) }, "", ""},
+
+	{"a type that was forgotten", func(f *facts) { f.subscribers[1].Types = f.subscribers[1].Types[1:] }, "event.subscribed notifications orders.v1.OrderConfirmed", "is not subscribed to it"},
+	{"a subscription that is gone", func(f *facts) { f.subscribers = f.subscribers[:1] },
+		"event.subscribed notifications orders.v1.OrderCancelled, event.subscribed notifications orders.v1.OrderConfirmed", ""},
+	{"an event that was passed over", func(f *facts) { f.applied = f.applied[1:] }, "event.applied notifications evt_1", "counts as delivered to notifications, which has not applied it: see cleave events replay orders notifications --subject ord_1"},
+	{"the last events that were passed over", func(f *facts) { f.applied = f.applied[:1] }, "event.applied notifications evt_2", ""},
+	{"an event that has waited for long", func(f *facts) { f.published[3].Age = durationpb.New(time.Hour) }, "event.applied notifications evt_3", "was published 1h0m0s ago and notifications has not applied it: it is waiting"},
+	{"an event that is tried again", func(f *facts) {
+		f.published[1].State, f.published[1].Age, f.applied = retrying, durationpb.New(time.Minute), f.applied[1:]
+	}, "", ""},
+	{"an event that is tried again for long", func(f *facts) { f.published[1].State, f.applied = retrying, f.applied[1:] }, "event.applied notifications evt_1", "it is retrying"},
+	{"an event that is kept", func(f *facts) { f.published[1].State, f.applied = kept, f.applied[1:] }, "event.kept notifications evt_1", "cleave events retry orders notifications evt_1"},
+	{"an event that was kept and then applied", func(f *facts) { f.published[1].State = kept }, "", ""},
+	{"an event that nobody has published", func(f *facts) { f.applied = []string{"evt_1", "evt_1a", "evt_2"} }, "event.unknown evt_1a", "has applied event evt_1a of orders, which is not in the log"},
+	{"an event that nobody has published behind all others", func(f *facts) { f.applied = append(f.applied, "evt_9") }, "event.unknown evt_9", ""},
+	{"an event that was applied early", func(f *facts) {
+		f.applied = append(f.applied, "evt_3")
+		f.messages = append(f.messages, &notificationsv1.MessageFact{Id: "msg_4", EventId: "evt_3", State: queued})
+	}, "", ""},
+	{"a subscriber that stands still", func(f *facts) {
+		f.subscribers[1].LagSeconds, f.subscribers[1].Error = 3600, "notifications is unavailable"
+	},
+		"event.behind notifications orders", "notifications is 1 events behind orders, the oldest of them since 1h0m0s: notifications is unavailable"},
+
+	{"a job that is kept", func(f *facts) {
+		f.jobs = `{"name": "discarded", "count": 1, "jobs": [{"id": 7, "kind": "orders.tidy", "attempt": 150, "last_error": "no"}]}`
+	}, "job.kept orders 7", "job 7 of orders (orders.tidy) has failed 150 times and is kept: no"},
+	{"more kept jobs than are shown", func(f *facts) { f.jobs = `{"name": "discarded", "count": 31, "jobs": []}` }, "job.kept orders", "31 more jobs"},
+	{"a job that nobody works", func(f *facts) {
+		f.jobs = `{"name": "available", "count": 1, "jobs": [{"id": 7, "kind": "orders.tidy", "scheduled_at": "2026-11-21T15:00:00Z"}]}`
+	}, "job.overdue orders 7", "is due since 1h0m0s and nobody works it"},
+	{"a job for tomorrow", func(f *facts) {
+		f.jobs = `{"name": "scheduled", "count": 1, "jobs": [{"id": 7, "kind": "orders.tidy", "scheduled_at": "2026-11-22T15:00:00Z"}]}`
+	}, "", ""},
 }
 
 func TestRules(t *testing.T) {

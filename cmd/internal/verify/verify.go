@@ -7,11 +7,15 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/cleave-go/cleave/platform/module"
 )
 
 // Options say what to verify.
 type Options struct {
 	House House
+	// Map says who has to listen to whom.
+	Map module.Map
 	// Acknowledged are the ids of orders that somebody was told of. Nil means that all orders of the house are meant.
 	Acknowledged []string
 	// Deadline is for how long an order, or anything else, may be open.
@@ -32,44 +36,57 @@ var needed = []string{"inventory", "orders", "payments"}
 // only a look after the first grace is over sees for the first time does not, or there would be no end in a house at work. So Run takes
 // at most twice the grace, and the looks themselves. It is an error if it cannot look.
 func Run(ctx context.Context, o Options) (*Report, error) {
-	for _, module := range needed {
-		if o.House[module] == "" {
+	for _, name := range needed {
+		if o.House[name] == "" {
 			return nil, fmt.Errorf("no process that was named holds the module %s; there are %s: name the process that holds it, too, with --admin or CLEAVE_ADMIN_URLS",
-				module, strings.Join(slices.Sorted(maps.Keys(o.House)), ", "))
+				name, strings.Join(slices.Sorted(maps.Keys(o.House)), ", "))
 		}
 	}
+	defer client.CloseIdleConnections()
+	b, counts, err := o.confirm(ctx, o.look)
+	if err != nil {
+		return nil, err
+	}
+	return b.report(o.House, counts), nil
+}
+
+// confirm looks until each violation is gone or has outlived its grace. It returns what the last look saw, and which of that counts.
+func (o Options) confirm(ctx context.Context, look func(context.Context) (*book, error)) (*book, map[key]bool, error) {
 	began := time.Now()
-	seen := map[key]time.Time{} // Since when a violation was seen in every look.
-	for {
-		late := time.Since(began) > o.Grace
-		b, err := o.look(ctx)
+	since := map[key]time.Time{} // When a violation was seen first, if every look since then has seen it.
+	for late := false; ; late = time.Since(began) > o.Grace {
+		b, err := look(ctx)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		now := time.Now()
-		before := seen
-		seen = map[key]time.Time{}
-		waits := false
+		before := since
+		since = map[key]time.Time{}
+		counts, waits := map[key]bool{}, 0
 		for _, found := range b.all {
 			k := key{found.Rule, found.Subject}
-			since, again := before[k]
-			if !again {
-				if late {
-					continue
-				}
-				since = now
+			first, again := before[k]
+			switch {
+			case !again && late:
+				continue
+			case !again:
+				first = now
 			}
-			seen[k] = since
-			waits = waits || now.Sub(since) < o.Grace
+			since[k] = first
+			if now.Sub(first) >= o.Grace {
+				counts[k] = true
+			} else {
+				waits++
+			}
 		}
-		if !waits {
-			return b.report(seen), nil
+		if waits == 0 {
+			return b, counts, nil
 		}
-		o.progress(fmt.Sprintf("%d things look wrong; looking again", len(seen)))
+		o.progress(fmt.Sprintf("%d things look wrong; looking again", waits))
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, nil, ctx.Err()
 		}
 	}
 }

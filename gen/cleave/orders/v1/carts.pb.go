@@ -36,7 +36,7 @@ const (
 	CartState_CART_STATE_ACTIVE CartState = 1
 	// Has become an order.
 	CartState_CART_STATE_CONVERTED CartState = 2
-	// Was left behind.
+	// Was left behind: nobody has changed it for 30 days.
 	CartState_CART_STATE_ABANDONED CartState = 3
 )
 

@@ -39,7 +39,7 @@ func (Message) Indexes() []ent.Index {
 	}
 }
 
-// Mail is a message in the development mailbox. It is never changed or removed, and there as often as it was sent.
+// Mail is a message in the development mailbox. It is never changed, there as often as it was sent, and as long as the message is.
 type Mail struct{ ent.Schema }
 
 func (Mail) Annotations() []schema.Annotation {

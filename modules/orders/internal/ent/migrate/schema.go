@@ -28,6 +28,14 @@ var (
 				Unique:  false,
 				Columns: []*schema.Column{CartColumns[1], CartColumns[0]},
 			},
+			{
+				Name:    "cart_create_time",
+				Unique:  false,
+				Columns: []*schema.Column{CartColumns[3]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "state = 'active'",
+				},
+			},
 		},
 	}
 	// CartItemColumns holds the columns for the "cart_item" table.

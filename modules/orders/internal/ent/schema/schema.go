@@ -34,7 +34,13 @@ func (Cart) Fields() []ent.Field {
 
 func (Cart) Edges() []ent.Edge { return []ent.Edge{edge.To("items", CartItem.Type)} }
 
-func (Cart) Indexes() []ent.Index { return []ent.Index{index.Fields("user_id", "id")} }
+func (Cart) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("user_id", "id"),
+		// Finds those that were left behind. It is not on update_time, which changes with every item.
+		index.Fields("create_time").Annotations(entsql.IndexWhere("state = 'active'")),
+	}
+}
 
 // CartItem is a number of pieces of one SKU in a cart.
 type CartItem struct{ ent.Schema }
