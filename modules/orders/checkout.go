@@ -197,16 +197,17 @@ func (c *checkout) boundary(ctx context.Context, tx pgx.Tx, what saga.Change[pur
 	if next == "" {
 		return nil
 	}
-	db.AfterCommit(ctx, func() { c.changes.tell(what.ID) })
 	entry := change{state: next, reason: what.Reason, reservationID: what.State.ReservationID, paymentID: what.State.PaymentID, note: note}
 	if !next.settled() {
-		follow(tx, what.ID, entry)
+		h := follow(tx, what.ID, entry)
+		db.AfterCommit(ctx, func() { c.changes.tell(what.ID, *h) })
 		return nil
 	}
-	sequence, userID, err := followAndTell(ctx, tx, what.ID, entry)
+	h, err := followNow(ctx, tx, what.ID, entry)
 	if err != nil {
 		return err
 	}
-	happened := eventOf(next, what.ID, userID, &typev1.Money{Amount: what.State.Total, Currency: what.State.Currency}, what.Reason)
-	return c.events.Publish(ctx, tx, what.ID, sequence, happened)
+	db.AfterCommit(ctx, func() { c.changes.tell(what.ID, *h) })
+	total := &typev1.Money{Amount: what.State.Total, Currency: what.State.Currency}
+	return c.events.Publish(ctx, tx, what.ID, h.sequence, eventOf(next, what.ID, h.userID, total, what.Reason))
 }

@@ -3,6 +3,7 @@ package orders
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -27,35 +28,49 @@ func record(ctx context.Context, tx tx, row *ent.Order, c change) error {
 		row.ID, string(after.state), after.reason, after.reservationID, after.paymentID, after.sequence).Scan(&row.UpdateTime); err != nil {
 		return fmt.Errorf("update order %s: %w", row.ID, err)
 	}
-	row.State, row.Reason, row.ReservationID, row.PaymentID, row.Sequence =
-		string(after.state), after.reason, after.reservationID, after.paymentID, after.sequence
+	setProgress(row, after)
 	appendChange(tx, row.ID, after.sequence, c)
 	return nil
 }
 
 // follow is [record] for an order that nobody has read, but whose saga is locked, so that nobody else changes it. It goes with the next
-// statement or the commit, and that fails if the order may not become what it shall.
-func follow(tx pgx.Tx, orderID string, c change) { db.Defer(tx, followSQL, followArgs(orderID, c)...) }
-
-// followAndTell is [follow] at once, for a change that others are told of: it returns the entry's sequence and whose order it is.
-func followAndTell(ctx context.Context, tx pgx.Tx, orderID string, c change) (sequence int64, userID string, err error) {
-	err = tx.QueryRow(ctx, followSQL+` RETURNING sequence, (SELECT user_id FROM "order" WHERE id = $1)`, followArgs(orderID, c)...).Scan(&sequence, &userID)
-	if err != nil {
-		return 0, "", fmt.Errorf("change order %s to %s: %w", orderID, c.state, err)
-	}
-	return sequence, userID, nil
+// statement or the commit, and that fails if the order may not become what it shall. What it returns is filled in then.
+func follow(tx pgx.Tx, orderID string, c change) *happened {
+	h := &happened{change: c}
+	db.Defer(tx, followSQL, followArgs(orderID, c)...).QueryRow(h.scan)
+	return h
 }
+
+// followNow is [follow] at once.
+func followNow(ctx context.Context, tx pgx.Tx, orderID string, c change) (*happened, error) {
+	h := &happened{change: c}
+	if err := h.scan(tx.QueryRow(ctx, followSQL, followArgs(orderID, c)...)); err != nil {
+		return nil, fmt.Errorf("change order %s to %s: %w", orderID, c.state, err)
+	}
+	return h, nil
+}
+
+// happened is a change that was written down.
+type happened struct {
+	change
+	sequence int64
+	time     time.Time
+	userID   string // whose order it is
+}
+
+func (h *happened) scan(row pgx.Row) error { return row.Scan(&h.sequence, &h.time, &h.userID) }
 
 // The log takes no entry without a sequence: it refuses one of an order that was not changed.
 const followSQL = `WITH was AS (
-			SELECT reason, reservation_id, payment_id FROM "order" WHERE id = $1
+			SELECT user_id, reason, reservation_id, payment_id FROM "order" WHERE id = $1
 		), moved AS (
 			UPDATE "order" SET state = $2, reason = coalesce(nullif($3, ''), reason), reservation_id = coalesce(nullif($4, ''), reservation_id),
 				payment_id = coalesce(nullif($5, ''), payment_id), sequence = sequence + 1, update_time = now()
 			WHERE id = $1 AND state = ANY ($6) RETURNING sequence
 		) INSERT INTO transition (order_id, state, reason, reservation_id, payment_id, note, sequence)
 		SELECT $1, $2, CASE WHEN reason = $3 THEN '' ELSE $3 END, CASE WHEN reservation_id = $4 THEN '' ELSE $4 END,
-			CASE WHEN payment_id = $5 THEN '' ELSE $5 END, $7, (SELECT sequence FROM moved) FROM was`
+			CASE WHEN payment_id = $5 THEN '' ELSE $5 END, $7, (SELECT sequence FROM moved) FROM was
+		RETURNING sequence, create_time, (SELECT user_id FROM was)`
 
 func followArgs(orderID string, c change) []any {
 	return []any{orderID, string(c.state), c.reason, c.reservationID, c.paymentID, before(c.state), c.note}
@@ -72,6 +87,10 @@ func progressOf(row *ent.Order) progress {
 	return progress{
 		state: state(row.State), reason: row.Reason, reservationID: row.ReservationID, paymentID: row.PaymentID, sequence: row.Sequence,
 	}
+}
+
+func setProgress(row *ent.Order, p progress) {
+	row.State, row.Reason, row.ReservationID, row.PaymentID, row.Sequence = string(p.state), p.reason, p.reservationID, p.paymentID, p.sequence
 }
 
 // ListOrderEvents pages through the log of an order.

@@ -213,7 +213,7 @@ func (s *service) cancel(ctx context.Context, tx tx, orderID, userID string) (*e
 			return nil, err
 		}
 	}
-	db.AfterCommit(ctx, func() { s.changes.tell(orderID) })
+	db.AfterCommit(ctx, func() { s.changes.tell(orderID, happened{}) })
 	return row, record(ctx, tx, row, change{state: cancelPending, reason: reasonCancelled, note: "cancelled by the customer"})
 }
 

@@ -115,18 +115,32 @@ const guard = "fence = $2 AND number = $3 AND wish = $4"
 
 // move writes where a saga is now and one entry of its timeline, by one statement. It reports whether the guard let it. While the saga
 // goes on its lease is left alone, which spares the index; otherwise it is due after the pause, or rests if there is none.
+//
+// The first time it does not wait for that, but has the transaction fail, and run again, if the guard did not let it.
 func (c *Client) move(ctx context.Context, tx pgx.Tx, now *row, goesOn bool, pause *time.Duration, e entry) (bool, error) {
 	condition := guard
 	if c.noFence {
 		condition = "(" + guard + " OR true)"
 	}
-	tag, err := tx.Exec(ctx, `WITH moved AS (
+	hopes := db.FirstTry(ctx)
+	from := "moved"
+	if hopes { // One row in any case: without a number, which the timeline refuses, if nothing was moved.
+		from = "(SELECT max(number) AS number FROM moved) AS moved"
+	}
+	statement := `WITH moved AS (
 			UPDATE cleave_saga SET state = coalesce($5, state), phase = $6, position = $7, reason = $8, attempt = $9, stuck = $10, wish = '', number = number + 1,
 				leased = $11, due = CASE WHEN $11 THEN due ELSE now() + $12::interval END, unwritten = $18,
 				update_time = now(), progress_time = CASE WHEN $9 = 0 AND NOT $10 THEN now() ELSE progress_time END
-			WHERE id = $1 AND `+condition+` RETURNING number
-		) INSERT INTO cleave_saga_step (saga_id, number, step, what, attempt, duration, note) SELECT $1, number, $13, $14, $15, $16, $17 FROM moved`,
+			WHERE id = $1 AND ` + condition + ` RETURNING number
+		) INSERT INTO cleave_saga_step (saga_id, number, step, what, attempt, duration, note) SELECT $1, number, $13, $14, $15, $16, $17 FROM ` + from
+	args := []any{
 		now.id, now.fence, now.number, now.wish, now.state, now.Phase, now.Position, now.Reason, now.Attempt, now.Stuck,
-		goesOn, pause, e.step, e.what, e.attempt, e.duration, e.note, now.unwritten)
+		goesOn, pause, e.step, e.what, e.attempt, e.duration, e.note, now.unwritten,
+	}
+	if hopes {
+		db.Defer(tx, statement, args...)
+		return true, nil
+	}
+	tag, err := tx.Exec(ctx, statement, args...)
 	return tag.RowsAffected() == 1, err
 }

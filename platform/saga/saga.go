@@ -29,7 +29,8 @@ type Definition[S any] struct {
 	// Kind names it within its module.
 	Kind  string
 	Steps []Step[S]
-	// Boundary writes the module's own rows, in the transaction in which the saga moves on. The saga is locked before. It may be nil.
+	// Boundary writes the module's own rows, in the transaction in which the saga moves on. The saga is locked before. It may be run
+	// again, as any function of a transaction, also for a saga that does not move as it says. It may be nil.
 	Boundary func(ctx context.Context, tx pgx.Tx, c Change[S]) error
 }
 
