@@ -280,6 +280,7 @@ var planted = []struct {
 	}, "", ""},
 
 	{"two messages about the same", func(f *facts) { f.messages[2].Channel = "mailbox" }, "message.key msg_3", "messages msg_2 and msg_3 both tell of event evt_2"},
+	{"a message that is not kept any more", func(f *facts) { f.messages, f.published[1].Age = f.messages[1:], durationpb.New(91*24*time.Hour) }, "", ""},
 	{"a message that was not written", func(f *facts) { f.messages = f.messages[1:] }, "message.written evt_1", "has applied event evt_1 (orders.v1.OrderConfirmed of ord_1) and written no message"},
 	{"a message that nobody has seen", func(f *facts) { f.messages[0].Mails = 0 }, "message.sent msg_1", "counts as sent, but mailbox has never seen it"},
 	{"a message that is not sent", func(f *facts) { f.messages[1].Age = durationpb.New(time.Hour) }, "message.open msg_2", "is queued since 1h0m0s"},
