@@ -28,7 +28,7 @@ func (b *book) subscribed(publisher, subscriber string, declared []string, list 
 	}
 	for _, kind := range declared {
 		b.check(eventSubscribed, subscriber+" "+kind, slices.Contains(types, kind),
-			"%s declares to listen to %s of %s, and is not subscribed to it: restart it, and see cleave events subscribers %s", subscriber, kind, publisher, publisher)
+			"%s declares to listen to %s of %s, and is not subscribed to it: start it again, and see cleave events subscribers %s", subscriber, kind, publisher, publisher)
 	}
 }
 
@@ -75,10 +75,10 @@ func (b *book) delivery(publisher, subscriber string, d *eventv1.DeliveryFact, a
 	subject := subscriber + " " + d.GetEventId()
 	switch d.GetState() {
 	case eventv1.DeliveryState_DELIVERY_STATE_KEPT:
-		b.add(eventKept, subject, "%s has refused event %s (%s of %s) so often that it is kept: see cleave events subscribers %s, and cleave events retry %s %s %s",
+		b.add(eventKept, subject, "%s has refused event %s (%s of %s) so often that it is kept: cleave events subscribers %s says why, cleave events retry %s %s %s tries it again",
 			subscriber, d.GetEventId(), d.GetType(), d.GetSubject(), publisher, publisher, subscriber, d.GetEventId())
 	case eventv1.DeliveryState_DELIVERY_STATE_DELIVERED:
-		b.add(eventApplied, subject, "event %s (%s of %s) counts as delivered to %s, which has not applied it: see cleave events replay %s %s --subject %s",
+		b.add(eventApplied, subject, "event %s (%s of %s) counts as delivered to %s, which has not applied it: cleave events replay %s %s --subject %s delivers it again",
 			d.GetEventId(), d.GetType(), d.GetSubject(), subscriber, publisher, subscriber, d.GetSubject())
 	default:
 		if age >= b.deadline {
