@@ -14,9 +14,10 @@ import (
 	"github.com/cleave-go/cleave/platform/saga/sagatest"
 )
 
-// bank is what payments promises, in memory, and the provider behind it. An attempt is written down before the provider is asked, under a
-// key of the attempt, and the provider is asked again until the outcome is known.
-type bank struct {
+// Bank is what payments promises, in memory, and the provider behind it. An attempt is written down before the provider is asked, under a
+// key of the attempt, and the provider is asked again until the outcome is known. TestModelOfTheBankIsPayments compares it with the
+// module.
+type Bank struct {
 	paymentsv1connect.PaymentServiceClient
 
 	payments []payment
@@ -31,8 +32,12 @@ type bank struct {
 	asked              int // how often, if keys are fresh
 }
 
+// NoMoney is the payment method of a card that is always declined.
+const NoMoney = "pm_card_declined"
+
 type payment struct {
 	reference string
+	method    string
 	amount    int64
 	charge    int // the provider's
 	cancelled bool
@@ -67,9 +72,12 @@ type operation struct {
 	outcome string
 }
 
-func newBank() bank { return bank{kept: map[string]promise{}, operations: map[string]operation{}} }
+// NewBank returns one that knows of nothing.
+func NewBank() Bank {
+	return Bank{kept: map[string]promise{}, operations: map[string]operation{}}
+}
 
-func (b *bank) clone() bank {
+func (b *Bank) clone() Bank {
 	c := *b
 	c.payments, c.charges, c.kept, c.operations = slices.Clone(b.payments), slices.Clone(b.charges), maps.Clone(b.kept), maps.Clone(b.operations)
 	for i := range c.payments {
@@ -78,7 +86,7 @@ func (b *bank) clone() bank {
 	return c
 }
 
-func (b *bank) fingerprint() string {
+func (b *Bank) fingerprint() string {
 	return fmt.Sprint(b.payments, b.kept, b.charges, b.operations, b.asked)
 }
 
@@ -123,12 +131,12 @@ func (p *payment) cancelling() int {
 	return len(p.attempts) - 1
 }
 
-func (b *bank) message(i int) *paymentsv1.Payment {
+func (b *Bank) message(i int) *paymentsv1.Payment {
 	return &paymentsv1.Payment{Id: fmt.Sprint("pay_", i), Reference: b.payments[i].reference, State: b.payments[i].state()}
 }
 
 // finish asks the provider for the outcome of an attempt, and for what follows if the payment is cancelled, until it does not answer.
-func (b *bank) finish(ctx context.Context, i, j int) {
+func (b *Bank) finish(ctx context.Context, i, j int) {
 	p := &b.payments[i]
 	for j >= 0 && p.attempts[j].outcome == open {
 		key := fmt.Sprint("att_", i, "_", j)
@@ -153,7 +161,7 @@ func (b *bank) finish(ctx context.Context, i, j int) {
 }
 
 // operate is the provider at work.
-func (b *bank) operate(ctx context.Context, key string, p *payment, kind string) operation {
+func (b *Bank) operate(ctx context.Context, key string, p *payment, kind string) operation {
 	if o, done := b.operations[key]; done {
 		return o
 	}
@@ -164,7 +172,7 @@ func (b *bank) operate(ctx context.Context, key string, p *payment, kind string)
 	}
 	c := &b.charges[o.charge]
 	switch {
-	case kind == authorize && !sagatest.May(ctx, "the card is declined"):
+	case kind == authorize && p.method != NoMoney && !sagatest.May(ctx, "the card is declined"):
 		c.held, o.outcome = p.amount, succeeded
 	case kind == capture && c.held > 0 && !sagatest.May(ctx, "the provider refuses to capture"):
 		c.held, c.captured, o.outcome = 0, c.held, succeeded
@@ -178,7 +186,7 @@ func (b *bank) operate(ctx context.Context, key string, p *payment, kind string)
 }
 
 // once writes down what is asked for under a request id, or returns what was. The request is told in words.
-func (b *bank) once(method, requestID, request string, write func() (promise, error)) (promise, error) {
+func (b *Bank) once(method, requestID, request string, write func() (promise, error)) (promise, error) {
 	key := method + " " + requestID
 	got, again := b.kept[key]
 	switch {
@@ -197,10 +205,12 @@ func (b *bank) once(method, requestID, request string, write func() (promise, er
 	return got, nil
 }
 
-func (b *bank) AuthorizePayment(ctx context.Context, r *paymentsv1.AuthorizePaymentRequest) (*paymentsv1.AuthorizePaymentResponse, error) {
+func (b *Bank) AuthorizePayment(ctx context.Context, r *paymentsv1.AuthorizePaymentRequest) (*paymentsv1.AuthorizePaymentResponse, error) {
 	return sagatest.Call(ctx, "AuthorizePayment "+r.GetRequestId(), func() (*paymentsv1.AuthorizePaymentResponse, error) {
 		got, err := b.once("AuthorizePayment", r.GetRequestId(), r.GetReference(), func() (promise, error) {
-			b.payments = append(b.payments, payment{reference: r.GetReference(), amount: r.GetAmount().GetAmount(), attempts: []attempt{{authorize, open}}})
+			b.payments = append(b.payments, payment{
+				reference: r.GetReference(), method: r.GetPaymentMethod(), amount: r.GetAmount().GetAmount(), attempts: []attempt{{authorize, open}},
+			})
 			return promise{payment: len(b.payments) - 1}, nil
 		})
 		if err != nil {
@@ -211,7 +221,7 @@ func (b *bank) AuthorizePayment(ctx context.Context, r *paymentsv1.AuthorizePaym
 	})
 }
 
-func (b *bank) CapturePayment(ctx context.Context, r *paymentsv1.CapturePaymentRequest) (*paymentsv1.CapturePaymentResponse, error) {
+func (b *Bank) CapturePayment(ctx context.Context, r *paymentsv1.CapturePaymentRequest) (*paymentsv1.CapturePaymentResponse, error) {
 	return sagatest.Call(ctx, "CapturePayment "+r.GetRequestId()+" "+r.GetId(), func() (*paymentsv1.CapturePaymentResponse, error) {
 		got, err := b.once("CapturePayment", r.GetRequestId(), r.GetId(), func() (promise, error) {
 			var i int
@@ -238,7 +248,7 @@ func (b *bank) CapturePayment(ctx context.Context, r *paymentsv1.CapturePaymentR
 	})
 }
 
-func (b *bank) CancelPayment(ctx context.Context, r *paymentsv1.CancelPaymentRequest) (*paymentsv1.CancelPaymentResponse, error) {
+func (b *Bank) CancelPayment(ctx context.Context, r *paymentsv1.CancelPaymentRequest) (*paymentsv1.CancelPaymentResponse, error) {
 	return sagatest.Call(ctx, "CancelPayment "+r.GetRequestId()+" "+r.GetAuthorizeRequestId(), func() (*paymentsv1.CancelPaymentResponse, error) {
 		got, err := b.once("CancelPayment", r.GetRequestId(), r.GetAuthorizeRequestId(), func() (promise, error) {
 			request := "AuthorizePayment " + r.GetAuthorizeRequestId()
@@ -246,8 +256,7 @@ func (b *bank) CancelPayment(ctx context.Context, r *paymentsv1.CancelPaymentReq
 			if !done && !b.forgets {
 				b.kept[request] = promise{revoked: true}
 			}
-			made.none = !done || made.revoked
-			return made, nil
+			return promise{payment: made.payment, attempt: made.attempt, none: !done || made.revoked}, nil
 		})
 		if err != nil {
 			return nil, err

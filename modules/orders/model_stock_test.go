@@ -15,7 +15,7 @@ import (
 )
 
 // Stock is what inventory promises, in memory: pieces of SKUs, reservations, and request ids under which something happens once or, once
-// they are revoked, never. TestStockIsAsInventory compares it with the module.
+// they are revoked, never. TestModelOfTheStockIsInventory compares it with the module.
 type Stock struct {
 	inventoryv1connect.InventoryServiceClient
 

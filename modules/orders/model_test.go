@@ -17,7 +17,7 @@ import (
 // town is what a checkout changes: the stock, the money, and its order.
 type town struct {
 	stock  Stock
-	bank   bank
+	bank   Bank
 	orders map[string]progress
 	// lenient orders take every change, which a test breaks.
 	lenient bool
@@ -39,7 +39,7 @@ const (
 
 // checkoutModel is the checkout as it is, with as many orders as ids, of a SKU of which there are as many pieces.
 func checkoutModel(faults int, pieces int64, ids ...string) sagatest.Model[*town, purchase] {
-	w := &town{stock: NewStock(map[string]int64{"mug": pieces}), bank: newBank(), orders: map[string]progress{}}
+	w := &town{stock: NewStock(map[string]int64{"mug": pieces}), bank: NewBank(), orders: map[string]progress{}}
 	sagas := map[string]purchase{}
 	for _, id := range ids {
 		sagas[id] = purchase{Lines: []schema.Line{{SKU: "mug", Quantity: ordered}}, Total: cost, Currency: "EUR", PaymentMethod: "pm_card"}
@@ -226,13 +226,15 @@ func TestModelFindsMistakes(t *testing.T) {
 	}
 }
 
-// Several customers, little stock and many faults.
+// Several customers, little stock and many faults, on several days.
 func TestModelOfABadDay(t *testing.T) {
 	t.Parallel()
 	m := checkoutModel(15, 5, "ord_1", "ord_2", "ord_3", "ord_4")
 	rapid.Check(t, func(r *rapid.T) {
-		if err := m.Walk(func(n int) int { return rapid.IntRange(0, n-1).Draw(r, "choice") }); err != nil {
-			r.Fatal(err)
+		for range 4 {
+			if err := m.Walk(func(n int) int { return rapid.IntRange(0, n-1).Draw(r, "choice") }); err != nil {
+				r.Fatal(err)
+			}
 		}
 	})
 }
