@@ -203,6 +203,16 @@ func (c *checkout) boundary(ctx context.Context, tx pgx.Tx, what saga.Change[pur
 		db.AfterCommit(ctx, func() { c.changes.tell(what.ID, *h) })
 		return nil
 	}
+	if next == needsReview {
+		// Stuck again after a person had it resumed: it is left to people already, and they read why in the saga's timeline.
+		var is state
+		if err := tx.QueryRow(ctx, `SELECT state FROM "order" WHERE id = $1`, what.ID).Scan(&is); err != nil {
+			return fmt.Errorf("load order %s: %w", what.ID, err)
+		}
+		if is == needsReview {
+			return nil
+		}
+	}
 	h, err := followNow(ctx, tx, what.ID, entry)
 	if err != nil {
 		return err

@@ -27,9 +27,9 @@ const (
 	needsReview        state = "needs_review"
 )
 
-// transitions are the legal ones.
+// transitions are the legal ones. From needsReview an order goes on when a person has its checkout resumed, wherever that is.
 var transitions = map[state][]state{
-	pending:            {reserved, rejected, expired, cancelPending},
+	pending:            {reserved, rejected, expired, cancelPending, needsReview},
 	reserved:           {paying, paymentUnknown, rejected, expired, cancelPending, needsReview},
 	paymentUnknown:     {paying, rejected, expired, cancelPending, needsReview},
 	paying:             {confirmed, rejected, expired, cancelPending, needsReview},
@@ -37,7 +37,7 @@ var transitions = map[state][]state{
 	partiallyFulfilled: {fulfilled, returned},
 	fulfilled:          {returned},
 	cancelPending:      {cancelled, needsReview},
-	needsReview:        {confirmed, cancelPending, rejected, expired, cancelled},
+	needsReview:        {reserved, paymentUnknown, paying, confirmed, cancelPending, rejected, expired, cancelled},
 }
 
 // canBecome reports whether an order may go from one state to another.

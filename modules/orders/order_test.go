@@ -14,7 +14,7 @@ var allStates = []state{
 func TestTransitions(t *testing.T) {
 	t.Parallel()
 	legal := map[state][]state{
-		pending:            {reserved, rejected, expired, cancelPending},
+		pending:            {reserved, rejected, expired, cancelPending, needsReview},
 		reserved:           {paying, paymentUnknown, rejected, expired, cancelPending, needsReview},
 		paymentUnknown:     {paying, rejected, expired, cancelPending, needsReview},
 		paying:             {confirmed, rejected, expired, cancelPending, needsReview},
@@ -22,7 +22,7 @@ func TestTransitions(t *testing.T) {
 		partiallyFulfilled: {fulfilled, returned},
 		fulfilled:          {returned},
 		cancelPending:      {cancelled, needsReview},
-		needsReview:        {confirmed, cancelPending, rejected, expired, cancelled},
+		needsReview:        {reserved, paymentUnknown, paying, confirmed, cancelPending, rejected, expired, cancelled},
 	}
 	for _, from := range allStates {
 		for _, to := range allStates {

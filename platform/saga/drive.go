@@ -157,6 +157,7 @@ func (c *Client) boundary(ctx context.Context, k *kind, r *row, o course.Outcome
 	}
 	err = transaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		now = *r
+		e := e // It may be run again.
 		now.Record, now.unwritten = r.After(o, e.note), 0
 		write := func() (bool, error) {
 			var pause *time.Duration
@@ -186,6 +187,9 @@ func (c *Client) boundary(ctx context.Context, k *kind, r *row, o course.Outcome
 				return nil
 			}
 			now.wish, now.Record = kept.wish, now.Turned(kept.wish)
+			if e.what == GotStuck {
+				e.what = TurnedBack // Nobody has to look: it goes on.
+			}
 			e.note = strings.TrimPrefix(e.note+"; turned back: "+kept.wish, "; ")
 			if wrote, err = write(); err != nil || !wrote {
 				return errors.Join(errors.New("a locked saga was changed"), err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -79,6 +80,10 @@ func (c *Client) resume(ctx context.Context, tx pgx.Tx, id, note string) (bool, 
 		return false, err
 	}
 	r.Stuck, r.Attempt = false, 0
+	if r.wish != "" { // Its last driver did not live to find it.
+		r.Record = r.Turned(r.wish)
+		note = strings.TrimPrefix(note+"; turned back: "+r.wish, "; ")
+	}
 	return true, c.take(ctx, tx, r, entry{what: Resumed, note: note})
 }
 

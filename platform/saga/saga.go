@@ -75,7 +75,8 @@ const (
 
 // Change is what has happened to a saga, at a boundary.
 type Change[S any] struct {
-	ID    string
+	ID string
+	// State is empty if the saga got stuck because it cannot be read.
 	State S
 	Step  string
 	What  What
@@ -155,7 +156,10 @@ func Register[S any](c *Client, d Definition[S]) *Saga[S] {
 		}
 		typed := Change[S]{ID: c.ID, Step: c.Step, What: c.What, Note: c.Note, Reason: c.Reason, Done: c.Done, Undone: c.Undone}
 		if err := json.Unmarshal(c.State, &typed.State); err != nil {
-			return err
+			if c.What != GotStuck {
+				return err
+			}
+			typed.State = *new(S) // That may be why.
 		}
 		return d.Boundary(ctx, tx, typed)
 	}

@@ -144,6 +144,61 @@ func TestCancelAtEveryMoment(t *testing.T) {
 	}
 }
 
+// Somebody wants it undone while a step leaves it to a person: it goes back, and nobody has to look.
+func TestCancelBeatsStuck(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	p := b.process()
+	var once sync.Once
+	b.when("trip_1", func(m moment) (err error) {
+		if m.step == "hotel" {
+			once.Do(func() {
+				b.wish(p, "trip_1")
+				err = saga.Stuck("no idea")
+			})
+		}
+		return err
+	})
+	b.start(p, "trip_1")
+	b.wait()
+	b.ends("trip_1", "undone")
+	if got := b.log["trip_1"]; slices.Contains(got, "stuck hotel") || !slices.Contains(got, "turned back hotel") {
+		t.Errorf("the module was told %q", got)
+	}
+}
+
+// Somebody wants it undone while its driver is dead and its lease is on, and then a person resumes it: it goes back.
+func TestResumeKeepsWish(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	p := b.process()
+	var once sync.Once
+	killed := make(chan bool)
+	b.when("trip_1", func(m moment) error {
+		if m.step == "hotel" {
+			once.Do(func() {
+				close(killed)
+				kill()
+			})
+		}
+		return nil
+	})
+	b.start(p, "trip_1")
+	<-killed
+	p.rest(t)
+	second := b.process()
+	b.wish(second, "trip_1")
+	b.Exec(t, "UPDATE trips.cleave_saga SET due = now()") // The lease ends.
+	if err := second.Resume(moduletest.As(t, ""), "trip_1", "it hangs"); err != nil {
+		t.Fatal(err)
+	}
+	b.wait()
+	b.ends("trip_1", "undone")
+	if note := moduletest.Value[string](t, b.House, "SELECT note FROM trips.cleave_saga_step WHERE what = 'resumed'"); note != "it hangs; turned back: CHANGED_MIND" {
+		t.Errorf("the timeline says %q", note)
+	}
+}
+
 // A step whose reply is lost, that breaks or that panics is run again.
 func TestPassingFailures(t *testing.T) {
 	t.Parallel()
