@@ -84,7 +84,7 @@ func lateCommit(ctx context.Context, t *testing.T, s *shop) {
 		t.Fatal(err)
 	}
 	s.until(ctx, t, "the transaction waits for the lock", func() bool {
-		s.Unit("all").Process().Signal(syscall.SIGCONT) // It may stop a moment later than it says.
+		s.Unit("all").Process().Signal(syscall.SIGCONT)                            // It may stop a moment later than it says.
 		if _, err := db.Exec(ctx, "SELECT pg_stat_clear_snapshot()"); err != nil { // A transaction looks once.
 			return false
 		}
