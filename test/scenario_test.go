@@ -31,6 +31,7 @@ func TestScenarios(t *testing.T) {
 			t.Run(layout.Name, func(t *testing.T) {
 				t.Parallel()
 				shop := layout.Open(t, binaries, house.Options{})
+				shop.Seed(t)
 				t.Run("scenario", func(t *testing.T) {
 					for _, s := range scenarios {
 						t.Run(s.name, func(t *testing.T) {

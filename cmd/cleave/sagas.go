@@ -115,9 +115,6 @@ func (s *sagas) list() *cobra.Command {
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			defer w.Flush()
-			if !s.json {
-				fmt.Fprintln(w, "MODULE\tKIND\tID\tSTATE\tSTEP\tATTEMPT\tAGE\tPROGRESS\tDUE\tWHY")
-			}
 			left := limit
 			for _, h := range holders {
 				request := &sagav1.ListSagasRequest{States: states, Kind: kind, LatestFirst: states[0] >= sagav1.State_STATE_DONE}
@@ -130,6 +127,9 @@ func (s *sagas) list() *cobra.Command {
 					if left == 0 && len(page.GetSagas()) > 0 {
 						fmt.Fprintln(cmd.ErrOrStderr(), "There is more: raise --limit, or narrow it down with --state, --kind or --module.")
 						return nil
+					}
+					if left == limit && len(page.GetSagas()) > 0 && !s.json {
+						fmt.Fprintln(w, "MODULE\tKIND\tID\tSTATE\tSTEP\tATTEMPT\tAGE\tPROGRESS\tDUE\tWHY")
 					}
 					for _, saga := range page.GetSagas() {
 						if s.json {
@@ -198,7 +198,11 @@ func timeline(out io.Writer, module string, found *sagav1.GetSagaResponse) {
 	if step := stepOf(saga); step != "" {
 		fmt.Fprintf(out, " at: %s", step)
 	}
-	fmt.Fprintf(out, "\nStarted %s ago, last progress %s ago", length(saga.GetAge()), length(saga.GetSinceProgress()))
+	progress, because := "last progress", "Goes back"
+	if saga.GetState() >= sagav1.State_STATE_DONE {
+		progress, because = "ended", "Undone"
+	}
+	fmt.Fprintf(out, "\nStarted %s ago, %s %s ago", length(saga.GetAge()), progress, length(saga.GetSinceProgress()))
 	if saga.GetDueIn() != nil {
 		if saga.GetState() == sagav1.State_STATE_RUNNING {
 			fmt.Fprintf(out, ", driven by %s, whose lease ends %s", saga.GetDriver(), due(saga))
@@ -208,7 +212,7 @@ func timeline(out io.Writer, module string, found *sagav1.GetSagaResponse) {
 	}
 	fmt.Fprintln(out)
 	if saga.GetReason() != "" {
-		fmt.Fprintln(out, "Goes back because of:", saga.GetReason())
+		fmt.Fprintln(out, because, "because of:", saga.GetReason())
 	}
 	if saga.GetWish() != "" {
 		fmt.Fprintln(out, "To be undone because of:", saga.GetWish())
@@ -220,16 +224,29 @@ func timeline(out io.Writer, module string, found *sagav1.GetSagaResponse) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	defer w.Flush()
 	fmt.Fprintf(w, "TIME\tELAPSED\tSTEP\tWHAT\tATTEMPT\tTOOK\tNOTE\n%s\t0s\t\tstarted\t\t\t\n", at(saga.GetCreateTime()))
-	if entries := found.GetTimeline(); len(entries) > 0 && entries[0].GetNumber() > 1 {
-		fmt.Fprintf(w, "\t\t\t... %d earlier ones\t\t\t\n", entries[0].GetNumber()-1)
+	entries := found.GetTimeline()
+	if len(entries) > 0 && entries[0].GetNumber() > 1 {
+		fmt.Fprintf(w, "... %d more\t\t\t\t\t\t\n", entries[0].GetNumber()-1)
 	}
-	for _, e := range found.GetTimeline() {
+	for i, e := range entries {
+		// What is tried again and again is told with its first and its last attempt.
+		if i > 0 && i+1 < len(entries) && alike(entries[i-1], e) && alike(e, entries[i+1]) {
+			if i == 1 || !alike(entries[i-2], e) {
+				fmt.Fprintln(w, "...\t\t\t\t\t\t")
+			}
+			continue
+		}
 		attempt, took := fmt.Sprint(e.GetAttempt()), length(e.GetDuration())
 		if e.GetStep() == "" { // Somebody from outside.
 			attempt, took = "", ""
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", at(e.GetTime()), length(e.GetElapsed()), e.GetStep(), e.GetWhat(), attempt, took, oneLine(e.GetNote()))
 	}
+}
+
+// alike reports whether two entries tell the same.
+func alike(e, o *sagav1.Entry) bool {
+	return e.GetStep() == o.GetStep() && e.GetWhat() == o.GetWhat() && e.GetNote() == o.GetNote()
 }
 
 // find asks each module for a saga.

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 
 	"github.com/jackc/pgx/v5"
 
+	sagav1 "github.com/cleave-go/cleave/gen/cleave/platform/saga/v1"
 	"github.com/cleave-go/cleave/gen/cleave/platform/saga/v1/sagav1cleave"
 	"github.com/cleave-go/cleave/gen/cleave/platform/saga/v1/sagav1connect"
 	"github.com/cleave-go/cleave/platform/db"
@@ -186,6 +188,29 @@ func TestSagas(t *testing.T) {
 	settled("cruise_shut", "done")
 	if out, err := run(t, "sagas", "show", "cruise_shut", "--admin", url); err != nil || !strings.Contains(out, " by ") {
 		t.Errorf("who resumed it is not in the timeline: %v\n%s", err, out)
+	}
+}
+
+// A timeline of a thousand attempts is told with the first and the last one, and says what is left out.
+func TestTimeline(t *testing.T) {
+	t.Parallel()
+	found := &sagav1.GetSagaResponse{Saga: &sagav1.Saga{Id: "trip_1", Kind: "journey", State: sagav1.State_STATE_WAITING}}
+	for i := range int32(500) {
+		found.Timeline = append(found.Timeline, &sagav1.Entry{Number: int64(501 + i), Step: "hotel", What: "waiting", Attempt: 501 + i})
+	}
+	found.Timeline = append(found.Timeline, &sagav1.Entry{Number: 1001, What: "resumed", Note: "by me"})
+	var out strings.Builder
+	timeline(&out, "trips", found)
+	_, table, _ := strings.Cut(out.String(), "NOTE")
+	var told []string
+	for row := range strings.Lines(table) {
+		if words := strings.Fields(row); len(words) > 0 {
+			told = append(told, strings.Join(words, " "))
+		}
+	}
+	want := []string{"- 0s started", "... 500 more", "- 0s hotel waiting 501 0s", "...", "- 0s hotel waiting 1000 0s", "- 0s resumed by me"}
+	if !slices.Equal(told, want) {
+		t.Errorf("%q, want %q", told, want)
 	}
 }
 

@@ -68,7 +68,7 @@ func countStatements(ctx context.Context, p plan, s *stand, r *report) (err erro
 	r.add(
 		figure{Part: "checkout", What: "time that statements run per order", Unit: nanoseconds, A: []float64{running * 1e6}},
 		figure{Part: "checkout", What: "time that they are planned", Unit: nanoseconds, A: []float64{planning * 1e6}},
-		figure{Part: "checkout", What: "statements per order, BEGIN and COMMIT included", Unit: pieces, A: []float64{all}},
+		figure{Part: "checkout", What: "statements per order, without BEGIN and COMMIT", Unit: pieces, A: []float64{all}},
 	)
 	for _, role := range slices.Sorted(maps.Keys(calls)) {
 		r.add(figure{Part: "checkout", What: "statements per order, role " + role, Unit: pieces, A: []float64{calls[role]}})

@@ -2,6 +2,7 @@ package orders_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -27,7 +28,13 @@ import (
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
-func TestMain(m *testing.M) { postgrestest.Main(m) }
+func TestMain(m *testing.M) {
+	// Some steps of the property tests are transactions. The command line wins.
+	if err := flag.Set("rapid.checks", "25"); err != nil {
+		panic(err)
+	}
+	postgrestest.Main(m)
+}
 
 const (
 	pieces    = 10   // of a SKU in stock

@@ -222,6 +222,7 @@ func (w *worker) run() {
 			again = time.After(blockedPause.after(attempts))
 		case leased:
 			again = time.After(leasedPause.after(attempts))
+			wake = nil // The other one reads on as long as there is something.
 		case failed:
 			again = time.After(failedPause.after(attempts))
 			wake = nil // Each new event would be a reason to try again at once.

@@ -488,3 +488,23 @@ func TestLeaseIsRenewed(t *testing.T) {
 		t.Errorf("the event was delivered %d times", calls.Load())
 	}
 }
+
+// While another process delivers, one that publishes does not read the log again with each event.
+func TestLeasedIsQuiet(t *testing.T) {
+	t.Parallel()
+	v := newVillage(t)
+	alpha := v.start(t, "alpha", nil)
+	v.start(t, "beta", &listener{from: event.Beginning})
+	v.subscribed(t, "beta")
+	v.exec(t, "UPDATE alpha.cleave_subscriber SET lease_owner = 'other', lease_until = now() + interval '1 hour'")
+	const events = 300
+	for i := range events {
+		alpha.mustPublish(t, "sub_1", int64(i+1), "text")
+	}
+	v.eventually(t, func() bool { return alpha.Attempts("beta") > 3 }, func() string { return "the lease was asked for" })
+	if n := alpha.Attempts("beta"); n > events/3 {
+		t.Errorf("while %d events were published the lease was asked for %d times in a row", events, n)
+	}
+	v.exec(t, "UPDATE alpha.cleave_subscriber SET lease_owner = NULL, lease_until = NULL")
+	v.eventually(t, func() bool { return len(v.heard(t, "beta")) == events }, func() string { return "all is heard" })
+}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -62,9 +63,13 @@ func (e *Events) redeliver(ctx context.Context, r redelivery) error {
 	}
 	client := eventv1cleave.NewDeliveryServiceClient(e.caller(eventv1cleave.DeliveryService.Of(r.Subscriber)).At(r.Subscriber))
 	response, err := client.Deliver(ctx, &eventv1.DeliverRequest{Events: []*eventv1.Event{event}, Force: r.Force})
-	if err != nil {
+	switch connect.CodeOf(err) {
+	case connect.CodeUnavailable, connect.CodeDeadlineExceeded, connect.CodeResourceExhausted, connect.CodeCanceled:
 		e.log.Warn("refused event waits for its subscriber", "subscriber", r.Subscriber, "event", r.Event, "error", err)
 		return river.JobSnooze(unreachablePause)
+	}
+	if err != nil {
+		return fmt.Errorf("deliver to %s: %w", r.Subscriber, err)
 	}
 	for _, failure := range response.GetFailures() {
 		return errors.New(failure.GetError())

@@ -9,10 +9,12 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
 
 	eventv1 "github.com/cleave-go/cleave/gen/cleave/platform/event/v1"
 	"github.com/cleave-go/cleave/gen/cleave/platform/event/v1/eventv1cleave"
 	"github.com/cleave-go/cleave/platform/event"
+	"github.com/cleave-go/cleave/platform/rpc"
 )
 
 // An event that its handler refuses is tried again by itself while the others go on, is kept when that does not help, is listed, and is
@@ -147,4 +149,83 @@ func TestUnknownEvent(t *testing.T) {
 	if _, err := deliver("gamma"); connect.CodeOf(err) != connect.CodeFailedPrecondition {
 		t.Errorf("events of somebody else: %v", err)
 	}
+}
+
+// The server forgets in a crash what did not wait for the disk. A refused event is not among that: nobody else knows of it.
+func TestRefusalIsDurable(t *testing.T) {
+	t.Parallel()
+	v := newVillage(t)
+	// In the tests' cluster nothing waits.
+	v.exec(t, "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = on', current_database()); END $$")
+	alpha := v.start(t, "alpha", nil)
+	v.start(t, "beta", &listener{from: event.Beginning, refuse: func(context.Context, event.Event, string) error { return errors.New("no") }})
+	v.subscribed(t, "beta")
+	// What the transaction that inserts the job waits for is noted along with it.
+	v.exec(t, `CREATE TABLE alpha.waits (kind text, setting text);
+		GRANT INSERT ON alpha.waits TO PUBLIC;
+		CREATE FUNCTION alpha.note() RETURNS trigger LANGUAGE plpgsql AS
+			'BEGIN INSERT INTO alpha.waits VALUES (TG_TABLE_NAME, current_setting(''synchronous_commit'')); RETURN NULL; END';
+		CREATE CONSTRAINT TRIGGER note AFTER INSERT ON alpha.river_job DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION alpha.note()`)
+	alpha.mustPublish(t, "sub_1", 1, "one")
+	var got []string
+	v.eventually(t, func() bool {
+		got = query[string](t, v, "SELECT setting FROM alpha.waits")
+		return len(got) > 0
+	}, func() string { return "the event is refused" })
+	if got[0] != "on" {
+		t.Errorf("the job of a refused event commits with synchronous_commit %s", got[0])
+	}
+}
+
+// An error of the subscriber that does not pass by itself is an attempt, and its end is that the event is kept: it is not tried for ever.
+func TestPoisonOfAnotherKind(t *testing.T) {
+	t.Parallel()
+	v := newVillage(t)
+	alpha := v.start(t, "alpha", nil)
+	var refused atomic.Bool
+	broken := func(_ *rpc.Method, next rpc.Next) rpc.Next {
+		return func(ctx context.Context, request proto.Message) (proto.Message, error) {
+			if refused.Load() {
+				return nil, errors.New("broken")
+			}
+			return next(ctx, request)
+		}
+	}
+	v.start(t, "beta", &listener{from: event.Beginning, intercept: []rpc.Interceptor{broken}, refuse: func(context.Context, event.Event, string) error {
+		refused.Store(true)
+		return errors.New("no")
+	}})
+	v.subscribed(t, "beta")
+	alpha.mustPublish(t, "sub_1", 1, "one")
+	v.eventually(t, func() bool {
+		v.exec(t, "UPDATE alpha.river_job SET scheduled_at = now(), state = 'available', max_attempts = 2 WHERE kind = $1 AND state IN ('scheduled', 'retryable')", event.RedeliveryKind)
+		return len(query[int64](t, v, "SELECT id FROM alpha.river_job WHERE kind = $1 AND state = 'discarded'", event.RedeliveryKind)) == 1
+	}, func() string { return "the event is kept" })
+}
+
+// Where the subscriber's database has no time for an event nothing is wrong with the event: it comes again, in its order.
+func TestBusyInbox(t *testing.T) {
+	t.Parallel()
+	v := newVillage(t)
+	alpha := v.start(t, "alpha", nil)
+	v.start(t, "beta", &listener{from: event.Beginning})
+	v.subscribed(t, "beta")
+	lock, err := v.admin.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Rollback(context.WithoutCancel(t.Context()))
+	if _, err := lock.Exec(t.Context(), "LOCK TABLE beta.cleave_inbox"); err != nil {
+		t.Fatal(err)
+	}
+	client := eventv1cleave.NewDeliveryServiceClient(alpha.Caller(eventv1cleave.DeliveryService.Of("beta")).At("beta"))
+	response, err := client.Deliver(t.Context(), &eventv1.DeliverRequest{Events: []*eventv1.Event{{Id: "evt_1", Type: look, Subject: "sub_1"}}})
+	if connect.CodeOf(err) != connect.CodeUnavailable {
+		t.Errorf("while the inbox is locked: %v, %v", response, err)
+	}
+	if err := lock.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	alpha.mustPublish(t, "sub_1", 1, "one")
+	v.hears(t, "beta", "one")
 }

@@ -72,11 +72,13 @@ func isUnavailable(err error) bool {
 func (e *Events) apply(ctx context.Context, publisher string, events []*eventv1.Event, force bool) error {
 	ctx, cancel := context.WithTimeout(ctx, eventTimeout)
 	defer cancel()
-	return e.db.Tx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	begun := false
+	err := e.db.Tx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		fresh, err := e.claim(ctx, tx, publisher, events, force)
 		if err != nil {
 			return err
 		}
+		begun = true
 		for _, event := range events {
 			if !fresh[event.GetId()] {
 				continue
@@ -88,6 +90,10 @@ func (e *Events) apply(ctx context.Context, publisher string, events []*eventv1.
 		}
 		return nil
 	})
+	if err != nil && !begun { // No handler has seen them, so nothing is wrong with them.
+		return fmt.Errorf("%w: %w", connect.NewError(connect.CodeUnavailable, errors.New("the inbox cannot be written")), err)
+	}
+	return err
 }
 
 // claim notes the events as applied and returns which of them were not. Who notes the same event waits here until the first has

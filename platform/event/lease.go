@@ -20,7 +20,8 @@ const (
 const statementTimeout = 10 * time.Second
 
 // quickly lets a statement on the subscription commit without waiting for the disk. What PostgreSQL may lose of them in a crash of its
-// own only makes a batch be delivered again, which the inbox makes harmless.
+// own only makes a batch be delivered again, which the inbox makes harmless. Events that were refused are no such thing: the worker is
+// past them, and nobody else knows of them.
 const quickly = "(SELECT set_config('synchronous_commit', 'off', true)) AS quickly"
 
 // free gives a lease back. Without an owner, a renewal that is still under way does not take it again.
@@ -71,7 +72,7 @@ func (l *lease) advance(ctx context.Context, to cursor, release bool, failures [
 	if len(failures) == 0 {
 		return l.set(ctx, nil, change, args...)
 	}
-	return l.events.db.TxMayBeLost(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	return l.events.db.Tx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if err := l.events.insert(ctx, tx, failures); err != nil {
 			return err
 		}
@@ -91,12 +92,11 @@ func (l *lease) fail(ctx context.Context, why error) error {
 func (l *lease) set(ctx context.Context, tx pgx.Tx, change string, args ...any) error {
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
-	statement := "UPDATE cleave_subscriber SET " + change + " FROM " + quickly + " WHERE id = $1 AND fence = $2 AND lease_owner = $3"
-	exec := l.events.db.Pool().Exec
+	exec, from := l.events.db.Pool().Exec, " FROM "+quickly
 	if tx != nil {
-		exec = tx.Exec
+		exec, from = tx.Exec, ""
 	}
-	tag, err := exec(ctx, statement, append([]any{l.subscription, l.fence, l.events.owner}, args...)...)
+	tag, err := exec(ctx, "UPDATE cleave_subscriber SET "+change+from+" WHERE id = $1 AND fence = $2 AND lease_owner = $3", append([]any{l.subscription, l.fence, l.events.owner}, args...)...)
 	if err != nil {
 		return fmt.Errorf("move the cursor: %w", err)
 	}

@@ -186,6 +186,16 @@ func TestTypes(t *testing.T) {
 		t.Fatal(err)
 	}
 	listens("a.v1.Old")
+
+	// Nobody of beta was there for hours, and then the older replica is the first that starts.
+	if err := subscribe(true, "a.v1.Old", "a.v1.New"); err != nil {
+		t.Fatal(err)
+	}
+	v.exec(t, "UPDATE alpha.cleave_subscriber SET types = (SELECT jsonb_object_agg(key, now() - interval '2 hours') FROM jsonb_each(types))")
+	if err := errors.Join(subscribe(false, "a.v1.Old"), subscribe(true, "a.v1.Old")); err != nil {
+		t.Fatal(err)
+	}
+	listens("a.v1.New", "a.v1.Old")
 }
 
 // The log can be read in pages, with messages for people.

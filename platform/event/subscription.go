@@ -16,8 +16,8 @@ import (
 
 const (
 	// renewInterval is how often a subscriber says what it listens to, and forgetAfter how long a type is remembered that it no longer
-	// names. Replicas of two releases may start in any order: what the newer one listens to must not be passed over because an older
-	// one has started after it.
+	// names while it names others. Replicas of two releases may start in any order, also after a long time in which none was there: what
+	// the newer one listens to must not be passed over because an older one has started after it.
 	renewInterval = 5 * time.Minute
 	forgetAfter   = time.Hour
 	// subscribeTimeout bounds an attempt to subscribe.
@@ -73,9 +73,12 @@ func (s subscriptionService) Subscribe(ctx context.Context, r *eventv1.Subscribe
 	if subscriber == "" {
 		return nil, rpc.Errorf(connect.CodeUnauthenticated, "", "only a module can subscribe")
 	}
+	// After a silence of half that time the clock of every type begins anew.
 	renewed, err := s.db.Pool().Exec(ctx, `UPDATE cleave_subscriber s SET update_time = now(), (types, since) = (
 			SELECT jsonb_object_agg(key, value), jsonb_object_agg(key, coalesce(s.since -> key, to_jsonb(clock_timestamp() + $4::interval)))
-			FROM jsonb_each_text(s.types || `+typesNow+`) WHERE value::timestamptz > now() - $3::interval
+			FROM (SELECT max(value::timestamptz) > now() - $3::interval / 2 AS heard FROM jsonb_each_text(s.types)) lately,
+				LATERAL (SELECT key, CASE WHEN heard THEN value::timestamptz ELSE now() END AS value FROM jsonb_each_text(s.types || `+typesNow+`)) t
+			WHERE value > now() - $3::interval
 		) WHERE name = $1`, subscriber, r.GetTypes(), forgetAfter, subscribeTimeout)
 	if err != nil {
 		return nil, db.Unavailable(fmt.Errorf("renew the subscription of %s: %w", subscriber, err))

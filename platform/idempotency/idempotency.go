@@ -41,10 +41,10 @@ type Message[M any] interface {
 	proto.Message
 }
 
-// Once runs fn and keeps its answer in tx, or returns the answer that is kept. It makes use of the [db.FirstTry], so what fn did may be
-// undone and the whole transaction run again. It fails with already_exists and reason
+// Once runs fn and keeps its answer in tx, or returns the answer that is kept. It fails with already_exists and reason
 // REQUEST_ID_REUSED if the id was used for another request, and with failed_precondition and reason REVOKED if [Revoke] was there
-// first. If fn fails nothing is kept, so the call may be repeated.
+// first. If fn fails nothing is kept, so the call may be repeated. It makes use of the [db.FirstTry]: the transaction may be run again,
+// and fn with it.
 func Once[M any, Response Message[M]](ctx context.Context, tx pgx.Tx, request Request, fn func() (Response, error)) (Response, error) {
 	k := keyOf(ctx, rpc.MethodOf(ctx), request.GetRequestId())
 	fingerprint, err := fingerprintOf(request)

@@ -33,7 +33,8 @@ type Definition[S any] struct {
 	// long as there are sagas that have it: nobody drives or undoes those otherwise.
 	Steps []Step[S]
 	// Boundary writes the module's own rows, in the transaction in which the saga moves on. The saga is locked before. It may be run
-	// again, as any function of a transaction, also for a saga that does not move as it says. It may be nil.
+	// again, as any function of a transaction, also for a saga that does not move as it says. An error undoes all: the step is run again,
+	// and if that does not help for about half a minute, the saga is stuck. It may be nil.
 	Boundary func(ctx context.Context, tx pgx.Tx, c Change[S]) error
 }
 

@@ -214,13 +214,15 @@ func (b *bench) wish(p *process, id string) {
 	b.tx(func(ctx context.Context, tx pgx.Tx) error { return p.trips.Cancel(ctx, tx, id, "CHANGED_MIND") })
 }
 
-// wait waits until some saga has ended.
-func (b *bench) wait() {
+// wait waits until some saga has ended, and returns its id.
+func (b *bench) wait() string {
 	b.t.Helper()
 	select {
-	case <-b.ended:
+	case id := <-b.ended:
+		return id
 	case <-moduletest.As(b.t, "").Done():
 		b.t.Fatal("no saga ended")
+		return ""
 	}
 }
 

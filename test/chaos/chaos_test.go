@@ -24,7 +24,7 @@ import (
 const (
 	// terminalWithin is how soon after the last kill every order has ended.
 	terminalWithin = 30 * time.Second
-	// A run may take so long for each checkout and each kill. It takes a tenth of that on an idle machine.
+	// A run may take so long for each checkout and each kill. That is generous, because the machine may run other tests at the same time.
 	checkoutPatience, killPatience = 150 * time.Millisecond, 8 * time.Second
 )
 
@@ -107,6 +107,9 @@ func (r *run) play(t *testing.T) *crowd {
 	r.began = time.Now()
 	r.chaos(ctx, t, c)
 	r.ended = time.Now()
+	if len(c.book) != r.checkouts {
+		t.Errorf("of %d checkouts %d were acknowledged", r.checkouts, len(c.book))
+	}
 	return c
 }
 

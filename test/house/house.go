@@ -60,7 +60,7 @@ var (
 	Mixed = Layout{"mixed", mixed}
 )
 
-// Open opens a house of this layout, with the demo catalogue. It is closed at the end of the test. TestMain must be postgrestest.Main.
+// Open opens a house of this layout, with nothing on sale yet. It is closed at the end of the test. TestMain must be postgrestest.Main.
 func (l Layout) Open(t testing.TB, binaries *topology.Binaries, options Options) *House {
 	t.Helper()
 	h := &House{Databases: map[string]string{}, options: options, binaries: binaries}
@@ -80,12 +80,6 @@ func twice(t testing.TB, h *House) { h.House = topology.Start(t, h.whole(t, "all
 func (h *House) whole(t testing.TB, names ...string) []topology.Unit {
 	h.share(postgrestest.Database(t))
 	binary := h.binaries.Build(t, "cmd/all", h.options.Tags...)
-	for range 2 { // It may be repeated.
-		seed := topology.Program{Name: "all seed", Binary: binary, Args: []string{"seed"}, Env: map[string]string{"DATABASE_URL": h.Databases["orders"]}}
-		if _, code := topology.Run(t, seed); code != 0 {
-			t.Fatalf("all seed ended with %d", code)
-		}
-	}
 	file := backOffice(t, binary)
 	units := make([]topology.Unit, len(names))
 	for i, name := range names {
@@ -129,14 +123,12 @@ func allApart(t testing.TB, h *House) {
 		units = append(units, h.part(t, name, name))
 	}
 	h.House = topology.Start(t, append(units, h.edge(t))...)
-	h.seed(t)
 }
 
 func mixed(t testing.TB, h *House) {
 	h.share(postgrestest.Database(t))
 	h.House = topology.Start(t, h.part(t, "catalog", "catalog"), h.part(t, "inventory", "inventory"), h.part(t, "notifications", "notifications"),
 		h.part(t, "sales", "orders", "payments"), h.edge(t))
-	h.seed(t)
 }
 
 // share gives all modules the same database.
@@ -178,15 +170,20 @@ func (h *House) unit(name, binary string, modules ...string) topology.Unit {
 	return unit
 }
 
-// seed writes the demo catalogue into a shop that is apart, with the tool that an operator would use.
-func (h *House) seed(t testing.TB) {
+// Seed writes the demo catalogue, with the tools that an operator would use.
+func (h *House) Seed(t testing.TB) {
 	t.Helper()
-	tool := topology.Program{
-		Name: "cleave seed", Binary: h.binaries.Build(t, "cmd/cleave"), Args: []string{"seed"},
-		Env: map[string]string{"CLEAVE_CATALOG_URL": h.Internal("catalog"), "CLEAVE_INVENTORY_URL": h.Internal("inventory")},
+	tool := topology.Program{Name: "cleave seed", Binary: h.binaries.Build(t, "cmd/cleave"), Args: []string{"seed"}, Env: map[string]string{
+		"CLEAVE_CATALOG_URL": h.Internal("catalog"), "CLEAVE_INVENTORY_URL": h.Internal("inventory"),
+	}}
+	if first := h.Units()[0]; len(first.Modules) == len(Modules) {
+		tool.Name, tool.Binary = "all seed", first.Binary
+		tool.Env = map[string]string{"DATABASE_URL": h.Databases["orders"]}
 	}
-	if _, code := topology.Run(t, tool); code != 0 {
-		t.Fatalf("cleave seed ended with %d", code)
+	for range 2 { // It may be repeated.
+		if _, code := topology.Run(t, tool); code != 0 {
+			t.Fatalf("%s ended with %d", tool.Name, code)
+		}
 	}
 }
 

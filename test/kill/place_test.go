@@ -18,6 +18,8 @@ import (
 type place struct {
 	name   string
 	course *course
+	// says is what a process logs at its start that was killed here, if that matters.
+	says string
 }
 
 // places are all there are. That none is missing is held by those that the houses pass, see [complete].
@@ -31,13 +33,14 @@ var places = slices.Concat(
 	at(bought, payments("authorize", "capture")...),
 	at(returned, payments("refund")...),
 	at(stopped, payments("void")...),
-	at(bought, "event/deliver/applied", "event/inbox/committed", "notifications/send/answered"),
+	at(bought, "event/deliver/applied", "event/inbox/committed"),
+	[]place{{"notifications/send/answered", bought, `"msg":"jobs of a process that has ended are worked again","module":"notifications","jobs":1`}},
 )
 
 func at(c *course, names ...string) []place {
 	list := make([]place, len(names))
 	for i, name := range names {
-		list[i] = place{name, c}
+		list[i] = place{name: name, course: c}
 	}
 	return list
 }
@@ -58,7 +61,8 @@ func payments(kinds ...string) []string {
 	return names
 }
 
-// complete holds that every place that a house has passed, and every one that the sources name, is one that processes are killed at.
+// complete holds that every place that a house has passed, and every one that the sources name, is one that processes are killed at. That
+// each of those is reached is held by its case.
 func complete(t *testing.T, passed []string) {
 	known := map[string]bool{}
 	for _, p := range places {
@@ -71,11 +75,6 @@ func complete(t *testing.T, passed []string) {
 	for _, name := range append(named, passed...) {
 		if !known[name] {
 			t.Errorf("no process is killed at %s: add it to places, with a course that gets there", name)
-		}
-	}
-	for name := range known {
-		if !slices.Contains(passed, name) {
-			t.Errorf("no process has passed %s", name)
 		}
 	}
 }

@@ -28,7 +28,7 @@ func (b *book) subscribed(publisher, subscriber string, declared []string, list 
 	}
 	for _, kind := range declared {
 		b.check(eventSubscribed, subscriber+" "+kind, slices.Contains(types, kind),
-			"%s declares to listen to %s of %s, and is not subscribed to it: restart it, and see cleave events subscribers %s", subscriber, kind, publisher, publisher)
+			"%s declares to listen to %s of %s, and is not subscribed to it: start it again, and see cleave events subscribers %s", subscriber, kind, publisher, publisher)
 	}
 }
 
@@ -54,6 +54,9 @@ func (b *book) merge(publisher, subscriber string, published func() (*eventv1.De
 	}
 }
 
+// messagesKept is for how long notifications keeps messages, see its facts.
+const messagesKept = 90 * 24 * time.Hour
+
 // delivery checks that an event was applied if it should have been by now.
 func (b *book) delivery(publisher, subscriber string, d *eventv1.DeliveryFact, applied bool) {
 	if d.GetState() == eventv1.DeliveryState_DELIVERY_STATE_NOT_OWED {
@@ -62,7 +65,7 @@ func (b *book) delivery(publisher, subscriber string, d *eventv1.DeliveryFact, a
 	b.rows[eventApplied]++
 	b.rows[eventKept]++
 	if applied {
-		if subscriber == notifications {
+		if subscriber == notifications && d.GetAge().AsDuration() < messagesKept {
 			b.check(messageWritten, d.GetEventId(), len(b.letters[d.GetEventId()]) > 0,
 				"notifications has applied event %s (%s of %s) and written no message about it", d.GetEventId(), d.GetType(), d.GetSubject())
 		}
@@ -72,10 +75,10 @@ func (b *book) delivery(publisher, subscriber string, d *eventv1.DeliveryFact, a
 	subject := subscriber + " " + d.GetEventId()
 	switch d.GetState() {
 	case eventv1.DeliveryState_DELIVERY_STATE_KEPT:
-		b.add(eventKept, subject, "%s has refused event %s (%s of %s) so often that it is kept: see cleave events subscribers %s, and cleave events retry %s %s %s",
+		b.add(eventKept, subject, "%s has refused event %s (%s of %s) so often that it is kept: cleave events subscribers %s says why, cleave events retry %s %s %s tries it again",
 			subscriber, d.GetEventId(), d.GetType(), d.GetSubject(), publisher, publisher, subscriber, d.GetEventId())
 	case eventv1.DeliveryState_DELIVERY_STATE_DELIVERED:
-		b.add(eventApplied, subject, "event %s (%s of %s) counts as delivered to %s, which has not applied it: see cleave events replay %s %s --subject %s",
+		b.add(eventApplied, subject, "event %s (%s of %s) counts as delivered to %s, which has not applied it: cleave events replay %s %s --subject %s delivers it again",
 			d.GetEventId(), d.GetType(), d.GetSubject(), subscriber, publisher, subscriber, d.GetSubject())
 	default:
 		if age >= b.deadline {

@@ -280,6 +280,7 @@ var planted = []struct {
 	}, "", ""},
 
 	{"two messages about the same", func(f *facts) { f.messages[2].Channel = "mailbox" }, "message.key msg_3", "messages msg_2 and msg_3 both tell of event evt_2"},
+	{"a message that is not kept any more", func(f *facts) { f.messages, f.published[1].Age = f.messages[1:], durationpb.New(91*24*time.Hour) }, "", ""},
 	{"a message that was not written", func(f *facts) { f.messages = f.messages[1:] }, "message.written evt_1", "has applied event evt_1 (orders.v1.OrderConfirmed of ord_1) and written no message"},
 	{"a message that nobody has seen", func(f *facts) { f.messages[0].Mails = 0 }, "message.sent msg_1", "counts as sent, but mailbox has never seen it"},
 	{"a message that is not sent", func(f *facts) { f.messages[1].Age = durationpb.New(time.Hour) }, "message.open msg_2", "is queued since 1h0m0s"},
@@ -298,7 +299,7 @@ var planted = []struct {
 	{"a type that was forgotten", func(f *facts) { f.subscribers[1].Types = f.subscribers[1].Types[1:] }, "event.subscribed notifications orders.v1.OrderConfirmed", "is not subscribed to it"},
 	{"a subscription that is gone", func(f *facts) { f.subscribers = f.subscribers[:1] },
 		"event.subscribed notifications orders.v1.OrderCancelled, event.subscribed notifications orders.v1.OrderConfirmed", ""},
-	{"an event that was passed over", func(f *facts) { f.applied = f.applied[1:] }, "event.applied notifications evt_1", "counts as delivered to notifications, which has not applied it: see cleave events replay orders notifications --subject ord_1"},
+	{"an event that was passed over", func(f *facts) { f.applied = f.applied[1:] }, "event.applied notifications evt_1", "counts as delivered to notifications, which has not applied it: cleave events replay orders notifications --subject ord_1 delivers it again"},
 	{"the last events that were passed over", func(f *facts) { f.applied = f.applied[:1] }, "event.applied notifications evt_2", ""},
 	{"an event that has waited for long", func(f *facts) { f.published[3].Age = durationpb.New(time.Hour) }, "event.applied notifications evt_3", "was published 1h0m0s ago and notifications has not applied it: it is waiting"},
 	{"an event that is tried again", func(f *facts) {

@@ -14,9 +14,13 @@ import (
 // Call is how a fake is called by a step: carryOut does in the world what is asked for, and returns the answer. What names the method and
 // all of the request that matters: two calls with the same words ask for the same. Answers must not be changed by who gets them.
 //
-// Whether and when the call is carried out, and whether the step gets the answer, is what the model explores.
+// Whether and when the call is carried out, and whether the step gets the answer, is what the model explores. Outside of a model it is
+// just carried out.
 func Call[R any](ctx context.Context, what string, carryOut func() (R, error)) (R, error) {
-	r := runOf(ctx)
+	r, modelled := ctx.Value(runKey{}).(*run)
+	if !modelled {
+		return carryOut()
+	}
 	if r.given < len(r.replies) { // The step has come this far before.
 		given := r.replies[r.given]
 		r.given++
@@ -43,8 +47,11 @@ func Call[R any](ctx context.Context, what string, carryOut func() (R, error)) (
 }
 
 // May is for a fake whose answer depends on chance: it reports whether a fault happens to it here, in all histories in which there may be
-// one more.
-func May(ctx context.Context, what string) bool { return runOf(ctx).may(what) }
+// one more. Outside of a model none does.
+func May(ctx context.Context, what string) bool {
+	r, modelled := ctx.Value(runKey{}).(*run)
+	return modelled && r.may(what)
+}
 
 // Move is something that may happen in the world by itself, such as a job of whom the steps call.
 type Move struct {
@@ -83,14 +90,6 @@ type run struct {
 }
 
 type runKey struct{}
-
-func runOf(ctx context.Context) *run {
-	r, ok := ctx.Value(runKey{}).(*run)
-	if !ok {
-		panic("sagatest: a fake was called with another context than the one of its step")
-	}
-	return r
-}
 
 // stopped is what a step panics with where it is stopped.
 type stopped struct{}

@@ -27,28 +27,31 @@ func Explore[W World[W], S any](m Model[W, S]) (Result, error) {
 			return Result{}, fmt.Errorf("there are more than %d states: allow fewer faults, or make the world smaller", maxStates)
 		}
 	}
-	histories, err := e.count(0)
-	return Result{Histories: histories, States: len(e.states), Longest: e.longest}, err
+	if err := e.count(0); err != nil {
+		return Result{}, err
+	}
+	return Result{Histories: e.states[0].histories, States: len(e.states), Longest: e.states[0].longest}, nil
 }
 
 // explorer is an exploration under way.
 type explorer[W World[W], S any] struct {
-	model   Model[W, S]
-	seed    maphash.Seed
-	ids     map[uint64]int // numbers of states, by hash
-	states  []state
-	queue   []reached[W] // states that were found but not looked at
-	longest int
+	model  Model[W, S]
+	seed   maphash.Seed
+	ids    map[uint64]int // numbers of states, by hash
+	states []state
+	queue  []reached[W] // states that were found but not looked at
 }
 
 // state is what is remembered of a state that was found. States have numbers in that order.
 type state struct {
-	from      int // from which state it was found first, and by which move
-	by        move
-	next      []int // where its moves lead
-	end       bool  // A history may end here.
+	from int // from which state it was found first, and by which move
+	by   move
+	next []int // where its moves lead
+	end  bool  // A history may end here.
+	// histories is how many ways there are to go on from here, 0 until counted, and longest how many moves the longest has.
+	histories float64
+	longest   int
 	counting  bool
-	histories float64 // how many ways there are to go on from here; 0 until counted
 }
 
 type reached[W World[W]] struct {
@@ -71,7 +74,6 @@ func (e *explorer[W, S]) reach(n *node[W], depth, from int, by move) int {
 
 // expand makes every move that is possible in a state.
 func (e *explorer[W, S]) expand(at reached[W]) error {
-	e.longest = max(e.longest, at.depth)
 	moves, end := e.model.moves(at.node)
 	if end {
 		if err := e.model.check(at.node); err != nil {
@@ -88,10 +90,7 @@ func (e *explorer[W, S]) expand(at reached[W]) error {
 			mv.chosen = variants[0]
 			n := at.clone()
 			asked := 0
-			err := e.model.do(n, mv, func(string) bool {
-				asked++
-				return asked <= len(mv.chosen) && mv.chosen[asked-1]
-			}, nil)
+			err := e.model.do(n, mv, mv.answers(&asked), nil)
 			for i := len(mv.chosen); i < asked; i++ {
 				variants = append(variants, append(slices.Clone(mv.chosen), append(make([]bool, i-len(mv.chosen)), true)...))
 			}
@@ -105,14 +104,14 @@ func (e *explorer[W, S]) expand(at reached[W]) error {
 	return nil
 }
 
-// count returns how many ways there are to go on from a state.
-func (e *explorer[W, S]) count(id int) (float64, error) {
+// count counts the histories that go on from a state.
+func (e *explorer[W, S]) count(id int) error {
 	s := &e.states[id]
 	if s.histories > 0 {
-		return s.histories, nil
+		return nil
 	}
 	if s.counting {
-		return 0, e.violation(errors.New("it goes round in a circle"), id)
+		return e.violation(errors.New("it goes round in a circle"), id)
 	}
 	s.counting = true
 	sum := 0.0
@@ -120,14 +119,14 @@ func (e *explorer[W, S]) count(id int) (float64, error) {
 		sum = 1
 	}
 	for _, next := range s.next {
-		n, err := e.count(next)
-		if err != nil {
-			return 0, err
+		if err := e.count(next); err != nil {
+			return err
 		}
-		sum += n
+		sum += e.states[next].histories
+		s.longest = max(s.longest, e.states[next].longest+1)
 	}
 	s.histories = sum
-	return sum, nil
+	return nil
 }
 
 // violation tells the history of a state, and of the last move if there is one more, by making the moves again.
@@ -139,11 +138,7 @@ func (e *explorer[W, S]) violation(why error, id int, last ...move) error {
 	v := &Violation{Why: why}
 	n := e.model.start()
 	for _, mv := range slices.Backward(moves) {
-		asked := 0
-		_ = e.model.do(n, mv, func(string) bool { // Why it fails is known already.
-			asked++
-			return asked <= len(mv.chosen) && mv.chosen[asked-1]
-		}, &v.History)
+		_ = e.model.do(n, mv, mv.answers(new(int)), &v.History) // Why it fails is known already.
 	}
 	return v
 }

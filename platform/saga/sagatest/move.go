@@ -19,6 +19,14 @@ type move struct {
 	chosen []bool
 }
 
+// answers returns what May answers while the move is made, and counts how often it is asked.
+func (mv move) answers(asked *int) func(string) bool {
+	return func(string) bool {
+		*asked++
+		return *asked <= len(mv.chosen) && mv.chosen[*asked-1]
+	}
+}
+
 type kind int
 
 const (
@@ -57,7 +65,7 @@ func (m Model[W, S]) moves(n *node[W]) (moves []move, end bool) {
 			add(again, i)
 		}
 		if i != n.holder(d.saga) {
-			continue // Whatever else may happen to it has nothing to follow.
+			continue // Nobody follows it: that it is killed, or not answered, is as if it had been killed before.
 		}
 		if d.call != "" {
 			fault(i, loseRequest, loseReply, delay, kill, killLate)
@@ -65,7 +73,7 @@ func (m Model[W, S]) moves(n *node[W]) (moves []move, end bool) {
 			fault(i, loseCommit, kill)
 		}
 	}
-	world := n.world.Fingerprint()
+	world := n.ofWorld()
 	var waiting []int
 	for i := range n.sagas {
 		k := &n.sagas[i]
@@ -83,7 +91,7 @@ func (m Model[W, S]) moves(n *node[W]) (moves []move, end bool) {
 		if k.onDisk != nil {
 			fault(i, crash)
 		}
-		if m.Cancel != nil && !k.cancelled && k.Phase != course.Undone {
+		if m.Cancel != nil && !k.wished && k.Phase != course.Undone {
 			if k.leased {
 				moves = append(moves, move{kind: wish, of: i})
 			}
@@ -122,6 +130,7 @@ func (m Model[W, S]) do(n *node[W], mv move, choose func(what string) bool, told
 			*told = append(*told, fmt.Sprintf(format, args...))
 		}
 	}
+	n.fingerprinted = ""
 	if mv.fault {
 		n.faults++
 	}
@@ -150,13 +159,14 @@ func (m Model[W, S]) do(n *node[W], mv move, choose func(what string) bool, told
 		return nil
 	case wish, turn:
 		k := &n.sagas[mv.of]
+		k.wished = true
 		reason := m.Cancel(n.world, k.id)
 		if reason == "" {
-			k.cancelled = true // Once is enough also for one in vain.
 			tell("somebody wants %s undone, in vain", k.id)
 			return nil
 		}
-		return m.cancel(n, mv, reason, tell)
+		m.cancel(n, mv, reason, tell)
+		return nil
 	case crash:
 		k := &n.sagas[mv.of]
 		tell("the database crashes and has lost the last boundary of %s", k.id)
@@ -251,14 +261,14 @@ func (m Model[W, S]) begin(n *node[W], d *driver) {
 }
 
 // cancel turns a saga back as Cancel of package saga does.
-func (m Model[W, S]) cancel(n *node[W], mv move, reason string, tell func(string, ...any)) error {
+func (m Model[W, S]) cancel(n *node[W], mv move, reason string, tell func(string, ...any)) {
 	k := &n.sagas[mv.of]
 	k.cancelled = true
 	n.flush()
 	if mv.kind == wish {
 		k.wish = reason
 		tell("somebody wants %s undone", k.id)
-		return nil
+		return
 	}
 	k.Record, k.wish = k.Turned(reason), ""
 	k.number++
@@ -266,7 +276,6 @@ func (m Model[W, S]) cancel(n *node[W], mv move, reason string, tell func(string
 	k.leased = true
 	tell("somebody wants %s undone, and is driver %d", k.id, k.fence)
 	m.drive(n, mv.of)
-	return nil
 }
 
 // flush has everything on disk that was written.
@@ -320,7 +329,7 @@ func (m Model[W, S]) boundary(n *node[W], i int, lost bool, tell func(string, ..
 		return fmt.Errorf("boundary of saga %s: %w", k.id, err)
 	}
 	if o == course.Waiting {
-		k.asked = n.world.Fingerprint()
+		k.asked = n.ofWorld()
 	}
 	if lost {
 		tell("\tbut is not told that it did")

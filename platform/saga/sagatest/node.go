@@ -18,6 +18,16 @@ type node[W World[W]] struct {
 	drivers []driver
 	faults  int // how many there have been
 	runs    int // of steps, if each gets a key of its own
+
+	fingerprinted string // the world's fingerprint, if it was asked for since the last move
+}
+
+// ofWorld returns the world's fingerprint.
+func (n *node[W]) ofWorld() string {
+	if n.fingerprinted == "" {
+		n.fingerprinted = n.world.Fingerprint()
+	}
+	return n.fingerprinted
 }
 
 // kept is a saga as the database has it.
@@ -29,7 +39,8 @@ type kept struct {
 	number, fence int
 	leased        bool
 
-	cancelled bool
+	wished    bool // Somebody wanted it undone,
+	cancelled bool // and not in vain.
 	// asked is the world's fingerprint when the saga began to wait. While it is the same, asking again brings nothing.
 	asked string
 	// onDisk is what a crash of the database leaves, if that is not this.
@@ -96,7 +107,7 @@ func (n *node[W]) holder(s int) int {
 // fingerprint returns the same for two nodes only if the same can follow.
 func (n *node[W]) fingerprint() []byte {
 	b := make([]byte, 0, 1024)
-	world := n.world.Fingerprint()
+	world := n.ofWorld()
 	b = append(b, world...)
 	b = strconv.AppendInt(b, int64(n.faults), 10)
 	for i := range n.sagas {
@@ -126,7 +137,7 @@ func (k *kept) append(b []byte) []byte {
 	for _, number := range []int{k.Position, k.Attempt} {
 		b = append(strconv.AppendInt(b, int64(number), 10), ' ')
 	}
-	for _, is := range []bool{k.Stuck, k.leased, k.cancelled} {
+	for _, is := range []bool{k.Stuck, k.leased, k.wished, k.cancelled} {
 		b = strconv.AppendBool(b, is)
 	}
 	return b

@@ -63,15 +63,14 @@ type Model[W World[W], S any] struct {
 type Ended[S any] struct {
 	ID           string
 	State        S
-	Done, Undone bool // If neither it is stuck.
+	Done, Undone bool // If neither it is stuck: nobody resumes it.
 	Reason       string
 	Cancelled    bool // Somebody wanted it undone.
 }
 
 // Result is what was explored.
 type Result struct {
-	// Histories is how many different ones there are, States how many different situations they lead through, and Longest the number of
-	// moves of the longest.
+	// Histories is how many there are, States how many different situations they lead through, and Longest how many moves the longest has.
 	Histories float64
 	States    int
 	Longest   int

@@ -89,8 +89,8 @@ func model(faults int) sagatest.Model[*agency, trip] {
 				switch {
 				case s.Done == s.Undone:
 					return errors.New("it is neither done nor undone")
-				case s.Cancelled && !s.Undone:
-					return errors.New("it was cancelled, and is done")
+				case s.Cancelled && (!s.Undone || s.Reason != "CHANGED_MIND"):
+					return fmt.Errorf("it was cancelled, and is undone: %v, because of %q", s.Undone, s.Reason)
 				case s.Done:
 					want += len(places)
 				}

@@ -23,7 +23,8 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// MessageFact is what is known of a message. Nobody's personal data are in it: neither what it says nor to whom.
+// MessageFact is what is known of a message. A message that was sent or given up is kept for 90 days, and its mails with it. Nobody's
+// personal data are in it: neither what it says nor to whom.
 type MessageFact struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Id       string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`

@@ -100,7 +100,8 @@ func (r Record) After(o Outcome, reason string) Record {
 	return r
 }
 
-// Turned returns the record when somebody wants it undone. The last wish is the reason that stays, also of one that is undone by now.
+// Turned returns the record when somebody wants it undone. The last wish is the reason that stays, also if it comes when the last step
+// has just been undone.
 func (r Record) Turned(reason string) Record {
 	switch r.Phase {
 	case Undone:
