@@ -138,8 +138,8 @@ func TestVerify(t *testing.T) {
 			"UPDATE notifications.cleave_inbox SET id = substr(id, 2) WHERE id LIKE '-%'",
 		},
 		{
-			"UPDATE orders.river_job SET state = 'discarded' WHERE id = (SELECT max(id) FROM orders.river_job WHERE state = 'completed')", "job.kept",
-			"UPDATE orders.river_job SET state = 'completed' WHERE state = 'discarded'",
+			"INSERT INTO orders.river_job (kind, args, attempt, max_attempts, state, finalized_at) VALUES ('orders.given_up', '{}', 1, 1, 'discarded', now())", "job.kept",
+			"DELETE FROM orders.river_job WHERE kind = 'orders.given_up'",
 		},
 	} {
 		for _, statement := range []string{c.breaks, c.mends} {
