@@ -141,7 +141,7 @@ func readIDs(path string) ([]string, error) {
 		return nil, fmt.Errorf("read the acknowledged orders: %w", err)
 	}
 	defer file.Close()
-	ids := []string{}
+	var ids []string
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
 		if id := strings.TrimSpace(lines.Text()); id != "" {
@@ -150,6 +150,9 @@ func readIDs(path string) ([]string, error) {
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("read the acknowledged orders: %w", err)
+	}
+	if len(ids) == 0 { // Whoever wrote it has failed, and nothing would be proven.
+		return nil, fmt.Errorf("%s names no acknowledged order: write the id of one on each line, or leave --acknowledged out to look at all orders of the house", path)
 	}
 	return ids, nil
 }
@@ -171,7 +174,7 @@ func tellPeople(out io.Writer, r *verify.Report) error {
 	fmt.Fprintln(w, "RULE\tROWS\tVIOLATIONS\tSAYS")
 	for _, rule := range r.Rules {
 		if rule.Missing != "" {
-			fmt.Fprintf(w, "%s\t-\t-\t%s: not looked at, because no process that was named holds %s\n", rule.ID, rule.Says, rule.Missing)
+			fmt.Fprintf(w, "%s\t-\t-\t%s: not looked at, because %s\n", rule.ID, rule.Says, rule.Missing)
 			continue
 		}
 		fmt.Fprintf(w, "%s\t%d\t%d\t%s\n", rule.ID, rule.Rows, rule.Violations, rule.Says)

@@ -85,7 +85,7 @@ func TestVerify(t *testing.T) {
 	for _, rule := range summary["rules"].([]any) {
 		looked[rule.(map[string]any)["rule"].(string)] = rule.(map[string]any)["rows"].(float64)
 	}
-	for _, rule := range []string{"stock.on_hand", "hold.confirmed", "charge.payment", "charge.ended", "order.log", "ledger.balanced", "message.sent", "event.applied"} {
+	for _, rule := range []string{"stock.on_hand", "hold.confirmed", "charge.payment", "charge.ended", "order.log", "order.told", "ledger.balanced", "message.sent", "event.applied"} {
 		if looked[rule] == 0 {
 			t.Errorf("%s looks at nothing", rule)
 		}
@@ -171,12 +171,17 @@ func TestVerify(t *testing.T) {
 func TestVerifyMistakes(t *testing.T) {
 	t.Parallel()
 	port := modulesAt(t, "orders")
+	empty := filepath.Join(t.TempDir(), "orders")
+	if err := os.WriteFile(empty, []byte(" \n\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for args, want := range map[string]string{
 		"--admin " + nobody(t):           "nobody answers at",
 		"--admin " + port:                "holds the module inventory; there are orders: name the process",
 		"--deadline soon":                "soon",
 		"--grace -1s":                    "less than nothing",
 		"--acknowledged /does/not/exist": "acknowledged orders",
+		"--acknowledged " + empty:        "names no acknowledged order",
 		"--unheard":                      "unheard",
 		"now":                            "now",
 	} {

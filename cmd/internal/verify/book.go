@@ -23,12 +23,18 @@ type book struct {
 	underWay bool               // Some payment is not at rest.
 
 	letters map[string][]letter // by event
+	logged  bool                // The log of the events of orders has been read.
+
+	unseen map[string]string // By rule, why it was not looked at.
 
 	tally tally
 }
 
 func newBook(deadline time.Duration) *book {
-	return &book{findings: newFindings(), deadline: deadline, orders: map[string]*order{}, payments: map[string]payment{}, letters: map[string][]letter{}}
+	return &book{
+		findings: newFindings(), deadline: deadline, orders: map[string]*order{}, payments: map[string]payment{}, letters: map[string][]letter{},
+		unseen: map[string]string{},
+	}
 }
 
 // order is what is known of an order, and of what others have done for it.
@@ -43,6 +49,7 @@ type order struct {
 	lines         string
 	reservationID string
 	problem       string // of its log
+	told          bool   // How it ended is in the log of events.
 
 	committed          int      // How many reservations were committed for it.
 	unanswered         bool     // The provider has yet to tell of something for it.
@@ -73,6 +80,22 @@ func (o *order) bought() bool {
 
 // open reports whether something has to happen yet. What needs a review does.
 func (o *order) open() bool { return o.known && !o.ended() && !o.bought() }
+
+// ending returns the type of the event that tells how the checkout of the order ended; "" if it has not.
+func (o *order) ending() string {
+	if o.bought() {
+		return "orders.v1.OrderConfirmed"
+	}
+	switch o.state {
+	case ordersv1.OrderState_ORDER_STATE_CANCELLED:
+		return "orders.v1.OrderCancelled"
+	case ordersv1.OrderState_ORDER_STATE_REJECTED:
+		return "orders.v1.OrderRejected"
+	case ordersv1.OrderState_ORDER_STATE_EXPIRED:
+		return "orders.v1.OrderExpired"
+	}
+	return ""
+}
 
 func (o *order) word() string { return word(o.state, "ORDER_STATE_") }
 
@@ -110,6 +133,12 @@ func (b *book) of(reference string) *order {
 
 // close checks what can be told when all has been entered.
 func (b *book) close() {
+	if b.underWay {
+		b.unseen[ledgerClearing] = "a payment is under way"
+	}
+	if !b.logged {
+		b.unseen[orderTold] = "nobody listens to orders, whose log is read subscriber by subscriber"
+	}
 	for _, id := range b.ids {
 		o := b.orders[id]
 		b.charged(o)
@@ -118,6 +147,9 @@ func (b *book) close() {
 		}
 		b.check(orderLog, o.id, o.problem == "", "the log of order %s is wrong: %s", o.id, o.problem)
 		b.check(orderOpen, o.id, !o.open() || o.age < b.deadline, "order %s is %s since %s: see cleave sagas show %s", o.id, o.word(), ago(o.age), o.id)
+		if ending := o.ending(); b.logged && ending != "" {
+			b.check(orderTold, o.id, o.told, "order %s is %s, but no event %s of it is in the log of orders", o.id, o.word(), ending)
+		}
 		if o.bought() {
 			b.check(holdConfirmed, o.id, o.committed == 1, "order %s is %s and has %d reservations that are committed; it names %s",
 				o.id, o.word(), o.committed, none(o.reservationID))

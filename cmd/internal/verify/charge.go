@@ -113,7 +113,9 @@ func keys(c *paymentsv1.ChargeFact) string {
 
 // charged checks what all charges of an order come to.
 func (b *book) charged(o *order) {
-	b.check(chargeNetCapture, o.id, len(o.kept) <= 1, "%s was charged %d times: %s", o.id, len(o.kept), strings.Join(o.kept, ", "))
+	if isOrder(o.id) {
+		b.check(chargeNetCapture, o.id, len(o.kept) <= 1, "%s was charged %d times: %s", o.id, len(o.kept), strings.Join(o.kept, ", "))
+	}
 	switch {
 	case o.ended():
 		b.check(chargeEnded, o.id, o.captured == o.refunded && o.foreign == "" && o.setAside == "",
@@ -121,9 +123,9 @@ func (b *book) charged(o *order) {
 			money(o.captured, o.currency), money(o.refunded, o.currency), also(" and taken something in ", o.foreign), also(" and sets money aside by charge ", o.setAside))
 	case o.bought():
 		back := o.state == ordersv1.OrderState_ORDER_STATE_RETURNED // Goods that came back are paid back.
-		b.check(chargeConfirmed, o.id, o.captured == o.total && o.foreign == "" && (back || o.total == 0 || o.refunded < o.captured),
-			"order %s is %s for %s, but of it the provider has taken %s and given back %s%s", o.id, o.word(), money(o.total, o.currency),
-			money(o.captured, o.currency), money(o.refunded, o.currency), also(" and taken something in ", o.foreign))
+		b.check(chargeConfirmed, o.id, o.captured == o.total && o.foreign == "" && o.setAside == "" && (back || o.total == 0 || o.refunded < o.captured),
+			"order %s is %s for %s, but of it the provider has taken %s and given back %s%s%s", o.id, o.word(), money(o.total, o.currency),
+			money(o.captured, o.currency), money(o.refunded, o.currency), also(" and taken something in ", o.foreign), also(" and sets money aside by charge ", o.setAside))
 	}
 }
 

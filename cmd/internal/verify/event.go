@@ -35,6 +35,7 @@ func (b *book) subscribed(publisher, subscriber string, declared []string, list 
 // merge checks a publisher's log against a subscriber's inbox. Both functions return what comes next, in the order of the ids, and false
 // when there is nothing more.
 func (b *book) merge(publisher, subscriber string, published func() (*eventv1.DeliveryFact, bool), applied func() (string, bool)) {
+	b.logged = b.logged || publisher == "orders"
 	fact, more := published()
 	id, moreApplied := applied()
 	for more || moreApplied {
@@ -57,8 +58,11 @@ func (b *book) merge(publisher, subscriber string, published func() (*eventv1.De
 // messagesKept is for how long notifications keeps messages, see its facts.
 const messagesKept = 90 * 24 * time.Hour
 
-// delivery checks that an event was applied if it should have been by now.
+// delivery checks that an event was applied if it should have been by now. It takes note of what orders has told of how its orders ended.
 func (b *book) delivery(publisher, subscriber string, d *eventv1.DeliveryFact, applied bool) {
+	if o := b.orders[d.GetSubject()]; publisher == "orders" && o != nil && d.GetType() == o.ending() {
+		o.told = true // To whom does not matter: each subscriber is told of the whole log, with what is not owed.
+	}
 	if d.GetState() == eventv1.DeliveryState_DELIVERY_STATE_NOT_OWED {
 		return
 	}

@@ -18,6 +18,7 @@ type overview struct {
 			Kind        string    `json:"kind"`
 			Attempt     int       `json:"attempt"`
 			ScheduledAt time.Time `json:"scheduled_at"`
+			AttemptedAt time.Time `json:"attempted_at"`
 			LastError   string    `json:"last_error"`
 		} `json:"jobs"`
 	} `json:"states"`
@@ -26,7 +27,8 @@ type overview struct {
 // refusedEvent is the kind of job of an event that a subscriber has refused, which is looked at as an event.
 const refusedEvent = "platform.deliver_event"
 
-// jobs checks what a module owes itself. The overview names the first of each state, those that are due for the longest time first.
+// jobs checks what a module owes itself. The overview names the first of each state, those that are due,
+// or worked, for the longest time first.
 func (b *book) jobs(o *overview) {
 	for _, state := range o.States {
 		for _, j := range state.Jobs {
@@ -37,6 +39,10 @@ func (b *book) jobs(o *overview) {
 			case "available", "retryable", "scheduled":
 				late := o.Now.Sub(j.ScheduledAt)
 				b.check(jobOverdue, subject, late <= 0 || late < b.deadline, "job %d of %s (%s) is due since %s and nobody works it", j.ID, o.Module, j.Kind, ago(late))
+			case "running":
+				lasts := o.Now.Sub(j.AttemptedAt)
+				b.check(jobOverdue, subject, lasts < max(b.deadline, time.Second), "job %d of %s (%s) is being worked since %s: see the page /jobs of its operator's port",
+					j.ID, o.Module, j.Kind, ago(lasts))
 			}
 		}
 		if hidden := state.Count - len(state.Jobs); state.Name == "discarded" && hidden > 0 {

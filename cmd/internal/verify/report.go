@@ -16,7 +16,7 @@ type RuleReport struct {
 	Rule
 	// Rows is how many facts were looked at, Violations how many of them violate the rule.
 	Rows, Violations int64
-	// Missing is the module that would have to be named to know anything of the rule; "" if it is known.
+	// Missing is why the rule was not looked at; "" if it was.
 	Missing string
 }
 
@@ -39,9 +39,9 @@ func (b *book) report(house House, counts map[key]bool) *Report {
 		}
 	}
 	for _, rule := range Rules {
-		rr := RuleReport{Rule: rule, Rows: b.rows[rule.ID]}
+		rr := RuleReport{Rule: rule, Rows: b.rows[rule.ID], Missing: b.unseen[rule.ID]}
 		if rule.from != "" && house[rule.from] == "" {
-			rr.Missing = rule.from
+			rr.Missing = "no process that was named holds " + rule.from
 		}
 		for _, found := range b.all {
 			if found.Rule == rule.ID && counts[key{found.Rule, found.Subject}] {

@@ -31,6 +31,7 @@ const (
 	orderLost        = "order.lost"
 	orderOpen        = "order.open"
 	orderLog         = "order.log"
+	orderTold        = "order.told"
 	ledgerBalanced   = "ledger.balanced"
 	ledgerClearing   = "ledger.clearing"
 	sagaStuck        = "saga.stuck"
@@ -62,11 +63,12 @@ var Rules = []Rule{
 	{ID: paymentCharge, Says: "a payment of ours with money is a charge at the provider"},
 	{ID: paymentOpen, Says: "what the provider was asked is known by the deadline"},
 	{ID: chargeEnded, Says: "an order that was cancelled, rejected or has expired has cost nothing, and nothing is set aside for it"},
-	{ID: chargeConfirmed, Says: "an order that was confirmed is paid, exactly its total"},
+	{ID: chargeConfirmed, Says: "an order that was confirmed is paid, exactly its total, and nothing more is set aside for it"},
 	{ID: orderUnknown, Says: "what was reserved or charged for an order is of an order that exists"},
 	{ID: orderLost, Says: "an order that was acknowledged exists"},
 	{ID: orderOpen, Says: "an order has ended by the deadline"},
 	{ID: orderLog, Says: "the log of an order is of legal steps, without a gap, and leads to the order as it is"},
+	{ID: orderTold, Says: "how an order ended is in the log of events"},
 	{ID: ledgerBalanced, Says: "debits and credits of a transaction are equal in each currency, and are what was moved"},
 	{ID: ledgerClearing, Says: "nothing is on a clearing account while no payment is under way"},
 	{ID: sagaStuck, Says: "no saga needs somebody to get it on"},
@@ -82,5 +84,5 @@ var Rules = []Rule{
 	{ID: eventKept, Says: "no event is kept because its subscriber refuses it"},
 	{ID: eventBehind, Says: "no subscriber stands still"},
 	{ID: jobKept, Says: "no job is kept because it fails"},
-	{ID: jobOverdue, Says: "a job that is due is worked by the deadline"},
+	{ID: jobOverdue, Says: "a job that is due is worked, and done, by the deadline"},
 }

@@ -215,7 +215,7 @@ var planted = []struct {
 	}, "charge.confirmed ord_1, charge.net_capture ord_1, charge.payment sbx_7", "by charge sbx_7, which no payment of ours names (capture att_7)"},
 	{"set aside without our knowledge", func(f *facts) {
 		f.charges = append(f.charges, &paymentsv1.ChargeFact{Id: "sbx_7", Reference: "ord_1", Authorized: euros(1000)})
-	}, "charge.payment sbx_7", "has set 1000 EUR aside for ord_1"},
+	}, "charge.confirmed ord_1, charge.payment sbx_7", "has set 1000 EUR aside for ord_1"},
 	{"declined without our knowledge", func(f *facts) {
 		f.charges = append(f.charges, &paymentsv1.ChargeFact{Id: "sbx_7", Reference: "ord_1", Authorized: euros(0)})
 	}, "", ""},
@@ -244,7 +244,7 @@ var planted = []struct {
 	{"cancelled in another currency", func(f *facts) {
 		f.charges[1].Authorized.Currency, f.payments[1].Amount.Currency = foreignMoney, foreignMoney
 	}, "charge.ended ord_2", "taken something in USD"},
-	{"set aside though expired", func(f *facts) { f.orders[3].State, f.reservations[3].State = ended, expired }, "charge.ended ord_4", "sets money aside by charge sbx_4"},
+	{"set aside though expired", func(f *facts) { f.orders[3].State, f.reservations[3].State = ended, expired }, "charge.ended ord_4, order.told ord_4", "sets money aside by charge sbx_4"},
 	{"confirmed but not paid", func(f *facts) {
 		f.payments[0].State, f.payments[0].Captured, f.charges[0].Captured = authorized, euros(0), euros(0)
 	},
@@ -256,6 +256,18 @@ var planted = []struct {
 	}, "", ""},
 	{"confirmed for nothing", func(f *facts) {
 		f.orders[0].Total, f.payments, f.charges = euros(0), f.payments[1:], f.charges[1:]
+	}, "", ""},
+	{"set aside once more though confirmed", func(f *facts) {
+		f.payments = append(f.payments, &paymentsv1.PaymentFact{Id: "pay_7", Reference: "ord_1", Amount: euros(1000), ChargeId: "sbx_7", State: authorized})
+		f.charges = append(f.charges, &paymentsv1.ChargeFact{Id: "sbx_7", Reference: "ord_1", Authorized: euros(1000)})
+	}, "charge.confirmed ord_1", "order ord_1 is confirmed for 1000 EUR, but of it the provider has taken 1000 EUR and given back 0 EUR and sets money aside by charge sbx_7"},
+	{"set aside once more and let go", func(f *facts) {
+		f.payments = append(f.payments, &paymentsv1.PaymentFact{Id: "pay_7", Reference: "ord_1", Amount: euros(1000), ChargeId: "sbx_7", State: voided})
+		f.charges = append(f.charges, &paymentsv1.ChargeFact{Id: "sbx_7", Reference: "ord_1", Authorized: euros(1000), Voided: true})
+	}, "", ""},
+	{"a second deposit", func(f *facts) {
+		f.payments = append(f.payments, &paymentsv1.PaymentFact{Id: "pay_7", Reference: "deposit", Amount: euros(5), Captured: euros(5), ChargeId: "sbx_7", State: captured})
+		f.charges = append(f.charges, &paymentsv1.ChargeFact{Id: "sbx_7", Reference: "deposit", Authorized: euros(5), Captured: euros(5)})
 	}, "", ""},
 	{"confirmed for nothing but charged", func(f *facts) { f.orders[0].Total = euros(0) }, "charge.confirmed ord_1", "confirmed for 0 EUR"},
 
@@ -271,6 +283,10 @@ var planted = []struct {
 	{"an order that needs a review", func(f *facts) {
 		f.orders[3].State, f.orders[3].CreateTime = ordersv1.OrderState_ORDER_STATE_NEEDS_REVIEW, timestamppb.New(now.Add(-time.Hour))
 	}, "order.open ord_4", "needs review"},
+	{"an ending that nobody was told of", func(f *facts) { f.published[1].Type = "orders.v1.OrderPlaced" }, "order.told ord_1", "order ord_1 is confirmed, but no event orders.v1.OrderConfirmed of it is in the log"},
+	{"another ending than others were told of", func(f *facts) {
+		f.orders[2].State, f.payments[2].State = ended, voided
+	}, "order.told ord_3", "order ord_3 is expired, but no event orders.v1.OrderExpired of it"},
 	{"an illegal step", func(f *facts) { f.orders[0].LogProblem = "entry 3 makes it fulfilled" }, "order.log ord_1", "the log of order ord_1 is wrong: entry 3"},
 
 	{"a one-sided transaction", func(f *facts) { f.ledger[0].Problem = "debits and credits differ by 5 EUR" }, "ledger.balanced att_1", "attempt att_1 of payment pay_1: debits and credits differ by 5 EUR"},
@@ -326,6 +342,12 @@ var planted = []struct {
 	{"a job that nobody works", func(f *facts) {
 		f.jobs = `{"name": "available", "count": 1, "jobs": [{"id": 7, "kind": "orders.tidy", "scheduled_at": "2026-11-21T15:00:00Z"}]}`
 	}, "job.overdue orders 7", "is due since 1h0m0s and nobody works it"},
+	{"a job that is worked without end", func(f *facts) {
+		f.jobs = `{"name": "running", "count": 1, "jobs": [{"id": 7, "kind": "orders.tidy", "scheduled_at": "2026-11-21T15:00:00Z", "attempted_at": "2026-11-21T15:00:01Z"}]}`
+	}, "job.overdue orders 7", "is being worked since 59m59s"},
+	{"a late job that is worked", func(f *facts) {
+		f.jobs = `{"name": "running", "count": 1, "jobs": [{"id": 7, "kind": "orders.tidy", "scheduled_at": "2026-11-21T15:00:00Z", "attempted_at": "2026-11-21T15:59:00Z"}]}`
+	}, "", ""},
 	{"a job for tomorrow", func(f *facts) {
 		f.jobs = `{"name": "scheduled", "count": 1, "jobs": [{"id": 7, "kind": "orders.tidy", "scheduled_at": "2026-11-22T15:00:00Z"}]}`
 	}, "", ""},

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	paymentsv1 "github.com/cleave-go/cleave/gen/cleave/payments/v1"
 )
 
 // TestConfirm plays houses in which something is wrong from one moment to another, in seconds.
@@ -86,6 +88,33 @@ func TestReport(t *testing.T) {
 		}
 		if missing := rule.Missing != ""; missing != (rule.from != "") {
 			t.Errorf("%s is not looked at: %t", rule.ID, missing)
+		}
+	}
+}
+
+// TestUnseen holds that no report claims what could not be looked at.
+func TestUnseen(t *testing.T) {
+	t.Parallel()
+	house := House{"notifications": "here"}
+	f := inOrder()
+	for _, rule := range f.enter().report(house, nil).Rules {
+		if rule.Missing != "" || rule.Rows == 0 {
+			t.Errorf("where all is well: %+v", rule)
+		}
+	}
+	f.payments[3].OpenAttempts = []*paymentsv1.OpenAttempt{{Id: "att_4", Kind: "capture"}}
+	f.accounts[0].Balance = euros(-1000)
+	for _, rule := range f.enter().report(house, nil).Rules {
+		if rule.ID == ledgerClearing && rule.Rows != 0 || (rule.Missing != "") != (rule.ID == ledgerClearing) {
+			t.Errorf("while a payment is under way: %+v", rule)
+		}
+	}
+	b := newBook(deadline)
+	b.order(f.orders[0], now)
+	b.close()
+	for _, rule := range b.report(house, nil).Rules {
+		if rule.ID == orderTold && (rule.Rows != 0 || rule.Missing == "") {
+			t.Errorf("where nobody listens to orders: %+v", rule)
 		}
 	}
 }
