@@ -63,12 +63,13 @@ type shop struct {
 	visits   []*visit
 }
 
-// open opens a house in which a mistake is made, if one is given. Where it is apart, the payment provider is apart, too.
+// open opens a house in which a mistake is made, if one is given. The payment provider is a process of its own, with a
+// database of its own, as it is in life: no transaction covers what it knows and what the house knows.
 func open(t *testing.T, layout house.Layout, binaries *topology.Binaries, bug string) *shop {
 	t.Helper()
 	folder := t.TempDir()
 	h := layout.Open(t, binaries, house.Options{
-		Tags: []string{fault.Tag}, Provider: layout.Name == house.AllApart.Name,
+		Tags: []string{fault.Tag}, Provider: true,
 		Env: map[string]string{"CLEAVE_FAULT_DIR": folder, "CLEAVE_BUG": bug},
 	})
 	return &shop{House: h, customer: h.Customer(t), folder: fault.Folder(folder)}

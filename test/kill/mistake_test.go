@@ -23,6 +23,7 @@ type mistake struct {
 
 var mistakes = []mistake{
 	{"event-ignore-xmin", house.AllInOne, lateCommit, `event\.applied`},
+	// The inbox stays empty, and that is what is found; that the event was applied twice is not, see the doc of the package.
 	{"event-skip-inbox", house.AllInOne, func(ctx context.Context, t *testing.T, s *shop) {
 		s.kill(t, at(bought, "event/deliver/applied")[0])
 	}, `event\.applied`},
