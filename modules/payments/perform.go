@@ -12,6 +12,7 @@ import (
 	paymentsv1 "github.com/cleave-go/cleave/gen/cleave/payments/v1"
 	"github.com/cleave-go/cleave/modules/payments/internal/ent"
 	attempttable "github.com/cleave-go/cleave/modules/payments/internal/ent/attempt"
+	"github.com/cleave-go/cleave/modules/payments/sandbox"
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/fault"
 	"github.com/cleave-go/cleave/platform/id"
@@ -184,9 +185,13 @@ func (s *service) ask(ctx context.Context, row *ent.Attempt) (answer, error) {
 	}
 	switch kind(row.Kind) {
 	case authorize:
-		return s.provider.authorize(ctx, key, authorization{
+		got, err := s.provider.authorize(ctx, key, authorization{
 			reference: payment.Reference, amount: row.Amount, currency: payment.Currency, method: payment.PaymentMethod,
 		})
+		if mistake := (errMistake{}); errors.As(err, &mistake) && mistake.Code != sandbox.CodeKeyReused {
+			return s.misunderstood(ctx, row, mistake)
+		}
+		return got, err
 	case capture:
 		return s.provider.capture(ctx, key, payment.ChargeID)
 	case void:
@@ -195,6 +200,19 @@ func (s *service) ask(ctx context.Context, row *ent.Attempt) (answer, error) {
 		return s.provider.refund(ctx, key, payment.ChargeID, row.Amount)
 	}
 	return answer{}, fmt.Errorf("attempt %s is of the unknown kind %q", row.ID, row.Kind)
+}
+
+// misunderstood returns what came of an authorization that the provider calls wrong: it is refused with the provider's code, so that its
+// customer does not wait for what no repetition mends. But an earlier request under its key may have been understood, so that is looked
+// up. A key that was used for something else is not for this to judge: it stays open until somebody has looked.
+func (s *service) misunderstood(ctx context.Context, row *ent.Attempt, mistake errMistake) (answer, error) {
+	s.log.LogAttrs(ctx, slog.LevelError, "the provider does not understand an authorization",
+		slog.String("attempt", row.ID), slog.String("payment", row.PaymentID), slog.String("error", mistake.Error()))
+	got, found, err := s.provider.lookup(ctx, row.ID)
+	if err != nil || found {
+		return got, err
+	}
+	return answer{declineCode: mistake.Code}, nil
 }
 
 // lookup asks what came of an attempt that is too old to be repeated.

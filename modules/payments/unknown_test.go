@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	paymentsv1 "github.com/cleave-go/cleave/gen/cleave/payments/v1"
+	"github.com/cleave-go/cleave/modules/payments/sandbox"
 	"github.com/cleave-go/cleave/platform/module"
 )
 
@@ -367,6 +368,45 @@ func TestAMistakeIsNotTold(t *testing.T) {
 	}
 	if s := b.get(t, paymentID).GetState(); s != isUnknown {
 		t.Errorf("the payment is %s", s)
+	}
+}
+
+// picky is a provider that understands no authorization, perhaps after it has done it.
+type picky struct {
+	provider
+	done bool
+}
+
+func (p picky) authorize(ctx context.Context, key string, a authorization) (answer, error) {
+	if p.done {
+		if _, err := p.provider.authorize(ctx, key, a); err != nil {
+			return answer{}, err
+		}
+	}
+	return answer{}, errMistake{sandbox.Failure{Code: sandbox.CodeBadRequest, Message: "it cannot be read"}}
+}
+
+// TestAnAuthorizationThatIsNotUnderstood is refused at once, unless an earlier request under its key was understood.
+func TestAnAuthorizationThatIsNotUnderstood(t *testing.T) {
+	for name, c := range map[string]struct {
+		done bool
+		want paymentsv1.PaymentState
+		code string
+	}{
+		"never":  {want: isDeclined, code: sandbox.CodeBadRequest},
+		"before": {done: true, want: isAuthorized},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setupWith(t, func(host *module.Host) provider { return picky{newSandbox("", host.DB.Pool()), c.done} })
+			for range 2 {
+				if payment := b.must(t, c.want, authorize, "a", methodVisa, 1000); payment.GetDeclineCode() != c.code {
+					t.Errorf("decline code %q, want %q", payment.GetDeclineCode(), c.code)
+				}
+			}
+			if n := b.count(t, "SELECT count(*) FROM payments.attempt WHERE next_time IS NOT NULL"); n != 0 {
+				t.Errorf("%d attempts are still asked for", n)
+			}
+		})
 	}
 }
 
