@@ -65,12 +65,12 @@ func (s *service) settle(ctx context.Context, messageID string, next state) erro
 	return nil
 }
 
-// purge removes messages that are old, and their mails. Ids sort by time, so it looks at the first of them only: a message that is still
-// to be sent, which somebody has to look at, is left there.
+// purge removes messages that are old, and their mails. Ids sort by time, so it looks at the first of them that are settled: a message
+// that is still to be sent, which somebody has to look at, is left there, and keeps no other.
 func (s *service) purge(ctx context.Context) error {
 	for range maxBatches {
 		tag, err := s.store.Pool().Exec(ctx, `WITH old AS (
-				DELETE FROM message WHERE id IN (SELECT id FROM message ORDER BY id LIMIT $1) AND create_time < now() - $2::interval AND state = ANY($3)
+				DELETE FROM message WHERE id IN (SELECT id FROM message WHERE state = ANY($3) ORDER BY id LIMIT $1) AND create_time < now() - $2::interval
 				RETURNING id
 			), mails AS (DELETE FROM mail WHERE message_id IN (SELECT id FROM old))
 			SELECT FROM old`, purgeBatch, retention, []string{string(sent), string(failed), string(suppressed)})

@@ -61,7 +61,7 @@ func (s *service) CancelPayment(ctx context.Context, r *paymentsv1.CancelPayment
 		return &paymentsv1.CancelPaymentResponse{Cancellation: paymentsv1.Cancellation_CANCELLATION_DONE}, nil
 	}
 	if next != nil {
-		if payment, err = s.finish(ctx, next); err != nil {
+		if payment, err = s.finishSoon(ctx, next); err != nil {
 			return nil, err
 		}
 	}

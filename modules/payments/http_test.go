@@ -104,6 +104,9 @@ func TestWhatIsNoReplyIsUnknown(t *testing.T) {
 		"too busy": func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, `{"code": "busy"}`, http.StatusTooManyRequests)
 		},
+		"not known who asks": func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, `{"code": "key_expired"}`, http.StatusUnauthorized)
+		},
 		"a stranger's not found": func(w http.ResponseWriter, _ *http.Request) { http.NotFound(w, nil) },
 		"a redirect": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)

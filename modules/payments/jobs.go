@@ -17,7 +17,8 @@ import (
 const (
 	// sweepEvery is how often a replica looks for attempts that are due.
 	sweepEvery = time.Second
-	// maxAsked is how many attempts a sweep asks for at once, and so what a provider that does not answer meets at most.
+	// maxAsked is how many attempts a sweep asks for at once. A provider that does not answer meets no more of them at once from a replica,
+	// and [maxRepeated] that callers repeat; beyond that only what is asked for the first time.
 	maxAsked = 8
 	// maxRounds bounds a run of the sweep. The next one goes on.
 	maxRounds = 50

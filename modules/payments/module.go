@@ -39,7 +39,7 @@ func build(host *module.Host) ([]rpc.Handler, error) {
 }
 
 func buildWith(host *module.Host, p provider) (*service, []rpc.Handler) {
-	s := &service{store: db.NewStore(host.DB, newEnt), provider: p, log: host.Log}
+	s := &service{store: db.NewStore(host.DB, newEnt), provider: p, log: host.Log, repeating: make(chan struct{}, maxRepeated)}
 	host.Jobs.Every("payments.ask_again", sweepEvery, s.sweep)
 	return s, []rpc.Handler{paymentsv1cleave.NewPaymentServiceHandler(s), paymentsv1cleave.NewFactServiceHandler(facts{s})}
 }

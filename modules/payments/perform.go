@@ -12,6 +12,7 @@ import (
 	paymentsv1 "github.com/cleave-go/cleave/gen/cleave/payments/v1"
 	"github.com/cleave-go/cleave/modules/payments/internal/ent"
 	attempttable "github.com/cleave-go/cleave/modules/payments/internal/ent/attempt"
+	"github.com/cleave-go/cleave/modules/payments/sandbox"
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/fault"
 	"github.com/cleave-go/cleave/platform/id"
@@ -29,6 +30,8 @@ const (
 	// askAgainAfter is when the sweep looks after an attempt: later than whoever began it can still be at it, as far as that is known. If
 	// the provider is still at work then, the sweep asks beside it, harmlessly.
 	askAgainAfter = 8 * time.Second
+	// maxRepeated is how many repetitions by callers a replica lets ask at once for what the provider has left unanswered, beside the sweep.
+	maxRepeated = 8
 	// maxFollowing bounds what is done at once for a payment that is cancelled. The sweep does what is left.
 	maxFollowing = 8
 )
@@ -47,7 +50,7 @@ const neverReceived = "provider_never_received"
 // perform is how money is moved. One transaction claims the request id and writes an attempt down, or finds the one that does the same
 // already: the provider is not asked for what nobody would remember. The provider is asked outside of any. A second transaction stores
 // the outcome, with the ledger: what the caller is told has to last. A repetition finds the same attempt, and asks again, under the same
-// key, if its outcome is not known. Perform returns the payment as it is then: an outcome that is still not known leaves it unknown,
+// key, if its outcome is not known and not too many are asking already. Perform returns the payment as it is then: an outcome that is still not known leaves it unknown,
 // which is no error.
 func (s *service) perform(
 	ctx context.Context, r idempotency.Request, write func(ctx context.Context, tx tx) (*ent.Attempt, error),
@@ -71,11 +74,27 @@ func (s *service) perform(
 	if err != nil {
 		return nil, err
 	}
-	row, err := s.finish(ctx, written)
+	row, err := s.finishSoon(ctx, written)
 	if err != nil {
 		return nil, err
 	}
 	return message(row), nil
+}
+
+// finishSoon is finish for a caller, who repeats his request until the outcome is known. When the provider is down there may be
+// thousands of them, and each question takes as long as a call may: they would take the connections from whoever asks for the first
+// time. So only [maxRepeated] ask again at once; who comes beyond that is told where the payment is, and finds what they or the sweep
+// have learned when he repeats his request. A provider that answers has room for everybody again within the time of a call.
+func (s *service) finishSoon(ctx context.Context, a *ent.Attempt) (*ent.Payment, error) {
+	if outcome(a.Outcome) == unanswered {
+		select {
+		case s.repeating <- struct{}{}:
+			defer func() { <-s.repeating }()
+		default:
+			return a.Edges.Payment, nil
+		}
+	}
+	return s.finish(ctx, a)
 }
 
 // load loads an attempt and its payment.
@@ -166,9 +185,13 @@ func (s *service) ask(ctx context.Context, row *ent.Attempt) (answer, error) {
 	}
 	switch kind(row.Kind) {
 	case authorize:
-		return s.provider.authorize(ctx, key, authorization{
+		got, err := s.provider.authorize(ctx, key, authorization{
 			reference: payment.Reference, amount: row.Amount, currency: payment.Currency, method: payment.PaymentMethod,
 		})
+		if mistake := (errMistake{}); errors.As(err, &mistake) && mistake.Code != sandbox.CodeKeyReused {
+			return s.misunderstood(ctx, row, mistake)
+		}
+		return got, err
 	case capture:
 		return s.provider.capture(ctx, key, payment.ChargeID)
 	case void:
@@ -177,6 +200,19 @@ func (s *service) ask(ctx context.Context, row *ent.Attempt) (answer, error) {
 		return s.provider.refund(ctx, key, payment.ChargeID, row.Amount)
 	}
 	return answer{}, fmt.Errorf("attempt %s is of the unknown kind %q", row.ID, row.Kind)
+}
+
+// misunderstood returns what came of an authorization that the provider calls wrong: it is refused with the provider's code, so that its
+// customer does not wait for what no repetition mends. But an earlier request under its key may have been understood, so that is looked
+// up. A key that was used for something else is not for this to judge: it stays open until somebody has looked.
+func (s *service) misunderstood(ctx context.Context, row *ent.Attempt, mistake errMistake) (answer, error) {
+	s.log.LogAttrs(ctx, slog.LevelError, "the provider does not understand an authorization",
+		slog.String("attempt", row.ID), slog.String("payment", row.PaymentID), slog.String("error", mistake.Error()))
+	got, found, err := s.provider.lookup(ctx, row.ID)
+	if err != nil || found {
+		return got, err
+	}
+	return answer{declineCode: mistake.Code}, nil
 }
 
 // lookup asks what came of an attempt that is too old to be repeated.

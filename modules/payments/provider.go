@@ -13,7 +13,8 @@ import (
 // key with the same content gets the first outcome again. The same key with other content is an error.
 //
 // A refusal is an answer. An error that is [errUnknown] says that nobody knows what the provider did: it timed out, failed, or the
-// connection broke. Any other error is a mistake of ours, which no repetition mends.
+// connection broke. Any other error is a mistake of ours, which no repetition mends; where it is
+// an [errMistake] the provider has done nothing for this request.
 type provider interface {
 	// authorize sets an amount aside.
 	authorize(ctx context.Context, key string, a authorization) (answer, error)

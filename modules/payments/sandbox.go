@@ -165,7 +165,9 @@ func (c *sandboxClient) do(ctx context.Context, method, path, key string, reques
 			return fmt.Errorf("%w: its reply cannot be read: %w", errUnknown, err)
 		}
 		return nil
-	case status >= 400 && status < 500 && status != http.StatusRequestTimeout && status != http.StatusTooManyRequests:
+	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusRequestTimeout, status == http.StatusTooManyRequests:
+		// It says nothing of what was asked: later it may be understood.
+	case status >= 400 && status < 500:
 		var mistake errMistake
 		if err := json.Unmarshal(content, &mistake.Failure); err == nil && mistake.Code != "" {
 			return mistake

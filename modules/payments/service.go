@@ -19,6 +19,8 @@ type service struct {
 	store    *db.Store[*ent.Client]
 	provider provider
 	log      *slog.Logger
+	// repeating holds a value for each caller who asks again for what the provider has left unanswered.
+	repeating chan struct{}
 }
 
 func (s *service) AuthorizePayment(ctx context.Context, r *paymentsv1.AuthorizePaymentRequest) (*paymentsv1.AuthorizePaymentResponse, error) {

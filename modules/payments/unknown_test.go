@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	paymentsv1 "github.com/cleave-go/cleave/gen/cleave/payments/v1"
+	"github.com/cleave-go/cleave/modules/payments/sandbox"
 	"github.com/cleave-go/cleave/platform/module"
 )
 
@@ -180,6 +181,80 @@ func TestASweepAsksForAFewAtOnce(t *testing.T) {
 	}
 }
 
+// TestRepetitionsLeaveAProviderInPeace lets many callers ask again at once while the provider takes calls and does not answer: it meets a
+// few of them, the others are told at once that nothing is known, and who asks for the first time gets through. When it is back all ends.
+func TestRepetitionsLeaveAProviderInPeace(t *testing.T) {
+	var down atomic.Bool
+	entered, back := make(chan struct{}, 200), make(chan struct{})
+	b := setupWith(t, func(host *module.Host) provider {
+		return silent{watched{newSandbox("", host.DB.Pool()), func() func() { return func() {} }, &down}, t.Context(), entered, back}
+	})
+	down.Store(true)
+	requests := ids(50)
+	for _, requestID := range requests {
+		b.must(t, isUnknown, authorize, requestID, methodVisa, 1000)
+	}
+	down.Store(false) // Not down any more, but silent.
+	type result struct {
+		state paymentsv1.PaymentState
+		err   error
+	}
+	told := make(chan result, len(requests))
+	for i, requestID := range requests {
+		go func() {
+			if i%2 == 0 {
+				payment, err := b.try(authorize, requestID, methodVisa, 1000)
+				told <- result{payment.GetState(), err}
+				return
+			}
+			answer, err := b.CancelPayment(b.ctx, &paymentsv1.CancelPaymentRequest{RequestId: "cancel " + requestID, AuthorizeRequestId: requestID})
+			told <- result{answer.GetPayment().GetState(), err}
+		}()
+	}
+	for range len(requests) - maxRepeated { // The others are with the provider.
+		if r := <-told; r.err != nil || r.state != isUnknown {
+			t.Errorf("a caller who asked again is told %s, %v, want that it is unknown", r.state, r.err)
+		}
+	}
+	for range maxRepeated {
+		<-entered
+	}
+	b.must(t, isDeclined, authorize, "first", methodDeclined, 1000)
+	if n := len(entered); n != 0 {
+		t.Errorf("the provider was asked %d times at once, want %d", maxRepeated+n, maxRepeated)
+	}
+	close(back)
+	for range maxRepeated {
+		if r := <-told; r.err != nil || r.state != isAuthorized && r.state != isVoided {
+			t.Errorf("the provider is back and a caller is told %s, %v", r.state, r.err)
+		}
+	}
+	b.must(t, isAuthorized, authorize, requests[0], methodVisa, 1000)
+	b.sweep(t)
+	if n := b.count(t, "SELECT count(*) FROM payments.payment WHERE state NOT IN ('authorized', 'voided', 'declined')"); n != 0 {
+		t.Errorf("%d payments are not known after the provider is back", n)
+	}
+}
+
+// silent is a provider that takes calls for a card that succeeds, and lets them wait, longer than anybody does, until it is back.
+type silent struct {
+	watched
+	test    context.Context
+	entered chan<- struct{}
+	back    <-chan struct{}
+}
+
+func (s silent) authorize(ctx context.Context, key string, a authorization) (answer, error) {
+	if a.method == methodVisa && !s.down.Load() {
+		s.entered <- struct{}{}
+		select {
+		case <-s.back:
+		case <-s.test.Done():
+		}
+	}
+	return s.watched.authorize(context.WithoutCancel(ctx), key, a)
+}
+
 // watched is a provider that is watched, and can be down.
 type watched struct {
 	provider
@@ -293,6 +368,45 @@ func TestAMistakeIsNotTold(t *testing.T) {
 	}
 	if s := b.get(t, paymentID).GetState(); s != isUnknown {
 		t.Errorf("the payment is %s", s)
+	}
+}
+
+// picky is a provider that understands no authorization, perhaps after it has done it.
+type picky struct {
+	provider
+	done bool
+}
+
+func (p picky) authorize(ctx context.Context, key string, a authorization) (answer, error) {
+	if p.done {
+		if _, err := p.provider.authorize(ctx, key, a); err != nil {
+			return answer{}, err
+		}
+	}
+	return answer{}, errMistake{sandbox.Failure{Code: sandbox.CodeBadRequest, Message: "it cannot be read"}}
+}
+
+// TestAnAuthorizationThatIsNotUnderstood is refused at once, unless an earlier request under its key was understood.
+func TestAnAuthorizationThatIsNotUnderstood(t *testing.T) {
+	for name, c := range map[string]struct {
+		done bool
+		want paymentsv1.PaymentState
+		code string
+	}{
+		"never":  {want: isDeclined, code: sandbox.CodeBadRequest},
+		"before": {done: true, want: isAuthorized},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setupWith(t, func(host *module.Host) provider { return picky{newSandbox("", host.DB.Pool()), c.done} })
+			for range 2 {
+				if payment := b.must(t, c.want, authorize, "a", methodVisa, 1000); payment.GetDeclineCode() != c.code {
+					t.Errorf("decline code %q, want %q", payment.GetDeclineCode(), c.code)
+				}
+			}
+			if n := b.count(t, "SELECT count(*) FROM payments.attempt WHERE next_time IS NOT NULL"); n != 0 {
+				t.Errorf("%d attempts are still asked for", n)
+			}
+		})
 	}
 }
 

@@ -55,6 +55,7 @@ func (c Config) migrate(ctx context.Context, admin *pgx.ConnConfig) error {
 	if err != nil {
 		return err
 	}
+	var applied []string
 	for _, table := range []string{platformVersions, moduleVersions} {
 		if named, err := numbered(lines[table]); err != nil {
 			return err
@@ -71,8 +72,11 @@ func (c Config) migrate(ctx context.Context, admin *pgx.ConnConfig) error {
 			return fmt.Errorf("migrate %s: %w", c.Module, err)
 		}
 		for _, result := range results {
-			c.Log.LogAttrs(ctx, slog.LevelInfo, "migrated", slog.String("module", c.Module), slog.String("migration", path.Base(result.Source.Path)))
+			applied = append(applied, path.Base(result.Source.Path))
 		}
+	}
+	if len(applied) > 0 {
+		c.Log.LogAttrs(ctx, slog.LevelInfo, "migrated", slog.String("module", c.Module), slog.Any("migrations", applied))
 	}
 	pool, err := ownerPool(ctx, c.URL, owner)
 	if err != nil {

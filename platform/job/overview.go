@@ -56,7 +56,8 @@ type Job struct {
 	LastError   string     `json:"last_error,omitempty"`
 }
 
-// Overview returns the jobs of the module by state. It costs the database little, however many there are.
+// Overview returns the jobs of the module by state. Its counts are bounded, and an index serves those that have ended. None serves the
+// order of the others by time, so it reads them all: its cost grows with the jobs that wait. It is for a person who looks.
 func (c *Client) Overview(ctx context.Context) (Overview, error) {
 	var o Overview
 	var batch pgx.Batch

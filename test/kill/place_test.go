@@ -34,7 +34,7 @@ var places = slices.Concat(
 	at(returned, payments("refund")...),
 	at(stopped, payments("void")...),
 	at(bought, "event/deliver/applied", "event/inbox/committed"),
-	[]place{{"notifications/send/answered", bought, `"msg":"jobs of a process that has ended are worked again","module":"notifications","jobs":1`}},
+	[]place{{"notifications/send/answered", bought, `"msg":"jobs of a process that has ended are worked again","module":"notifications","jobs":`}},
 )
 
 func at(c *course, names ...string) []place {

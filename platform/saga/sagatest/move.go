@@ -295,6 +295,7 @@ func (m Model[W, S]) boundary(n *node[W], i int, lost bool, tell func(string, ..
 	o, note := d.outcome()
 	now := d.row
 	now.Record, now.state = d.row.After(o, note), d.state
+	happened := what(o, action.Undo)
 	by := fmt.Sprintf("driver %d of %s", d.row.fence, d.row.id)
 	switch {
 	case m.Unguarded || k.fence == d.row.fence && k.number == d.row.number && k.wish == d.row.wish:
@@ -309,6 +310,9 @@ func (m Model[W, S]) boundary(n *node[W], i int, lost bool, tell func(string, ..
 		return nil
 	default:
 		now.Record = now.Turned(k.wish)
+		if happened == saga.GotStuck {
+			happened = saga.TurnedBack
+		}
 	}
 	was := *k
 	k.Record, k.state, k.wish = now.Record, now.state, ""
@@ -322,7 +326,7 @@ func (m Model[W, S]) boundary(n *node[W], i int, lost bool, tell func(string, ..
 		k.onDisk = &was
 	}
 	c := saga.Change[S]{
-		ID: k.id, Step: step.Name, What: what(o, action.Undo), Note: note, Reason: k.Reason, Done: k.Phase == course.Done, Undone: k.Phase == course.Undone,
+		ID: k.id, Step: step.Name, What: happened, Note: note, Reason: k.Reason, Done: k.Phase == course.Done, Undone: k.Phase == course.Undone,
 	}
 	tell("%s writes %s %s: it is %s at %d %s", by, c.What, c.Step, k.Phase, k.Position, k.Reason)
 	if err := m.told(n, c, k.state); err != nil {
