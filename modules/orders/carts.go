@@ -57,7 +57,7 @@ func (s *service) SetCartItem(ctx context.Context, r *ordersv1.SetCartItemReques
 	}
 	if r.GetQuantity() > 0 {
 		if err := s.checkForSale(ctx, r.GetSku()); err != nil {
-			return idempotency.KeptOr[ordersv1.SetCartItemResponse](ctx, s.store.Pool(), r, err)
+			return idempotency.KeptOr[ordersv1.SetCartItemResponse](ctx, s.store.DB, r, err)
 		}
 	}
 	var answer *ordersv1.SetCartItemResponse
@@ -84,7 +84,7 @@ func (s *service) CreateQuote(ctx context.Context, r *ordersv1.CreateQuoteReques
 	}
 	q, err := s.quote(ctx, r.GetCartId(), userID)
 	if err != nil {
-		return idempotency.KeptOr[ordersv1.CreateQuoteResponse](ctx, s.store.Pool(), r, err)
+		return idempotency.KeptOr[ordersv1.CreateQuoteResponse](ctx, s.store.DB, r, err)
 	}
 	var answer *ordersv1.CreateQuoteResponse
 	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {

@@ -51,7 +51,7 @@ func (s *service) PlaceOrder(ctx context.Context, r *ordersv1.PlaceOrderRequest)
 	}
 	q, err := s.orderable(ctx, r.GetQuoteId(), userID)
 	if err != nil {
-		return idempotency.KeptOr[ordersv1.PlaceOrderResponse](ctx, s.store.Pool(), r, err)
+		return idempotency.KeptOr[ordersv1.PlaceOrderResponse](ctx, s.store.DB, r, err)
 	}
 	var answer *ordersv1.PlaceOrderResponse
 	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
