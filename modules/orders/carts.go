@@ -28,9 +28,10 @@ func (s *service) CreateCart(ctx context.Context, r *ordersv1.CreateCartRequest)
 	}
 	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
 		answer, err = idempotency.Once(ctx, tx, r, func() (*ordersv1.CreateCartResponse, error) {
-			now := time.Now().Truncate(time.Microsecond) // As the database keeps it.
-			row := &ent.Cart{ID: id.New("crt"), UserID: userID, State: string(active), CreateTime: now, UpdateTime: now}
-			insertCart(tx, row)
+			row := &ent.Cart{ID: id.New("crt"), UserID: userID, State: string(active)}
+			if err := insertCart(ctx, tx, row); err != nil {
+				return nil, err
+			}
 			return &ordersv1.CreateCartResponse{Cart: cartMessage(row)}, nil
 		})
 		return err

@@ -87,7 +87,11 @@ func (s *service) place(ctx context.Context, tx tx, q *ent.Quote, paymentMethod 
 	if err != nil {
 		return nil, err
 	}
-	if is != active {
+	switch is {
+	case active:
+	case abandoned:
+		return nil, errCartState(q.CartID, is)
+	default:
 		return nil, rpc.Errorf(connect.CodeFailedPrecondition, "QUOTE_USED", "quote %s has been ordered already", q.ID)
 	}
 	if now.After(q.ExpireTime) {
