@@ -28,9 +28,10 @@ func (s *service) CreateCart(ctx context.Context, r *ordersv1.CreateCartRequest)
 	}
 	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
 		answer, err = idempotency.Once(ctx, tx, r, func() (*ordersv1.CreateCartResponse, error) {
-			now := time.Now().Truncate(time.Microsecond) // As the database keeps it.
-			row := &ent.Cart{ID: id.New("crt"), UserID: userID, State: string(active), CreateTime: now, UpdateTime: now}
-			insertCart(tx, row)
+			row := &ent.Cart{ID: id.New("crt"), UserID: userID, State: string(active)}
+			if err := insertCart(ctx, tx, row); err != nil {
+				return nil, err
+			}
 			return &ordersv1.CreateCartResponse{Cart: cartMessage(row)}, nil
 		})
 		return err
@@ -57,7 +58,7 @@ func (s *service) SetCartItem(ctx context.Context, r *ordersv1.SetCartItemReques
 	}
 	if r.GetQuantity() > 0 {
 		if err := s.checkForSale(ctx, r.GetSku()); err != nil {
-			return idempotency.KeptOr[ordersv1.SetCartItemResponse](ctx, s.store.Pool(), r, err)
+			return idempotency.KeptOr[ordersv1.SetCartItemResponse](ctx, s.store.DB, r, err)
 		}
 	}
 	var answer *ordersv1.SetCartItemResponse
@@ -84,7 +85,7 @@ func (s *service) CreateQuote(ctx context.Context, r *ordersv1.CreateQuoteReques
 	}
 	q, err := s.quote(ctx, r.GetCartId(), userID)
 	if err != nil {
-		return idempotency.KeptOr[ordersv1.CreateQuoteResponse](ctx, s.store.Pool(), r, err)
+		return idempotency.KeptOr[ordersv1.CreateQuoteResponse](ctx, s.store.DB, r, err)
 	}
 	var answer *ordersv1.CreateQuoteResponse
 	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {

@@ -37,6 +37,9 @@ func TestCartHoldsWhatWasPutIntoIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := opened.GetCart().GetId()
+	if kept, err := c.carts.GetCart(c.ctx, &ordersv1.GetCartRequest{Id: id}); err != nil || !proto.Equal(kept.GetCart(), opened.GetCart()) {
+		t.Errorf("%v, %v, want what was answered when it was made: %v", kept, err, opened)
+	}
 	for _, step := range []struct {
 		sku      string
 		quantity int64
@@ -215,10 +218,20 @@ func TestWhatWasLeftBehindIsTidiedUp(t *testing.T) {
 		c.Exec(t, "UPDATE orders."+what+" SET "+time+" = now() - make_interval(days => $2) WHERE id = $1", id, days)
 	}
 	left, touched, young := c.cart(), c.cart(), c.cart()
-	for _, cart := range []string{left, touched} {
-		age("cart", cart, "create_time", 100)
+	quoted, tooLate := c.cart(), c.cart()
+	live, err := c.quote(quoted)
+	if err != nil {
+		t.Fatal(err)
 	}
-	age("cart", left, "update_time", 31)
+	dead, err := c.quote(tooLate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	age("quote", dead.GetId(), "expire_time", 1)
+	for _, cart := range []string{left, touched, quoted, tooLate} {
+		age("cart", cart, "create_time", 100)
+		age("cart", cart, "update_time", 31)
+	}
 	age("cart", touched, "update_time", 29)
 	quote, err := c.quote(c.cart())
 	if err != nil {
@@ -245,20 +258,26 @@ func TestWhatWasLeftBehindIsTidiedUp(t *testing.T) {
 	for cart, want := range map[string]ordersv1.CartState{
 		left: ordersv1.CartState_CART_STATE_ABANDONED, touched: ordersv1.CartState_CART_STATE_ACTIVE, young: ordersv1.CartState_CART_STATE_ACTIVE,
 		quote.GetCartId(): ordersv1.CartState_CART_STATE_CONVERTED,
+		quoted:            ordersv1.CartState_CART_STATE_ACTIVE, tooLate: ordersv1.CartState_CART_STATE_ABANDONED,
 	} {
 		answer, err := c.carts.GetCart(c.ctx, &ordersv1.GetCartRequest{Id: cart})
 		if err != nil || answer.GetCart().GetState() != want || len(answer.GetCart().GetItems()) != 1 {
 			t.Errorf("%v, %v, want it %s with its item", answer, err, want)
 		}
 	}
+	if _, err := c.place(live.GetId(), good); err != nil {
+		t.Errorf("what was quoted before its cart was 30 days old: %v", err)
+	}
 	_, err = c.set(left, c.sku, 1)
+	refused(t, err, connect.CodeFailedPrecondition, "CART_STATE")
+	_, err = c.place(dead.GetId(), good)
 	refused(t, err, connect.CodeFailedPrecondition, "CART_STATE")
 	_, err = c.place(expired, good)
 	refused(t, err, connect.CodeFailedPrecondition, "QUOTE_EXPIRED")
 	_, err = c.place(forgotten, good)
 	refused(t, err, connect.CodeNotFound, "")
-	if n := moduletest.Value[int64](t, c.House, "SELECT count(*) FROM orders.quote"); n != 1 {
-		t.Errorf("%d quotes are left, want the one that has just expired", n)
+	if n := moduletest.Value[int64](t, c.House, "SELECT count(*) FROM orders.quote"); n != 3 {
+		t.Errorf("%d quotes are left, want the one that can be ordered and the two that have just expired", n)
 	}
 	if after := c.get(order.GetId()); !proto.Equal(after, before) {
 		t.Errorf("the order is %v, want still %v", after, before)

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"entgo.io/ent/dialect"
+	"github.com/jackc/pgx/v5"
 
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent"
@@ -28,4 +29,12 @@ func Legal(from, to ordersv1.OrderState) bool {
 		}
 	}
 	return f.canBecome(n)
+}
+
+// Follow confirms an order as a boundary of its checkout changes it: with the commit, unread.
+func Follow(ctx context.Context, d *db.DB, orderID string) error {
+	return d.Tx(ctx, func(_ context.Context, tx pgx.Tx) error {
+		follow(tx, orderID, change{state: confirmed})
+		return nil
+	})
 }

@@ -18,10 +18,12 @@ const (
 	maxBatches = 100
 )
 
-// tidy marks carts that were left behind, and removes quotes that expired long ago. Carts that somebody is at are left for the next time.
+// tidy marks carts that were left behind, and removes quotes that expired long ago. Carts that somebody is at, or has asked a quote for that
+// can still be ordered, are left for the next time.
 func (s *service) tidy(ctx context.Context) error {
 	if err := s.inBatches(ctx, `UPDATE cart SET state = $3 WHERE id IN (SELECT id FROM cart
-		WHERE state = 'active' AND create_time < now() - $1::interval AND update_time < now() - $1::interval ORDER BY create_time LIMIT $2 FOR UPDATE SKIP LOCKED)`,
+		WHERE state = 'active' AND create_time < now() - $1::interval AND update_time < now() - $1::interval
+			AND NOT EXISTS (SELECT 1 FROM quote WHERE cart_id = cart.id AND expire_time > now()) ORDER BY create_time LIMIT $2 FOR UPDATE SKIP LOCKED)`,
 		abandonAfter, tidyBatch, string(abandoned)); err != nil {
 		return fmt.Errorf("mark carts that were left behind: %w", err)
 	}

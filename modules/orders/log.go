@@ -34,7 +34,8 @@ func record(ctx context.Context, tx tx, row *ent.Order, c change) error {
 }
 
 // follow is [record] for an order that nobody has read, but whose saga is locked, so that nobody else changes it. It goes with the next
-// statement or the commit, and that fails if the order may not become what it shall. What it returns is filled in then.
+// statement or the commit, and the database refuses that if the order may not become what it shall, or is not there. What it returns is
+// filled in then.
 func follow(tx pgx.Tx, orderID string, c change) *happened {
 	h := &happened{change: c}
 	db.Defer(tx, followSQL, followArgs(orderID, c)...).QueryRow(h.scan)
@@ -60,7 +61,8 @@ type happened struct {
 
 func (h *happened) scan(row pgx.Row) error { return row.Scan(&h.sequence, &h.time, &h.userID) }
 
-// The log takes no entry without a sequence: it refuses one of an order that was not changed.
+// The log takes no entry without a sequence: it refuses one of an order that was not changed, also because it is not there. So the
+// statement yields a row or fails on the server, never nothing, which would be found out after the commit.
 const followSQL = `WITH was AS (
 			SELECT user_id, reason, reservation_id, payment_id FROM "order" WHERE id = $1
 		), moved AS (
@@ -69,7 +71,7 @@ const followSQL = `WITH was AS (
 			WHERE id = $1 AND state = ANY ($6) RETURNING sequence
 		) INSERT INTO transition (order_id, state, reason, reservation_id, payment_id, note, sequence)
 		SELECT $1, $2, CASE WHEN reason = $3 THEN '' ELSE $3 END, CASE WHEN reservation_id = $4 THEN '' ELSE $4 END,
-			CASE WHEN payment_id = $5 THEN '' ELSE $5 END, $7, (SELECT sequence FROM moved) FROM was
+			CASE WHEN payment_id = $5 THEN '' ELSE $5 END, $7, (SELECT sequence FROM moved) FROM (VALUES (1)) one LEFT JOIN was ON true
 		RETURNING sequence, create_time, (SELECT user_id FROM was)`
 
 func followArgs(orderID string, c change) []any {

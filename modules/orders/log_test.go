@@ -1,12 +1,15 @@
 package orders_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
 	"connectrpc.com/connect"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
+	"github.com/cleave-go/cleave/modules/orders"
 	"github.com/cleave-go/cleave/platform/moduletest"
 )
 
@@ -54,6 +57,25 @@ func TestLogOfOrderIsImmutable(t *testing.T) {
 	for _, sql := range []string{"UPDATE transition SET note = 'x'", "DELETE FROM transition"} {
 		if _, err := s.Hosts["orders"].DB.Pool().Exec(c.ctx, sql); err == nil || !strings.Contains(err.Error(), "permission denied") {
 			t.Errorf("%s: %v", sql, err)
+		}
+	}
+}
+
+// A change that goes with the commit is refused with it.
+func TestChangeThatMayNotBeIsNotCommitted(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	c := s.customer(t)
+	rejected := c.order(declined)
+	c.ends(rejected, ordersv1.OrderState_ORDER_STATE_REJECTED, "CARD_DECLINED")
+	for _, orderID := range []string{rejected, "ord_nobody_knows"} {
+		before := moduletest.Value[int64](t, s.House, "SELECT count(*) FROM orders.transition")
+		var refusal *pgconn.PgError
+		if err := orders.Follow(c.ctx, s.Hosts["orders"].DB, orderID); !errors.As(err, &refusal) || refusal.ColumnName != "sequence" {
+			t.Errorf("order %s: %v, want that the log takes no entry without a sequence", orderID, err)
+		}
+		if after := moduletest.Value[int64](t, s.House, "SELECT count(*) FROM orders.transition"); after != before {
+			t.Errorf("order %s: the log has %d entries, want still %d", orderID, after, before)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -196,30 +197,46 @@ func TestModelFindsMistakes(t *testing.T) {
 			}
 		}
 	}
-	for name, spoil := range map[string]func(m *model){
-		"a fresh request id at every attempt":          func(m *model) { m.FreshKeys = true },
-		"a fresh provider key at every attempt":        func(m *model) { m.World.bank.freshKeys = true },
-		"no guard":                                     func(m *model) { m.Unguarded = true },
-		"no guard, and an order that takes everything": func(m *model) { m.Unguarded, m.World.lenient = true, true },
-		"no tombstones in inventory":                   func(m *model) { m.World.stock.Forgets = true },
-		"no tombstones in payments":                    func(m *model) { m.World.bank.forgets = true },
-		"stock is not released":                        steps(func(s []saga.Step[purchase]) { s[0].Undo = nil }),
-		"payment is not cancelled":                     steps(func(s []saga.Step[purchase]) { s[1].Undo = nil }),
-		"payment is cancelled one step too late": steps(func(s []saga.Step[purchase]) {
+	for name, c := range map[string]struct {
+		spoil func(m *model)
+		want  string // in the violation: what the mistake does, so that it is not found for another reason
+	}{
+		// Without a customer who cancels: an Undo has another key than its Do, too.
+		"a fresh request id at every attempt":   {func(m *model) { m.FreshKeys, m.Cancel, m.World.bank.generous = true, nil, true }, "the provider was asked for 2 charges"},
+		"a fresh provider key at every attempt": {func(m *model) { m.World.bank.freshKeys = true }, "the provider was asked for 2 charges"},
+		// The guard is three things. The number of the boundary,
+		"no guard: a boundary is written twice": {func(m *model) { m.Unguarded, m.Cancel = true, nil }, "order ord_1 is reserved and cannot become reserved"},
+		// the wish,
+		"no guard: a wish is overlooked": {func(m *model) { m.Unguarded, m.World.lenient = true, true }, "order ord_1 is confirmed: it was cancelled"},
+		// and the fence.
+		"no guard: two drive one saga": {func(m *model) {
+			m.Unguarded, m.World.lenient, m.Cancel = true, true, nil
+			m.Boundary = func(w *town, c saga.Change[purchase]) error {
+				if is := w.orders[c.ID].state; is.settled() && !c.Done && !c.Undone {
+					return fmt.Errorf("order %s is %s, and a driver goes on", c.ID, is)
+				}
+				return w.boundary(c)
+			}
+		}, "and a driver goes on"},
+		"no tombstones in inventory": {func(m *model) { m.World.stock.Forgets = true }, "its stock is still held"},
+		"no tombstones in payments":  {func(m *model) { m.World.bank.forgets = true }, "500 are still set aside"},
+		"stock is not released":      {steps(func(s []saga.Step[purchase]) { s[0].Undo = nil }), "its stock is still held"},
+		"payment is not cancelled":   {steps(func(s []saga.Step[purchase]) { s[1].Undo = nil }), "500 are still set aside"},
+		"payment is cancelled one step too late": {steps(func(s []saga.Step[purchase]) {
 			cancel := s[1].Undo
 			s[1].Undo, s[2].Undo = nil, func(ctx context.Context, r *saga.Run[purchase]) error {
 				r.Key = r.ID + "/" + stepAuthorize
 				return cancel(ctx, r)
 			}
-		}),
+		}), "500 are still set aside"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := checkoutModel(1, 10, "ord_1")
-			spoil(&m)
+			c.spoil(&m)
 			result, err := sagatest.Explore(m)
-			if !errors.As(err, new(*sagatest.Violation)) {
-				t.Fatalf("%v: %v", result, err)
+			if !errors.As(err, new(*sagatest.Violation)) || !strings.Contains(err.Error(), c.want) {
+				t.Fatalf("%v: %v, want %q", result, err, c.want)
 			}
 			t.Log(err)
 		})

@@ -18,9 +18,14 @@ import (
 
 // Customers wait for these statements, so they are few, written by hand, and deferred where nobody reads what they yield.
 
-func insertCart(tx tx, row *ent.Cart) {
-	tx.Defer("INSERT INTO cart (id, user_id, state, create_time, update_time) VALUES ($1, $2, $3, $4, $5)",
-		row.ID, row.UserID, row.State, row.CreateTime, row.UpdateTime)
+// insertCart writes a new cart down. Its times are the database's, as all that is compared with them.
+func insertCart(ctx context.Context, tx tx, row *ent.Cart) error {
+	err := tx.QueryRow(ctx, "INSERT INTO cart (id, user_id, state) VALUES ($1, $2, $3) RETURNING create_time, update_time", row.ID, row.UserID, row.State).
+		Scan(&row.CreateTime, &row.UpdateTime)
+	if err != nil {
+		return fmt.Errorf("create cart: %w", err)
+	}
+	return nil
 }
 
 // setItem puts an item into an active cart of the user's, or takes it out, and returns the cart with all that is in it then.

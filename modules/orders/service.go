@@ -51,7 +51,7 @@ func (s *service) PlaceOrder(ctx context.Context, r *ordersv1.PlaceOrderRequest)
 	}
 	q, err := s.orderable(ctx, r.GetQuoteId(), userID)
 	if err != nil {
-		return idempotency.KeptOr[ordersv1.PlaceOrderResponse](ctx, s.store.Pool(), r, err)
+		return idempotency.KeptOr[ordersv1.PlaceOrderResponse](ctx, s.store.DB, r, err)
 	}
 	var answer *ordersv1.PlaceOrderResponse
 	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
@@ -87,7 +87,11 @@ func (s *service) place(ctx context.Context, tx tx, q *ent.Quote, paymentMethod 
 	if err != nil {
 		return nil, err
 	}
-	if is != active {
+	switch is {
+	case active:
+	case abandoned:
+		return nil, errCartState(q.CartID, is)
+	default:
 		return nil, rpc.Errorf(connect.CodeFailedPrecondition, "QUOTE_USED", "quote %s has been ordered already", q.ID)
 	}
 	if now.After(q.ExpireTime) {

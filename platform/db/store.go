@@ -61,11 +61,11 @@ func (s *Store[C]) In(tx pgx.Tx) Tx[C] { return Tx[C]{Tx: tx, Ent: s.client(entD
 func (d *DB) Tx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	for attempt := 1; ; attempt++ {
 		tx, err := d.once(ctx, fn, attempt == 1)
-		if err == nil {
+		if err == nil || tx != nil && tx.committed {
 			for _, fn := range tx.after {
 				fn()
 			}
-			return nil
+			return err
 		}
 		if tx != nil && tx.hoped && inVain(err) {
 			continue

@@ -16,12 +16,14 @@ const maxDeferred = 1000
 
 // Defer adds a statement to the transaction that nobody waits for. It costs no round trip: it is sent along with the next
 // statement of the transaction, or with COMMIT. Statements always run in the order in which the code has them, so a later read finds
-// what a deferred write did. An error of it fails whatever it was sent with, and the transaction for good, even if the function hides
-// the error. The arguments must not be changed before the transaction ends, and the statement must not create what the next one names,
+// what a deferred write did. If the server refuses it, that fails whatever it was sent with, and the transaction for good, even if the
+// function of the transaction hides the error. The arguments must not be changed before the transaction ends, and the statement must not create what the next one names,
 // because both are prepared before either runs.
 //
 // Whoever wants the result before the transaction has ended, but not at once, gives the statement that is returned a function, as in a
-// pgx.Batch. What is read with COMMIT is worth something only when the transaction has committed: see [AfterCommit].
+// pgx.Batch. What is read with COMMIT is worth something only when the transaction has committed: see [AfterCommit]. The function must not
+// fail for what it reads, such as no row: COMMIT may have been carried out by then, in which case [DB.Tx] says so and what waits for the
+// commit runs. A statement that shall undo the transaction fails on the server.
 //
 // It panics if tx is not from [DB.Tx] or [Store.Tx]: nobody would send the statement.
 func Defer(tx pgx.Tx, sql string, args ...any) *pgx.QueuedQuery {
@@ -70,11 +72,13 @@ type transaction struct {
 	conn *pgxpool.Conn
 	// queue is sent before the next statement: BEGIN at first, then what is deferred.
 	queue []*pgx.QueuedQuery
-	// begun says that BEGIN was sent.
+	// begun says that BEGIN was carried out.
 	begun bool
 	// err is why some of a queue was not carried out, which would be missing from what is committed.
 	err  error
 	done bool
+	// committed says that COMMIT was carried out, even if a result that came before it could not be read.
+	committed bool
 	// first says that the function runs for the first time, and hoped that it makes use of that.
 	first, hoped bool
 	savepoints   int
@@ -123,7 +127,7 @@ func (t *transaction) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResu
 		return t.conn.SendBatch(ctx, b)
 	}
 	queue := t.queue
-	t.queue, t.begun = nil, true
+	t.queue = nil
 	results := t.conn.SendBatch(ctx, &pgx.Batch{QueuedQueries: slices.Concat(queue, b.QueuedQueries)})
 	for _, statement := range queue {
 		if err := carryOut(statement, results); err != nil {
@@ -131,6 +135,7 @@ func (t *transaction) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResu
 			t.err = fmt.Errorf("%s: %w", statement.SQL, err)
 			return pgx.FailedBatchResults(b, t.err)
 		}
+		t.begun = true
 	}
 	return results
 }
@@ -265,6 +270,10 @@ func (t *transaction) Commit(ctx context.Context) error {
 	} else {
 		tag, err = t.execQueued(ctx, "commit", nil)
 	}
+	if err != nil && t.committedWith(err) {
+		t.done, t.committed = true, true
+		return fmt.Errorf("carried out, but a result could not be read: %w", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -272,7 +281,15 @@ func (t *transaction) Commit(ctx context.Context) error {
 	if tag.String() == "ROLLBACK" { // What a statement that failed before makes of it.
 		return pgx.ErrTxCommitRollback
 	}
+	t.committed = true
 	return nil
+}
+
+// committedWith reports whether COMMIT was carried out though it has the error: one of a function that reads a result, not the server's,
+// and the transaction that had begun is over.
+func (t *transaction) committedWith(err error) bool {
+	conn := t.conn.Conn()
+	return t.begun && !errors.As(err, new(*pgconn.PgError)) && !conn.IsClosed() && conn.PgConn().TxStatus() == 'I'
 }
 
 // Rollback undoes everything. After Commit it does nothing.

@@ -329,15 +329,62 @@ func TestDeferredResult(t *testing.T) {
 	if n := sent.Load(); n != 1 {
 		t.Errorf("%d round trips, want one", n)
 	}
+}
+
+// A function that cannot read its result undoes what has not been committed; what has stays, and is treated so.
+func TestDeferredResultThatCannotBeRead(t *testing.T) {
+	t.Parallel()
 	wanted := errors.New("as the test wants it")
-	if err := s.Tx(bounded(t), func(_ context.Context, tx tx) error {
-		tx.Defer(insertThing, "a")
-		tx.Defer("SELECT 1").QueryRow(func(pgx.Row) error { return wanted })
-		return nil
-	}); !errors.Is(err, wanted) {
-		t.Errorf("%v, want the error of whoever reads the result", err)
+	for name, c := range map[string]struct {
+		sql  string
+		read func(row pgx.Row) error
+		want error
+	}{
+		"no row":                {"SELECT 1 WHERE false", func(row pgx.Row) error { return row.Scan(new(int)) }, pgx.ErrNoRows},
+		"another type":          {"SELECT 'a'", func(row pgx.Row) error { return row.Scan(new(int)) }, nil},
+		"not read at all":       {"SELECT 1", func(pgx.Row) error { return wanted }, wanted},
+		"to be run again":       {"SELECT 1", func(pgx.Row) error { return db.ErrAgain }, db.ErrAgain},
+		"refused by the server": {"SELECT 1 / $1::int", func(row pgx.Row) error { return row.Scan(new(int)) }, nil},
+	} {
+		for _, committed := range []bool{true, false} {
+			t.Run(fmt.Sprint(name, " with COMMIT ", committed), func(t *testing.T) {
+				t.Parallel()
+				s, _ := newCountedStore(t)
+				runs, told := 0, 0
+				err := s.Tx(bounded(t), func(ctx context.Context, tx tx) error {
+					runs++
+					db.FirstTry(ctx)
+					db.AfterCommit(ctx, func() { told++ })
+					tx.Defer(insertThing, "a")
+					if name == "refused by the server" {
+						tx.Defer(c.sql, 0).QueryRow(c.read)
+					} else if runs == 1 {
+						tx.Defer(c.sql).QueryRow(c.read)
+					}
+					if committed {
+						return nil
+					}
+					_, err := tx.Exec(ctx, "SELECT $1::int", 1)
+					return err
+				})
+				want := 0
+				if committed && name != "refused by the server" {
+					want = 1
+				}
+				again := !committed && c.want == db.ErrAgain // Which then goes well.
+				if again {
+					want = 1
+				}
+				if (err == nil) != again || !again && c.want != nil && !errors.Is(err, c.want) {
+					t.Errorf("%v, want %v", err, c.want)
+				}
+				if n := len(names(t, s)); n != want || told != want || runs != 1 && !again {
+					t.Errorf("%d rows, told %d times in %d runs, want %d", n, told, runs, want)
+				}
+				released(t, s)
+			})
+		}
 	}
-	released(t, s)
 }
 
 // The caller has gone while BEGIN, a deferred statement or COMMIT was under way.

@@ -12,7 +12,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"time"
 
@@ -79,18 +78,27 @@ func Once[M any, Response Message[M]](ctx context.Context, tx pgx.Tx, request Re
 }
 
 // KeptOr returns the answer that is kept for the request, or fails with why if there is none. A method that calls other modules before
-// its transaction asks when one of them fails it, so that a repetition gets its answer whatever has become of the others. It fails as
+// its transaction asks when one of them fails it, so that a repetition gets its answer whatever has become of the others. One that
+// comes while the first is in its transaction waits for it, or it would be told that it failed while the first succeeds. It fails as
 // [Once] does.
-func KeptOr[M any, Response Message[M]](ctx context.Context, pool *pgxpool.Pool, request Request, why error) (Response, error) {
+func KeptOr[M any, Response Message[M]](ctx context.Context, d *db.DB, request Request, why error) (response Response, err error) {
+	k := keyOf(ctx, rpc.MethodOf(ctx), request.GetRequestId())
 	fingerprint, err := fingerprintOf(request)
 	if err != nil {
 		return nil, err
 	}
-	response, err := replay[M, Response](ctx, pool, keyOf(ctx, rpc.MethodOf(ctx), request.GetRequestId()), fingerprint)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, why
-	}
-	return response, db.Unavailable(err)
+	err = d.Tx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		claimed, err := k.claim(ctx, tx, fingerprint)
+		if err != nil {
+			return err
+		}
+		if claimed { // Only to have waited: it is rolled back, so that the id can be used.
+			return why
+		}
+		response, err = replay[M, Response](ctx, tx, k, fingerprint)
+		return err
+	})
+	return response, err
 }
 
 // Revoke settles what became of a request of method, the Do, that the same caller made or may yet make: it returns the kept answer and
@@ -141,22 +149,17 @@ func (k key) claim(ctx context.Context, tx pgx.Tx, fingerprint []byte) (bool, er
 	return tag.RowsAffected() == 1, nil
 }
 
-// queryer is a pool or a transaction.
-type queryer interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}
-
 // load returns what is kept under the key.
-func (k key) load(ctx context.Context, q queryer) (fingerprint, response []byte, err error) {
-	if err := q.QueryRow(ctx, "SELECT fingerprint, response FROM cleave_request WHERE caller = $1 AND method = $2 AND request_id = $3",
+func (k key) load(ctx context.Context, tx pgx.Tx) (fingerprint, response []byte, err error) {
+	if err := tx.QueryRow(ctx, "SELECT fingerprint, response FROM cleave_request WHERE caller = $1 AND method = $2 AND request_id = $3",
 		k.caller, k.method, k.id).Scan(&fingerprint, &response); err != nil {
 		return nil, nil, fmt.Errorf("load kept response: %w", err)
 	}
 	return fingerprint, response, nil
 }
 
-func replay[M any, Response Message[M]](ctx context.Context, q queryer, k key, fingerprint []byte) (Response, error) {
-	first, kept, err := k.load(ctx, q)
+func replay[M any, Response Message[M]](ctx context.Context, tx pgx.Tx, k key, fingerprint []byte) (Response, error) {
+	first, kept, err := k.load(ctx, tx)
 	switch {
 	case err != nil:
 		return nil, err

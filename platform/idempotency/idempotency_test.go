@@ -74,7 +74,7 @@ func (b *bundle) effect(ctx context.Context, tx db.Tx[dialect.Driver]) (int64, e
 func (b *bundle) Call(ctx context.Context, r *parityv1.CallRequest) (answer *parityv1.CallResponse, err error) {
 	if b.outside != nil {
 		if err := b.outside(); err != nil {
-			return idempotency.KeptOr[parityv1.CallResponse](ctx, b.store.Pool(), callRequest{r}, err)
+			return idempotency.KeptOr[parityv1.CallResponse](ctx, b.store.DB, callRequest{r}, err)
 		}
 	}
 	err = b.store.Tx(ctx, func(ctx context.Context, tx db.Tx[dialect.Driver]) (err error) {
@@ -321,6 +321,59 @@ func TestKeptAnswerNeedsNobodyElse(t *testing.T) {
 	}
 	if answer, err := client.Call(moduletest.As(t, "usr_b"), request("1", "body")); rpc.Reason(err) != "DOWN" {
 		t.Errorf("another principal: %v, %v, want that nothing is kept", answer, err)
+	}
+	b.outside = func() error { return nil }
+	if answer, err := client.Call(ctx, request("2", "another body")); err != nil || answer.GetPayload().GetText() != "2" {
+		t.Errorf("after the failure: %v, %v, want that the id can be used", answer, err)
+	}
+}
+
+// Who is refused by others while the first is being carried out gets the answer of the first, and is refused only if the first fails.
+func TestKeptAnswerIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		end  error
+		want string
+	}{
+		{"the first succeeds", nil, ""},
+		{"the first fails", errors.New("as the test wants it"), "PRICE_CHANGED"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			client, ctx := b.client("edge"), moduletest.As(t, "usr_a")
+			began, goOn := make(chan struct{}), make(chan struct{})
+			b.before = func(context.Context) error {
+				close(began)
+				<-goOn
+				return c.end
+			}
+			type outcome struct {
+				answer *parityv1.CallResponse
+				err    error
+			}
+			first, second := make(chan outcome, 1), make(chan outcome, 1)
+			call := func(to chan outcome) {
+				answer, err := client.Call(ctx, request("1", "body"))
+				to <- outcome{answer, err}
+			}
+			go call(first)
+			<-began
+			b.outside = func() error { return rpc.Errorf(connect.CodeFailedPrecondition, "PRICE_CHANGED", "dearer now") }
+			go call(second)
+			moduletest.Eventually(t, "the second waits", func() bool {
+				return moduletest.Value[int64](t, b.House, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") == 1
+			})
+			close(goOn)
+			one, two := <-first, <-second
+			if (one.err == nil) != (c.end == nil) {
+				t.Errorf("the first: %v", one.err)
+			}
+			if rpc.Reason(two.err) != c.want || !proto.Equal(two.answer, one.answer) {
+				t.Errorf("the second: %v, %v, want %q and %v", two.answer, two.err, c.want, one.answer)
+			}
+		})
 	}
 }
 

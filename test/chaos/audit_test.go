@@ -25,11 +25,7 @@ func (r *run) audit(t *testing.T, c *crowd) {
 	defer cancel()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	orders, inventory := r.Unit("orders").Admin(), r.Unit("inventory").Admin()
-	quiet := c.last // When nothing was killed any more, and nobody asked for anything.
-	if r.lastKill.After(quiet) {
-		quiet = r.lastKill
-	}
-	sold := r.auditOrders(t, c, quiet, facts(ctx, t, ordersv1connect.NewFactServiceClient(client, orders).StreamOrderFacts,
+	sold := r.auditOrders(t, c, facts(ctx, t, ordersv1connect.NewFactServiceClient(client, orders).StreamOrderFacts,
 		&ordersv1.StreamOrderFactsRequest{}, (*ordersv1.StreamOrderFactsResponse).GetFacts))
 	keeper := inventoryv1connect.NewFactServiceClient(client, inventory)
 	c.auditStock(t, sold,
@@ -58,7 +54,7 @@ func facts[Q, A, F any](
 
 // auditOrders holds that there are the orders that were acknowledged and no others, and that each has ended as it should and in time. It
 // returns how many pieces of each SKU customers have bought.
-func (r *run) auditOrders(t *testing.T, c *crowd, quiet time.Time, orders []*ordersv1.OrderFact) map[string]int64 {
+func (r *run) auditOrders(t *testing.T, c *crowd, orders []*ordersv1.OrderFact) map[string]int64 {
 	t.Helper()
 	s := summary{states: map[string]int{}}
 	sold := map[string]int64{}
@@ -76,13 +72,17 @@ func (r *run) auditOrders(t *testing.T, c *crowd, quiet time.Time, orders []*ord
 				sold[sku] += quantity
 			}
 		}
+		quiet := r.lastKill // When nothing was killed any more, and its customer had been told all: what others do is no excuse.
+		if p.told.After(quiet) {
+			quiet = p.told
+		}
 		s.count(o, quiet)
 	}
 	if len(orders) != len(c.book) {
 		t.Errorf("%d orders were acknowledged, and there are %d", len(c.book), len(orders))
 	}
 	if s.late > terminalWithin {
-		t.Errorf("an order ended %v after the last kill, want %v at the most", s.late, terminalWithin)
+		t.Errorf("an order ended %v after the last kill and its last answer, want %v at the most", s.late, terminalWithin)
 	}
 	s.tell(t, r, c)
 	return sold
@@ -118,10 +118,10 @@ func (c *crowd) auditStock(t *testing.T, bought map[string]int64, stock []*inven
 type summary struct {
 	states  map[string]int
 	slowest time.Duration // From the placement of an order to its end, unless a customer has changed it.
-	late    time.Duration // From the quiet to the end of the last order; nothing if that was before.
+	late    time.Duration // At the most, from the last kill and the last answer to an order's customer to its end; nothing if that was before.
 }
 
-// count counts an order.
+// count counts an order, which was disturbed last at the time of quiet.
 func (s *summary) count(o *ordersv1.OrderFact, quiet time.Time) {
 	words := strings.ToLower(strings.TrimPrefix(o.GetState().String(), "ORDER_STATE_"))
 	if o.GetReason() != "" {
@@ -143,7 +143,7 @@ func (s *summary) tell(t *testing.T, r *run, c *crowd) {
 		float64(r.checkouts)/took.Seconds(), c.tried.Load(), c.tried.Load()-c.answered.Load())
 	t.Logf("ends: %s", counted(s.states))
 	t.Logf("kills: %s", counted(r.killed))
-	t.Logf("the slowest order took %v; the last one ended %v after the last kill and the last answer",
+	t.Logf("the slowest order took %v; at the latest one ended %v after the last kill and its last answer",
 		s.slowest.Round(time.Millisecond), s.late.Round(time.Millisecond))
 }
 

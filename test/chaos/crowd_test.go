@@ -37,13 +37,13 @@ type crowd struct {
 
 	mu   sync.Mutex
 	book map[string]purchase // by order: each that was acknowledged
-	last time.Time           // When an order was acknowledged, or its cancellation, for the last time.
 }
 
 // purchase is what a customer knows of an order.
 type purchase struct {
 	wish
 	cancelled bool
+	told      time.Time // When it was acknowledged, or its cancellation.
 }
 
 // shop makes one checkout per number, several at a time, until there are no more numbers. It sends on done after each. When the context
@@ -127,7 +127,7 @@ func (c *crowd) note(orderID string, w wish) error {
 	if _, twice := c.book[orderID]; twice {
 		return fmt.Errorf("order %s was the answer to another request before", orderID)
 	}
-	c.book[orderID], c.last = purchase{wish: w}, time.Now()
+	c.book[orderID] = purchase{wish: w, told: time.Now()}
 	return nil
 }
 
@@ -143,8 +143,8 @@ func (c *crowd) cancel(ctx context.Context, orderID string, w wish) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := c.book[orderID]
-	p.cancelled = true
-	c.book[orderID], c.last = p, time.Now()
+	p.cancelled, p.told = true, time.Now()
+	c.book[orderID] = p
 	return nil
 }
 

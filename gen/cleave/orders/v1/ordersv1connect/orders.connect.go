@@ -52,7 +52,8 @@ const (
 // OrderServiceClient is a client for the cleave.orders.v1.OrderService service.
 type OrderServiceClient interface {
 	// PlaceOrder turns a quote into an order. It answers when the order is durable, most often PENDING; WatchOrder tells the rest.
-	// FAILED_PRECONDITION with reason QUOTE_EXPIRED, QUOTE_USED, or PRICE_CHANGED: ask for a new quote then.
+	// FAILED_PRECONDITION with reason QUOTE_EXPIRED, QUOTE_USED, or PRICE_CHANGED: ask for a new quote then. With reason CART_STATE: the cart
+	// was left behind, fill a new one.
 	PlaceOrder(context.Context, *v1.PlaceOrderRequest) (*v1.PlaceOrderResponse, error)
 	// GetOrder returns one order.
 	GetOrder(context.Context, *v1.GetOrderRequest) (*v1.GetOrderResponse, error)
@@ -188,7 +189,8 @@ func (c *orderServiceClient) CancelOrder(ctx context.Context, req *v1.CancelOrde
 // OrderServiceHandler is an implementation of the cleave.orders.v1.OrderService service.
 type OrderServiceHandler interface {
 	// PlaceOrder turns a quote into an order. It answers when the order is durable, most often PENDING; WatchOrder tells the rest.
-	// FAILED_PRECONDITION with reason QUOTE_EXPIRED, QUOTE_USED, or PRICE_CHANGED: ask for a new quote then.
+	// FAILED_PRECONDITION with reason QUOTE_EXPIRED, QUOTE_USED, or PRICE_CHANGED: ask for a new quote then. With reason CART_STATE: the cart
+	// was left behind, fill a new one.
 	PlaceOrder(context.Context, *v1.PlaceOrderRequest) (*v1.PlaceOrderResponse, error)
 	// GetOrder returns one order.
 	GetOrder(context.Context, *v1.GetOrderRequest) (*v1.GetOrderResponse, error)
