@@ -64,7 +64,7 @@ func (c *Client) drive(ctx context.Context, r *row, l *lease) {
 			}
 		}
 		failures = 0
-		e := entry{step: name, what: what(o, a.Undo), attempt: r.Attempt + 1, duration: time.Since(began), note: note}
+		e := entry{step: name, what: What(o.Word(a.Undo, false)), attempt: r.Attempt + 1, duration: time.Since(began), note: note}
 		goesOn, err := c.persist(ctx, k, r, o, e)
 		if err != nil {
 			// Whoever finds the saga due, at the latest when the lease ends, runs the step again.
@@ -101,24 +101,6 @@ func (c *Client) run(ctx context.Context, k *kind, r *row, a course.Action) (sta
 		}
 	}()
 	return k.run(ctx, r.id, r.state, name, a.Undo)
-}
-
-// what is the word of the timeline for an outcome.
-func what(o course.Outcome, undo bool) What {
-	switch {
-	case o == course.Succeeded && undo:
-		return Undid
-	case o == course.Succeeded:
-		return Did
-	case o == course.Waiting:
-		return Waiting
-	case o == course.GaveUp:
-		return GotStuck
-	case o == course.Refused && !undo:
-		return TurnedBack
-	default:
-		return Failed
-	}
 }
 
 // pauseAfter is how long to wait before a step is run again that has failed so often.
@@ -188,9 +170,7 @@ func (c *Client) boundary(ctx context.Context, k *kind, r *row, o course.Outcome
 				return nil
 			}
 			now.wish, now.Record = kept.wish, now.Turned(kept.wish)
-			if e.what == GotStuck {
-				e.what = TurnedBack // Nobody has to look: it goes on.
-			}
+			e.what = What(o.Word(r.Phase == course.Back, true))
 			e.note = strings.TrimPrefix(e.note+"; turned back: "+kept.wish, "; ")
 			if wrote, err = write(); err != nil || !wrote {
 				return errors.Join(errors.New("a locked saga was changed"), err)
@@ -237,7 +217,7 @@ func (c *Client) shelve(ctx context.Context, r *row, e entry, cause error) error
 	}
 	next.Record, next.state = r.After(o, ""), nil // The state may be what cannot be written.
 	e.note = clip(fmt.Sprintf("%s, but the boundary fails: %v", e.what, cause))
-	e.what = what(o, false)
+	e.what = What(o.Word(false, false))
 	return c.db.Tx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		_, err := c.move(ctx, tx, &next, false, rest, e)
 		return err

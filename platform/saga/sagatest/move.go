@@ -295,7 +295,7 @@ func (m Model[W, S]) boundary(n *node[W], i int, lost bool, tell func(string, ..
 	o, note := d.outcome()
 	now := d.row
 	now.Record, now.state = d.row.After(o, note), d.state
-	happened := what(o, action.Undo)
+	wished := false
 	by := fmt.Sprintf("driver %d of %s", d.row.fence, d.row.id)
 	switch {
 	case m.Unguarded || k.fence == d.row.fence && k.number == d.row.number && k.wish == d.row.wish:
@@ -309,10 +309,7 @@ func (m Model[W, S]) boundary(n *node[W], i int, lost bool, tell func(string, ..
 		m.goOn(n, i)
 		return nil
 	default:
-		now.Record = now.Turned(k.wish)
-		if happened == saga.GotStuck {
-			happened = saga.TurnedBack
-		}
+		now.Record, wished = now.Turned(k.wish), true
 	}
 	was := *k
 	k.Record, k.state, k.wish = now.Record, now.state, ""
@@ -326,7 +323,7 @@ func (m Model[W, S]) boundary(n *node[W], i int, lost bool, tell func(string, ..
 		k.onDisk = &was
 	}
 	c := saga.Change[S]{
-		ID: k.id, Step: step.Name, What: happened, Note: note, Reason: k.Reason, Done: k.Phase == course.Done, Undone: k.Phase == course.Undone,
+		ID: k.id, Step: step.Name, What: saga.What(o.Word(action.Undo, wished)), Note: note, Reason: k.Reason, Done: k.Phase == course.Done, Undone: k.Phase == course.Undone,
 	}
 	tell("%s writes %s %s: it is %s at %d %s", by, c.What, c.Step, k.Phase, k.Position, k.Reason)
 	if err := m.told(n, c, k.state); err != nil {
@@ -363,22 +360,4 @@ func (m Model[W, S]) told(n *node[W], c saga.Change[S], state string) error {
 		return err
 	}
 	return m.Boundary(n.world, c)
-}
-
-// what is the word of the timeline for an outcome, as a driver of package saga chooses it.
-func what(o course.Outcome, undo bool) saga.What {
-	switch {
-	case o == course.Succeeded && undo:
-		return saga.Undid
-	case o == course.Succeeded:
-		return saga.Did
-	case o == course.Waiting:
-		return saga.Waiting
-	case o == course.GaveUp:
-		return saga.GotStuck
-	case o == course.Refused && !undo:
-		return saga.TurnedBack
-	default:
-		return saga.Failed
-	}
 }

@@ -61,6 +61,25 @@ const (
 	GaveUp            // A person has to look at it.
 )
 
+// Word returns what the timeline and the module are told of an outcome: one of the words of package saga. Wished says that somebody
+// wanted the saga undone meanwhile: then nobody has to look, because it goes on.
+func (o Outcome) Word(undo, wished bool) string {
+	switch {
+	case o == Succeeded && undo:
+		return "undid"
+	case o == Succeeded:
+		return "did"
+	case o == Waiting:
+		return "waiting"
+	case o == GaveUp && wished, o == Refused && !undo:
+		return "turned back"
+	case o == GaveUp:
+		return "stuck"
+	default:
+		return "failed"
+	}
+}
+
 // MayBeLost reports whether what is written down when the next action has ended like this may be lost: then the action is done again.
 func (r Record) MayBeLost(o Outcome) bool {
 	return o == Succeeded && r.Phase == Forward && r.Steps[r.Position].Quiet
