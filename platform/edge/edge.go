@@ -169,7 +169,7 @@ func (e *Edge) serve(a *answer, r *http.Request, correlationID string) error {
 		defer a.stream(e.limits.Item)()
 	}
 	inner := r.WithContext(ctx)
-	inner.Header = pass(r.Header)
+	inner.Header = passOn(r.Header)
 	metadata := rpc.Metadata{Principal: principal, Caller: "edge", RequestID: id.New("req"), CorrelationID: correlationID, Trace: r.Header.Get("Traceparent")}
 	if err := metadata.Encode(inner.Header); err != nil {
 		return err

@@ -46,8 +46,8 @@ var passed = []string{
 	"Content-Encoding", "Content-Type", "Grpc-Accept-Encoding", "Grpc-Encoding", "Grpc-Timeout", "Te", "User-Agent", "X-Grpc-Web", "X-User-Agent",
 }
 
-// pass returns the headers that the module sees.
-func pass(header http.Header) http.Header {
+// passOn returns the headers that the module sees.
+func passOn(header http.Header) http.Header {
 	kept := make(http.Header, 16)
 	for _, name := range passed {
 		if values := header[name]; len(values) > 0 {
