@@ -9,9 +9,9 @@ import (
 type Limits = limits
 
 // NewLimited returns an edge with other limits.
-func NewLimited(c Config, change func(*Limits)) *Edge {
+func NewLimited(c Config, change func(*Config, *Limits)) *Edge {
 	l := standard()
-	change(&l)
+	change(&c, &l)
 	return newEdge(c, l)
 }
 
