@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -146,15 +147,14 @@ func TestSlowReader(t *testing.T) {
 				ended := make(chan struct{})
 				d.watch = func(ctx context.Context, _ *parityv1.WatchRequest, stream *connect.ServerStream[parityv1.WatchResponse]) error {
 					defer close(ended)
-					item := &parityv1.WatchResponse{Text: strings.Repeat("x", 256<<10)}
+					item := &parityv1.WatchResponse{Text: strings.Repeat("x", 512<<10)}
 					for {
 						if err := stream.Send(item); err != nil {
 							return err
 						}
 					}
 				}
-				transport := &http.Transport{Protocols: versions(!p.http2, p.http2)}
-				t.Cleanup(transport.CloseIdleConnections)
+				p.options = append(slices.Clone(p.options), connect.WithAcceptCompression("gzip", nil, nil)) // Compressed it is next to nothing.
 				stream, err := p.client(t, d.url).Watch(limited(t), &parityv1.WatchRequest{})
 				if err != nil {
 					t.Fatal(err)
