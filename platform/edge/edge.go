@@ -170,7 +170,7 @@ func (e *Edge) serve(a *answer, r *http.Request, correlationID string) error {
 	}
 	inner := r.WithContext(ctx)
 	inner.Header = passOn(r.Header)
-	metadata := rpc.Metadata{Principal: principal, Caller: "edge", RequestID: id.New("req"), CorrelationID: correlationID, Trace: r.Header.Get("Traceparent")}
+	metadata := rpc.Metadata{Principal: principal, Caller: rpc.EdgeCaller, RequestID: id.New("req"), CorrelationID: correlationID, Trace: r.Header.Get("Traceparent")}
 	if err := metadata.Encode(inner.Header); err != nil {
 		return err
 	}
