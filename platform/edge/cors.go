@@ -22,7 +22,7 @@ func ParseOrigins(list string) ([]string, error) {
 	parsed := split(list)
 	for _, origin := range parsed {
 		err := http.NewCrossOriginProtection().AddTrustedOrigin(origin)
-		if origin != anyOrigin && (err != nil || origin != strings.ToLower(origin) || strings.Contains(origin, anyOrigin)) {
+		if origin != anyOrigin && (err != nil || origin != strings.ToLower(origin) || strings.ContainsAny(origin, "*@")) {
 			return nil, fmt.Errorf("%q is no origin like https://shop.example, in small letters and without a path, and not *", origin)
 		}
 	}

@@ -5,9 +5,11 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -137,6 +139,22 @@ func serve(t *testing.T, handler http.Handler) *httptest.Server {
 	server.Start()
 	t.Cleanup(server.Close)
 	return server
+}
+
+// serveTLS serves a handler over TLS.
+func serveTLS(t *testing.T, handler http.Handler) *httptest.Server {
+	t.Helper()
+	server := httptest.NewTLSServer(handler)
+	t.Cleanup(server.Close)
+	return server
+}
+
+// counter counts the connections that it opens.
+type counter struct{ n atomic.Int64 }
+
+func (c *counter) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	c.n.Add(1)
+	return (&net.Dialer{}).DialContext(ctx, network, addr)
 }
 
 // forward leads to a module in another process.
