@@ -131,6 +131,11 @@ func generateService(g *protogen.GeneratedFile, file *protogen.File, service *pr
 		if (visibility(method) == platformv1.Visibility_VISIBILITY_OPERATOR) != (visibility(service.Methods[0]) == platformv1.Visibility_VISIBILITY_OPERATOR) {
 			return fmt.Errorf("%s: all methods of a service are for the operator, or none is", service.Desc.FullName())
 		}
+		if visibility(method) == platformv1.Visibility_VISIBILITY_PUBLIC {
+			if err := generateRoute(g, method); err != nil {
+				return err
+			}
+		}
 		g.P("NewRequest: func() ", protoPackage.Ident("Message"), " { return new(", method.Input.GoIdent, ") },")
 		g.P("NewResponse: func() ", protoPackage.Ident("Message"), " { return new(", method.Output.GoIdent, ") },")
 		g.P("CheckRequest: ", rpcPackage.Ident("CheckMessage"), "(Copy", method.Input.GoIdent.GoName, "),")

@@ -12,6 +12,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "github.com/cleave-go/cleave/gen/cleave/platform/v1"
 	v1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -816,7 +817,7 @@ var File_cleave_catalog_v1_catalog_proto protoreflect.FileDescriptor
 
 const file_cleave_catalog_v1_catalog_proto_rawDesc = "" +
 	"\n" +
-	"\x1fcleave/catalog/v1/catalog.proto\x12\x11cleave.catalog.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a\x1acleave/type/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x02\n" +
+	"\x1fcleave/catalog/v1/catalog.proto\x12\x11cleave.catalog.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a\x1acleave/type/v1/money.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x02\n" +
 	"\aProduct\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12 \n" +
@@ -878,13 +879,13 @@ const file_cleave_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x19PRODUCT_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13PRODUCT_STATE_DRAFT\x10\x01\x12\x1b\n" +
 	"\x17PRODUCT_STATE_PUBLISHED\x10\x02\x12\x1a\n" +
-	"\x16PRODUCT_STATE_ARCHIVED\x10\x032\xdb\x03\n" +
-	"\x0eCatalogService\x12d\n" +
+	"\x16PRODUCT_STATE_ARCHIVED\x10\x032\xca\x04\n" +
+	"\x0eCatalogService\x12}\n" +
 	"\n" +
-	"GetProduct\x12$.cleave.catalog.v1.GetProductRequest\x1a%.cleave.catalog.v1.GetProductResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x01\x12j\n" +
-	"\fListProducts\x12&.cleave.catalog.v1.ListProductsRequest\x1a'.cleave.catalog.v1.ListProductsResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x01\x12v\n" +
-	"\x10BatchGetVariants\x12*.cleave.catalog.v1.BatchGetVariantsRequest\x1a+.cleave.catalog.v1.BatchGetVariantsResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x01\x12\x7f\n" +
-	"\x13BatchUpsertProducts\x12-.cleave.catalog.v1.BatchUpsertProductsRequest\x1a..cleave.catalog.v1.BatchUpsertProductsResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x02B=Z;github.com/cleave-go/cleave/gen/cleave/catalog/v1;catalogv1b\x06proto3"
+	"GetProduct\x12$.cleave.catalog.v1.GetProductRequest\x1a%.cleave.catalog.v1.GetProductResponse\"\"\xa2\xbb\x18\x02\b\x02\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/products/{id}\x90\x02\x01\x12~\n" +
+	"\fListProducts\x12&.cleave.catalog.v1.ListProductsRequest\x1a'.cleave.catalog.v1.ListProductsResponse\"\x1d\xa2\xbb\x18\x02\b\x02\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/products\x90\x02\x01\x12\x93\x01\n" +
+	"\x10BatchGetVariants\x12*.cleave.catalog.v1.BatchGetVariantsRequest\x1a+.cleave.catalog.v1.BatchGetVariantsResponse\"&\xa2\xbb\x18\x02\b\x02\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/variants:batchGet\x90\x02\x01\x12\xa2\x01\n" +
+	"\x13BatchUpsertProducts\x12-.cleave.catalog.v1.BatchUpsertProductsRequest\x1a..cleave.catalog.v1.BatchUpsertProductsResponse\",\xa2\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/products:batchUpsert\x90\x02\x02B=Z;github.com/cleave-go/cleave/gen/cleave/catalog/v1;catalogv1b\x06proto3"
 
 var (
 	file_cleave_catalog_v1_catalog_proto_rawDescOnce sync.Once

@@ -9,6 +9,7 @@ package notificationsv1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "github.com/cleave-go/cleave/gen/cleave/platform/v1"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -298,7 +299,7 @@ var File_cleave_notifications_v1_notifications_proto protoreflect.FileDescriptor
 
 const file_cleave_notifications_v1_notifications_proto_rawDesc = "" +
 	"\n" +
-	"+cleave/notifications/v1/notifications.proto\x12\x17cleave.notifications.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf7\x01\n" +
+	"+cleave/notifications/v1/notifications.proto\x12\x17cleave.notifications.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf7\x01\n" +
 	"\aMessage\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\btemplate\x18\x02 \x01(\tR\btemplate\x12\x18\n" +
@@ -321,9 +322,9 @@ const file_cleave_notifications_v1_notifications_proto_rawDesc = "" +
 	"\x15MESSAGE_STATE_SENDING\x10\x02\x12\x16\n" +
 	"\x12MESSAGE_STATE_SENT\x10\x03\x12\x18\n" +
 	"\x14MESSAGE_STATE_FAILED\x10\x04\x12\x1c\n" +
-	"\x18MESSAGE_STATE_SUPPRESSED\x10\x052\x8d\x01\n" +
-	"\x13NotificationService\x12v\n" +
-	"\fListMessages\x12,.cleave.notifications.v1.ListMessagesRequest\x1a-.cleave.notifications.v1.ListMessagesResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x01BIZGgithub.com/cleave-go/cleave/gen/cleave/notifications/v1;notificationsv1b\x06proto3"
+	"\x18MESSAGE_STATE_SUPPRESSED\x10\x052\xa2\x01\n" +
+	"\x13NotificationService\x12\x8a\x01\n" +
+	"\fListMessages\x12,.cleave.notifications.v1.ListMessagesRequest\x1a-.cleave.notifications.v1.ListMessagesResponse\"\x1d\xa2\xbb\x18\x02\b\x02\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/messages\x90\x02\x01BIZGgithub.com/cleave-go/cleave/gen/cleave/notifications/v1;notificationsv1b\x06proto3"
 
 var (
 	file_cleave_notifications_v1_notifications_proto_rawDescOnce sync.Once

@@ -12,6 +12,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "github.com/cleave-go/cleave/gen/cleave/platform/v1"
 	v1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -784,7 +785,7 @@ var File_cleave_orders_v1_carts_proto protoreflect.FileDescriptor
 
 const file_cleave_orders_v1_carts_proto_rawDesc = "" +
 	"\n" +
-	"\x1ccleave/orders/v1/carts.proto\x12\x10cleave.orders.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a\x1acleave/type/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf5\x01\n" +
+	"\x1ccleave/orders/v1/carts.proto\x12\x10cleave.orders.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a\x1acleave/type/v1/money.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf5\x01\n" +
 	"\x04Cart\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x121\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1b.cleave.orders.v1.CartStateR\x05state\x120\n" +
@@ -842,13 +843,13 @@ const file_cleave_orders_v1_carts_proto_rawDesc = "" +
 	"\x16CART_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11CART_STATE_ACTIVE\x10\x01\x12\x18\n" +
 	"\x14CART_STATE_CONVERTED\x10\x02\x12\x18\n" +
-	"\x14CART_STATE_ABANDONED\x10\x032\x9a\x03\n" +
-	"\vCartService\x12b\n" +
+	"\x14CART_STATE_ABANDONED\x10\x032\x95\x04\n" +
+	"\vCartService\x12v\n" +
 	"\n" +
-	"CreateCart\x12#.cleave.orders.v1.CreateCartRequest\x1a$.cleave.orders.v1.CreateCartResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x02\x12Y\n" +
-	"\aGetCart\x12 .cleave.orders.v1.GetCartRequest\x1a!.cleave.orders.v1.GetCartResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x01\x12e\n" +
-	"\vSetCartItem\x12$.cleave.orders.v1.SetCartItemRequest\x1a%.cleave.orders.v1.SetCartItemResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x02\x12e\n" +
-	"\vCreateQuote\x12$.cleave.orders.v1.CreateQuoteRequest\x1a%.cleave.orders.v1.CreateQuoteResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x02B;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
+	"CreateCart\x12#.cleave.orders.v1.CreateCartRequest\x1a$.cleave.orders.v1.CreateCartResponse\"\x1d\xa2\xbb\x18\x02\b\x02\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/carts\x90\x02\x02\x12o\n" +
+	"\aGetCart\x12 .cleave.orders.v1.GetCartRequest\x1a!.cleave.orders.v1.GetCartResponse\"\x1f\xa2\xbb\x18\x02\b\x02\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/carts/{id}\x90\x02\x01\x12\x8f\x01\n" +
+	"\vSetCartItem\x12$.cleave.orders.v1.SetCartItemRequest\x1a%.cleave.orders.v1.SetCartItemResponse\"3\xa2\xbb\x18\x02\b\x02\x82\xd3\xe4\x93\x02$:\x01*\x1a\x1f/v1/carts/{cart_id}/items/{sku}\x90\x02\x02\x12\x8a\x01\n" +
+	"\vCreateQuote\x12$.cleave.orders.v1.CreateQuoteRequest\x1a%.cleave.orders.v1.CreateQuoteResponse\".\xa2\xbb\x18\x02\b\x02\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/carts/{cart_id}/quotes\x90\x02\x02B;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
 
 var (
 	file_cleave_orders_v1_carts_proto_rawDescOnce sync.Once

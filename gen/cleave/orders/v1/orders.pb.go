@@ -10,6 +10,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "github.com/cleave-go/cleave/gen/cleave/platform/v1"
 	v1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -1048,7 +1049,7 @@ var File_cleave_orders_v1_orders_proto protoreflect.FileDescriptor
 
 const file_cleave_orders_v1_orders_proto_rawDesc = "" +
 	"\n" +
-	"\x1dcleave/orders/v1/orders.proto\x12\x10cleave.orders.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ccleave/orders/v1/carts.proto\x1a cleave/platform/v1/options.proto\x1a\x1acleave/type/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd3\x03\n" +
+	"\x1dcleave/orders/v1/orders.proto\x12\x10cleave.orders.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ccleave/orders/v1/carts.proto\x1a cleave/platform/v1/options.proto\x1a\x1acleave/type/v1/money.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd3\x03\n" +
 	"\x05Order\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
 	"\auser_id\x18\x02 \x01(\tR\x06userId\x122\n" +
@@ -1138,17 +1139,19 @@ const file_cleave_orders_v1_orders_proto_rawDesc = "" +
 	"\x12\x1f\n" +
 	"\x1bORDER_STATE_PAYMENT_UNKNOWN\x10\v\x12\x1e\n" +
 	"\x1aORDER_STATE_CANCEL_PENDING\x10\f\x12\x1c\n" +
-	"\x18ORDER_STATE_NEEDS_REVIEW\x10\r2\xf4\x04\n" +
-	"\fOrderService\x12b\n" +
+	"\x18ORDER_STATE_NEEDS_REVIEW\x10\r2\x97\x06\n" +
+	"\fOrderService\x12w\n" +
 	"\n" +
-	"PlaceOrder\x12#.cleave.orders.v1.PlaceOrderRequest\x1a$.cleave.orders.v1.PlaceOrderResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x02\x12\\\n" +
-	"\bGetOrder\x12!.cleave.orders.v1.GetOrderRequest\x1a\".cleave.orders.v1.GetOrderResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x01\x12b\n" +
+	"PlaceOrder\x12#.cleave.orders.v1.PlaceOrderRequest\x1a$.cleave.orders.v1.PlaceOrderResponse\"\x1e\xa2\xbb\x18\x02\b\x02\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
+	"/v1/orders\x90\x02\x02\x12s\n" +
+	"\bGetOrder\x12!.cleave.orders.v1.GetOrderRequest\x1a\".cleave.orders.v1.GetOrderResponse\" \xa2\xbb\x18\x02\b\x02\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/orders/{id}\x90\x02\x01\x12t\n" +
 	"\n" +
-	"ListOrders\x12#.cleave.orders.v1.ListOrdersRequest\x1a$.cleave.orders.v1.ListOrdersResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x01\x12d\n" +
+	"ListOrders\x12#.cleave.orders.v1.ListOrdersRequest\x1a$.cleave.orders.v1.ListOrdersResponse\"\x1b\xa2\xbb\x18\x02\b\x02\x82\xd3\xe4\x93\x02\f\x12\n" +
+	"/v1/orders\x90\x02\x01\x12\x81\x01\n" +
 	"\n" +
-	"WatchOrder\x12#.cleave.orders.v1.WatchOrderRequest\x1a$.cleave.orders.v1.WatchOrderResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x010\x01\x12q\n" +
-	"\x0fListOrderEvents\x12(.cleave.orders.v1.ListOrderEventsRequest\x1a).cleave.orders.v1.ListOrderEventsResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x01\x12e\n" +
-	"\vCancelOrder\x12$.cleave.orders.v1.CancelOrderRequest\x1a%.cleave.orders.v1.CancelOrderResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x02B;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
+	"WatchOrder\x12#.cleave.orders.v1.WatchOrderRequest\x1a$.cleave.orders.v1.WatchOrderResponse\"&\xa2\xbb\x18\x02\b\x02\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/orders/{id}:watch\x90\x02\x010\x01\x12\x95\x01\n" +
+	"\x0fListOrderEvents\x12(.cleave.orders.v1.ListOrderEventsRequest\x1a).cleave.orders.v1.ListOrderEventsResponse\"-\xa2\xbb\x18\x02\b\x02\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/orders/{order_id}/events\x90\x02\x01\x12\x86\x01\n" +
+	"\vCancelOrder\x12$.cleave.orders.v1.CancelOrderRequest\x1a%.cleave.orders.v1.CancelOrderResponse\"*\xa2\xbb\x18\x02\b\x02\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/orders/{id}:cancel\x90\x02\x02B;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
 
 var (
 	file_cleave_orders_v1_orders_proto_rawDescOnce sync.Once

@@ -24,6 +24,7 @@ var InventoryService = &rpc.Service{
 			Procedure:     inventoryv1connect.InventoryServiceBatchGetAvailabilityProcedure,
 			Idempotency:   connect.IdempotencyNoSideEffects,
 			Public:        true,
+			Route:         &rpc.Route{Verb: "GET", Path: "/v1/availabilities:batchGet", Body: false},
 			NewRequest:    func() proto.Message { return new(v1.BatchGetAvailabilityRequest) },
 			NewResponse:   func() proto.Message { return new(v1.BatchGetAvailabilityResponse) },
 			CheckRequest:  rpc.CheckMessage(CopyBatchGetAvailabilityRequest),

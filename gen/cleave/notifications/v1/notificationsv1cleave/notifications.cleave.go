@@ -24,6 +24,7 @@ var NotificationService = &rpc.Service{
 			Procedure:     notificationsv1connect.NotificationServiceListMessagesProcedure,
 			Idempotency:   connect.IdempotencyNoSideEffects,
 			Public:        true,
+			Route:         &rpc.Route{Verb: "GET", Path: "/v1/messages", Body: false},
 			NewRequest:    func() proto.Message { return new(v1.ListMessagesRequest) },
 			NewResponse:   func() proto.Message { return new(v1.ListMessagesResponse) },
 			CheckRequest:  rpc.CheckMessage(CopyListMessagesRequest),

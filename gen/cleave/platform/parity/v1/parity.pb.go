@@ -11,6 +11,7 @@ package parityv1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "github.com/cleave-go/cleave/gen/cleave/platform/v1"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -758,7 +759,7 @@ var File_cleave_platform_parity_v1_parity_proto protoreflect.FileDescriptor
 
 const file_cleave_platform_parity_v1_parity_proto_rawDesc = "" +
 	"\n" +
-	"&cleave/platform/parity/v1/parity.proto\x12\x19cleave.platform.parity.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xab\a\n" +
+	"&cleave/platform/parity/v1/parity.proto\x12\x19cleave.platform.parity.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xab\a\n" +
 	"\aPayload\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x12\x14\n" +
@@ -836,11 +837,11 @@ const file_cleave_platform_parity_v1_parity_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01**\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\f\n" +
-	"\bKIND_ONE\x10\x012\xbd\x02\n" +
-	"\rParityService\x12b\n" +
-	"\x04Call\x12&.cleave.platform.parity.v1.CallRequest\x1a'.cleave.platform.parity.v1.CallResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x02\x12b\n" +
-	"\x04Look\x12&.cleave.platform.parity.v1.LookRequest\x1a'.cleave.platform.parity.v1.LookResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x01\x12d\n" +
-	"\x05Watch\x12'.cleave.platform.parity.v1.WatchRequest\x1a(.cleave.platform.parity.v1.WatchResponse\"\x06\xa2\xbb\x18\x02\b\x020\x01BDZBgithub.com/cleave-go/cleave/gen/cleave/platform/parity/v1;parityv1b\x06proto3"
+	"\bKIND_ONE\x10\x012\xf7\x02\n" +
+	"\rParityService\x12}\n" +
+	"\x04Call\x12&.cleave.platform.parity.v1.CallRequest\x1a'.cleave.platform.parity.v1.CallResponse\"$\xa2\xbb\x18\x02\b\x02\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/calls/{case}\x90\x02\x02\x12b\n" +
+	"\x04Look\x12&.cleave.platform.parity.v1.LookRequest\x1a'.cleave.platform.parity.v1.LookResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x01\x12\x82\x01\n" +
+	"\x05Watch\x12'.cleave.platform.parity.v1.WatchRequest\x1a(.cleave.platform.parity.v1.WatchResponse\"$\xa2\xbb\x18\x02\b\x02\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/calls/{case}:watch0\x01BDZBgithub.com/cleave-go/cleave/gen/cleave/platform/parity/v1;parityv1b\x06proto3"
 
 var (
 	file_cleave_platform_parity_v1_parity_proto_rawDescOnce sync.Once
