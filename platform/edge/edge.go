@@ -48,6 +48,7 @@ type Config struct {
 // Edge is the handler of the public port.
 type Edge struct {
 	methods     map[string]route // by procedure
+	rest        *rest
 	index       string
 	development rpc.Principal
 	stopping    context.Context
@@ -61,7 +62,7 @@ type route struct {
 
 // New returns the handler of the public port.
 func New(c Config) *Edge {
-	e := &Edge{methods: map[string]route{}, stopping: c.Stopping}
+	e := &Edge{methods: map[string]route{}, rest: newRest(c.Services), stopping: c.Stopping}
 	if e.stopping == nil {
 		e.stopping = context.Background()
 	}
@@ -93,6 +94,12 @@ func New(c Config) *Edge {
 
 // ServeHTTP serves one request.
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !e.rest.serve(w, r, e.serve) {
+		e.serve(w, r)
+	}
+}
+
+func (e *Edge) serve(w http.ResponseWriter, r *http.Request) {
 	metadata := rpc.Metadata{
 		Principal: e.principal(r), Caller: "edge", RequestID: id.New("req"), CorrelationID: r.Header.Get(CorrelationHeader), Trace: r.Header.Get("Traceparent"),
 	}
@@ -168,6 +175,8 @@ func Forward(module string, target *url.URL, transport http.RoundTripper, log *s
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			switch {
+			case errors.Is(err, errWrongBody):
+				writeError(w, r, connect.NewError(connect.CodeInvalidArgument, errWrongBody))
 			case errors.Is(err, context.DeadlineExceeded):
 				writeError(w, r, connect.NewError(connect.CodeDeadlineExceeded, context.DeadlineExceeded))
 			case errors.Is(err, context.Canceled):
