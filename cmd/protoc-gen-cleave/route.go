@@ -9,20 +9,27 @@ import (
 	"google.golang.org/protobuf/compiler/protogen"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	platformv1 "github.com/cleave-go/cleave/gen/cleave/platform/v1"
 )
 
-// generateRoute writes where a public method is over REST. A method without a google.api.http rule fails, so that nobody has to remember
-// one; only services that no product serves may do without.
+// generateRoute writes where a public method is over REST. One without a google.api.http rule fails, so that nobody has to remember it;
+// only services that no product serves do without.
 func generateRoute(g *protogen.GeneratedFile, method *protogen.Method) error {
 	rule, _ := proto.GetExtension(method.Desc.Options(), annotations.E_Http).(*annotations.HttpRule)
+	public := access(method).GetVisibility() == platformv1.Visibility_VISIBILITY_PUBLIC
 	if rule == nil {
-		if strings.HasPrefix(string(method.Desc.FullName()), notServed) {
+		if !public || strings.HasPrefix(string(method.Desc.FullName()), notServed) {
 			return nil
 		}
 		return fmt.Errorf("%s is public and has no route: add option (google.api.http)", method.Desc.FullName())
 	}
 	verb, path := verbAndPath(rule)
-	if problem := wrongRoute(method.Desc, rule, verb, path); problem != "" {
+	problem := wrongRoute(method.Desc, rule, verb, path)
+	if !public {
+		problem = "only public methods have a route"
+	}
+	if problem != "" {
 		return fmt.Errorf("%s: option (google.api.http): %s", method.Desc.FullName(), problem)
 	}
 	g.P("Route: &", rpcPackage.Ident("Route"), "{Verb: ", fmt.Sprintf("%q", verb), ", Path: ", fmt.Sprintf("%q", path), ", Body: ", rule.GetBody() != "", "},")

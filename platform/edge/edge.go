@@ -101,7 +101,7 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (e *Edge) serve(w http.ResponseWriter, r *http.Request) {
 	metadata := rpc.Metadata{
-		Principal: e.principal(r), Caller: "edge", RequestID: id.New("req"), CorrelationID: r.Header.Get(CorrelationHeader), Trace: r.Header.Get("Traceparent"),
+		Principal: e.principal(r), Caller: rpc.EdgeCaller, RequestID: id.New("req"), CorrelationID: r.Header.Get(CorrelationHeader), Trace: r.Header.Get("Traceparent"),
 	}
 	if !rpc.ValidID(metadata.CorrelationID) {
 		metadata.CorrelationID = id.New("cor")

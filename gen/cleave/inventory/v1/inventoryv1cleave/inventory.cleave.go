@@ -20,10 +20,13 @@ var InventoryService = &rpc.Service{
 	Module: "inventory",
 	Methods: []*rpc.Method{
 		{
-			Name:          "BatchGetAvailability",
-			Procedure:     inventoryv1connect.InventoryServiceBatchGetAvailabilityProcedure,
-			Idempotency:   connect.IdempotencyNoSideEffects,
-			Public:        true,
+			Name:        "BatchGetAvailability",
+			Procedure:   inventoryv1connect.InventoryServiceBatchGetAvailabilityProcedure,
+			Idempotency: connect.IdempotencyNoSideEffects,
+			Public:      true,
+			Access: rpc.Access{
+				Who: rpc.Anyone,
+			},
 			Route:         &rpc.Route{Verb: "GET", Path: "/v1/availabilities:batchGet", Body: false},
 			NewRequest:    func() proto.Message { return new(v1.BatchGetAvailabilityRequest) },
 			NewResponse:   func() proto.Message { return new(v1.BatchGetAvailabilityResponse) },
@@ -31,9 +34,16 @@ var InventoryService = &rpc.Service{
 			CheckResponse: rpc.CheckMessage(CopyBatchGetAvailabilityResponse),
 		},
 		{
-			Name:          "AdjustStock",
-			Procedure:     inventoryv1connect.InventoryServiceAdjustStockProcedure,
-			Idempotency:   connect.IdempotencyIdempotent,
+			Name:        "AdjustStock",
+			Procedure:   inventoryv1connect.InventoryServiceAdjustStockProcedure,
+			Idempotency: connect.IdempotencyIdempotent,
+			Public:      true,
+			Access: rpc.Access{
+				Who:   rpc.InRole,
+				Roles: []string{"staff", "admin"},
+				Scope: "inventory:write",
+			},
+			Route:         &rpc.Route{Verb: "POST", Path: "/v1/stock:adjust", Body: true},
 			NewRequest:    func() proto.Message { return new(v1.AdjustStockRequest) },
 			NewResponse:   func() proto.Message { return new(v1.AdjustStockResponse) },
 			CheckRequest:  rpc.CheckMessage(CopyAdjustStockRequest),
