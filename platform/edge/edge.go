@@ -37,6 +37,8 @@ const CorrelationHeader = "X-Correlation-Id"
 type Config struct {
 	// Services are the contracts; only their public methods are served.
 	Services []*rpc.Service
+	// OpenAPI is the document that describes them, in JSON; nil if there is none.
+	OpenAPI []byte
 	// Route returns the handler that leads to a module. It is asked once per module.
 	Route func(module string) http.Handler
 	// Stopping is done when the process stops: streams end then. Nil means never.
@@ -49,6 +51,7 @@ type Config struct {
 type Edge struct {
 	methods     map[string]route // by procedure
 	rest        *rest
+	openAPI     []byte
 	index       string
 	development rpc.Principal
 	stopping    context.Context
@@ -62,7 +65,7 @@ type route struct {
 
 // New returns the handler of the public port.
 func New(c Config) *Edge {
-	e := &Edge{methods: map[string]route{}, rest: newRest(c.Services), stopping: c.Stopping}
+	e := &Edge{methods: map[string]route{}, rest: newRest(c.Services), openAPI: c.OpenAPI, stopping: c.Stopping}
 	if e.stopping == nil {
 		e.stopping = context.Background()
 	}
@@ -146,6 +149,10 @@ func (e *Edge) other(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		fmt.Fprint(w, e.index)
+		return
+	}
+	if r.URL.Path == openAPIPath && e.openAPI != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		e.serveDocument(w, r)
 		return
 	}
 	err := connect.NewError(connect.CodeUnimplemented, errors.New("there is no such public method; GET / lists them"))

@@ -299,18 +299,20 @@ var File_cleave_notifications_v1_notifications_proto protoreflect.FileDescriptor
 
 const file_cleave_notifications_v1_notifications_proto_rawDesc = "" +
 	"\n" +
-	"+cleave/notifications/v1/notifications.proto\x12\x17cleave.notifications.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf7\x01\n" +
-	"\aMessage\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
-	"\btemplate\x18\x02 \x01(\tR\btemplate\x12\x18\n" +
-	"\achannel\x18\x03 \x01(\tR\achannel\x12;\n" +
-	"\x05state\x18\x04 \x01(\x0e2%.cleave.notifications.v1.MessageStateR\x05state\x12\x18\n" +
-	"\asubject\x18\x05 \x01(\tR\asubject\x12\x12\n" +
-	"\x04body\x18\x06 \x01(\tR\x04body\x12;\n" +
+	"+cleave/notifications/v1/notifications.proto\x12\x17cleave.notifications.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8e\x03\n" +
+	"\aMessage\x12<\n" +
+	"\x02id\x18\x01 \x01(\tB,\xbaH)r'\x92\x02$msg_01a1fdad074278e680c5e4fa22541122R\x02id\x123\n" +
+	"\btemplate\x18\x02 \x01(\tB\x17\xbaH\x14r\x12\x92\x02\x0forder_confirmedR\btemplate\x12)\n" +
+	"\achannel\x18\x03 \x01(\tB\x0f\xbaH\fr\n" +
+	"\x92\x02\amailboxR\achannel\x12E\n" +
+	"\x05state\x18\x04 \x01(\x0e2%.cleave.notifications.v1.MessageStateB\b\xbaH\x05\x82\x01\x02(\x03R\x05state\x129\n" +
+	"\asubject\x18\x05 \x01(\tB\x1f\xbaH\x1cr\x1a\x92\x02\x17Your order is confirmedR\asubject\x12&\n" +
+	"\x04body\x18\x06 \x01(\tB\x12\xbaH\x0fr\r\x92\x02\n" +
+	"Thank you.R\x04body\x12;\n" +
 	"\vcreate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"d\n" +
-	"\x13ListMessagesRequest\x12$\n" +
-	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"createTime\"f\n" +
+	"\x13ListMessagesRequest\x12&\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\t\xbaH\x06\x1a\x04@\x14(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"|\n" +
 	"\x14ListMessagesResponse\x12<\n" +
