@@ -26,6 +26,8 @@ import (
 type Config struct {
 	// Services are the contracts; only their public methods are served.
 	Services []*rpc.Service
+	// OpenAPI is the document that describes them, in JSON; nil if there is none.
+	OpenAPI []byte
 	// Route returns the handler that leads to a module. It is asked once per module.
 	Route func(module string) http.Handler
 	// Log takes what went wrong in the edge itself. Nil means nobody reads it.
@@ -48,6 +50,8 @@ type Config struct {
 // Edge is the handler of the public port.
 type Edge struct {
 	methods            map[string]route // by procedure
+	rest               *rest
+	openAPI            []byte
 	index              string
 	log                *slog.Logger
 	draining, stopping context.Context
@@ -71,7 +75,7 @@ func New(c Config) *Edge { return newEdge(c, standard()) }
 
 func newEdge(c Config, l limits) *Edge {
 	e := &Edge{
-		methods: map[string]route{}, log: c.Log, draining: c.Draining, stopping: c.Stopping, authenticate: c.Authenticate,
+		methods: map[string]route{}, rest: newRest(c.Services), openAPI: c.OpenAPI, log: c.Log, draining: c.Draining, stopping: c.Stopping, authenticate: c.Authenticate,
 		proxies: c.Proxies, origins: newOrigins(c.Origins),
 		limits: l, signedIn: newRate(c.Rate), anonymous: newRate(c.AnonymousRate), wrongTokens: newRate(c.AnonymousRate),
 		calls: newSlots("requests", l.Requests, l.ClientCalls), streams: newSlots("streams", l.Streams, l.ClientStreams),
@@ -109,6 +113,15 @@ func newEdge(c Config, l limits) *Edge {
 
 // ServeHTTP serves one request.
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	foreign := e.origins.check(r) // Of the request as it came: REST makes a POST of everything.
+	door := func(w http.ResponseWriter, r *http.Request) { e.open(w, r, foreign) }
+	if !e.rest.serve(w, r, door) {
+		door(w, r)
+	}
+}
+
+// open serves one request of Connect or gRPC, which is refused if it is foreign.
+func (e *Edge) open(w http.ResponseWriter, r *http.Request, foreign *refusal) {
 	correlationID := r.Header.Get(CorrelationHeader)
 	if !rpc.ValidID(correlationID) {
 		correlationID = id.New("cor")
@@ -120,13 +133,13 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.Header().Set("Connection", "close") // Over HTTP/2 this lets what runs on the connection end, and nothing new begin.
 	}
 	defer a.caught(e.log, r)
-	if err := e.serve(a, r, correlationID); err != nil {
+	if err := e.serve(a, r, correlationID, foreign); err != nil {
 		refuse(a, r, err)
 	}
 }
 
 // serve takes a request from the door to its module, or returns why it goes no further.
-func (e *Edge) serve(a *answer, r *http.Request, correlationID string) error {
+func (e *Edge) serve(a *answer, r *http.Request, correlationID string, foreign *refusal) error {
 	defer e.requests.Add(-1)
 	if e.requests.Add(1) > int64(e.limits.Requests) {
 		return busy()
@@ -137,8 +150,8 @@ func (e *Edge) serve(a *answer, r *http.Request, correlationID string) error {
 	if e.origins.answer(a, r) {
 		return nil
 	}
-	if refused := e.origins.check(r); refused != nil {
-		return refused
+	if foreign != nil {
+		return foreign
 	}
 	principal, client, err := e.admit(a, r)
 	if err != nil {
@@ -224,6 +237,10 @@ func (e *Edge) other(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, err := fmt.Fprint(w, e.index)
 		return err
+	}
+	if r.URL.Path == openAPIPath && e.openAPI != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		e.serveDocument(w, r)
+		return nil
 	}
 	// Whoever reads the status, as curl and scanners do, understands 404 better than Connect's 501.
 	return &refusal{code: connect.CodeUnimplemented, status: http.StatusNotFound, why: "there is no such public method; GET / lists them"}
