@@ -51,9 +51,9 @@ func (u *unit) authenticate(listener net.Listener) func(*http.Request) (rpc.Prin
 		return verifier.Authenticate
 	}
 	if isLoopback(listener) {
-		u.log.Warn("nobody has to sign in: every caller of the public port is the development user, because it listens on loopback only and "+oidcIssuer+" is not set",
+		u.log.Warn("nobody has to sign in: every caller of the public port is the development user, who may do everything, because it listens on loopback only and "+oidcIssuer+" is not set",
 			"user", developmentUser)
-		return auth.Development(rpc.Principal{Subject: developmentUser, Roles: []string{"customer"}})
+		return auth.Development(rpc.Everything(developmentUser, u.Edge))
 	}
 	u.log.Warn("nobody can sign in: every caller of the public port is anonymous, because " + oidcIssuer + " is not set")
 	return auth.Anonymous
