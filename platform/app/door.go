@@ -56,4 +56,6 @@ func (u *unit) checkOrigins(listener net.Listener) error {
 }
 
 // development reports whether callers of the public port need not sign in.
-func (u *unit) development(listener net.Listener) bool { return isLoopback(listener) }
+func (u *unit) development(listener net.Listener) bool {
+	return isLoopback(listener) && u.values.String(oidcIssuer) == ""
+}

@@ -3,7 +3,6 @@ package auth
 import (
 	"net"
 	"net/http"
-	"strings"
 
 	"github.com/cleave-go/cleave/platform/rpc"
 )
@@ -37,6 +36,5 @@ func fromHere(r *http.Request) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	ip := net.ParseIP(strings.Trim(host, "[]"))
-	return (host == "localhost" || ip != nil && ip.IsLoopback()) && r.Header.Get("X-Forwarded-For") == "" && r.Header.Get("Forwarded") == ""
+	return isLoopback(host) && r.Header.Get("X-Forwarded-For") == "" && r.Header.Get("Forwarded") == ""
 }

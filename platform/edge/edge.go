@@ -114,14 +114,14 @@ func newEdge(c Config, l limits) *Edge {
 // ServeHTTP serves one request.
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	foreign := e.origins.check(r) // Of the request as it came: REST makes a POST of everything.
-	door := func(w http.ResponseWriter, r *http.Request) { e.open(w, r, foreign) }
+	door := func(w http.ResponseWriter, r *http.Request) { e.receive(w, r, foreign) }
 	if !e.rest.serve(w, r, door) {
 		door(w, r)
 	}
 }
 
-// open serves one request of Connect or gRPC, which is refused if it is foreign.
-func (e *Edge) open(w http.ResponseWriter, r *http.Request, foreign *refusal) {
+// receive serves a request that is one of Connect, gRPC or gRPC-Web, or has become one, and refuses a foreign one.
+func (e *Edge) receive(w http.ResponseWriter, r *http.Request, foreign *refusal) {
 	correlationID := r.Header.Get(CorrelationHeader)
 	if !rpc.ValidID(correlationID) {
 		correlationID = id.New("cor")
