@@ -18,11 +18,8 @@ import (
 // TrustDomain is that of the certificates.
 const TrustDomain = "cleave"
 
-// Authority is who signs in a test.
-type Authority struct {
-	t testing.TB
-	*authority.Authority
-}
+// Authority is who signs in a test. Its methods panic if they cannot, so that they may be used anywhere.
+type Authority struct{ *authority.Authority }
 
 // New returns an authority.
 func New(t testing.TB) *Authority {
@@ -31,12 +28,11 @@ func New(t testing.TB) *Authority {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Authority{t, a}
+	return &Authority{a}
 }
 
 // Unit returns the certificate of a unit. Each change is made to it before it is signed: that is how wrong ones come about.
 func (a *Authority) Unit(unit string, changes ...func(*x509.Certificate)) authority.Pair {
-	a.t.Helper()
 	template := authority.Unit(mtls.ID{TrustDomain: TrustDomain, Unit: unit}, time.Hour)
 	for _, change := range changes {
 		change(template)
@@ -46,25 +42,22 @@ func (a *Authority) Unit(unit string, changes ...func(*x509.Certificate)) author
 
 // Public returns the certificate of a public port on this machine.
 func (a *Authority) Public() authority.Pair {
-	a.t.Helper()
 	return a.sign(authority.Server(time.Hour, "localhost", "127.0.0.1", "::1"))
 }
 
 func (a *Authority) sign(template *x509.Certificate) authority.Pair {
-	a.t.Helper()
 	pair, err := a.Sign(template)
 	if err != nil {
-		a.t.Fatal(err)
+		panic(err)
 	}
 	return pair
 }
 
 // PEM returns the certificate of the authority.
 func (a *Authority) PEM() []byte {
-	a.t.Helper()
 	pair, err := a.Pair()
 	if err != nil {
-		a.t.Fatal(err)
+		panic(err)
 	}
 	return pair.Cert
 }
@@ -120,22 +113,27 @@ func (f *Folder) Write(path string, text []byte) {
 	}
 }
 
-// Client returns an HTTP client that shows a certificate, or none if it is the zero value, and asks nobody who he is: an intruder, or a
-// test that knows whom it calls. It speaks HTTP/2, with TLS and without.
-func Client(t testing.TB, pair authority.Pair) *http.Client {
-	t.Helper()
+// Config returns what a client needs that shows a certificate, or none if it is the zero value, and asks nobody who he is: an intruder, or
+// a test that knows whom it calls.
+func Config(pair authority.Pair) *tls.Config {
 	config := &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true} //nolint:gosec // See above.
 	if len(pair.Cert) > 0 {
 		certificate, err := tls.X509KeyPair(pair.Cert, pair.Key)
 		if err != nil {
-			t.Fatal(err)
+			panic(err) // The authority has made the pair.
 		}
 		config.Certificates = []tls.Certificate{certificate}
 	}
+	return config
+}
+
+// Client returns such a client of HTTP/2, with TLS and without.
+func Client(t testing.TB, pair authority.Pair) *http.Client {
+	t.Helper()
 	protocols := new(http.Protocols)
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{Protocols: protocols, TLSClientConfig: config}
+	transport := &http.Transport{Protocols: protocols, TLSClientConfig: Config(pair)}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport}
 }
