@@ -129,6 +129,14 @@ func houseMap(t testing.TB, change func(*module.Map)) string {
 	return path
 }
 
+// Trust returns the settings of a program that calls the public port.
+func (h *House) Trust() map[string]string {
+	if h.Authority == nil {
+		return nil
+	}
+	return map[string]string{"SSL_CERT_FILE": h.Certificates["public"].CA}
+}
+
 // AsOrders returns what a client needs to call the house in the name of the module orders; nil if it has no certificates.
 func (h *House) AsOrders() *tls.Config {
 	if h.Authority == nil {
@@ -214,10 +222,7 @@ func (h *House) unit(t testing.TB, name, binary string, modules ...string) topol
 // Seed writes the demo catalogue, with the tools that an operator would use.
 func (h *House) Seed(t testing.TB) {
 	t.Helper()
-	tool := topology.Program{Name: "cleave seed", Binary: h.binaries.Build(t, "cmd/cleave"), Args: []string{"seed", "--url", h.Public()}}
-	if h.Authority != nil {
-		tool.Env = map[string]string{"SSL_CERT_FILE": h.Certificates["public"].CA}
-	}
+	tool := topology.Program{Name: "cleave seed", Binary: h.binaries.Build(t, "cmd/cleave"), Args: []string{"seed", "--url", h.Public()}, Env: h.Trust()}
 	if first := h.Units()[0]; len(first.Modules) == len(Modules) {
 		tool.Name, tool.Binary = "all seed", first.Binary
 		tool.Args, tool.Env = []string{"seed"}, map[string]string{"DATABASE_URL": h.Databases["orders"]}
