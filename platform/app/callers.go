@@ -17,7 +17,8 @@ func (u *unit) admit(next http.Handler) http.Handler {
 		if u.certificates.units != nil {
 			id, end, err := u.certificates.units.Peer(r)
 			if err != nil {
-				u.refuse(w, r, caller, "", rpc.Errorf(connect.CodeUnauthenticated, "", "who calls is not known: %w", err))
+				// What a new connection would give: nobody there, and not a customer who has to sign in.
+				u.refuse(w, r, caller, "", rpc.Errorf(connect.CodeUnavailable, "", "who calls is known no more: %w", err))
 				return
 			}
 			ctx, cancel := context.WithDeadline(r.Context(), end)

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/emptypb"
@@ -63,7 +64,7 @@ func TestCallers(t *testing.T) {
 	configure(t)
 	home := mtlstest.New(t)
 	plain := start(t, neighbourhood(t))
-	certify(t, home.Unit("parity"), home)
+	files := certify(t, home.Unit("parity"), home)
 	secure := start(t, neighbourhood(t))
 	if !strings.HasPrefix(plain.internal, "http://") || !strings.HasPrefix(secure.internal, "https://") {
 		t.Fatalf("the internal ports are %s and %s", plain.internal, secure.internal)
@@ -101,6 +102,19 @@ func TestCallers(t *testing.T) {
 		if err := call(t, mtlstest.Client(t, pair), secure.internal+parityCall, "elsewhere"); err == nil || connect.IsWireError(err) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	// On a connection from before, too, nobody is let in whose authority is trusted no more.
+	client := mtlstest.Client(t, home.Unit("elsewhere"))
+	err := call(t, client, secure.internal+parityCall, "elsewhere")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files.Trust(mtlstest.New(t))
+	for deadline := time.Now().Add(patience); err == nil && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		err = call(t, client, secure.internal+parityCall, "elsewhere")
+	}
+	if connect.CodeOf(err) != connect.CodeUnavailable || !connect.IsWireError(err) || !strings.Contains(err.Error(), "unknown authority") {
+		t.Errorf("it gets %v", err)
 	}
 }
 
