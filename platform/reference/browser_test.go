@@ -115,17 +115,18 @@ func calls(t *testing.T, browser *browsertest.Browser) {
 		chromedp.Click(list+" .try summary"),
 		chromedp.SendKeys(list+` [name="page_size"]`, "2"),
 		chromedp.SetValue(list+` [name="genre"]`, "POETRY"),
+		chromedp.SendKeys(list+` [name="authors"]`, "Ende, Carroll"),
 		chromedp.SendKeys(list+` [name="Accept-Language"]`, "de"),
 		chromedp.Click(list+" .send"),
 		chromedp.WaitVisible(list+" .answer"),
 	)
-	expect(t, "the API was asked", <-s.asked, "GET /books?page_size=2&genre=POETRY Bearer secret de")
+	expect(t, "the API was asked", <-s.asked, "GET /books?page_size=2&genre=POETRY&authors=Ende&authors=Carroll Bearer secret de")
 	expect(t, "the answer", text(t, page, list+" .answer"), "{\n  \"books\": [\n    {\n      \"id\": \"bok_1\",\n      \"pages\": 304\n    }\n  ]\n}")
 	if status := text(t, page, list+" .result"); !strings.HasPrefix(status, "200 OK in ") {
 		t.Errorf("the page says %q", status)
 	}
 	expect(t, "the command", text(t, page, list+" .request"),
-		"curl '"+s.url+"/books?page_size=2&genre=POETRY' \\\n  -H 'Accept-Language: de' \\\n  -H \"Authorization: Bearer $TOKEN\"")
+		"curl '"+s.url+"/books?page_size=2&genre=POETRY&authors=Ende&authors=Carroll' \\\n  -H 'Accept-Language: de' \\\n  -H \"Authorization: Bearer $TOKEN\"")
 	page.CheckAccess(t)
 	sober(t, page, s.url)
 
@@ -168,7 +169,8 @@ func stream(t *testing.T, browser *browsertest.Browser) {
 	const chapter = "#getChapter"
 	page.Do(t,
 		chromedp.Click(chapter+" .try summary"),
-		chromedp.SetValue(chapter+` [name="book.id"]`, "bok 1/2"),
+		chromedp.SendKeys(chapter+` [name="book.id"]`, "bok 1/2"),
+		chromedp.SendKeys(chapter+` [name="number"]`, "1"),
 		chromedp.Click(chapter+" .send"),
 		chromedp.WaitVisible(chapter+" .answer"),
 	)

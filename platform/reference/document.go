@@ -72,6 +72,8 @@ type operation struct {
 	Responses                         ordered[*body]
 	// Nil means what the whole document asks for, an empty list nothing.
 	Security *[]requirement
+	// Procedure is the path of the same operation over Connect, gRPC and gRPC-Web.
+	Procedure string `json:"x-connect-procedure"`
 }
 
 // parameter is one of a path, a query or a header; also a header of an answer, which has no name of its own.
@@ -81,7 +83,6 @@ type parameter struct {
 	Required, Deprecated  bool
 	Schema                *schema
 	Example               json.RawMessage
-	Examples              ordered[*example]
 }
 
 // body is that of a request or an answer.

@@ -1,10 +1,12 @@
 package reference
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,14 +30,17 @@ type group struct {
 
 // entry is an operation.
 type entry struct {
-	ID, Title, Method, Path string
-	Description             template.HTML
-	Deprecated              bool
-	// Access says who may call it.
+	ID, Title, Method, Path, Procedure string
+	Description                        template.HTML
+	Deprecated                         bool
+	// Access says who may call it; "" is everybody.
 	Access     string
 	Parameters []input
 	Body       *content
 	Answers    []answer
+	Errors     []answer
+	// Error is the body of all errors, if it is the same.
+	Error []field
 	// Sample is what it answers when it goes well.
 	Sample *content
 }
@@ -43,8 +48,10 @@ type entry struct {
 // input is a parameter, as a description and as a control of the form.
 type input struct {
 	field
-	In, Value string
-	Choices   []string
+	In      string
+	Choices []string
+	Hint    string
+	List    bool // It may be given several times.
 }
 
 // content is a body.
@@ -116,7 +123,7 @@ func newPage(text []byte) (*page, error) {
 func (d *document) entry(method, path string, o *operation, shared []*parameter) (*entry, error) {
 	e := &entry{
 		ID: slug(first(o.OperationID, method+path)), Title: first(o.Summary, words(first(o.OperationID, path))), Method: strings.ToUpper(method), Path: path,
-		Description: prose(o.Description), Deprecated: o.Deprecated, Access: d.access(o),
+		Procedure: o.Procedure, Description: prose(o.Description), Deprecated: o.Deprecated, Access: d.access(o),
 	}
 	var err error
 	if e.Parameters, err = d.inputs(o.Parameters, shared); err != nil {
@@ -132,38 +139,72 @@ func (d *document) entry(method, path string, o *operation, shared []*parameter)
 		}
 	}
 	for _, r := range o.Responses {
-		given, err := resolve(r.Value, r.Value.Ref, "responses", d.Components.Responses)
+		a, err := d.answer(r.Name, r.Value)
+		if err != nil {
+			return nil, fmt.Errorf("answer %s: %w", r.Name, err)
+		}
+		if r.Name >= "4" { // From here on it is 4XX, 5XX and default.
+			e.Errors = append(e.Errors, *a)
+			continue
+		}
+		if e.Sample == nil {
+			e.Sample = a.Body
+		}
+		e.Answers = append(e.Answers, *a)
+	}
+	e.Error = common(e.Errors)
+	for i, a := range e.Errors { // Only those that are not there when it goes well, too.
+		e.Errors[i].Headers = slices.DeleteFunc(a.Headers, func(h field) bool {
+			return len(e.Answers) > 0 && slices.ContainsFunc(e.Answers[0].Headers, func(other field) bool { return other.Name == h.Name })
+		})
+	}
+	return e, nil
+}
+
+// answer shows an answer.
+func (d *document) answer(status string, r *body) (*answer, error) {
+	given, err := resolve(r, r.Ref, "responses", d.Components.Responses)
+	if err != nil {
+		return nil, err
+	}
+	a := &answer{Status: status, Description: prose(given.Description)}
+	if code, err := strconv.Atoi(status); err == nil {
+		a.Reason = http.StatusText(code)
+	}
+	if status == "default" {
+		a.Status = "Otherwise"
+	}
+	if a.Body, err = d.content(given, false); err != nil {
+		return nil, err
+	}
+	for _, h := range given.Headers {
+		header, err := resolve(h.Value, h.Value.Ref, "headers", d.Components.Headers)
 		if err != nil {
 			return nil, err
 		}
-		a := answer{Status: r.Name, Description: prose(given.Description)}
-		if code, err := strconv.Atoi(r.Name); err == nil {
-			a.Reason = http.StatusText(code)
+		f, err := schemas(d.Components.Schemas).field(h.Name, header.Schema, false, nil)
+		if err != nil {
+			return nil, err
 		}
-		if a.Status == "default" {
-			a.Status, a.Reason = "Otherwise", ""
-		}
-		if a.Body, err = d.content(given, false); err != nil {
-			return nil, fmt.Errorf("answer %s: %w", r.Name, err)
-		}
-		for _, h := range given.Headers {
-			header, err := resolve(h.Value, h.Value.Ref, "headers", d.Components.Headers)
-			if err != nil {
-				return nil, err
-			}
-			f, err := schemas(d.Components.Schemas).field(h.Name, header.Schema, false, nil)
-			if err != nil {
-				return nil, err
-			}
-			f.Description = prose(header.Description)
-			a.Headers = append(a.Headers, f)
-		}
-		if e.Sample == nil && strings.HasPrefix(r.Name, "2") {
-			e.Sample = a.Body
-		}
-		e.Answers = append(e.Answers, a)
+		f.Description = prose(header.Description)
+		a.Headers = append(a.Headers, f)
 	}
-	return e, nil
+	return a, nil
+}
+
+// common takes the body out of answers that all have the same, and returns it.
+func common(answers []answer) []field {
+	var fields []field
+	for i, a := range answers {
+		if a.Body == nil || i > 0 && !reflect.DeepEqual(a.Body.Fields, fields) {
+			return nil
+		}
+		fields = a.Body.Fields
+	}
+	for i := range answers {
+		answers[i].Body = nil
+	}
+	return fields
 }
 
 // inputs shows the parameters of an operation, those of its path first.
@@ -189,15 +230,19 @@ func (d *document) inputs(own, shared []*parameter) ([]input, error) {
 		if f.Type == "boolean" {
 			i.Choices = []string{"true", "false"}
 		}
-		value := p.Example
-		if value == nil && len(p.Examples) > 0 {
-			value = p.Examples[0].Value.Value
+		hint := p.Example
+		if s := p.Schema; s != nil {
+			for s.Items != nil {
+				s, i.List = s.Items, true
+			}
+			for _, value := range append([]json.RawMessage{s.Example}, s.Examples...) {
+				if hint == nil {
+					hint = value
+				}
+			}
 		}
-		if value == nil && p.Schema != nil {
-			value = p.Schema.Example
-		}
-		if p.Required {
-			i.Value = text(value)
+		if i.Hint = text(hint); i.Hint != "" {
+			i.Hint = "such as " + i.Hint
 		}
 		all = append(all, i)
 	}
@@ -230,6 +275,9 @@ func (d *document) content(b *body, request bool) (*content, error) {
 		c.Fields = slices.DeleteFunc(slices.Clone(f.Fields), func(f field) bool { return f.ReadOnly })
 	}
 	c.Sample, err = all.sample(m, d.Components.Examples, request)
+	if !strings.Contains(kind, "json") {
+		c.Sample = text(json.RawMessage(c.Sample))
+	}
 	return c, err
 }
 

@@ -15,7 +15,7 @@ function request(form) {
   for (const { name, value, dataset } of form.querySelectorAll("[data-in]")) {
     if (value === "") continue;
     if (dataset.in === "path") names[name] = encodeURIComponent(value);
-    else if (dataset.in === "query") query.append(name, value);
+    else if (dataset.in === "query") for (const each of "list" in dataset ? value.split(",") : [value]) query.append(name, each.trim());
     else headers[name] = value;
   }
   // A name in braces that is not filled in stays, so that one sees what is missing.

@@ -14,6 +14,7 @@ import (
 	"html/template"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -29,9 +30,22 @@ var files embed.FS
 
 var pageTemplate = template.Must(template.ParseFS(files, "page.html"))
 
-// New returns a handler that serves the reference page of an OpenAPI 3 document in JSON, at [Path] and below. It fails if the document
-// cannot be read, or refers to what is not in it.
-func New(document []byte) (http.Handler, error) {
+// New returns a handler that serves the reference page of an OpenAPI 3 document in JSON, at [Path] and below. The page is made when
+// somebody first asks for it, so that a process in which nobody does starts sooner. If the document cannot be read, or refers to what is
+// not in it, every answer is an error that says so.
+func New(document []byte) http.Handler {
+	made := sync.OnceValues(func() (http.Handler, error) { return newHandler(document) })
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handler, err := made()
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	})
+}
+
+func newHandler(document []byte) (http.Handler, error) {
 	page, err := newPage(document)
 	if err != nil {
 		return nil, fmt.Errorf("read the OpenAPI document: %w", err)

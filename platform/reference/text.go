@@ -6,7 +6,8 @@ import (
 	"unicode"
 )
 
-// prose returns a description as HTML. Of Markdown it knows what comments of contracts have: paragraphs, lists, `code`.
+// prose returns a description as HTML. Of Markdown it knows what comments of contracts have: paragraphs, lists,
+// `code` and **stress**.
 func prose(text string) template.HTML {
 	var out strings.Builder
 	for _, block := range strings.Split(strings.ReplaceAll(strings.TrimSpace(text), "\r\n", "\n"), "\n\n") {
@@ -36,19 +37,25 @@ func prose(text string) template.HTML {
 	return template.HTML(out.String())
 }
 
-// inline escapes a text and sets what is between backticks as code.
+// inline escapes a text and sets its code and stress.
 func inline(text string) string {
-	parts := strings.Split(text, "`")
+	return between(template.HTMLEscapeString(text), "`", "code", func(text string) string {
+		return between(text, "**", "strong", func(text string) string { return text })
+	})
+}
+
+// between puts what is between two marks into an element, and does something with the rest.
+func between(text, mark, element string, rest func(string) string) string {
+	parts := strings.Split(text, mark)
 	var out strings.Builder
 	for i, part := range parts {
-		escaped := template.HTMLEscapeString(part)
 		switch {
 		case i%2 == 0:
-			out.WriteString(escaped)
+			out.WriteString(rest(part))
 		case i == len(parts)-1: // Nothing closes it.
-			out.WriteString("`" + escaped)
+			out.WriteString(mark + rest(part))
 		default:
-			out.WriteString("<code>" + escaped + "</code>")
+			out.WriteString("<" + element + ">" + part + "</" + element + ">")
 		}
 	}
 	return out.String()
