@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
 BUF := tools/node_modules/.bin/buf
+REDOCLY := tools/node_modules/.bin/redocly
 # What the contracts are compared with: the last release, or else the commit before.
 BASE ?= $(shell git describe --tags --abbrev=0 2>/dev/null || git rev-parse -q --verify HEAD~1 2>/dev/null || git rev-parse HEAD)
 
@@ -48,7 +49,13 @@ check: $(BUF) ## Everything but the tests: format, vet, contracts, generated cod
 	$(BUF) lint
 	$(BUF) format --diff --exit-code proto
 	$(BUF) breaking --against '.git#ref=$(BASE)'
+	$(MAKE) --no-print-directory check-openapi
 	$(MAKE) --no-print-directory check-generated
+
+.PHONY: check-openapi
+check-openapi: $(BUF) ## Hold the OpenAPI document against redocly's recommended rules
+	@lint="$(REDOCLY) lint gen/openapi/openapi.json --extends recommended"; export REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true; \
+	$$lint --format json 2>/dev/null | tr -d ' \n' | grep -q '"errors":0,"warnings":0' || { $$lint; echo "the OpenAPI document breaks these rules"; exit 1; }
 
 # Generated code is made anew in place and compared with what was there; a difference stays, to be looked at.
 .PHONY: check-generated
@@ -75,7 +82,7 @@ migrate-new: ## Write the next migration of a module from its ent schema: make m
 .PHONY: tools
 tools: $(BUF) ## Install what the tests and make generate need from npm
 
-# Few packages, at exact versions, that depend on one another alone: no lock file is needed.
+# Few packages, at exact versions: no lock file is needed.
 $(BUF): tools/package.json
 	npm install --prefix tools --silent
 	touch $@
