@@ -21,6 +21,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/cleave-go/cleave/platform/id"
+	"github.com/cleave-go/cleave/platform/reference"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
@@ -52,6 +53,7 @@ type Edge struct {
 	methods     map[string]route // by procedure
 	rest        *rest
 	openAPI     []byte
+	reference   http.Handler
 	index       string
 	development rpc.Principal
 	stopping    context.Context
@@ -65,7 +67,7 @@ type route struct {
 
 // New returns the handler of the public port.
 func New(c Config) *Edge {
-	e := &Edge{methods: map[string]route{}, rest: newRest(c.Services), openAPI: c.OpenAPI, stopping: c.Stopping}
+	e := &Edge{methods: map[string]route{}, rest: newRest(c.Services), openAPI: c.OpenAPI, reference: reference.New(c.OpenAPI), stopping: c.Stopping}
 	if e.stopping == nil {
 		e.stopping = context.Background()
 	}
@@ -91,6 +93,9 @@ func New(c Config) *Edge {
 		}
 	}
 	sort.Strings(lines)
+	if e.openAPI != nil {
+		lines = append(lines, "\nHow to call them: GET "+reference.Path+" to read, GET "+openAPIPath+" for programs.")
+	}
 	e.index = "Cleave. Public methods, over Connect (JSON or protobuf), gRPC and gRPC-Web:\n\n" + strings.Join(lines, "\n") + "\n"
 	return e
 }
@@ -151,8 +156,7 @@ func (e *Edge) other(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, e.index)
 		return
 	}
-	if r.URL.Path == openAPIPath && e.openAPI != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-		e.serveDocument(w, r)
+	if e.describe(w, r) {
 		return
 	}
 	err := connect.NewError(connect.CodeUnimplemented, errors.New("there is no such public method; GET / lists them"))
