@@ -35,20 +35,8 @@ type service struct {
 
 type tx = db.Tx[*ent.Client]
 
-// user returns the customer who calls.
-func user(ctx context.Context) (string, error) {
-	principal := rpc.MetadataOf(ctx).Principal
-	if principal.Anonymous() {
-		return "", rpc.Errorf(connect.CodeUnauthenticated, "SIGN_IN", "sign in first")
-	}
-	return principal.Subject, nil
-}
-
 func (s *service) PlaceOrder(ctx context.Context, r *ordersv1.PlaceOrderRequest) (*ordersv1.PlaceOrderResponse, error) {
-	userID, err := user(ctx)
-	if err != nil {
-		return nil, err
-	}
+	userID, _ := rpc.Owner(ctx)
 	q, now, err := s.orderable(ctx, r.GetQuoteId(), userID)
 	if err != nil {
 		return idempotency.KeptOr[ordersv1.PlaceOrderResponse](ctx, s.store.DB, r, err)
@@ -124,10 +112,7 @@ func (s *service) GetOrder(ctx context.Context, r *ordersv1.GetOrderRequest) (*o
 
 // ownOrder loads an order of the caller's.
 func (s *service) ownOrder(ctx context.Context, orderID string) (*ent.Order, error) {
-	userID, err := user(ctx)
-	if err != nil {
-		return nil, err
-	}
+	userID, _ := rpc.Owner(ctx)
 	row, err := s.store.Ent.Order.Query().Where(order.ID(orderID), order.UserID(userID)).Only(ctx)
 	if ent.IsNotFound(err) {
 		return nil, rpc.NotFound("order", orderID)
@@ -136,10 +121,7 @@ func (s *service) ownOrder(ctx context.Context, orderID string) (*ent.Order, err
 }
 
 func (s *service) ListOrders(ctx context.Context, r *ordersv1.ListOrdersRequest) (*ordersv1.ListOrdersResponse, error) {
-	userID, err := user(ctx)
-	if err != nil {
-		return nil, err
-	}
+	userID, _ := rpc.Owner(ctx)
 	size := page.Size(r.GetPageSize())
 	after, err := page.Decode(r.GetPageToken(), userID)
 	if err != nil {
@@ -166,12 +148,9 @@ func (s *service) ListOrders(ctx context.Context, r *ordersv1.ListOrdersRequest)
 }
 
 func (s *service) CancelOrder(ctx context.Context, r *ordersv1.CancelOrderRequest) (*ordersv1.CancelOrderResponse, error) {
-	userID, err := user(ctx)
-	if err != nil {
-		return nil, err
-	}
+	userID, _ := rpc.Owner(ctx)
 	var answer *ordersv1.CancelOrderResponse
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
+	err := s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
 		answer, err = idempotency.Once(ctx, tx, r, func() (*ordersv1.CancelOrderResponse, error) {
 			row, err := s.cancel(ctx, tx, r.GetId(), userID)
 			if err != nil {
