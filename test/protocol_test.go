@@ -11,6 +11,7 @@ import (
 	"github.com/cleave-go/cleave/gen/cleave/notifications/v1/notificationsv1connect"
 	"github.com/cleave-go/cleave/gen/cleave/orders/v1/ordersv1connect"
 	"github.com/cleave-go/cleave/gen/cleave/payments/v1/paymentsv1connect"
+	"github.com/cleave-go/cleave/test/house"
 )
 
 // protocol is a way to speak to the public port.
@@ -24,8 +25,10 @@ var (
 	// connectJSON is what curl and browsers speak; what has no side effect is asked for with GET.
 	connectJSON = protocol{name: "Connect JSON", options: []connect.ClientOption{connect.WithProtoJSON(), connect.WithHTTPGet()}}
 	connectRPC  = protocol{name: "Connect", http2: true}
-	grpc        = protocol{name: "gRPC", http2: true, options: []connect.ClientOption{connect.WithGRPC()}}
-	grpcWeb     = protocol{name: "gRPC-Web", options: []connect.ClientOption{connect.WithGRPCWeb()}}
+	// asOrders is what the module orders speaks to others.
+	asOrders = protocol{name: "Connect", http2: true, options: []connect.ClientOption{house.AsOrders}}
+	grpc     = protocol{name: "gRPC", http2: true, options: []connect.ClientOption{connect.WithGRPC()}}
+	grpcWeb  = protocol{name: "gRPC-Web", options: []connect.ClientOption{connect.WithGRPCWeb()}}
 
 	protocols = []protocol{connectJSON, connectRPC, grpc, grpcWeb}
 )

@@ -31,7 +31,7 @@ type visit struct {
 	*testing.T
 	*shop
 	clients         // What the customer calls, through the public port.
-	staff   clients // What the people of the shop call, at the internal ports.
+	inside  clients // What orders calls, at the internal ports.
 	ctx     context.Context
 
 	mu   sync.Mutex
@@ -44,7 +44,7 @@ func enter(t *testing.T, s *shop, p protocol) *visit {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	return &visit{
-		T: t, shop: s, ctx: ctx, clients: p.clients(t, func(string) string { return s.Public() }), staff: connectRPC.clients(t, s.Internal),
+		T: t, shop: s, ctx: ctx, clients: p.clients(t, func(string) string { return s.Public() }), inside: asOrders.clients(t, s.Internal),
 	}
 }
 
@@ -142,7 +142,7 @@ func (v *visit) price(sku string, cents int64) {
 // offer writes a product of one variant.
 func (v *visit) offer(sku string, price *typev1.Money, state catalogv1.ProductState) {
 	v.Helper()
-	_, err := v.staff.catalog.BatchUpsertProducts(v.ctx, &catalogv1.BatchUpsertProductsRequest{
+	_, err := v.catalog.BatchUpsertProducts(v.ctx, &catalogv1.BatchUpsertProductsRequest{
 		RequestId: request(), Products: []*catalogv1.UpsertProduct{{
 			Title: "Thing", Category: "scenario", State: state, Variants: []*catalogv1.UpsertVariant{{Sku: sku, Price: price}},
 		}},
@@ -156,7 +156,7 @@ func (v *visit) stock(sku string, pieces int64) {
 	if pieces == 0 {
 		return
 	}
-	_, err := v.staff.inventory.AdjustStock(v.ctx, &inventoryv1.AdjustStockRequest{
+	_, err := v.inventory.AdjustStock(v.ctx, &inventoryv1.AdjustStockRequest{
 		RequestId: request(), Adjustments: []*inventoryv1.StockAdjustment{{Sku: sku, Delta: pieces}},
 	})
 	v.must("add stock", err)
@@ -280,7 +280,7 @@ func path(transitions []*ordersv1.OrderTransition) string {
 // payment returns an order's payment, as the people of the shop see it.
 func (v *visit) payment(order *ordersv1.Order) *paymentsv1.Payment {
 	v.Helper()
-	answer, err := v.staff.payments.GetPayment(v.ctx, &paymentsv1.GetPaymentRequest{Id: order.GetPaymentId()})
+	answer, err := v.inside.payments.GetPayment(v.ctx, &paymentsv1.GetPaymentRequest{Id: order.GetPaymentId()})
 	v.must("get a payment", err)
 	return answer.GetPayment()
 }
@@ -288,7 +288,7 @@ func (v *visit) payment(order *ordersv1.Order) *paymentsv1.Payment {
 // reservation returns an order's reservation.
 func (v *visit) reservation(order *ordersv1.Order) *inventoryv1.Reservation {
 	v.Helper()
-	answer, err := v.staff.inventory.GetReservation(v.ctx, &inventoryv1.GetReservationRequest{Id: order.GetReservationId()})
+	answer, err := v.inside.inventory.GetReservation(v.ctx, &inventoryv1.GetReservationRequest{Id: order.GetReservationId()})
 	v.must("get a reservation", err)
 	return answer.GetReservation()
 }

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 
 	"github.com/cleave-go/cleave/cmd/internal/demo"
@@ -52,7 +53,7 @@ func command() *cobra.Command {
 
 // demoCommand shops through the public port.
 func demoCommand() *cobra.Command {
-	var url string
+	var shop publicPort
 	var wait time.Duration
 	c := &cobra.Command{
 		Use:   "demo",
@@ -63,46 +64,83 @@ its first start), and prints what happens to each order. Ends with 1 if an order
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), wait)
 			defer cancel()
-			fmt.Fprintf(cmd.OutOrStdout(), "The shop at %s\n", url)
-			err := demo.NewShopper(http.DefaultClient, url, cmd.OutOrStdout()).Shop(ctx)
-			if errors.Is(err, syscall.ECONNREFUSED) {
-				return fmt.Errorf("nobody answers at %s: start it with make run, or name another with --url", url)
+			fmt.Fprintf(cmd.OutOrStdout(), "The shop at %s\n", shop.url)
+			if err := demo.NewShopper(shop.client(), shop.url, cmd.OutOrStdout()).Shop(ctx); err != nil {
+				return shop.explain(err)
 			}
-			if err == nil {
-				fmt.Fprintln(cmd.OutOrStdout(), "\nEvery order ended as it should.")
-			}
-			return err
+			fmt.Fprintln(cmd.OutOrStdout(), "\nEvery order ended as it should.")
+			return nil
 		},
 	}
-	c.Flags().StringVar(&url, "url", "http://127.0.0.1:8080", "public port of the shop")
+	shop.addFlags(c)
 	c.Flags().DurationVar(&wait, "timeout", time.Minute, "how long it may take in all")
 	return c
 }
 
-// seedCommand fills a shop over the internal ports of its modules.
+// seedCommand fills a shop through its public port.
 func seedCommand() *cobra.Command {
-	var catalogURL, inventoryURL string
+	var shop publicPort
 	c := &cobra.Command{
 		Use:   "seed",
-		Short: "Write the demo catalogue and its stock into a shop that is apart",
-		Long: `Writes the demo catalogue over the internal ports of the modules catalog and inventory. The private database of a single
-process has it from its first start; this is for modules that run apart. It may be repeated.`,
+		Short: "Write the demo catalogue and its stock into a running shop",
+		Long: `Writes the demo catalogue through the public port, in the name of somebody who may: staff with the scopes catalog:write
+and inventory:write. On a laptop, where nobody signs in, that is everybody. The private database of a single process has the
+catalogue from its first start; this is for modules that run apart. It may be repeated.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), time.Minute)
 			defer cancel()
-			err := demo.Seed(ctx, catalogv1connect.NewCatalogServiceClient(http.DefaultClient, catalogURL),
-				inventoryv1connect.NewInventoryServiceClient(http.DefaultClient, inventoryURL))
+			err := demo.Seed(ctx, catalogv1connect.NewCatalogServiceClient(shop.client(), shop.url),
+				inventoryv1connect.NewInventoryServiceClient(shop.client(), shop.url))
 			if err != nil {
-				return err
+				return shop.explain(err)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "The shop has the demo catalogue: %d products.\n", len(demo.Catalogue()))
 			return nil
 		},
 	}
-	c.Flags().StringVar(&catalogURL, "catalog-url", setting("CLEAVE_CATALOG_URL", "http://catalog:9080"), "internal port of module catalog, also by CLEAVE_CATALOG_URL")
-	c.Flags().StringVar(&inventoryURL, "inventory-url", setting("CLEAVE_INVENTORY_URL", "http://inventory:9080"), "internal port of module inventory, also by CLEAVE_INVENTORY_URL")
+	shop.addFlags(c)
 	return c
+}
+
+// publicPort is where and in whose name a command calls the shop.
+type publicPort struct{ url, token string }
+
+func (p *publicPort) addFlags(c *cobra.Command) {
+	c.Flags().StringVar(&p.url, "url", "http://127.0.0.1:8080", "public port of the shop")
+	c.Flags().StringVar(&p.token, "token", "", "access token, where one has to sign in; better by CLEAVE_TOKEN, which other users of the machine do not see")
+}
+
+// client returns a client that shows the token.
+func (p *publicPort) client() *http.Client {
+	token := p.token
+	if token == "" {
+		token = os.Getenv("CLEAVE_TOKEN")
+	}
+	if token == "" {
+		return http.DefaultClient
+	}
+	return &http.Client{Transport: bearer(token)}
+}
+
+// explain says what to do about an error of the shop.
+func (p *publicPort) explain(err error) error {
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("nobody answers at %s: start it with make run, or name another with --url", p.url)
+	case connect.CodeOf(err) == connect.CodeUnauthenticated:
+		return fmt.Errorf("%w: name an access token with --token", err)
+	}
+	return err
+}
+
+// bearer is a transport that sends a token with every request.
+type bearer string
+
+func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+string(b))
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 // setting returns a variable of the environment, or the default where it is not set.

@@ -15,11 +15,8 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/compiler/protogen"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/pluginpb"
-
-	platformv1 "github.com/cleave-go/cleave/gen/cleave/platform/v1"
 )
 
 const (
@@ -122,14 +119,8 @@ func generateService(g *protogen.GeneratedFile, file *protogen.File, service *pr
 		if method.Desc.IsStreamingServer() {
 			g.P("ServerStream: true,")
 		}
-		switch visibility(method) {
-		case platformv1.Visibility_VISIBILITY_PUBLIC:
-			g.P("Public: true,")
-		case platformv1.Visibility_VISIBILITY_OPERATOR:
-			g.P("Operator: true,")
-		}
-		if (visibility(method) == platformv1.Visibility_VISIBILITY_OPERATOR) != (visibility(service.Methods[0]) == platformv1.Visibility_VISIBILITY_OPERATOR) {
-			return fmt.Errorf("%s: all methods of a service are for the operator, or none is", service.Desc.FullName())
+		if err := generateAccess(g, service, method); err != nil {
+			return err
 		}
 		g.P("NewRequest: func() ", protoPackage.Ident("Message"), " { return new(", method.Input.GoIdent, ") },")
 		g.P("NewResponse: func() ", protoPackage.Ident("Message"), " { return new(", method.Output.GoIdent, ") },")
@@ -201,12 +192,6 @@ func idempotency(method *protogen.Method) string {
 	default:
 		return "IdempotencyUnknown"
 	}
-}
-
-// visibility reads the access option. Without one a method is internal.
-func visibility(method *protogen.Method) platformv1.Visibility {
-	access, _ := proto.GetExtension(method.Desc.Options(), platformv1.E_Access).(*platformv1.Access)
-	return access.GetVisibility()
 }
 
 // list writes the list of the services that a product can serve.

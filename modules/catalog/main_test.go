@@ -30,7 +30,7 @@ type bundle struct {
 func setup(t *testing.T) *bundle {
 	t.Helper()
 	h := moduletest.Start(t, Module)
-	return &bundle{House: h, ctx: moduletest.As(t, ""),
+	return &bundle{House: h, ctx: moduletest.As(t, "usr_staff", "staff"),
 		client: catalogv1cleave.NewCatalogServiceClient(h.Caller("edge", catalogv1cleave.CatalogService))}
 }
 

@@ -56,7 +56,7 @@ func start(t *testing.T, m module.Module) *bundle {
 	t.Helper()
 	h := moduletest.Start(t, m)
 	caller := h.Caller("orders", m.Serves...)
-	return &bundle{House: h, ctx: moduletest.As(t, ""),
+	return &bundle{House: h, ctx: moduletest.As(t, "usr_staff", "staff"),
 		client: inventoryv1cleave.NewInventoryServiceClient(caller), facts: inventoryv1cleave.NewFactServiceClient(caller)}
 }
 

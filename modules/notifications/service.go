@@ -25,11 +25,7 @@ type service struct {
 }
 
 func (s *service) ListMessages(ctx context.Context, r *notificationsv1.ListMessagesRequest) (*notificationsv1.ListMessagesResponse, error) {
-	principal := rpc.MetadataOf(ctx).Principal
-	if principal.Anonymous() {
-		return nil, rpc.Errorf(connect.CodeUnauthenticated, "SIGN_IN", "sign in first")
-	}
-	recipient := principal.Subject
+	recipient, _ := rpc.Owner(ctx)
 	size := page.Size(r.GetPageSize())
 	after, err := page.Decode(r.GetPageToken(), recipient)
 	if err != nil {

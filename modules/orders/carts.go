@@ -22,10 +22,7 @@ import (
 const quoteTTL = 15 * time.Minute
 
 func (s *service) CreateCart(ctx context.Context, r *ordersv1.CreateCartRequest) (answer *ordersv1.CreateCartResponse, err error) {
-	userID, err := user(ctx)
-	if err != nil {
-		return nil, err
-	}
+	userID, _ := rpc.Owner(ctx)
 	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
 		answer, err = idempotency.Once(ctx, tx, r, func() (*ordersv1.CreateCartResponse, error) {
 			row := &ent.Cart{ID: id.New("crt"), UserID: userID, State: string(active)}
@@ -40,10 +37,7 @@ func (s *service) CreateCart(ctx context.Context, r *ordersv1.CreateCartRequest)
 }
 
 func (s *service) GetCart(ctx context.Context, r *ordersv1.GetCartRequest) (*ordersv1.GetCartResponse, error) {
-	userID, err := user(ctx)
-	if err != nil {
-		return nil, err
-	}
+	userID, _ := rpc.Owner(ctx)
 	row, _, err := s.loadCart(ctx, r.GetId(), userID)
 	if err != nil {
 		return nil, err
@@ -52,17 +46,14 @@ func (s *service) GetCart(ctx context.Context, r *ordersv1.GetCartRequest) (*ord
 }
 
 func (s *service) SetCartItem(ctx context.Context, r *ordersv1.SetCartItemRequest) (*ordersv1.SetCartItemResponse, error) {
-	userID, err := user(ctx)
-	if err != nil {
-		return nil, err
-	}
+	userID, _ := rpc.Owner(ctx)
 	if r.GetQuantity() > 0 {
 		if err := s.checkForSale(ctx, r.GetSku()); err != nil {
 			return idempotency.KeptOr[ordersv1.SetCartItemResponse](ctx, s.store.DB, r, err)
 		}
 	}
 	var answer *ordersv1.SetCartItemResponse
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
+	err := s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
 		answer, err = idempotency.Once(ctx, tx, r, func() (*ordersv1.SetCartItemResponse, error) {
 			row, err := setItem(ctx, tx, r, userID)
 			if err != nil {
@@ -79,10 +70,7 @@ func (s *service) SetCartItem(ctx context.Context, r *ordersv1.SetCartItemReques
 }
 
 func (s *service) CreateQuote(ctx context.Context, r *ordersv1.CreateQuoteRequest) (*ordersv1.CreateQuoteResponse, error) {
-	userID, err := user(ctx)
-	if err != nil {
-		return nil, err
-	}
+	userID, _ := rpc.Owner(ctx)
 	q, err := s.quote(ctx, r.GetCartId(), userID)
 	if err != nil {
 		return idempotency.KeptOr[ordersv1.CreateQuoteResponse](ctx, s.store.DB, r, err)

@@ -120,7 +120,7 @@ func TestModelOfTheStockIsInventory(t *testing.T) {
 	t.Parallel()
 	h := moduletest.Start(t, inventory.Module)
 	real := inventoryv1cleave.NewInventoryServiceClient(h.Caller("orders", inventoryv1cleave.InventoryService))
-	ctx := moduletest.As(t, "")
+	ctx := moduletest.As(t, "usr_staff", "staff")
 	runs := 0
 	rapid.Check(t, func(r *rapid.T) {
 		runs++

@@ -58,9 +58,10 @@ func setup(t *testing.T) *shop {
 	t.Helper()
 	s := &shop{payments: newPayments(), faults: newFaults()}
 	s.House = moduletest.StartWith(t, []rpc.Interceptor{s.faults.intercept}, catalog.Module, inventory.Module, orders.Module, s.payments.module())
-	edge := s.Caller("edge", ordersv1cleave.CartService, ordersv1cleave.OrderService, catalogv1cleave.CatalogService, inventoryv1cleave.InventoryService)
+	edge := s.Caller("edge", ordersv1cleave.CartService, ordersv1cleave.OrderService, catalogv1cleave.CatalogService)
 	s.carts, s.orders = ordersv1cleave.NewCartServiceClient(edge), ordersv1cleave.NewOrderServiceClient(edge)
-	s.catalog, s.inventory = catalogv1cleave.NewCatalogServiceClient(edge), inventoryv1cleave.NewInventoryServiceClient(edge)
+	s.catalog = catalogv1cleave.NewCatalogServiceClient(edge)
+	s.inventory = inventoryv1cleave.NewInventoryServiceClient(s.Caller("another", inventoryv1cleave.InventoryService))
 	return s
 }
 
@@ -70,7 +71,7 @@ func (s *shop) next(prefix string) string { return fmt.Sprint(prefix, s.ids.Add(
 // offer puts a product with one SKU into the catalog and returns the SKU. An SKU that is there already is changed.
 func (s *shop) offer(t *testing.T, sku string, price *typev1.Money, state catalogv1.ProductState) {
 	t.Helper()
-	_, err := s.catalog.BatchUpsertProducts(moduletest.As(t, ""), &catalogv1.BatchUpsertProductsRequest{
+	_, err := s.catalog.BatchUpsertProducts(moduletest.As(t, "usr_staff", "staff"), &catalogv1.BatchUpsertProductsRequest{
 		RequestId: s.next("offer "), Products: []*catalogv1.UpsertProduct{
 			{Title: "Mug", State: state, Variants: []*catalogv1.UpsertVariant{{Sku: sku, Title: "blue", Price: price}}},
 		},
@@ -104,7 +105,7 @@ func (s *shop) customerFor(t *testing.T, price int64) *customer {
 	c := &customer{shop: s, t: t, user: s.next("usr_"), sku: s.next("sku "), price: price}
 	c.ctx = moduletest.As(t, c.user)
 	s.offer(t, c.sku, euros(price), catalogv1.ProductState_PRODUCT_STATE_PUBLISHED)
-	if _, err := s.inventory.AdjustStock(moduletest.As(t, ""), &inventoryv1.AdjustStockRequest{
+	if _, err := s.inventory.AdjustStock(moduletest.As(t, "usr_staff", "staff"), &inventoryv1.AdjustStockRequest{
 		RequestId: s.next("receive "), Adjustments: []*inventoryv1.StockAdjustment{{Sku: c.sku, Delta: pieces}},
 	}); err != nil {
 		t.Fatal(err)

@@ -239,8 +239,9 @@ func (u *unit) edge(listener net.Listener, server *rpc.Server) http.Handler {
 		return forward(name, peers(name), u.log)
 	}}
 	if isLoopback(listener) {
-		u.log.Warn("nobody has to sign in: every caller of the public port is the development user, because it listens on loopback only", "user", developmentUser)
-		c.Development = &rpc.Principal{Subject: developmentUser, Roles: []string{"customer"}}
+		u.log.Warn("nobody has to sign in: every caller of the public port is the development user, who may do everything, because it listens on loopback only", "user", developmentUser)
+		developer := rpc.Everything(developmentUser, u.Edge)
+		c.Development = &developer
 	}
 	return edge.New(c)
 }

@@ -94,7 +94,7 @@ func New(c Config) *Edge {
 // ServeHTTP serves one request.
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	metadata := rpc.Metadata{
-		Principal: e.principal(r), Caller: "edge", RequestID: id.New("req"), CorrelationID: r.Header.Get(CorrelationHeader), Trace: r.Header.Get("Traceparent"),
+		Principal: e.principal(r), Caller: rpc.EdgeCaller, RequestID: id.New("req"), CorrelationID: r.Header.Get(CorrelationHeader), Trace: r.Header.Get("Traceparent"),
 	}
 	if !rpc.ValidID(metadata.CorrelationID) {
 		metadata.CorrelationID = id.New("cor")

@@ -24,7 +24,11 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 
+	platformv1 "github.com/cleave-go/cleave/gen/cleave/platform/v1"
 	"github.com/cleave-go/cleave/platform/config"
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/event"
@@ -274,13 +278,32 @@ func (h *House) Caller(name string, services ...*rpc.Service) *rpc.Caller {
 	return h.directory.Caller(name, services)
 }
 
-// As returns a context in which the principal with this subject calls; nobody if it is empty. It ends with the test, or when the
-// test hangs.
-func As(t testing.TB, subject string) context.Context {
+// As returns a context in which the principal with this subject calls, in the given roles and with every scope; nobody if the subject
+// is empty. It ends with the test, or when the test hangs.
+func As(t testing.TB, subject string, roles ...string) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), Patience)
 	t.Cleanup(cancel)
-	return rpc.WithMetadata(ctx, rpc.Metadata{Principal: rpc.Principal{Subject: subject}, CorrelationID: t.Name()})
+	principal := rpc.Principal{Subject: subject, Roles: roles, Scopes: everyScope()}
+	return rpc.WithMetadata(ctx, rpc.Metadata{Principal: principal, CorrelationID: t.Name()})
 }
+
+// everyScope returns the scopes of all contracts that the test links.
+var everyScope = sync.OnceValue(func() (scopes []string) {
+	protoregistry.GlobalFiles.RangeFiles(func(file protoreflect.FileDescriptor) bool {
+		for i := range file.Services().Len() {
+			methods := file.Services().Get(i).Methods()
+			for j := range methods.Len() {
+				access, _ := proto.GetExtension(methods.Get(j).Options(), platformv1.E_Access).(*platformv1.Access)
+				if access.GetScope() != "" {
+					scopes = append(scopes, access.GetScope())
+				}
+			}
+		}
+		return true
+	})
+	slices.Sort(scopes)
+	return slices.Compact(scopes)
+})
 
 // Eventually waits until the condition holds, for what tells nobody that it has happened. The test fails if it does not.
 func Eventually(t testing.TB, what string, holds func() bool) {

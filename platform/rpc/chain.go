@@ -21,11 +21,12 @@ func (n Next) serve(ctx context.Context, request proto.Message) (proto.Message, 
 // error, but it neither changes the messages nor answers for the method.
 type Interceptor func(method *Method, next Next) Next
 
-// chain folds the interceptors around a method: outermost the error boundary, innermost validation.
+// chain folds the interceptors around a method: outermost the error boundary, inside of them the access rule, innermost validation.
 func (s *Server) chain(method *Method) Next {
 	next := validate(s.validator, method, func(ctx context.Context, request proto.Message) (proto.Message, error) {
 		return callOf(ctx).end.serve(ctx, request)
 	})
+	next = s.authorize(method, next)
 	for i := len(s.interceptors) - 1; i >= 0; i-- {
 		next = s.interceptors[i](method, next)
 	}

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -14,6 +15,8 @@ type call struct {
 	method   *Method
 	// end runs the method itself for this one call. The chain around it is folded once per method and finds it here.
 	end chainEnd
+	// ownerAsked becomes true when the method asks for the owner; nil if its rule has none.
+	ownerAsked *atomic.Bool
 }
 
 // chainEnd is what a chain ends in.

@@ -27,11 +27,14 @@ type Principal struct {
 	// Subject is the id, for instance "usr_…". Empty means nobody.
 	Subject string   `json:"sub"`
 	Roles   []string `json:"roles,omitempty"`
+	// Scopes are what the token allows that the principal came with.
+	Scopes []string `json:"scopes,omitempty"`
 }
 
-// clone returns a principal that shares no memory with p. No roles are nil, as they are after a network.
+// clone returns a principal that shares no memory with p. No roles and no scopes are nil, as they are after a network.
 func (p Principal) clone() Principal {
 	p.Roles = append([]string(nil), p.Roles...)
+	p.Scopes = append([]string(nil), p.Scopes...)
 	return p
 }
 
@@ -129,8 +132,10 @@ func (m Metadata) normal() Metadata {
 	}
 	m.Principal.Subject = strings.ToValidUTF8(m.Principal.Subject, "\uFFFD")
 	m.Principal = m.Principal.clone()
-	for i, role := range m.Principal.Roles {
-		m.Principal.Roles[i] = strings.ToValidUTF8(role, "\uFFFD")
+	for _, list := range [][]string{m.Principal.Roles, m.Principal.Scopes} {
+		for i, text := range list {
+			list[i] = strings.ToValidUTF8(text, "\uFFFD")
+		}
 	}
 	return m
 }

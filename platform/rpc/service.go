@@ -46,6 +46,8 @@ type Method struct {
 	Public bool
 	// Operator says that only the operator's port serves the method.
 	Operator bool
+	// Access says who may call the method if it is public.
+	Access Access
 
 	// NewRequest and NewResponse return an empty request and response of the method.
 	NewRequest  func() proto.Message

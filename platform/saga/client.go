@@ -45,8 +45,15 @@ type Tasks interface {
 type kind struct {
 	name     string
 	steps    []course.Step
-	run      func(ctx context.Context, id string, state []byte, step string, undo bool) ([]byte, error)
-	boundary func(ctx context.Context, tx pgx.Tx, c Change[[]byte]) error
+	run      func(ctx context.Context, id string, before state, step string, undo bool) (state, error)
+	boundary func(ctx context.Context, tx pgx.Tx, c Change[state]) error
+}
+
+// state is that of a saga without its type.
+type state struct {
+	encoded []byte
+	// decoded is what encoded was made of, if that is known.
+	decoded any
 }
 
 // stepNames returns the names of steps.

@@ -29,16 +29,31 @@ type Customer struct {
 	Carts  ordersv1connect.CartServiceClient
 	Orders ordersv1connect.OrderServiceClient
 	Stock  inventoryv1connect.InventoryServiceClient
-	// Staff is what the people of the shop call, at the internal ports.
+	// Staff is what the people of the shop call, through the public port as well.
 	Staff Staff
+	// Inside is what orders calls, at the internal ports.
+	Inside Inside
 }
 
 // Staff are the clients of the people of the shop.
 type Staff struct {
 	Catalog   catalogv1connect.CatalogServiceClient
 	Inventory inventoryv1connect.InventoryServiceClient
+}
+
+// Inside are clients of internal methods.
+type Inside struct {
+	Inventory inventoryv1connect.InventoryServiceClient
 	Payments  paymentsv1connect.PaymentServiceClient
 }
+
+// AsOrders makes a client call in the name of the module orders.
+var AsOrders = connect.WithInterceptors(connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, r connect.AnyRequest) (connect.AnyResponse, error) {
+		r.Header().Set("Cleave-Caller", "orders")
+		return next(ctx, r)
+	}
+}))
 
 // Customer returns a customer.
 func (h *House) Customer(t testing.TB) *Customer {
@@ -52,9 +67,12 @@ func (h *House) Customer(t testing.TB) *Customer {
 		Orders: ordersv1connect.NewOrderServiceClient(client, h.Public()),
 		Stock:  inventoryv1connect.NewInventoryServiceClient(client, h.Public()),
 		Staff: Staff{
-			Catalog:   catalogv1connect.NewCatalogServiceClient(client, h.Internal("catalog")),
-			Inventory: inventoryv1connect.NewInventoryServiceClient(client, h.Internal("inventory")),
-			Payments:  paymentsv1connect.NewPaymentServiceClient(client, h.Internal("payments")),
+			Catalog:   catalogv1connect.NewCatalogServiceClient(client, h.Public()),
+			Inventory: inventoryv1connect.NewInventoryServiceClient(client, h.Public()),
+		},
+		Inside: Inside{
+			Inventory: inventoryv1connect.NewInventoryServiceClient(client, h.Internal("inventory"), AsOrders),
+			Payments:  paymentsv1connect.NewPaymentServiceClient(client, h.Internal("payments"), AsOrders),
 		},
 	}
 }

@@ -173,12 +173,10 @@ func (h *House) unit(name, binary string, modules ...string) topology.Unit {
 // Seed writes the demo catalogue, with the tools that an operator would use.
 func (h *House) Seed(t testing.TB) {
 	t.Helper()
-	tool := topology.Program{Name: "cleave seed", Binary: h.binaries.Build(t, "cmd/cleave"), Args: []string{"seed"}, Env: map[string]string{
-		"CLEAVE_CATALOG_URL": h.Internal("catalog"), "CLEAVE_INVENTORY_URL": h.Internal("inventory"),
-	}}
+	tool := topology.Program{Name: "cleave seed", Binary: h.binaries.Build(t, "cmd/cleave"), Args: []string{"seed", "--url", h.Public()}}
 	if first := h.Units()[0]; len(first.Modules) == len(Modules) {
 		tool.Name, tool.Binary = "all seed", first.Binary
-		tool.Env = map[string]string{"DATABASE_URL": h.Databases["orders"]}
+		tool.Args, tool.Env = []string{"seed"}, map[string]string{"DATABASE_URL": h.Databases["orders"]}
 	}
 	for range 2 { // It may be repeated.
 		if _, code := topology.Run(t, tool); code != 0 {

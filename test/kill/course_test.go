@@ -128,11 +128,11 @@ func (v *visit) check(ctx context.Context, order *ordersv1.Order) error {
 	if err != nil || repeated.GetOrder().GetId() != order.GetId() {
 		return fmt.Errorf("the same request made the order %s, and %s (%v)", order.GetId(), repeated.GetOrder().GetId(), err)
 	}
-	paid, err := house.Insist(ctx, v.Staff.Payments.GetPayment, &paymentsv1.GetPaymentRequest{Id: order.GetPaymentId()})
+	paid, err := house.Insist(ctx, v.Inside.Payments.GetPayment, &paymentsv1.GetPaymentRequest{Id: order.GetPaymentId()})
 	if err != nil {
 		return fmt.Errorf("get the payment of order %s: %w", order.GetId(), err)
 	}
-	held, err := house.Insist(ctx, v.Staff.Inventory.GetReservation, &inventoryv1.GetReservationRequest{Id: order.GetReservationId()})
+	held, err := house.Insist(ctx, v.Inside.Inventory.GetReservation, &inventoryv1.GetReservationRequest{Id: order.GetReservationId()})
 	if err != nil {
 		return fmt.Errorf("get the reservation of order %s: %w", order.GetId(), err)
 	}

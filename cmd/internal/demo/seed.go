@@ -17,7 +17,9 @@ import (
 
 // SeedDirectly fills the shop whose modules are in the directory.
 func SeedDirectly(ctx context.Context, directory *rpc.Directory) error {
-	caller := directory.Caller("demo", []*rpc.Service{catalogv1cleave.CatalogService, inventoryv1cleave.InventoryService})
+	services := []*rpc.Service{catalogv1cleave.CatalogService, inventoryv1cleave.InventoryService}
+	caller := directory.Caller("demo", services)
+	ctx = rpc.WithMetadata(ctx, rpc.Metadata{Principal: rpc.Everything("demo", services)})
 	return Seed(ctx, catalogv1cleave.NewCatalogServiceClient(caller), inventoryv1cleave.NewInventoryServiceClient(caller))
 }
 

@@ -101,7 +101,7 @@ func describe() (*rpc.Service, error) {
 		}
 		described.Methods = append(described.Methods, &rpc.Method{
 			Name: string(method.Name()), Procedure: fmt.Sprintf("/%s/%s", desc.FullName(), method.Name()),
-			ServerStream: method.IsStreamingServer(), NewRequest: request, NewResponse: response, CheckRequest: check, CheckResponse: check,
+			ServerStream: method.IsStreamingServer(), Public: true, Access: rpc.Access{Who: rpc.Anyone}, NewRequest: request, NewResponse: response, CheckRequest: check, CheckResponse: check,
 		})
 	}
 	return described, nil

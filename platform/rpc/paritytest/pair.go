@@ -30,6 +30,8 @@ type Pair struct {
 	Client parityv1connect.ParityServiceClient
 	// Nested calls as the module that is called, "parity".
 	Nested parityv1connect.ParityServiceClient
+	// Access calls the methods with rules as the module "caller".
+	Access parityv1connect.AccessServiceClient
 	// Directory knows the callee, for a case that makes clients of its own.
 	Directory *rpc.Directory
 	// Server runs the callee.
@@ -65,6 +67,7 @@ func newPair(t *testing.T, way Way, c Case) *Pair {
 		p.Directory = rpc.NewDirectory(server, nil, func(string) rpc.Peer { return peer })
 	}
 	p.Client = p.client(t, "caller")
+	p.Access = parityv1cleave.NewAccessServiceClient(p.Directory.Caller("caller", []*rpc.Service{parityv1cleave.AccessService}))
 	p.Nested = p.client(t, "parity")
 	return p
 }
@@ -72,8 +75,10 @@ func newPair(t *testing.T, way Way, c Case) *Pair {
 // Handle adds the callee to its server, in a case that says it is not there from the beginning.
 func (p *Pair) Handle(t *testing.T) {
 	t.Helper()
-	if err := p.Server.Handle(parityv1cleave.NewParityServiceHandler(&p.callee)); err != nil {
-		t.Fatal(err)
+	for _, handler := range []rpc.Handler{parityv1cleave.NewParityServiceHandler(&p.callee), parityv1cleave.NewAccessServiceHandler(guarded{p: p})} {
+		if err := p.Server.Handle(handler); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -196,6 +196,7 @@ func TestRawGet(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		request.Header.Set("Cleave-Caller", "caller")
 		response, err := s.http.Do(request)
 		if err != nil {
 			t.Fatal(err)

@@ -878,13 +878,13 @@ const file_cleave_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x19PRODUCT_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13PRODUCT_STATE_DRAFT\x10\x01\x12\x1b\n" +
 	"\x17PRODUCT_STATE_PUBLISHED\x10\x02\x12\x1a\n" +
-	"\x16PRODUCT_STATE_ARCHIVED\x10\x032\xdb\x03\n" +
-	"\x0eCatalogService\x12d\n" +
+	"\x16PRODUCT_STATE_ARCHIVED\x10\x032\x81\x04\n" +
+	"\x0eCatalogService\x12f\n" +
 	"\n" +
-	"GetProduct\x12$.cleave.catalog.v1.GetProductRequest\x1a%.cleave.catalog.v1.GetProductResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x01\x12j\n" +
-	"\fListProducts\x12&.cleave.catalog.v1.ListProductsRequest\x1a'.cleave.catalog.v1.ListProductsResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x01\x12v\n" +
-	"\x10BatchGetVariants\x12*.cleave.catalog.v1.BatchGetVariantsRequest\x1a+.cleave.catalog.v1.BatchGetVariantsResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x01\x12\x7f\n" +
-	"\x13BatchUpsertProducts\x12-.cleave.catalog.v1.BatchUpsertProductsRequest\x1a..cleave.catalog.v1.BatchUpsertProductsResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x02B=Z;github.com/cleave-go/cleave/gen/cleave/catalog/v1;catalogv1b\x06proto3"
+	"GetProduct\x12$.cleave.catalog.v1.GetProductRequest\x1a%.cleave.catalog.v1.GetProductResponse\"\v\xa2\xbb\x18\x04\b\x02\x10\x01\x90\x02\x01\x12l\n" +
+	"\fListProducts\x12&.cleave.catalog.v1.ListProductsRequest\x1a'.cleave.catalog.v1.ListProductsResponse\"\v\xa2\xbb\x18\x04\b\x02\x10\x01\x90\x02\x01\x12x\n" +
+	"\x10BatchGetVariants\x12*.cleave.catalog.v1.BatchGetVariantsRequest\x1a+.cleave.catalog.v1.BatchGetVariantsResponse\"\v\xa2\xbb\x18\x04\b\x02\x10\x01\x90\x02\x01\x12\x9e\x01\n" +
+	"\x13BatchUpsertProducts\x12-.cleave.catalog.v1.BatchUpsertProductsRequest\x1a..cleave.catalog.v1.BatchUpsertProductsResponse\"(\xa2\xbb\x18!\b\x02\x10\x03\x1a\x05staff\x1a\x05admin\"\rcatalog:write\x90\x02\x02B=Z;github.com/cleave-go/cleave/gen/cleave/catalog/v1;catalogv1b\x06proto3"
 
 var (
 	file_cleave_catalog_v1_catalog_proto_rawDescOnce sync.Once

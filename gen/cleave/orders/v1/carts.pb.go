@@ -842,13 +842,13 @@ const file_cleave_orders_v1_carts_proto_rawDesc = "" +
 	"\x16CART_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11CART_STATE_ACTIVE\x10\x01\x12\x18\n" +
 	"\x14CART_STATE_CONVERTED\x10\x02\x12\x18\n" +
-	"\x14CART_STATE_ABANDONED\x10\x032\x9a\x03\n" +
-	"\vCartService\x12b\n" +
+	"\x14CART_STATE_ABANDONED\x10\x032\xe1\x03\n" +
+	"\vCartService\x12t\n" +
 	"\n" +
-	"CreateCart\x12#.cleave.orders.v1.CreateCartRequest\x1a$.cleave.orders.v1.CreateCartResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x02\x12Y\n" +
-	"\aGetCart\x12 .cleave.orders.v1.GetCartRequest\x1a!.cleave.orders.v1.GetCartResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x01\x12e\n" +
-	"\vSetCartItem\x12$.cleave.orders.v1.SetCartItemRequest\x1a%.cleave.orders.v1.SetCartItemResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x02\x12e\n" +
-	"\vCreateQuote\x12$.cleave.orders.v1.CreateQuoteRequest\x1a%.cleave.orders.v1.CreateQuoteResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x02B;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
+	"CreateCart\x12#.cleave.orders.v1.CreateCartRequest\x1a$.cleave.orders.v1.CreateCartResponse\"\x1b\xa2\xbb\x18\x14\b\x02\x10\x02\"\forders:write*\x00\x90\x02\x02\x12j\n" +
+	"\aGetCart\x12 .cleave.orders.v1.GetCartRequest\x1a!.cleave.orders.v1.GetCartResponse\"\x1a\xa2\xbb\x18\x13\b\x02\x10\x02\"\vorders:read*\x00\x90\x02\x01\x12w\n" +
+	"\vSetCartItem\x12$.cleave.orders.v1.SetCartItemRequest\x1a%.cleave.orders.v1.SetCartItemResponse\"\x1b\xa2\xbb\x18\x14\b\x02\x10\x02\"\forders:write*\x00\x90\x02\x02\x12w\n" +
+	"\vCreateQuote\x12$.cleave.orders.v1.CreateQuoteRequest\x1a%.cleave.orders.v1.CreateQuoteResponse\"\x1b\xa2\xbb\x18\x14\b\x02\x10\x02\"\forders:write*\x00\x90\x02\x02B;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
 
 var (
 	file_cleave_orders_v1_carts_proto_rawDescOnce sync.Once

@@ -1138,17 +1138,17 @@ const file_cleave_orders_v1_orders_proto_rawDesc = "" +
 	"\x12\x1f\n" +
 	"\x1bORDER_STATE_PAYMENT_UNKNOWN\x10\v\x12\x1e\n" +
 	"\x1aORDER_STATE_CANCEL_PENDING\x10\f\x12\x1c\n" +
-	"\x18ORDER_STATE_NEEDS_REVIEW\x10\r2\xf4\x04\n" +
-	"\fOrderService\x12b\n" +
+	"\x18ORDER_STATE_NEEDS_REVIEW\x10\r2\xdd\x05\n" +
+	"\fOrderService\x12t\n" +
 	"\n" +
-	"PlaceOrder\x12#.cleave.orders.v1.PlaceOrderRequest\x1a$.cleave.orders.v1.PlaceOrderResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x02\x12\\\n" +
-	"\bGetOrder\x12!.cleave.orders.v1.GetOrderRequest\x1a\".cleave.orders.v1.GetOrderResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x01\x12b\n" +
+	"PlaceOrder\x12#.cleave.orders.v1.PlaceOrderRequest\x1a$.cleave.orders.v1.PlaceOrderResponse\"\x1b\xa2\xbb\x18\x14\b\x02\x10\x02\"\forders:write*\x00\x90\x02\x02\x12m\n" +
+	"\bGetOrder\x12!.cleave.orders.v1.GetOrderRequest\x1a\".cleave.orders.v1.GetOrderResponse\"\x1a\xa2\xbb\x18\x13\b\x02\x10\x02\"\vorders:read*\x00\x90\x02\x01\x12s\n" +
 	"\n" +
-	"ListOrders\x12#.cleave.orders.v1.ListOrdersRequest\x1a$.cleave.orders.v1.ListOrdersResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x01\x12d\n" +
+	"ListOrders\x12#.cleave.orders.v1.ListOrdersRequest\x1a$.cleave.orders.v1.ListOrdersResponse\"\x1a\xa2\xbb\x18\x13\b\x02\x10\x02\"\vorders:read*\x00\x90\x02\x01\x12u\n" +
 	"\n" +
-	"WatchOrder\x12#.cleave.orders.v1.WatchOrderRequest\x1a$.cleave.orders.v1.WatchOrderResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x010\x01\x12q\n" +
-	"\x0fListOrderEvents\x12(.cleave.orders.v1.ListOrderEventsRequest\x1a).cleave.orders.v1.ListOrderEventsResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x01\x12e\n" +
-	"\vCancelOrder\x12$.cleave.orders.v1.CancelOrderRequest\x1a%.cleave.orders.v1.CancelOrderResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x02B;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
+	"WatchOrder\x12#.cleave.orders.v1.WatchOrderRequest\x1a$.cleave.orders.v1.WatchOrderResponse\"\x1a\xa2\xbb\x18\x13\b\x02\x10\x02\"\vorders:read*\x00\x90\x02\x010\x01\x12\x82\x01\n" +
+	"\x0fListOrderEvents\x12(.cleave.orders.v1.ListOrderEventsRequest\x1a).cleave.orders.v1.ListOrderEventsResponse\"\x1a\xa2\xbb\x18\x13\b\x02\x10\x02\"\vorders:read*\x00\x90\x02\x01\x12w\n" +
+	"\vCancelOrder\x12$.cleave.orders.v1.CancelOrderRequest\x1a%.cleave.orders.v1.CancelOrderResponse\"\x1b\xa2\xbb\x18\x14\b\x02\x10\x02\"\forders:write*\x00\x90\x02\x02B;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
 
 var (
 	file_cleave_orders_v1_orders_proto_rawDescOnce sync.Once

@@ -80,11 +80,76 @@ func (Visibility) EnumDescriptor() ([]byte, []int) {
 	return file_cleave_platform_v1_options_proto_rawDescGZIP(), []int{0}
 }
 
-// Access says who may call a method.
+// Who says who may call a public method.
+type Who int32
+
+const (
+	Who_WHO_UNSPECIFIED Who = 0
+	// Everybody, also who has not signed in.
+	Who_WHO_ANYONE Who = 1
+	// Everybody who has signed in.
+	Who_WHO_SIGNED_IN Who = 2
+	// Who has one of the roles.
+	Who_WHO_ROLE Who = 3
+)
+
+// Enum value maps for Who.
+var (
+	Who_name = map[int32]string{
+		0: "WHO_UNSPECIFIED",
+		1: "WHO_ANYONE",
+		2: "WHO_SIGNED_IN",
+		3: "WHO_ROLE",
+	}
+	Who_value = map[string]int32{
+		"WHO_UNSPECIFIED": 0,
+		"WHO_ANYONE":      1,
+		"WHO_SIGNED_IN":   2,
+		"WHO_ROLE":        3,
+	}
+)
+
+func (x Who) Enum() *Who {
+	p := new(Who)
+	*p = x
+	return p
+}
+
+func (x Who) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Who) Descriptor() protoreflect.EnumDescriptor {
+	return file_cleave_platform_v1_options_proto_enumTypes[1].Descriptor()
+}
+
+func (Who) Type() protoreflect.EnumType {
+	return &file_cleave_platform_v1_options_proto_enumTypes[1]
+}
+
+func (x Who) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Who.Descriptor instead.
+func (Who) EnumDescriptor() ([]byte, []int) {
+	return file_cleave_platform_v1_options_proto_rawDescGZIP(), []int{1}
+}
+
+// Access says who may call a method. Every method has it: one without does not pass `make generate`.
 type Access struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Where the method can be reached. Without this option a method is internal.
-	Visibility    Visibility `protobuf:"varint,1,opt,name=visibility,proto3,enum=cleave.platform.v1.Visibility" json:"visibility,omitempty"`
+	// Where the method can be reached.
+	Visibility Visibility `protobuf:"varint,1,opt,name=visibility,proto3,enum=cleave.platform.v1.Visibility" json:"visibility,omitempty"`
+	// Who may call a public method. It must be set there, and only there: whom an internal method serves says the map of the house, and
+	// whoever reaches the operator's port is the operator.
+	Who Who `protobuf:"varint,2,opt,name=who,proto3,enum=cleave.platform.v1.Who" json:"who,omitempty"`
+	// With WHO_ROLE: the caller has one of these roles, for instance "staff".
+	Roles []string `protobuf:"bytes,3,rep,name=roles,proto3" json:"roles,omitempty"`
+	// What the caller's token must allow besides, for instance "orders:read"; empty if nothing.
+	Scope string `protobuf:"bytes,4,opt,name=scope,proto3" json:"scope,omitempty"`
+	// Whether the method meets only what belongs to the caller; not set if what it meets belongs to nobody.
+	Ownership     *Ownership `protobuf:"bytes,5,opt,name=ownership,proto3" json:"ownership,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -126,6 +191,80 @@ func (x *Access) GetVisibility() Visibility {
 	return Visibility_VISIBILITY_UNSPECIFIED
 }
 
+func (x *Access) GetWho() Who {
+	if x != nil {
+		return x.Who
+	}
+	return Who_WHO_UNSPECIFIED
+}
+
+func (x *Access) GetRoles() []string {
+	if x != nil {
+		return x.Roles
+	}
+	return nil
+}
+
+func (x *Access) GetScope() string {
+	if x != nil {
+		return x.Scope
+	}
+	return ""
+}
+
+func (x *Access) GetOwnership() *Ownership {
+	if x != nil {
+		return x.Ownership
+	}
+	return nil
+}
+
+// Ownership says that a method meets only what belongs to the caller. What belongs to another is NOT_FOUND.
+type Ownership struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Callers with one of these roles meet what belongs to others too.
+	UnlessRoles   []string `protobuf:"bytes,1,rep,name=unless_roles,json=unlessRoles,proto3" json:"unless_roles,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ownership) Reset() {
+	*x = Ownership{}
+	mi := &file_cleave_platform_v1_options_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ownership) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ownership) ProtoMessage() {}
+
+func (x *Ownership) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_v1_options_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ownership.ProtoReflect.Descriptor instead.
+func (*Ownership) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_v1_options_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Ownership) GetUnlessRoles() []string {
+	if x != nil {
+		return x.UnlessRoles
+	}
+	return nil
+}
+
 var file_cleave_platform_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
@@ -149,17 +288,29 @@ var File_cleave_platform_v1_options_proto protoreflect.FileDescriptor
 
 const file_cleave_platform_v1_options_proto_rawDesc = "" +
 	"\n" +
-	" cleave/platform/v1/options.proto\x12\x12cleave.platform.v1\x1a google/protobuf/descriptor.proto\"H\n" +
+	" cleave/platform/v1/options.proto\x12\x12cleave.platform.v1\x1a google/protobuf/descriptor.proto\"\xdc\x01\n" +
 	"\x06Access\x12>\n" +
 	"\n" +
 	"visibility\x18\x01 \x01(\x0e2\x1e.cleave.platform.v1.VisibilityR\n" +
-	"visibility*q\n" +
+	"visibility\x12)\n" +
+	"\x03who\x18\x02 \x01(\x0e2\x17.cleave.platform.v1.WhoR\x03who\x12\x14\n" +
+	"\x05roles\x18\x03 \x03(\tR\x05roles\x12\x14\n" +
+	"\x05scope\x18\x04 \x01(\tR\x05scope\x12;\n" +
+	"\townership\x18\x05 \x01(\v2\x1d.cleave.platform.v1.OwnershipR\townership\".\n" +
+	"\tOwnership\x12!\n" +
+	"\funless_roles\x18\x01 \x03(\tR\vunlessRoles*q\n" +
 	"\n" +
 	"Visibility\x12\x1a\n" +
 	"\x16VISIBILITY_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13VISIBILITY_INTERNAL\x10\x01\x12\x15\n" +
 	"\x11VISIBILITY_PUBLIC\x10\x02\x12\x17\n" +
-	"\x13VISIBILITY_OPERATOR\x10\x03:T\n" +
+	"\x13VISIBILITY_OPERATOR\x10\x03*K\n" +
+	"\x03Who\x12\x13\n" +
+	"\x0fWHO_UNSPECIFIED\x10\x00\x12\x0e\n" +
+	"\n" +
+	"WHO_ANYONE\x10\x01\x12\x11\n" +
+	"\rWHO_SIGNED_IN\x10\x02\x12\f\n" +
+	"\bWHO_ROLE\x10\x03:T\n" +
 	"\x06access\x12\x1e.google.protobuf.MethodOptions\x18\xb4\x87\x03 \x01(\v2\x1a.cleave.platform.v1.AccessR\x06accessB?Z=github.com/cleave-go/cleave/gen/cleave/platform/v1;platformv1b\x06proto3"
 
 var (
@@ -174,22 +325,26 @@ func file_cleave_platform_v1_options_proto_rawDescGZIP() []byte {
 	return file_cleave_platform_v1_options_proto_rawDescData
 }
 
-var file_cleave_platform_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_cleave_platform_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_cleave_platform_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_cleave_platform_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_cleave_platform_v1_options_proto_goTypes = []any{
 	(Visibility)(0),                    // 0: cleave.platform.v1.Visibility
-	(*Access)(nil),                     // 1: cleave.platform.v1.Access
-	(*descriptorpb.MethodOptions)(nil), // 2: google.protobuf.MethodOptions
+	(Who)(0),                           // 1: cleave.platform.v1.Who
+	(*Access)(nil),                     // 2: cleave.platform.v1.Access
+	(*Ownership)(nil),                  // 3: cleave.platform.v1.Ownership
+	(*descriptorpb.MethodOptions)(nil), // 4: google.protobuf.MethodOptions
 }
 var file_cleave_platform_v1_options_proto_depIdxs = []int32{
 	0, // 0: cleave.platform.v1.Access.visibility:type_name -> cleave.platform.v1.Visibility
-	2, // 1: cleave.platform.v1.access:extendee -> google.protobuf.MethodOptions
-	1, // 2: cleave.platform.v1.access:type_name -> cleave.platform.v1.Access
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	2, // [2:3] is the sub-list for extension type_name
-	1, // [1:2] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	1, // 1: cleave.platform.v1.Access.who:type_name -> cleave.platform.v1.Who
+	3, // 2: cleave.platform.v1.Access.ownership:type_name -> cleave.platform.v1.Ownership
+	4, // 3: cleave.platform.v1.access:extendee -> google.protobuf.MethodOptions
+	2, // 4: cleave.platform.v1.access:type_name -> cleave.platform.v1.Access
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	4, // [4:5] is the sub-list for extension type_name
+	3, // [3:4] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_cleave_platform_v1_options_proto_init() }
@@ -202,8 +357,8 @@ func file_cleave_platform_v1_options_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_platform_v1_options_proto_rawDesc), len(file_cleave_platform_v1_options_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   1,
+			NumEnums:      2,
+			NumMessages:   2,
 			NumExtensions: 1,
 			NumServices:   0,
 		},

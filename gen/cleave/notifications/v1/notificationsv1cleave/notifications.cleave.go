@@ -20,10 +20,15 @@ var NotificationService = &rpc.Service{
 	Module: "notifications",
 	Methods: []*rpc.Method{
 		{
-			Name:          "ListMessages",
-			Procedure:     notificationsv1connect.NotificationServiceListMessagesProcedure,
-			Idempotency:   connect.IdempotencyNoSideEffects,
-			Public:        true,
+			Name:        "ListMessages",
+			Procedure:   notificationsv1connect.NotificationServiceListMessagesProcedure,
+			Idempotency: connect.IdempotencyNoSideEffects,
+			Public:      true,
+			Access: rpc.Access{
+				Who:   rpc.SignedIn,
+				Scope: "notifications:read",
+				Owned: true,
+			},
 			NewRequest:    func() proto.Message { return new(v1.ListMessagesRequest) },
 			NewResponse:   func() proto.Message { return new(v1.ListMessagesResponse) },
 			CheckRequest:  rpc.CheckMessage(CopyListMessagesRequest),

@@ -73,6 +73,692 @@ func (Kind) EnumDescriptor() ([]byte, []int) {
 	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{0}
 }
 
+// AnyoneRequest has a rule, which is not looked at when the caller is refused.
+type AnyoneRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AnyoneRequest) Reset() {
+	*x = AnyoneRequest{}
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnyoneRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnyoneRequest) ProtoMessage() {}
+
+func (x *AnyoneRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnyoneRequest.ProtoReflect.Descriptor instead.
+func (*AnyoneRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *AnyoneRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+// AnyoneResponse tells whose things the method may meet.
+type AnyoneResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Owner         string                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	Everybodys    bool                   `protobuf:"varint,2,opt,name=everybodys,proto3" json:"everybodys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AnyoneResponse) Reset() {
+	*x = AnyoneResponse{}
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnyoneResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnyoneResponse) ProtoMessage() {}
+
+func (x *AnyoneResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnyoneResponse.ProtoReflect.Descriptor instead.
+func (*AnyoneResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *AnyoneResponse) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *AnyoneResponse) GetEverybodys() bool {
+	if x != nil {
+		return x.Everybodys
+	}
+	return false
+}
+
+// SignedInRequest has a rule, which is not looked at when the caller is refused.
+type SignedInRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignedInRequest) Reset() {
+	*x = SignedInRequest{}
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignedInRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignedInRequest) ProtoMessage() {}
+
+func (x *SignedInRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignedInRequest.ProtoReflect.Descriptor instead.
+func (*SignedInRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SignedInRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+// SignedInResponse tells whose things the method may meet.
+type SignedInResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Owner         string                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	Everybodys    bool                   `protobuf:"varint,2,opt,name=everybodys,proto3" json:"everybodys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignedInResponse) Reset() {
+	*x = SignedInResponse{}
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignedInResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignedInResponse) ProtoMessage() {}
+
+func (x *SignedInResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignedInResponse.ProtoReflect.Descriptor instead.
+func (*SignedInResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *SignedInResponse) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *SignedInResponse) GetEverybodys() bool {
+	if x != nil {
+		return x.Everybodys
+	}
+	return false
+}
+
+// StaffRequest has a rule, which is not looked at when the caller is refused.
+type StaffRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StaffRequest) Reset() {
+	*x = StaffRequest{}
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StaffRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StaffRequest) ProtoMessage() {}
+
+func (x *StaffRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StaffRequest.ProtoReflect.Descriptor instead.
+func (*StaffRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *StaffRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+// StaffResponse tells whose things the method may meet.
+type StaffResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Owner         string                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	Everybodys    bool                   `protobuf:"varint,2,opt,name=everybodys,proto3" json:"everybodys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StaffResponse) Reset() {
+	*x = StaffResponse{}
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StaffResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StaffResponse) ProtoMessage() {}
+
+func (x *StaffResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StaffResponse.ProtoReflect.Descriptor instead.
+func (*StaffResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *StaffResponse) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *StaffResponse) GetEverybodys() bool {
+	if x != nil {
+		return x.Everybodys
+	}
+	return false
+}
+
+// OwnRequest has a rule, which is not looked at when the caller is refused.
+type OwnRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OwnRequest) Reset() {
+	*x = OwnRequest{}
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OwnRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OwnRequest) ProtoMessage() {}
+
+func (x *OwnRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OwnRequest.ProtoReflect.Descriptor instead.
+func (*OwnRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *OwnRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+// OwnResponse tells whose things the method may meet.
+type OwnResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Owner         string                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	Everybodys    bool                   `protobuf:"varint,2,opt,name=everybodys,proto3" json:"everybodys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OwnResponse) Reset() {
+	*x = OwnResponse{}
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OwnResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OwnResponse) ProtoMessage() {}
+
+func (x *OwnResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OwnResponse.ProtoReflect.Descriptor instead.
+func (*OwnResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *OwnResponse) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *OwnResponse) GetEverybodys() bool {
+	if x != nil {
+		return x.Everybodys
+	}
+	return false
+}
+
+// ForgetfulRequest has a rule, which is not looked at when the caller is refused.
+type ForgetfulRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForgetfulRequest) Reset() {
+	*x = ForgetfulRequest{}
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForgetfulRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForgetfulRequest) ProtoMessage() {}
+
+func (x *ForgetfulRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForgetfulRequest.ProtoReflect.Descriptor instead.
+func (*ForgetfulRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ForgetfulRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+// ForgetfulResponse tells whose things the method may meet.
+type ForgetfulResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Owner         string                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	Everybodys    bool                   `protobuf:"varint,2,opt,name=everybodys,proto3" json:"everybodys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForgetfulResponse) Reset() {
+	*x = ForgetfulResponse{}
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForgetfulResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForgetfulResponse) ProtoMessage() {}
+
+func (x *ForgetfulResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForgetfulResponse.ProtoReflect.Descriptor instead.
+func (*ForgetfulResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ForgetfulResponse) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *ForgetfulResponse) GetEverybodys() bool {
+	if x != nil {
+		return x.Everybodys
+	}
+	return false
+}
+
+// AccessServiceWatchRequest has a rule, which is not looked at when the caller is refused.
+type AccessServiceWatchRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccessServiceWatchRequest) Reset() {
+	*x = AccessServiceWatchRequest{}
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccessServiceWatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccessServiceWatchRequest) ProtoMessage() {}
+
+func (x *AccessServiceWatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccessServiceWatchRequest.ProtoReflect.Descriptor instead.
+func (*AccessServiceWatchRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *AccessServiceWatchRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+// AccessServiceWatchResponse tells whose things the method may meet.
+type AccessServiceWatchResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Owner         string                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	Everybodys    bool                   `protobuf:"varint,2,opt,name=everybodys,proto3" json:"everybodys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccessServiceWatchResponse) Reset() {
+	*x = AccessServiceWatchResponse{}
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccessServiceWatchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccessServiceWatchResponse) ProtoMessage() {}
+
+func (x *AccessServiceWatchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccessServiceWatchResponse.ProtoReflect.Descriptor instead.
+func (*AccessServiceWatchResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *AccessServiceWatchResponse) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *AccessServiceWatchResponse) GetEverybodys() bool {
+	if x != nil {
+		return x.Everybodys
+	}
+	return false
+}
+
+// InsideRequest has a rule, which is not looked at when the caller is refused.
+type InsideRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InsideRequest) Reset() {
+	*x = InsideRequest{}
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InsideRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InsideRequest) ProtoMessage() {}
+
+func (x *InsideRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InsideRequest.ProtoReflect.Descriptor instead.
+func (*InsideRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *InsideRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+// InsideResponse tells whose things the method may meet.
+type InsideResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Owner         string                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	Everybodys    bool                   `protobuf:"varint,2,opt,name=everybodys,proto3" json:"everybodys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InsideResponse) Reset() {
+	*x = InsideResponse{}
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InsideResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InsideResponse) ProtoMessage() {}
+
+func (x *InsideResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InsideResponse.ProtoReflect.Descriptor instead.
+func (*InsideResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *InsideResponse) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *InsideResponse) GetEverybodys() bool {
+	if x != nil {
+		return x.Everybodys
+	}
+	return false
+}
+
 // Payload has a field of every shape.
 type Payload struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -103,7 +789,7 @@ type Payload struct {
 
 func (x *Payload) Reset() {
 	*x = Payload{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[0]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -115,7 +801,7 @@ func (x *Payload) String() string {
 func (*Payload) ProtoMessage() {}
 
 func (x *Payload) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[0]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -128,7 +814,7 @@ func (x *Payload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Payload.ProtoReflect.Descriptor instead.
 func (*Payload) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{0}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Payload) GetText() string {
@@ -308,7 +994,7 @@ type CallRequest struct {
 
 func (x *CallRequest) Reset() {
 	*x = CallRequest{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[1]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -320,7 +1006,7 @@ func (x *CallRequest) String() string {
 func (*CallRequest) ProtoMessage() {}
 
 func (x *CallRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[1]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -333,7 +1019,7 @@ func (x *CallRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallRequest.ProtoReflect.Descriptor instead.
 func (*CallRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{1}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CallRequest) GetCase() string {
@@ -385,7 +1071,7 @@ type Ruled struct {
 
 func (x *Ruled) Reset() {
 	*x = Ruled{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[2]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -397,7 +1083,7 @@ func (x *Ruled) String() string {
 func (*Ruled) ProtoMessage() {}
 
 func (x *Ruled) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[2]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -410,7 +1096,7 @@ func (x *Ruled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ruled.ProtoReflect.Descriptor instead.
 func (*Ruled) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{2}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Ruled) GetName() string {
@@ -500,7 +1186,7 @@ type CallResponse struct {
 
 func (x *CallResponse) Reset() {
 	*x = CallResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[3]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -512,7 +1198,7 @@ func (x *CallResponse) String() string {
 func (*CallResponse) ProtoMessage() {}
 
 func (x *CallResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[3]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -525,7 +1211,7 @@ func (x *CallResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallResponse.ProtoReflect.Descriptor instead.
 func (*CallResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{3}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CallResponse) GetPayload() *Payload {
@@ -552,7 +1238,7 @@ type LookRequest struct {
 
 func (x *LookRequest) Reset() {
 	*x = LookRequest{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[4]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -564,7 +1250,7 @@ func (x *LookRequest) String() string {
 func (*LookRequest) ProtoMessage() {}
 
 func (x *LookRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[4]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -577,7 +1263,7 @@ func (x *LookRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookRequest.ProtoReflect.Descriptor instead.
 func (*LookRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{4}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LookRequest) GetCase() string {
@@ -598,7 +1284,7 @@ type LookResponse struct {
 
 func (x *LookResponse) Reset() {
 	*x = LookResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[5]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -610,7 +1296,7 @@ func (x *LookResponse) String() string {
 func (*LookResponse) ProtoMessage() {}
 
 func (x *LookResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[5]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -623,7 +1309,7 @@ func (x *LookResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookResponse.ProtoReflect.Descriptor instead.
 func (*LookResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{5}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *LookResponse) GetText() string {
@@ -651,7 +1337,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[6]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -663,7 +1349,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[6]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -676,7 +1362,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{6}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *WatchRequest) GetCase() string {
@@ -705,7 +1391,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[7]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -717,7 +1403,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[7]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -730,7 +1416,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{7}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *WatchResponse) GetIndex() int32 {
@@ -758,7 +1444,57 @@ var File_cleave_platform_parity_v1_parity_proto protoreflect.FileDescriptor
 
 const file_cleave_platform_parity_v1_parity_proto_rawDesc = "" +
 	"\n" +
-	"&cleave/platform/parity/v1/parity.proto\x12\x19cleave.platform.parity.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xab\a\n" +
+	"&cleave/platform/parity/v1/parity.proto\x12\x19cleave.platform.parity.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\",\n" +
+	"\rAnyoneRequest\x12\x1b\n" +
+	"\x04text\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18\x03R\x04text\"F\n" +
+	"\x0eAnyoneResponse\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x1e\n" +
+	"\n" +
+	"everybodys\x18\x02 \x01(\bR\n" +
+	"everybodys\".\n" +
+	"\x0fSignedInRequest\x12\x1b\n" +
+	"\x04text\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18\x03R\x04text\"H\n" +
+	"\x10SignedInResponse\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x1e\n" +
+	"\n" +
+	"everybodys\x18\x02 \x01(\bR\n" +
+	"everybodys\"+\n" +
+	"\fStaffRequest\x12\x1b\n" +
+	"\x04text\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18\x03R\x04text\"E\n" +
+	"\rStaffResponse\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x1e\n" +
+	"\n" +
+	"everybodys\x18\x02 \x01(\bR\n" +
+	"everybodys\")\n" +
+	"\n" +
+	"OwnRequest\x12\x1b\n" +
+	"\x04text\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18\x03R\x04text\"C\n" +
+	"\vOwnResponse\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x1e\n" +
+	"\n" +
+	"everybodys\x18\x02 \x01(\bR\n" +
+	"everybodys\"/\n" +
+	"\x10ForgetfulRequest\x12\x1b\n" +
+	"\x04text\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18\x03R\x04text\"I\n" +
+	"\x11ForgetfulResponse\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x1e\n" +
+	"\n" +
+	"everybodys\x18\x02 \x01(\bR\n" +
+	"everybodys\"8\n" +
+	"\x19AccessServiceWatchRequest\x12\x1b\n" +
+	"\x04text\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18\x03R\x04text\"R\n" +
+	"\x1aAccessServiceWatchResponse\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x1e\n" +
+	"\n" +
+	"everybodys\x18\x02 \x01(\bR\n" +
+	"everybodys\",\n" +
+	"\rInsideRequest\x12\x1b\n" +
+	"\x04text\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18\x03R\x04text\"F\n" +
+	"\x0eInsideResponse\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x1e\n" +
+	"\n" +
+	"everybodys\x18\x02 \x01(\bR\n" +
+	"everybodys\"\xab\a\n" +
 	"\aPayload\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x12\x14\n" +
@@ -836,11 +1572,21 @@ const file_cleave_platform_parity_v1_parity_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01**\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\f\n" +
-	"\bKIND_ONE\x10\x012\xbd\x02\n" +
-	"\rParityService\x12b\n" +
-	"\x04Call\x12&.cleave.platform.parity.v1.CallRequest\x1a'.cleave.platform.parity.v1.CallResponse\"\t\xa2\xbb\x18\x02\b\x02\x90\x02\x02\x12b\n" +
-	"\x04Look\x12&.cleave.platform.parity.v1.LookRequest\x1a'.cleave.platform.parity.v1.LookResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x01\x12d\n" +
-	"\x05Watch\x12'.cleave.platform.parity.v1.WatchRequest\x1a(.cleave.platform.parity.v1.WatchResponse\"\x06\xa2\xbb\x18\x02\b\x020\x01BDZBgithub.com/cleave-go/cleave/gen/cleave/platform/parity/v1;parityv1b\x06proto3"
+	"\bKIND_ONE\x10\x012\xc1\x02\n" +
+	"\rParityService\x12d\n" +
+	"\x04Call\x12&.cleave.platform.parity.v1.CallRequest\x1a'.cleave.platform.parity.v1.CallResponse\"\v\xa2\xbb\x18\x04\b\x02\x10\x01\x90\x02\x02\x12b\n" +
+	"\x04Look\x12&.cleave.platform.parity.v1.LookRequest\x1a'.cleave.platform.parity.v1.LookResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x01\x12f\n" +
+	"\x05Watch\x12'.cleave.platform.parity.v1.WatchRequest\x1a(.cleave.platform.parity.v1.WatchResponse\"\b\xa2\xbb\x18\x04\b\x02\x10\x010\x012\xb1\x06\n" +
+	"\rAccessService\x12g\n" +
+	"\x06Anyone\x12(.cleave.platform.parity.v1.AnyoneRequest\x1a).cleave.platform.parity.v1.AnyoneResponse\"\b\xa2\xbb\x18\x04\b\x02\x10\x01\x12m\n" +
+	"\bSignedIn\x12*.cleave.platform.parity.v1.SignedInRequest\x1a+.cleave.platform.parity.v1.SignedInResponse\"\b\xa2\xbb\x18\x04\b\x02\x10\x02\x12\x80\x01\n" +
+	"\x05Staff\x12'.cleave.platform.parity.v1.StaffRequest\x1a(.cleave.platform.parity.v1.StaffResponse\"$\xa2\xbb\x18 \b\x02\x10\x03\x1a\x05staff\x1a\x05admin\"\fparity:write\x12g\n" +
+	"\x03Own\x12%.cleave.platform.parity.v1.OwnRequest\x1a&.cleave.platform.parity.v1.OwnResponse\"\x11\xa2\xbb\x18\r\b\x02\x10\x02*\a\n" +
+	"\x05staff\x12r\n" +
+	"\tForgetful\x12+.cleave.platform.parity.v1.ForgetfulRequest\x1a,.cleave.platform.parity.v1.ForgetfulResponse\"\n" +
+	"\xa2\xbb\x18\x06\b\x02\x10\x02*\x00\x12\x80\x01\n" +
+	"\x05Watch\x124.cleave.platform.parity.v1.AccessServiceWatchRequest\x1a5.cleave.platform.parity.v1.AccessServiceWatchResponse\"\b\xa2\xbb\x18\x04\b\x02\x10\x020\x01\x12e\n" +
+	"\x06Inside\x12(.cleave.platform.parity.v1.InsideRequest\x1a).cleave.platform.parity.v1.InsideResponse\"\x06\xa2\xbb\x18\x02\b\x01BDZBgithub.com/cleave-go/cleave/gen/cleave/platform/parity/v1;parityv1b\x06proto3"
 
 var (
 	file_cleave_platform_parity_v1_parity_proto_rawDescOnce sync.Once
@@ -855,52 +1601,80 @@ func file_cleave_platform_parity_v1_parity_proto_rawDescGZIP() []byte {
 }
 
 var file_cleave_platform_parity_v1_parity_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_cleave_platform_parity_v1_parity_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_cleave_platform_parity_v1_parity_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_cleave_platform_parity_v1_parity_proto_goTypes = []any{
-	(Kind)(0),                     // 0: cleave.platform.parity.v1.Kind
-	(*Payload)(nil),               // 1: cleave.platform.parity.v1.Payload
-	(*CallRequest)(nil),           // 2: cleave.platform.parity.v1.CallRequest
-	(*Ruled)(nil),                 // 3: cleave.platform.parity.v1.Ruled
-	(*CallResponse)(nil),          // 4: cleave.platform.parity.v1.CallResponse
-	(*LookRequest)(nil),           // 5: cleave.platform.parity.v1.LookRequest
-	(*LookResponse)(nil),          // 6: cleave.platform.parity.v1.LookResponse
-	(*WatchRequest)(nil),          // 7: cleave.platform.parity.v1.WatchRequest
-	(*WatchResponse)(nil),         // 8: cleave.platform.parity.v1.WatchResponse
-	nil,                           // 9: cleave.platform.parity.v1.Payload.CountsEntry
-	nil,                           // 10: cleave.platform.parity.v1.Payload.ChildrenEntry
-	nil,                           // 11: cleave.platform.parity.v1.Ruled.MapEntry
-	nil,                           // 12: cleave.platform.parity.v1.CallResponse.SeenEntry
-	nil,                           // 13: cleave.platform.parity.v1.WatchResponse.SeenEntry
-	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(Kind)(0),                          // 0: cleave.platform.parity.v1.Kind
+	(*AnyoneRequest)(nil),              // 1: cleave.platform.parity.v1.AnyoneRequest
+	(*AnyoneResponse)(nil),             // 2: cleave.platform.parity.v1.AnyoneResponse
+	(*SignedInRequest)(nil),            // 3: cleave.platform.parity.v1.SignedInRequest
+	(*SignedInResponse)(nil),           // 4: cleave.platform.parity.v1.SignedInResponse
+	(*StaffRequest)(nil),               // 5: cleave.platform.parity.v1.StaffRequest
+	(*StaffResponse)(nil),              // 6: cleave.platform.parity.v1.StaffResponse
+	(*OwnRequest)(nil),                 // 7: cleave.platform.parity.v1.OwnRequest
+	(*OwnResponse)(nil),                // 8: cleave.platform.parity.v1.OwnResponse
+	(*ForgetfulRequest)(nil),           // 9: cleave.platform.parity.v1.ForgetfulRequest
+	(*ForgetfulResponse)(nil),          // 10: cleave.platform.parity.v1.ForgetfulResponse
+	(*AccessServiceWatchRequest)(nil),  // 11: cleave.platform.parity.v1.AccessServiceWatchRequest
+	(*AccessServiceWatchResponse)(nil), // 12: cleave.platform.parity.v1.AccessServiceWatchResponse
+	(*InsideRequest)(nil),              // 13: cleave.platform.parity.v1.InsideRequest
+	(*InsideResponse)(nil),             // 14: cleave.platform.parity.v1.InsideResponse
+	(*Payload)(nil),                    // 15: cleave.platform.parity.v1.Payload
+	(*CallRequest)(nil),                // 16: cleave.platform.parity.v1.CallRequest
+	(*Ruled)(nil),                      // 17: cleave.platform.parity.v1.Ruled
+	(*CallResponse)(nil),               // 18: cleave.platform.parity.v1.CallResponse
+	(*LookRequest)(nil),                // 19: cleave.platform.parity.v1.LookRequest
+	(*LookResponse)(nil),               // 20: cleave.platform.parity.v1.LookResponse
+	(*WatchRequest)(nil),               // 21: cleave.platform.parity.v1.WatchRequest
+	(*WatchResponse)(nil),              // 22: cleave.platform.parity.v1.WatchResponse
+	nil,                                // 23: cleave.platform.parity.v1.Payload.CountsEntry
+	nil,                                // 24: cleave.platform.parity.v1.Payload.ChildrenEntry
+	nil,                                // 25: cleave.platform.parity.v1.Ruled.MapEntry
+	nil,                                // 26: cleave.platform.parity.v1.CallResponse.SeenEntry
+	nil,                                // 27: cleave.platform.parity.v1.WatchResponse.SeenEntry
+	(*timestamppb.Timestamp)(nil),      // 28: google.protobuf.Timestamp
 }
 var file_cleave_platform_parity_v1_parity_proto_depIdxs = []int32{
-	9,  // 0: cleave.platform.parity.v1.Payload.counts:type_name -> cleave.platform.parity.v1.Payload.CountsEntry
-	10, // 1: cleave.platform.parity.v1.Payload.children:type_name -> cleave.platform.parity.v1.Payload.ChildrenEntry
-	1,  // 2: cleave.platform.parity.v1.Payload.child:type_name -> cleave.platform.parity.v1.Payload
-	1,  // 3: cleave.platform.parity.v1.Payload.items:type_name -> cleave.platform.parity.v1.Payload
-	1,  // 4: cleave.platform.parity.v1.Payload.choice_child:type_name -> cleave.platform.parity.v1.Payload
-	14, // 5: cleave.platform.parity.v1.Payload.time:type_name -> google.protobuf.Timestamp
+	23, // 0: cleave.platform.parity.v1.Payload.counts:type_name -> cleave.platform.parity.v1.Payload.CountsEntry
+	24, // 1: cleave.platform.parity.v1.Payload.children:type_name -> cleave.platform.parity.v1.Payload.ChildrenEntry
+	15, // 2: cleave.platform.parity.v1.Payload.child:type_name -> cleave.platform.parity.v1.Payload
+	15, // 3: cleave.platform.parity.v1.Payload.items:type_name -> cleave.platform.parity.v1.Payload
+	15, // 4: cleave.platform.parity.v1.Payload.choice_child:type_name -> cleave.platform.parity.v1.Payload
+	28, // 5: cleave.platform.parity.v1.Payload.time:type_name -> google.protobuf.Timestamp
 	0,  // 6: cleave.platform.parity.v1.Payload.kind:type_name -> cleave.platform.parity.v1.Kind
-	1,  // 7: cleave.platform.parity.v1.CallRequest.payload:type_name -> cleave.platform.parity.v1.Payload
-	3,  // 8: cleave.platform.parity.v1.CallRequest.ruled:type_name -> cleave.platform.parity.v1.Ruled
-	3,  // 9: cleave.platform.parity.v1.Ruled.inner:type_name -> cleave.platform.parity.v1.Ruled
-	3,  // 10: cleave.platform.parity.v1.Ruled.list:type_name -> cleave.platform.parity.v1.Ruled
-	11, // 11: cleave.platform.parity.v1.Ruled.map:type_name -> cleave.platform.parity.v1.Ruled.MapEntry
-	3,  // 12: cleave.platform.parity.v1.Ruled.chosen:type_name -> cleave.platform.parity.v1.Ruled
-	1,  // 13: cleave.platform.parity.v1.Ruled.payload:type_name -> cleave.platform.parity.v1.Payload
-	1,  // 14: cleave.platform.parity.v1.CallResponse.payload:type_name -> cleave.platform.parity.v1.Payload
-	12, // 15: cleave.platform.parity.v1.CallResponse.seen:type_name -> cleave.platform.parity.v1.CallResponse.SeenEntry
-	13, // 16: cleave.platform.parity.v1.WatchResponse.seen:type_name -> cleave.platform.parity.v1.WatchResponse.SeenEntry
-	1,  // 17: cleave.platform.parity.v1.Payload.ChildrenEntry.value:type_name -> cleave.platform.parity.v1.Payload
-	3,  // 18: cleave.platform.parity.v1.Ruled.MapEntry.value:type_name -> cleave.platform.parity.v1.Ruled
-	2,  // 19: cleave.platform.parity.v1.ParityService.Call:input_type -> cleave.platform.parity.v1.CallRequest
-	5,  // 20: cleave.platform.parity.v1.ParityService.Look:input_type -> cleave.platform.parity.v1.LookRequest
-	7,  // 21: cleave.platform.parity.v1.ParityService.Watch:input_type -> cleave.platform.parity.v1.WatchRequest
-	4,  // 22: cleave.platform.parity.v1.ParityService.Call:output_type -> cleave.platform.parity.v1.CallResponse
-	6,  // 23: cleave.platform.parity.v1.ParityService.Look:output_type -> cleave.platform.parity.v1.LookResponse
-	8,  // 24: cleave.platform.parity.v1.ParityService.Watch:output_type -> cleave.platform.parity.v1.WatchResponse
-	22, // [22:25] is the sub-list for method output_type
-	19, // [19:22] is the sub-list for method input_type
+	15, // 7: cleave.platform.parity.v1.CallRequest.payload:type_name -> cleave.platform.parity.v1.Payload
+	17, // 8: cleave.platform.parity.v1.CallRequest.ruled:type_name -> cleave.platform.parity.v1.Ruled
+	17, // 9: cleave.platform.parity.v1.Ruled.inner:type_name -> cleave.platform.parity.v1.Ruled
+	17, // 10: cleave.platform.parity.v1.Ruled.list:type_name -> cleave.platform.parity.v1.Ruled
+	25, // 11: cleave.platform.parity.v1.Ruled.map:type_name -> cleave.platform.parity.v1.Ruled.MapEntry
+	17, // 12: cleave.platform.parity.v1.Ruled.chosen:type_name -> cleave.platform.parity.v1.Ruled
+	15, // 13: cleave.platform.parity.v1.Ruled.payload:type_name -> cleave.platform.parity.v1.Payload
+	15, // 14: cleave.platform.parity.v1.CallResponse.payload:type_name -> cleave.platform.parity.v1.Payload
+	26, // 15: cleave.platform.parity.v1.CallResponse.seen:type_name -> cleave.platform.parity.v1.CallResponse.SeenEntry
+	27, // 16: cleave.platform.parity.v1.WatchResponse.seen:type_name -> cleave.platform.parity.v1.WatchResponse.SeenEntry
+	15, // 17: cleave.platform.parity.v1.Payload.ChildrenEntry.value:type_name -> cleave.platform.parity.v1.Payload
+	17, // 18: cleave.platform.parity.v1.Ruled.MapEntry.value:type_name -> cleave.platform.parity.v1.Ruled
+	16, // 19: cleave.platform.parity.v1.ParityService.Call:input_type -> cleave.platform.parity.v1.CallRequest
+	19, // 20: cleave.platform.parity.v1.ParityService.Look:input_type -> cleave.platform.parity.v1.LookRequest
+	21, // 21: cleave.platform.parity.v1.ParityService.Watch:input_type -> cleave.platform.parity.v1.WatchRequest
+	1,  // 22: cleave.platform.parity.v1.AccessService.Anyone:input_type -> cleave.platform.parity.v1.AnyoneRequest
+	3,  // 23: cleave.platform.parity.v1.AccessService.SignedIn:input_type -> cleave.platform.parity.v1.SignedInRequest
+	5,  // 24: cleave.platform.parity.v1.AccessService.Staff:input_type -> cleave.platform.parity.v1.StaffRequest
+	7,  // 25: cleave.platform.parity.v1.AccessService.Own:input_type -> cleave.platform.parity.v1.OwnRequest
+	9,  // 26: cleave.platform.parity.v1.AccessService.Forgetful:input_type -> cleave.platform.parity.v1.ForgetfulRequest
+	11, // 27: cleave.platform.parity.v1.AccessService.Watch:input_type -> cleave.platform.parity.v1.AccessServiceWatchRequest
+	13, // 28: cleave.platform.parity.v1.AccessService.Inside:input_type -> cleave.platform.parity.v1.InsideRequest
+	18, // 29: cleave.platform.parity.v1.ParityService.Call:output_type -> cleave.platform.parity.v1.CallResponse
+	20, // 30: cleave.platform.parity.v1.ParityService.Look:output_type -> cleave.platform.parity.v1.LookResponse
+	22, // 31: cleave.platform.parity.v1.ParityService.Watch:output_type -> cleave.platform.parity.v1.WatchResponse
+	2,  // 32: cleave.platform.parity.v1.AccessService.Anyone:output_type -> cleave.platform.parity.v1.AnyoneResponse
+	4,  // 33: cleave.platform.parity.v1.AccessService.SignedIn:output_type -> cleave.platform.parity.v1.SignedInResponse
+	6,  // 34: cleave.platform.parity.v1.AccessService.Staff:output_type -> cleave.platform.parity.v1.StaffResponse
+	8,  // 35: cleave.platform.parity.v1.AccessService.Own:output_type -> cleave.platform.parity.v1.OwnResponse
+	10, // 36: cleave.platform.parity.v1.AccessService.Forgetful:output_type -> cleave.platform.parity.v1.ForgetfulResponse
+	12, // 37: cleave.platform.parity.v1.AccessService.Watch:output_type -> cleave.platform.parity.v1.AccessServiceWatchResponse
+	14, // 38: cleave.platform.parity.v1.AccessService.Inside:output_type -> cleave.platform.parity.v1.InsideResponse
+	29, // [29:39] is the sub-list for method output_type
+	19, // [19:29] is the sub-list for method input_type
 	19, // [19:19] is the sub-list for extension type_name
 	19, // [19:19] is the sub-list for extension extendee
 	0,  // [0:19] is the sub-list for field type_name
@@ -911,12 +1685,12 @@ func file_cleave_platform_parity_v1_parity_proto_init() {
 	if File_cleave_platform_parity_v1_parity_proto != nil {
 		return
 	}
-	file_cleave_platform_parity_v1_parity_proto_msgTypes[0].OneofWrappers = []any{
+	file_cleave_platform_parity_v1_parity_proto_msgTypes[14].OneofWrappers = []any{
 		(*Payload_ChoiceText)(nil),
 		(*Payload_ChoiceChild)(nil),
 		(*Payload_ChoiceData)(nil),
 	}
-	file_cleave_platform_parity_v1_parity_proto_msgTypes[2].OneofWrappers = []any{
+	file_cleave_platform_parity_v1_parity_proto_msgTypes[16].OneofWrappers = []any{
 		(*Ruled_Chosen)(nil),
 	}
 	type x struct{}
@@ -925,9 +1699,9 @@ func file_cleave_platform_parity_v1_parity_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_platform_parity_v1_parity_proto_rawDesc), len(file_cleave_platform_parity_v1_parity_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   13,
+			NumMessages:   27,
 			NumExtensions: 0,
-			NumServices:   1,
+			NumServices:   2,
 		},
 		GoTypes:           file_cleave_platform_parity_v1_parity_proto_goTypes,
 		DependencyIndexes: file_cleave_platform_parity_v1_parity_proto_depIdxs,

@@ -20,10 +20,13 @@ var ParityService = &rpc.Service{
 	Module: "parity",
 	Methods: []*rpc.Method{
 		{
-			Name:          "Call",
-			Procedure:     parityv1connect.ParityServiceCallProcedure,
-			Idempotency:   connect.IdempotencyIdempotent,
-			Public:        true,
+			Name:        "Call",
+			Procedure:   parityv1connect.ParityServiceCallProcedure,
+			Idempotency: connect.IdempotencyIdempotent,
+			Public:      true,
+			Access: rpc.Access{
+				Who: rpc.Anyone,
+			},
 			NewRequest:    func() proto.Message { return new(v1.CallRequest) },
 			NewResponse:   func() proto.Message { return new(v1.CallResponse) },
 			CheckRequest:  rpc.CheckMessage(CopyCallRequest),
@@ -39,11 +42,14 @@ var ParityService = &rpc.Service{
 			CheckResponse: rpc.CheckMessage(CopyLookResponse),
 		},
 		{
-			Name:          "Watch",
-			Procedure:     parityv1connect.ParityServiceWatchProcedure,
-			Idempotency:   connect.IdempotencyUnknown,
-			ServerStream:  true,
-			Public:        true,
+			Name:         "Watch",
+			Procedure:    parityv1connect.ParityServiceWatchProcedure,
+			Idempotency:  connect.IdempotencyUnknown,
+			ServerStream: true,
+			Public:       true,
+			Access: rpc.Access{
+				Who: rpc.Anyone,
+			},
 			NewRequest:    func() proto.Message { return new(v1.WatchRequest) },
 			NewResponse:   func() proto.Message { return new(v1.WatchResponse) },
 			CheckRequest:  rpc.CheckMessage(CopyWatchRequest),
@@ -81,6 +87,379 @@ func (c *directParityService) Call(ctx context.Context, request *v1.CallRequest)
 
 func (c *directParityService) Look(ctx context.Context, request *v1.LookRequest) (*v1.LookResponse, error) {
 	return c.look.Call(ctx, request)
+}
+
+// AccessService describes cleave.platform.parity.v1.AccessService.
+var AccessService = &rpc.Service{
+	Name:   "cleave.platform.parity.v1.AccessService",
+	Module: "parity",
+	Methods: []*rpc.Method{
+		{
+			Name:        "Anyone",
+			Procedure:   parityv1connect.AccessServiceAnyoneProcedure,
+			Idempotency: connect.IdempotencyUnknown,
+			Public:      true,
+			Access: rpc.Access{
+				Who: rpc.Anyone,
+			},
+			NewRequest:    func() proto.Message { return new(v1.AnyoneRequest) },
+			NewResponse:   func() proto.Message { return new(v1.AnyoneResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyAnyoneRequest),
+			CheckResponse: rpc.CheckMessage(CopyAnyoneResponse),
+		},
+		{
+			Name:        "SignedIn",
+			Procedure:   parityv1connect.AccessServiceSignedInProcedure,
+			Idempotency: connect.IdempotencyUnknown,
+			Public:      true,
+			Access: rpc.Access{
+				Who: rpc.SignedIn,
+			},
+			NewRequest:    func() proto.Message { return new(v1.SignedInRequest) },
+			NewResponse:   func() proto.Message { return new(v1.SignedInResponse) },
+			CheckRequest:  rpc.CheckMessage(CopySignedInRequest),
+			CheckResponse: rpc.CheckMessage(CopySignedInResponse),
+		},
+		{
+			Name:        "Staff",
+			Procedure:   parityv1connect.AccessServiceStaffProcedure,
+			Idempotency: connect.IdempotencyUnknown,
+			Public:      true,
+			Access: rpc.Access{
+				Who:   rpc.InRole,
+				Roles: []string{"staff", "admin"},
+				Scope: "parity:write",
+			},
+			NewRequest:    func() proto.Message { return new(v1.StaffRequest) },
+			NewResponse:   func() proto.Message { return new(v1.StaffResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyStaffRequest),
+			CheckResponse: rpc.CheckMessage(CopyStaffResponse),
+		},
+		{
+			Name:        "Own",
+			Procedure:   parityv1connect.AccessServiceOwnProcedure,
+			Idempotency: connect.IdempotencyUnknown,
+			Public:      true,
+			Access: rpc.Access{
+				Who:         rpc.SignedIn,
+				Owned:       true,
+				OwnedUnless: []string{"staff"},
+			},
+			NewRequest:    func() proto.Message { return new(v1.OwnRequest) },
+			NewResponse:   func() proto.Message { return new(v1.OwnResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyOwnRequest),
+			CheckResponse: rpc.CheckMessage(CopyOwnResponse),
+		},
+		{
+			Name:        "Forgetful",
+			Procedure:   parityv1connect.AccessServiceForgetfulProcedure,
+			Idempotency: connect.IdempotencyUnknown,
+			Public:      true,
+			Access: rpc.Access{
+				Who:   rpc.SignedIn,
+				Owned: true,
+			},
+			NewRequest:    func() proto.Message { return new(v1.ForgetfulRequest) },
+			NewResponse:   func() proto.Message { return new(v1.ForgetfulResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyForgetfulRequest),
+			CheckResponse: rpc.CheckMessage(CopyForgetfulResponse),
+		},
+		{
+			Name:         "Watch",
+			Procedure:    parityv1connect.AccessServiceWatchProcedure,
+			Idempotency:  connect.IdempotencyUnknown,
+			ServerStream: true,
+			Public:       true,
+			Access: rpc.Access{
+				Who: rpc.SignedIn,
+			},
+			NewRequest:    func() proto.Message { return new(v1.AccessServiceWatchRequest) },
+			NewResponse:   func() proto.Message { return new(v1.AccessServiceWatchResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyAccessServiceWatchRequest),
+			CheckResponse: rpc.CheckMessage(CopyAccessServiceWatchResponse),
+		},
+		{
+			Name:          "Inside",
+			Procedure:     parityv1connect.AccessServiceInsideProcedure,
+			Idempotency:   connect.IdempotencyUnknown,
+			NewRequest:    func() proto.Message { return new(v1.InsideRequest) },
+			NewResponse:   func() proto.Message { return new(v1.InsideResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyInsideRequest),
+			CheckResponse: rpc.CheckMessage(CopyInsideResponse),
+		},
+	},
+}
+
+// NewAccessServiceHandler joins an implementation to AccessService.
+func NewAccessServiceHandler(implementation parityv1connect.AccessServiceHandler) rpc.Handler {
+	return rpc.NewHandler(AccessService, implementation, parityv1connect.NewAccessServiceHandler)
+}
+
+// NewAccessServiceClient returns the client of AccessService for a module that declares it in Calls.
+func NewAccessServiceClient(from *rpc.Caller) parityv1connect.AccessServiceClient {
+	return rpc.NewClient(from, AccessService, parityv1connect.NewAccessServiceClient, func(local *rpc.Local, streams parityv1connect.AccessServiceClient) parityv1connect.AccessServiceClient {
+		return &directAccessService{
+			AccessServiceClient: streams,
+			anyone:              rpc.NewUnary(local, AccessService.Methods[0], parityv1connect.AccessServiceHandler.Anyone, CopyAnyoneRequest, CopyAnyoneResponse),
+			signedIn:            rpc.NewUnary(local, AccessService.Methods[1], parityv1connect.AccessServiceHandler.SignedIn, CopySignedInRequest, CopySignedInResponse),
+			staff:               rpc.NewUnary(local, AccessService.Methods[2], parityv1connect.AccessServiceHandler.Staff, CopyStaffRequest, CopyStaffResponse),
+			own:                 rpc.NewUnary(local, AccessService.Methods[3], parityv1connect.AccessServiceHandler.Own, CopyOwnRequest, CopyOwnResponse),
+			forgetful:           rpc.NewUnary(local, AccessService.Methods[4], parityv1connect.AccessServiceHandler.Forgetful, CopyForgetfulRequest, CopyForgetfulResponse),
+			inside:              rpc.NewUnary(local, AccessService.Methods[6], parityv1connect.AccessServiceHandler.Inside, CopyInsideRequest, CopyInsideResponse),
+		}
+	})
+}
+
+// directAccessService calls the service in this process, streams through its HTTP handler in memory.
+type directAccessService struct {
+	parityv1connect.AccessServiceClient
+	anyone    *rpc.Unary[parityv1connect.AccessServiceHandler, v1.AnyoneRequest, v1.AnyoneResponse]
+	signedIn  *rpc.Unary[parityv1connect.AccessServiceHandler, v1.SignedInRequest, v1.SignedInResponse]
+	staff     *rpc.Unary[parityv1connect.AccessServiceHandler, v1.StaffRequest, v1.StaffResponse]
+	own       *rpc.Unary[parityv1connect.AccessServiceHandler, v1.OwnRequest, v1.OwnResponse]
+	forgetful *rpc.Unary[parityv1connect.AccessServiceHandler, v1.ForgetfulRequest, v1.ForgetfulResponse]
+	inside    *rpc.Unary[parityv1connect.AccessServiceHandler, v1.InsideRequest, v1.InsideResponse]
+}
+
+func (c *directAccessService) Anyone(ctx context.Context, request *v1.AnyoneRequest) (*v1.AnyoneResponse, error) {
+	return c.anyone.Call(ctx, request)
+}
+
+func (c *directAccessService) SignedIn(ctx context.Context, request *v1.SignedInRequest) (*v1.SignedInResponse, error) {
+	return c.signedIn.Call(ctx, request)
+}
+
+func (c *directAccessService) Staff(ctx context.Context, request *v1.StaffRequest) (*v1.StaffResponse, error) {
+	return c.staff.Call(ctx, request)
+}
+
+func (c *directAccessService) Own(ctx context.Context, request *v1.OwnRequest) (*v1.OwnResponse, error) {
+	return c.own.Call(ctx, request)
+}
+
+func (c *directAccessService) Forgetful(ctx context.Context, request *v1.ForgetfulRequest) (*v1.ForgetfulResponse, error) {
+	return c.forgetful.Call(ctx, request)
+}
+
+func (c *directAccessService) Inside(ctx context.Context, request *v1.InsideRequest) (*v1.InsideResponse, error) {
+	return c.inside.Call(ctx, request)
+}
+
+// CopyAnyoneRequest copies the message for a call in this process.
+func CopyAnyoneRequest(c *rpc.Copier, m *v1.AnyoneRequest) *v1.AnyoneRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.AnyoneRequest)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Text = c.String(m.Text)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyAnyoneResponse copies the message for a call in this process.
+func CopyAnyoneResponse(c *rpc.Copier, m *v1.AnyoneResponse) *v1.AnyoneResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.AnyoneResponse)
+	if !c.Enter(1) {
+		return r
+	}
+	r.Owner = c.String(m.Owner)
+	r.Everybodys = m.Everybodys
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopySignedInRequest copies the message for a call in this process.
+func CopySignedInRequest(c *rpc.Copier, m *v1.SignedInRequest) *v1.SignedInRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.SignedInRequest)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Text = c.String(m.Text)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopySignedInResponse copies the message for a call in this process.
+func CopySignedInResponse(c *rpc.Copier, m *v1.SignedInResponse) *v1.SignedInResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.SignedInResponse)
+	if !c.Enter(1) {
+		return r
+	}
+	r.Owner = c.String(m.Owner)
+	r.Everybodys = m.Everybodys
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyStaffRequest copies the message for a call in this process.
+func CopyStaffRequest(c *rpc.Copier, m *v1.StaffRequest) *v1.StaffRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.StaffRequest)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Text = c.String(m.Text)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyStaffResponse copies the message for a call in this process.
+func CopyStaffResponse(c *rpc.Copier, m *v1.StaffResponse) *v1.StaffResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.StaffResponse)
+	if !c.Enter(1) {
+		return r
+	}
+	r.Owner = c.String(m.Owner)
+	r.Everybodys = m.Everybodys
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyOwnRequest copies the message for a call in this process.
+func CopyOwnRequest(c *rpc.Copier, m *v1.OwnRequest) *v1.OwnRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.OwnRequest)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Text = c.String(m.Text)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyOwnResponse copies the message for a call in this process.
+func CopyOwnResponse(c *rpc.Copier, m *v1.OwnResponse) *v1.OwnResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.OwnResponse)
+	if !c.Enter(1) {
+		return r
+	}
+	r.Owner = c.String(m.Owner)
+	r.Everybodys = m.Everybodys
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyForgetfulRequest copies the message for a call in this process.
+func CopyForgetfulRequest(c *rpc.Copier, m *v1.ForgetfulRequest) *v1.ForgetfulRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.ForgetfulRequest)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Text = c.String(m.Text)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyForgetfulResponse copies the message for a call in this process.
+func CopyForgetfulResponse(c *rpc.Copier, m *v1.ForgetfulResponse) *v1.ForgetfulResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.ForgetfulResponse)
+	if !c.Enter(1) {
+		return r
+	}
+	r.Owner = c.String(m.Owner)
+	r.Everybodys = m.Everybodys
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyAccessServiceWatchRequest copies the message for a call in this process.
+func CopyAccessServiceWatchRequest(c *rpc.Copier, m *v1.AccessServiceWatchRequest) *v1.AccessServiceWatchRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.AccessServiceWatchRequest)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Text = c.String(m.Text)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyAccessServiceWatchResponse copies the message for a call in this process.
+func CopyAccessServiceWatchResponse(c *rpc.Copier, m *v1.AccessServiceWatchResponse) *v1.AccessServiceWatchResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.AccessServiceWatchResponse)
+	if !c.Enter(1) {
+		return r
+	}
+	r.Owner = c.String(m.Owner)
+	r.Everybodys = m.Everybodys
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyInsideRequest copies the message for a call in this process.
+func CopyInsideRequest(c *rpc.Copier, m *v1.InsideRequest) *v1.InsideRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.InsideRequest)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Text = c.String(m.Text)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyInsideResponse copies the message for a call in this process.
+func CopyInsideResponse(c *rpc.Copier, m *v1.InsideResponse) *v1.InsideResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.InsideResponse)
+	if !c.Enter(1) {
+		return r
+	}
+	r.Owner = c.String(m.Owner)
+	r.Everybodys = m.Everybodys
+	c.Unknown(m, r)
+	c.Leave()
+	return r
 }
 
 // CopyPayload copies the message for a call in this process.

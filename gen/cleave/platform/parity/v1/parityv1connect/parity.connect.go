@@ -24,6 +24,8 @@ const _ = connect.IsAtLeastVersion1_13_0
 const (
 	// ParityServiceName is the fully-qualified name of the ParityService service.
 	ParityServiceName = "cleave.platform.parity.v1.ParityService"
+	// AccessServiceName is the fully-qualified name of the AccessService service.
+	AccessServiceName = "cleave.platform.parity.v1.AccessService"
 )
 
 // These constants are the fully-qualified names of the RPCs defined in this package. They're
@@ -40,6 +42,20 @@ const (
 	ParityServiceLookProcedure = "/cleave.platform.parity.v1.ParityService/Look"
 	// ParityServiceWatchProcedure is the fully-qualified name of the ParityService's Watch RPC.
 	ParityServiceWatchProcedure = "/cleave.platform.parity.v1.ParityService/Watch"
+	// AccessServiceAnyoneProcedure is the fully-qualified name of the AccessService's Anyone RPC.
+	AccessServiceAnyoneProcedure = "/cleave.platform.parity.v1.AccessService/Anyone"
+	// AccessServiceSignedInProcedure is the fully-qualified name of the AccessService's SignedIn RPC.
+	AccessServiceSignedInProcedure = "/cleave.platform.parity.v1.AccessService/SignedIn"
+	// AccessServiceStaffProcedure is the fully-qualified name of the AccessService's Staff RPC.
+	AccessServiceStaffProcedure = "/cleave.platform.parity.v1.AccessService/Staff"
+	// AccessServiceOwnProcedure is the fully-qualified name of the AccessService's Own RPC.
+	AccessServiceOwnProcedure = "/cleave.platform.parity.v1.AccessService/Own"
+	// AccessServiceForgetfulProcedure is the fully-qualified name of the AccessService's Forgetful RPC.
+	AccessServiceForgetfulProcedure = "/cleave.platform.parity.v1.AccessService/Forgetful"
+	// AccessServiceWatchProcedure is the fully-qualified name of the AccessService's Watch RPC.
+	AccessServiceWatchProcedure = "/cleave.platform.parity.v1.AccessService/Watch"
+	// AccessServiceInsideProcedure is the fully-qualified name of the AccessService's Inside RPC.
+	AccessServiceInsideProcedure = "/cleave.platform.parity.v1.AccessService/Inside"
 )
 
 // ParityServiceClient is a client for the cleave.platform.parity.v1.ParityService service.
@@ -180,4 +196,268 @@ func (UnimplementedParityServiceHandler) Look(context.Context, *v1.LookRequest) 
 
 func (UnimplementedParityServiceHandler) Watch(context.Context, *v1.WatchRequest, *connect.ServerStream[v1.WatchResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("cleave.platform.parity.v1.ParityService.Watch is not implemented"))
+}
+
+// AccessServiceClient is a client for the cleave.platform.parity.v1.AccessService service.
+type AccessServiceClient interface {
+	// Anyone is for everybody.
+	Anyone(context.Context, *v1.AnyoneRequest) (*v1.AnyoneResponse, error)
+	// SignedIn is for everybody who has signed in.
+	SignedIn(context.Context, *v1.SignedInRequest) (*v1.SignedInResponse, error)
+	// Staff is for some roles, with a token that allows it.
+	Staff(context.Context, *v1.StaffRequest) (*v1.StaffResponse, error)
+	// Own meets what belongs to the caller, and for staff everything.
+	Own(context.Context, *v1.OwnRequest) (*v1.OwnResponse, error)
+	// Forgetful has an owner and does not ask for him.
+	Forgetful(context.Context, *v1.ForgetfulRequest) (*v1.ForgetfulResponse, error)
+	// Watch is a stream for everybody who has signed in.
+	Watch(context.Context, *v1.AccessServiceWatchRequest) (*connect.ServerStreamForClient[v1.AccessServiceWatchResponse], error)
+	// Inside is for modules.
+	Inside(context.Context, *v1.InsideRequest) (*v1.InsideResponse, error)
+}
+
+// NewAccessServiceClient constructs a client for the cleave.platform.parity.v1.AccessService
+// service. By default, it uses the Connect protocol with the binary Protobuf Codec, asks for
+// gzipped responses, and sends uncompressed requests. To use the gRPC or gRPC-Web protocols, supply
+// the connect.WithGRPC() or connect.WithGRPCWeb() options.
+//
+// The URL supplied here should be the base URL for the Connect or gRPC server (for example,
+// http://api.acme.com or https://acme.com/grpc).
+func NewAccessServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...connect.ClientOption) AccessServiceClient {
+	baseURL = strings.TrimRight(baseURL, "/")
+	accessServiceMethods := v1.File_cleave_platform_parity_v1_parity_proto.Services().ByName("AccessService").Methods()
+	return &accessServiceClient{
+		anyone: connect.NewClient[v1.AnyoneRequest, v1.AnyoneResponse](
+			httpClient,
+			baseURL+AccessServiceAnyoneProcedure,
+			connect.WithSchema(accessServiceMethods.ByName("Anyone")),
+			connect.WithClientOptions(opts...),
+		),
+		signedIn: connect.NewClient[v1.SignedInRequest, v1.SignedInResponse](
+			httpClient,
+			baseURL+AccessServiceSignedInProcedure,
+			connect.WithSchema(accessServiceMethods.ByName("SignedIn")),
+			connect.WithClientOptions(opts...),
+		),
+		staff: connect.NewClient[v1.StaffRequest, v1.StaffResponse](
+			httpClient,
+			baseURL+AccessServiceStaffProcedure,
+			connect.WithSchema(accessServiceMethods.ByName("Staff")),
+			connect.WithClientOptions(opts...),
+		),
+		own: connect.NewClient[v1.OwnRequest, v1.OwnResponse](
+			httpClient,
+			baseURL+AccessServiceOwnProcedure,
+			connect.WithSchema(accessServiceMethods.ByName("Own")),
+			connect.WithClientOptions(opts...),
+		),
+		forgetful: connect.NewClient[v1.ForgetfulRequest, v1.ForgetfulResponse](
+			httpClient,
+			baseURL+AccessServiceForgetfulProcedure,
+			connect.WithSchema(accessServiceMethods.ByName("Forgetful")),
+			connect.WithClientOptions(opts...),
+		),
+		watch: connect.NewClient[v1.AccessServiceWatchRequest, v1.AccessServiceWatchResponse](
+			httpClient,
+			baseURL+AccessServiceWatchProcedure,
+			connect.WithSchema(accessServiceMethods.ByName("Watch")),
+			connect.WithClientOptions(opts...),
+		),
+		inside: connect.NewClient[v1.InsideRequest, v1.InsideResponse](
+			httpClient,
+			baseURL+AccessServiceInsideProcedure,
+			connect.WithSchema(accessServiceMethods.ByName("Inside")),
+			connect.WithClientOptions(opts...),
+		),
+	}
+}
+
+// accessServiceClient implements AccessServiceClient.
+type accessServiceClient struct {
+	anyone    *connect.Client[v1.AnyoneRequest, v1.AnyoneResponse]
+	signedIn  *connect.Client[v1.SignedInRequest, v1.SignedInResponse]
+	staff     *connect.Client[v1.StaffRequest, v1.StaffResponse]
+	own       *connect.Client[v1.OwnRequest, v1.OwnResponse]
+	forgetful *connect.Client[v1.ForgetfulRequest, v1.ForgetfulResponse]
+	watch     *connect.Client[v1.AccessServiceWatchRequest, v1.AccessServiceWatchResponse]
+	inside    *connect.Client[v1.InsideRequest, v1.InsideResponse]
+}
+
+// Anyone calls cleave.platform.parity.v1.AccessService.Anyone.
+func (c *accessServiceClient) Anyone(ctx context.Context, req *v1.AnyoneRequest) (*v1.AnyoneResponse, error) {
+	response, err := c.anyone.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SignedIn calls cleave.platform.parity.v1.AccessService.SignedIn.
+func (c *accessServiceClient) SignedIn(ctx context.Context, req *v1.SignedInRequest) (*v1.SignedInResponse, error) {
+	response, err := c.signedIn.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Staff calls cleave.platform.parity.v1.AccessService.Staff.
+func (c *accessServiceClient) Staff(ctx context.Context, req *v1.StaffRequest) (*v1.StaffResponse, error) {
+	response, err := c.staff.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Own calls cleave.platform.parity.v1.AccessService.Own.
+func (c *accessServiceClient) Own(ctx context.Context, req *v1.OwnRequest) (*v1.OwnResponse, error) {
+	response, err := c.own.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Forgetful calls cleave.platform.parity.v1.AccessService.Forgetful.
+func (c *accessServiceClient) Forgetful(ctx context.Context, req *v1.ForgetfulRequest) (*v1.ForgetfulResponse, error) {
+	response, err := c.forgetful.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Watch calls cleave.platform.parity.v1.AccessService.Watch.
+func (c *accessServiceClient) Watch(ctx context.Context, req *v1.AccessServiceWatchRequest) (*connect.ServerStreamForClient[v1.AccessServiceWatchResponse], error) {
+	return c.watch.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// Inside calls cleave.platform.parity.v1.AccessService.Inside.
+func (c *accessServiceClient) Inside(ctx context.Context, req *v1.InsideRequest) (*v1.InsideResponse, error) {
+	response, err := c.inside.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// AccessServiceHandler is an implementation of the cleave.platform.parity.v1.AccessService service.
+type AccessServiceHandler interface {
+	// Anyone is for everybody.
+	Anyone(context.Context, *v1.AnyoneRequest) (*v1.AnyoneResponse, error)
+	// SignedIn is for everybody who has signed in.
+	SignedIn(context.Context, *v1.SignedInRequest) (*v1.SignedInResponse, error)
+	// Staff is for some roles, with a token that allows it.
+	Staff(context.Context, *v1.StaffRequest) (*v1.StaffResponse, error)
+	// Own meets what belongs to the caller, and for staff everything.
+	Own(context.Context, *v1.OwnRequest) (*v1.OwnResponse, error)
+	// Forgetful has an owner and does not ask for him.
+	Forgetful(context.Context, *v1.ForgetfulRequest) (*v1.ForgetfulResponse, error)
+	// Watch is a stream for everybody who has signed in.
+	Watch(context.Context, *v1.AccessServiceWatchRequest, *connect.ServerStream[v1.AccessServiceWatchResponse]) error
+	// Inside is for modules.
+	Inside(context.Context, *v1.InsideRequest) (*v1.InsideResponse, error)
+}
+
+// NewAccessServiceHandler builds an HTTP handler from the service implementation. It returns the
+// path on which to mount the handler and the handler itself.
+//
+// By default, handlers support the Connect, gRPC, and gRPC-Web protocols with the binary Protobuf
+// and JSON codecs. They also support gzip compression.
+func NewAccessServiceHandler(svc AccessServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
+	accessServiceMethods := v1.File_cleave_platform_parity_v1_parity_proto.Services().ByName("AccessService").Methods()
+	accessServiceAnyoneHandler := connect.NewUnaryHandlerSimple(
+		AccessServiceAnyoneProcedure,
+		svc.Anyone,
+		connect.WithSchema(accessServiceMethods.ByName("Anyone")),
+		connect.WithHandlerOptions(opts...),
+	)
+	accessServiceSignedInHandler := connect.NewUnaryHandlerSimple(
+		AccessServiceSignedInProcedure,
+		svc.SignedIn,
+		connect.WithSchema(accessServiceMethods.ByName("SignedIn")),
+		connect.WithHandlerOptions(opts...),
+	)
+	accessServiceStaffHandler := connect.NewUnaryHandlerSimple(
+		AccessServiceStaffProcedure,
+		svc.Staff,
+		connect.WithSchema(accessServiceMethods.ByName("Staff")),
+		connect.WithHandlerOptions(opts...),
+	)
+	accessServiceOwnHandler := connect.NewUnaryHandlerSimple(
+		AccessServiceOwnProcedure,
+		svc.Own,
+		connect.WithSchema(accessServiceMethods.ByName("Own")),
+		connect.WithHandlerOptions(opts...),
+	)
+	accessServiceForgetfulHandler := connect.NewUnaryHandlerSimple(
+		AccessServiceForgetfulProcedure,
+		svc.Forgetful,
+		connect.WithSchema(accessServiceMethods.ByName("Forgetful")),
+		connect.WithHandlerOptions(opts...),
+	)
+	accessServiceWatchHandler := connect.NewServerStreamHandlerSimple(
+		AccessServiceWatchProcedure,
+		svc.Watch,
+		connect.WithSchema(accessServiceMethods.ByName("Watch")),
+		connect.WithHandlerOptions(opts...),
+	)
+	accessServiceInsideHandler := connect.NewUnaryHandlerSimple(
+		AccessServiceInsideProcedure,
+		svc.Inside,
+		connect.WithSchema(accessServiceMethods.ByName("Inside")),
+		connect.WithHandlerOptions(opts...),
+	)
+	return "/cleave.platform.parity.v1.AccessService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case AccessServiceAnyoneProcedure:
+			accessServiceAnyoneHandler.ServeHTTP(w, r)
+		case AccessServiceSignedInProcedure:
+			accessServiceSignedInHandler.ServeHTTP(w, r)
+		case AccessServiceStaffProcedure:
+			accessServiceStaffHandler.ServeHTTP(w, r)
+		case AccessServiceOwnProcedure:
+			accessServiceOwnHandler.ServeHTTP(w, r)
+		case AccessServiceForgetfulProcedure:
+			accessServiceForgetfulHandler.ServeHTTP(w, r)
+		case AccessServiceWatchProcedure:
+			accessServiceWatchHandler.ServeHTTP(w, r)
+		case AccessServiceInsideProcedure:
+			accessServiceInsideHandler.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+// UnimplementedAccessServiceHandler returns CodeUnimplemented from all methods.
+type UnimplementedAccessServiceHandler struct{}
+
+func (UnimplementedAccessServiceHandler) Anyone(context.Context, *v1.AnyoneRequest) (*v1.AnyoneResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.platform.parity.v1.AccessService.Anyone is not implemented"))
+}
+
+func (UnimplementedAccessServiceHandler) SignedIn(context.Context, *v1.SignedInRequest) (*v1.SignedInResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.platform.parity.v1.AccessService.SignedIn is not implemented"))
+}
+
+func (UnimplementedAccessServiceHandler) Staff(context.Context, *v1.StaffRequest) (*v1.StaffResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.platform.parity.v1.AccessService.Staff is not implemented"))
+}
+
+func (UnimplementedAccessServiceHandler) Own(context.Context, *v1.OwnRequest) (*v1.OwnResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.platform.parity.v1.AccessService.Own is not implemented"))
+}
+
+func (UnimplementedAccessServiceHandler) Forgetful(context.Context, *v1.ForgetfulRequest) (*v1.ForgetfulResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.platform.parity.v1.AccessService.Forgetful is not implemented"))
+}
+
+func (UnimplementedAccessServiceHandler) Watch(context.Context, *v1.AccessServiceWatchRequest, *connect.ServerStream[v1.AccessServiceWatchResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("cleave.platform.parity.v1.AccessService.Watch is not implemented"))
+}
+
+func (UnimplementedAccessServiceHandler) Inside(context.Context, *v1.InsideRequest) (*v1.InsideResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.platform.parity.v1.AccessService.Inside is not implemented"))
 }
