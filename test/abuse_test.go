@@ -40,7 +40,7 @@ func (v *visit) raw(method, path string, header http.Header, body []byte) (*http
 	if body != nil && r.Header.Get("Content-Type") == "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	response, err := connectJSON.client(v).Do(r)
+	response, err := connectJSON.client(v, v.shop).Do(r)
 	v.must(method+" "+path, err)
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
