@@ -24,7 +24,7 @@ import (
 
 var abuseScenarios = []scenario{
 	{"bodies that are made to hurt", connectJSON, badBodies},
-	{"more than there is", connectJSON, tooMuch},
+	{"more than there is", connectRPC, tooMuch},
 	{"fields that are not the customer's to set", connectJSON, foreignFields},
 	{"pages elsewhere", connectJSON, pagesElsewhere},
 }
