@@ -227,7 +227,6 @@ func manyStreams(t *testing.T, s *shop) {
 	v.settled(v.buy("pm_card_visa", item{v.product(1990, 1), 1}).GetId(), confirmed, "") // Which is no stream.
 	close(leave)
 	watching.Wait()
-	v.follow(orderID, 0, func(*ordersv1.WatchOrderResponse) bool { return false })
 }
 
 // manyRequests asks as somebody who is nobody, and not from this machine as far as anybody knows.
