@@ -23,10 +23,11 @@ func (e *Edge) hold(r *http.Request) ([]byte, *refusal) {
 		return nil, tooLarge
 	}
 	// A client may announce much and send nothing, so what it announces is believed only as far as it is small.
-	body := make([]byte, 0, 512)
-	if r.ContentLength > 512 {
-		body = make([]byte, 0, min(r.ContentLength+1, 16<<10))
+	size := int64(512)
+	if r.ContentLength >= 0 {
+		size = min(r.ContentLength+1, 16<<10) // The one more is where its end is found.
 	}
+	body := make([]byte, 0, size)
 	if e.held.Add(int64(cap(body))) > e.limits.HeldBytes {
 		e.letGo(body)
 		return nil, busy()
