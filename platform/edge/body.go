@@ -82,6 +82,15 @@ func give(r *http.Request, body []byte) {
 		r.Body, r.GetBody = http.NoBody, nil
 		return
 	}
-	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	r.GetBody = func() (io.ReadCloser, error) {
+		again := &heldBody{}
+		again.Reset(body)
+		return again, nil
+	}
 	r.Body, _ = r.GetBody()
 }
+
+// heldBody is a body that is in memory.
+type heldBody struct{ bytes.Reader }
+
+func (*heldBody) Close() error { return nil }
