@@ -165,9 +165,18 @@ func jsonPath(path string) string {
 func (p *problem) text(correlationID string) []byte {
 	told := p.error
 	told.CorrelationID = correlationID
+	return encode(map[string]restError{"error": told})
+}
+
+// bare returns the body of the error for clients of an older contract.
+func (p *problem) bare() []byte {
+	return bytes.TrimSuffix(encode(map[string]string{"error": p.error.Message}), []byte("\n"))
+}
+
+func encode(value any) []byte {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(map[string]restError{"error": told}) // Strings can be encoded.
+	_ = encoder.Encode(value) // Strings can be encoded.
 	return b.Bytes()
 }

@@ -40,6 +40,9 @@ func (t *restRoute) translate(r *http.Request, values map[string]string, answer 
 	inner.Header.Del("Content-Length")
 	inner.Header.Set("Connect-Protocol-Version", "1")
 	inner.Header.Set(contentType, jsonType)
+	if answer.bare {
+		inner.Header.Del("Accept-Encoding") // Its answers are read.
+	}
 	switch {
 	case t.method.Route.Body:
 		if wrong := wrongContent(r); wrong != nil {
@@ -205,8 +208,8 @@ func (b *restBody) read() ([]byte, error) {
 		return nil, errWrongBody
 	}
 	more := b.path
-	if b.key != "" && given["requestId"] == nil && given[string(requestID)] == nil {
-		more.add(b.answer.route.fields.ByName(requestID), b.key)
+	if field := b.answer.route.fields.ByName(requestID); b.key != "" && given[field.JSONName()] == nil && given[string(requestID)] == nil {
+		more.add(field, b.key)
 	}
 	if len(more.text) == 0 {
 		return text, nil
