@@ -9,6 +9,7 @@ require (
 	connectrpc.com/connect v1.21.1
 	entgo.io/ent v0.14.6
 	github.com/fergusstrange/embedded-postgres v1.34.0
+	github.com/go-jose/go-jose/v4 v4.1.8
 	github.com/google/go-cmp v0.7.0
 	github.com/google/uuid v1.6.0
 	github.com/jackc/pgx/v5 v5.12.0

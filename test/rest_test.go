@@ -44,7 +44,7 @@ func (v *visit) ask(verb, path, body string, headers ...string) answer {
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	v.must(verb+" "+path, err)
-	if indiscreet.Match(text) {
+	if indiscreet.Match(text) && path != "/openapi.json" { // Which is full of paths.
 		v.Errorf("%s %s tells too much: %q", verb, path, text)
 	}
 	return answer{response.StatusCode, response.Header, string(text)}
@@ -200,7 +200,7 @@ func smallContract(v *visit) {
 	if first.status != 201 || first.body == placed.body || again.body != first.body {
 		v.Errorf("with a key it got %s, and again %s; without one %s", first.body, again.body, placed.body)
 	}
-	exactly(v.ask("POST", "/orders", strings.Replace(wish, "2}", "3}", 1), once), 409, `{"error":"request id `+strings.TrimPrefix(once, "Idempotency-Key: ")+` was used for another request"}`)
+	exactly(v.ask("POST", "/orders", strings.Replace(wish, "2}", "3}", 1), once), 409, `{"error":"request_id \"`+strings.TrimPrefix(once, "Idempotency-Key: ")+`\" was used for another request: choose a new one"}`)
 
 	exactly(v.ask("POST", "/orders", strings.Replace(wish, "development", "somebody", 1)), 403, `{"error":"user_id must be your own"}`)
 	exactly(v.ask("POST", "/orders", strings.Replace(wish, product, "prd_none", 1)), 404, `{"error":"product \"prd_none\" not found"}`)

@@ -54,7 +54,7 @@ func TestDemo(t *testing.T) {
 		{"something else answers", []string{"demo", "--url", other.URL}, "browse: " + connect.CodeUnimplemented.String()},
 		{"no URL", []string{"demo", "--url", "shop"}, "shop"},
 		{"no time", []string{"demo", "--url", other.URL, "--timeout", "1ns"}, "deadline"},
-		{"nobody answers the seed", []string{"seed", "--catalog-url", url, "--inventory-url", url}, "write products: "},
+		{"nobody answers the seed", []string{"seed", "--url", url}, "nobody answers at " + url + ": start it with make run, or name another with --url"},
 		{"a word too many", []string{"demo", "now"}, `unknown command "now" for "cleave demo"`},
 		{"an unknown command", []string{"shop"}, `unknown command "shop" for "cleave"`},
 	} {
@@ -70,10 +70,10 @@ func TestDemo(t *testing.T) {
 
 // TestHelp holds that each command names its flags with their defaults.
 func TestHelp(t *testing.T) {
-	t.Setenv("CLEAVE_CATALOG_URL", "http://127.0.0.1:9081")
+	t.Parallel()
 	for command, flags := range map[string][]string{
 		"demo": {"--url string", `(default "http://127.0.0.1:8080")`, "--timeout duration", "(default " + time.Minute.String() + ")"},
-		"seed": {`(default "http://127.0.0.1:9081")`, `(default "http://inventory:9080")`, "CLEAVE_CATALOG_URL", "CLEAVE_INVENTORY_URL"},
+		"seed": {"--url string", `(default "http://127.0.0.1:8080")`, "--token string", "CLEAVE_TOKEN"},
 		"":     {"demo", "seed"},
 	} {
 		printed, err := run(t, strings.Fields(command+" --help")...)

@@ -238,13 +238,6 @@ func (u *unit) edge(listener net.Listener, server *rpc.Server) http.Handler {
 		}
 		return forward(name, peers(name), u.log)
 	}}
-	if isLoopback(listener) {
-		u.log.Warn("nobody has to sign in: every caller of the public port is the development user, who may do everything, because it listens on loopback only", "user", developmentUser)
-		developer := rpc.Everything(developmentUser, u.Edge)
-		c.Development = &developer
-	}
+	c.Authenticate = u.authenticate(listener)
 	return edge.New(c)
 }
-
-// developmentUser is who calls the public port of a laptop.
-const developmentUser = "usr_development"

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -43,18 +42,19 @@ type Config struct {
 	Route func(module string) http.Handler
 	// Stopping is done when the process stops: streams end then. Nil means never.
 	Stopping context.Context
-	// Development stands in for callers that have not signed in; nil where it must not.
-	Development *rpc.Principal
+	// Authenticate says who calls: nobody, if the request does not say. With an error the request is refused; an error that is not a
+	// [connect.Error] is the edge's own failure. Nil takes every caller for nobody.
+	Authenticate func(*http.Request) (rpc.Principal, error)
 }
 
 // Edge is the handler of the public port.
 type Edge struct {
-	methods     map[string]route // by procedure
-	rest        *rest
-	openAPI     []byte
-	index       string
-	development rpc.Principal
-	stopping    context.Context
+	methods      map[string]route // by procedure
+	rest         *rest
+	openAPI      []byte
+	index        string
+	authenticate func(*http.Request) (rpc.Principal, error)
+	stopping     context.Context
 }
 
 type route struct {
@@ -65,12 +65,12 @@ type route struct {
 
 // New returns the handler of the public port.
 func New(c Config) *Edge {
-	e := &Edge{methods: map[string]route{}, rest: newRest(c.Services), openAPI: c.OpenAPI, stopping: c.Stopping}
+	e := &Edge{methods: map[string]route{}, rest: newRest(c.Services), openAPI: c.OpenAPI, stopping: c.Stopping, authenticate: c.Authenticate}
 	if e.stopping == nil {
 		e.stopping = context.Background()
 	}
-	if c.Development != nil {
-		e.development = *c.Development
+	if e.authenticate == nil {
+		e.authenticate = func(*http.Request) (rpc.Principal, error) { return rpc.Principal{}, nil }
 	}
 	modules := map[string]http.Handler{}
 	var lines []string
@@ -104,7 +104,7 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (e *Edge) serve(w http.ResponseWriter, r *http.Request) {
 	metadata := rpc.Metadata{
-		Principal: e.principal(r), Caller: rpc.EdgeCaller, RequestID: id.New("req"), CorrelationID: r.Header.Get(CorrelationHeader), Trace: r.Header.Get("Traceparent"),
+		Caller: rpc.EdgeCaller, RequestID: id.New("req"), CorrelationID: r.Header.Get(CorrelationHeader), Trace: r.Header.Get("Traceparent"),
 	}
 	if !rpc.ValidID(metadata.CorrelationID) {
 		metadata.CorrelationID = id.New("cor")
@@ -113,6 +113,11 @@ func (e *Edge) serve(w http.ResponseWriter, r *http.Request) {
 	route, ok := e.methods[r.URL.Path]
 	if !ok {
 		e.other(w, r)
+		return
+	}
+	var err error
+	if metadata.Principal, err = e.authenticate(r); err != nil {
+		refuse(w, r, err)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), route.timeout)
@@ -126,22 +131,9 @@ func (e *Edge) serve(w http.ResponseWriter, r *http.Request) {
 		writeError(w, r, connect.NewError(connect.CodeInternal, errors.New("internal error")))
 		return
 	}
-	route.handler.ServeHTTP(w, inner)
-}
-
-// principal returns who calls. The development user is only for requests that this machine makes to itself by a name of its own: not
-// for those that a proxy passes on, nor for a web page whose name was made to lead here.
-func (e *Edge) principal(r *http.Request) rpc.Principal {
-	host := r.Host
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	ip := net.ParseIP(strings.Trim(host, "[]"))
-	local := host == "localhost" || ip != nil && ip.IsLoopback()
-	if !local || r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "" {
-		return rpc.Principal{}
-	}
-	return e.development
+	// Modules have the principal; a token that they do not see is one that they cannot use, log or lose.
+	inner.Header.Del("Authorization")
+	route.handler.ServeHTTP(&challenger{ResponseWriter: w}, inner)
 }
 
 // other answers what is no public method. Whichever protocol a client speaks, it sees the code unimplemented.

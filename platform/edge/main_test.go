@@ -69,7 +69,10 @@ type door struct {
 	watch func(context.Context, *parityv1.WatchRequest, *connect.ServerStream[parityv1.WatchResponse]) error
 }
 
-var user = &rpc.Principal{Subject: "usr_test", Roles: []string{"customer"}}
+var user = rpc.Principal{Subject: "usr_test", Roles: []string{"customer"}}
+
+// asUser takes every caller for the user.
+func asUser(*http.Request) (rpc.Principal, error) { return user, nil }
 
 func newDoor(t *testing.T, far bool) *door {
 	t.Helper()
@@ -91,7 +94,7 @@ func newDoor(t *testing.T, far bool) *door {
 	t.Cleanup(stop)
 	d.stop = stop
 	d.url = serve(t, edge.New(edge.Config{
-		Services: []*rpc.Service{parityv1cleave.ParityService}, Route: func(string) http.Handler { return handler }, Stopping: stopping, Development: user,
+		Services: []*rpc.Service{parityv1cleave.ParityService}, Route: func(string) http.Handler { return handler }, Stopping: stopping, Authenticate: asUser,
 	})).URL
 	return d
 }

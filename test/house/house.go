@@ -176,7 +176,7 @@ func (h *House) Seed(t testing.TB) {
 	tool := topology.Program{Name: "cleave seed", Binary: h.binaries.Build(t, "cmd/cleave"), Args: []string{"seed", "--url", h.Public()}}
 	if first := h.Units()[0]; len(first.Modules) == len(Modules) {
 		tool.Name, tool.Binary = "all seed", first.Binary
-		tool.Env = map[string]string{"DATABASE_URL": h.Databases["orders"]}
+		tool.Args, tool.Env = []string{"seed"}, map[string]string{"DATABASE_URL": h.Databases["orders"]}
 	}
 	for range 2 { // It may be repeated.
 		if _, code := topology.Run(t, tool); code != 0 {
