@@ -17,7 +17,7 @@ var failures = []failure{
 	{403, "Denied", "The caller's roles, or the scopes of the token, do not allow this.", "permission_denied", "", "this is not allowed", nil},
 	{404, "NotFound", "There is no such thing, or it is not the caller's.", "not_found", "", `order "ord_1" not found`, nil},
 	{409, "Conflict", "The request id was used for another request (already_exists), or somebody else was faster (aborted): read, and try again.", "already_exists", "REQUEST_ID_REUSED", "the request id was used for another request", nil},
-	{413, "TooLarge", "The body is too large.", "resource_exhausted", "BODY_TOO_LARGE", "the body is larger than 4194304 bytes", nil},
+	{413, "TooLarge", "The body is too large.", "resource_exhausted", "BODY_TOO_LARGE", "request is larger than 1048576 bytes", nil},
 	{415, "UnsupportedMediaType", "The body is not JSON, or is compressed.", "invalid_argument", "CONTENT_TYPE", "the body is not declared as JSON: send Content-Type: application/json", nil},
 	{429, "TooManyRequests", "Too many requests.", "resource_exhausted", "", "too many requests", members{{"Retry-After", ref("headers", "RetryAfter")}}},
 	{503, "Unavailable", "Something that is needed does not answer. Try again: with the same request id nothing happens twice.", "unavailable", "", "orders is unavailable", members{{"Retry-After", ref("headers", "RetryAfter")}}},

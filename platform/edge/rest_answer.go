@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"sync/atomic"
 
 	"github.com/cleave-go/cleave/platform/rpc"
 )
@@ -21,10 +20,9 @@ const (
 type restAnswer struct {
 	http.ResponseWriter
 	request *http.Request
-	route   *restRoute              // Nil if there is none.
-	bare    bool                    // Errors are as in an older contract.
-	refused *problem                // Why the request goes no further than the door.
-	unread  atomic.Pointer[problem] // Why the module could not read the body.
+	route   *restRoute // Nil if there is none.
+	bare    bool       // Errors are as in an older contract.
+	refused *problem   // Why the request goes no further than the door.
 
 	status  int          // Of the door's answer; 0 before it begins.
 	mode    restMode     // What is done with its body.
@@ -178,8 +176,6 @@ func (a *restAnswer) finish() {
 	case a.mode == pass:
 	case a.refused != nil && (a.status == http.StatusNotFound || a.status < http.StatusBadRequest):
 		a.fail(a.refused)
-	case a.status >= http.StatusBadRequest && a.unread.Load() != nil:
-		a.fail(a.unread.Load())
 	case a.status >= http.StatusBadRequest:
 		a.fail(problemOf(a.status, a.held.Bytes()))
 	default:
