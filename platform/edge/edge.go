@@ -177,6 +177,11 @@ func (e *Edge) serve(a *answer, r *http.Request, correlationID string) error {
 		return refused
 	}
 	defer e.letGo(body)
+	if rest, ok := r.Body.(*restBody); ok {
+		if body, err = rest.complete(body); err != nil {
+			return err
+		}
+	}
 
 	ctx, cancel := context.WithTimeout(r.Context(), shorter(timeout, r.Header))
 	defer cancel()
