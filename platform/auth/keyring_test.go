@@ -89,28 +89,14 @@ func TestDownAtStart(t *testing.T) {
 		w.requires("down", token, "unavailable")
 		w.requires("down, and no token", "", "ok")
 		time.Sleep(time.Hour)
-		if fetched := w.issuer.Fetched(); fetched > 130 {
+		if fetched := w.issuer.Fetched(); fetched > 370 {
 			w.Errorf("it was asked %d times in an hour", fetched)
 		}
 		w.issuer.Down(false)
+		time.Sleep(maxRetry)
 		w.requires("back", token, "ok")
 		if said := w.log.String(); !strings.Contains(said, "level=WARN msg=\"the keys of the issuer of tokens cannot be fetched") || !strings.Contains(said, "answers 503") {
 			w.Errorf("it said %s", said)
-		}
-	})
-}
-
-// TestBackByItself holds that the keys come without a call that asks for them.
-func TestBackByItself(t *testing.T) {
-	inBubble(t, func(i *authtest.Issuer) { i.Down(true) }, func(w *world) {
-		time.Sleep(time.Hour)
-		w.issuer.Down(false)
-		time.Sleep(maxRetry)
-		synctest.Wait()
-		fetched := w.issuer.Fetched()
-		w.requires("back", w.forever(), "ok")
-		if w.issuer.Fetched() != fetched {
-			w.Error("the call had to fetch the keys")
 		}
 	})
 }
@@ -162,39 +148,61 @@ func TestRotation(t *testing.T) {
 }
 
 // TestUnknownKeys holds that nobody makes the verifier hammer the issuer, however many tokens with unknown keys come, and that such
-// tokens are no burden for others.
+// tokens are no burden for others: neither for who has a known key, nor for who has a new one.
 func TestUnknownKeys(t *testing.T) {
 	inBubble(t, nil, func(w *world) {
 		good, evil := w.forever(), authtest.NewKey()
 		w.requires("good", good, "ok")
 		before := w.issuer.Fetched()
-		for range 60 {
-			var calls sync.WaitGroup
+		var calls sync.WaitGroup
+		for second := range 60 {
 			for n := range 20 {
 				header := authtest.Header(evil)
 				header["kid"] = fmt.Sprint(n)
 				calls.Go(func() { w.requires("unknown", evil.Sign(header, "{}"), "unauthenticated") })
 			}
-			calls.Wait()
+			if second == 30 {
+				w.issuer.Sign(w.issuer.Publish(authtest.NewKey()))
+				w.requires("new among unknown", w.forever(), "ok")
+			}
+			began := time.Now()
+			w.requires("good among unknown", w.forever(), "ok")
+			if time.Since(began) > 0 {
+				w.Errorf("a call with a known key has waited %v", time.Since(began))
+			}
 			time.Sleep(time.Second)
 		}
-		if got := w.issuer.Fetched() - before; got < 10 || got > 13 {
-			w.Errorf("1,200 tokens in a minute made it ask %d times, want 12", got)
+		calls.Wait()
+		if got := w.issuer.Fetched() - before; got < 15 || got > 25 {
+			w.Errorf("1,200 tokens in a minute made it ask %d times, want about 20", got)
 		}
-		// While the issuer does not answer, those that wait for it are the others.
-		time.Sleep(fetchPause)
+	})
+}
+
+// TestHanging holds that an issuer that does not answer keeps only those waiting whose key is unknown, not for long, and not all of
+// them.
+func TestHanging(t *testing.T) {
+	inBubble(t, nil, func(w *world) {
 		w.issuer.Answer(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-		ended := make(chan string)
-		go func() { ended <- w.call(evil.Sign(authtest.Header(evil), "{}")) }()
-		synctest.Wait()
+		evil := authtest.NewKey()
+		token := evil.Sign(authtest.Header(evil), "{}")
 		began := time.Now()
-		w.requires("good while another waits", w.forever(), "ok")
+		var calls sync.WaitGroup
+		for range maxWaiting {
+			calls.Go(func() { w.requires("unknown", token, "unavailable") })
+		}
+		synctest.Wait()
+		w.requires("good while others wait", w.forever(), "ok")
+		w.requires("one too many", token, "unauthenticated")
 		if time.Since(began) > 0 {
-			w.Errorf("a call with a known key has waited %v", time.Since(began))
+			w.Errorf("a call that need not wait has waited %v", time.Since(began))
 		}
-		if got := <-ended; got != "unavailable" || time.Since(began) > fetchTimeout {
-			w.Errorf("the call with an unknown key ended with %s after %v", got, time.Since(began))
+		calls.Wait()
+		if waited := time.Since(began); waited > fetchPause+fetchTimeout {
+			w.Errorf("they have waited %v", waited)
 		}
+		w.requires("good when it has failed", w.forever(), "ok")
+		w.requires("unknown when it has failed", token, "unavailable")
 	})
 }
 
