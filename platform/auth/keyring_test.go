@@ -251,6 +251,24 @@ func TestRemembered(t *testing.T) {
 	})
 }
 
+// TestLeeway holds by how much the clocks of issuer and shop may differ.
+func TestLeeway(t *testing.T) {
+	inBubble(t, nil, func(w *world) {
+		for _, c := range []struct {
+			claim string
+			after time.Duration
+			want  string
+		}{
+			{"exp", -29 * time.Second, "ok"}, {"exp", -30 * time.Second, "unauthenticated"},
+			{"nbf", 30 * time.Second, "ok"}, {"nbf", 31 * time.Second, "unauthenticated"},
+			{"iat", 30 * time.Second, "ok"}, {"iat", 31 * time.Second, "unauthenticated"},
+		} {
+			claims := w.issuer.Claims("usr_somebody").With(authtest.Claims{c.claim: time.Now().Add(c.after).Unix()})
+			w.requires(fmt.Sprintf("%s in %v", c.claim, c.after), w.issuer.Mint(claims), c.want)
+		}
+	})
+}
+
 // TestDocuments holds that what an issuer sends is believed only if it is what an issuer should send, and what else is in a key set.
 func TestDocuments(t *testing.T) {
 	t.Parallel()

@@ -43,9 +43,7 @@ func TestGood(t *testing.T) {
 		"scopes as a list":               {claims: authtest.Claims{"scp": []string{"orders:read"}}, roles: "customer", scopes: "orders:read"},
 		"scopes as a text in scp":        {claims: authtest.Claims{"scp": "orders:read openid"}, roles: "customer", scopes: "orders:read,openid"},
 		"several audiences":              {claims: authtest.Claims{"aud": []string{"account", authtest.Audience}}, roles: "customer"},
-		"a clock that is behind":         {claims: authtest.Claims{"exp": now.Add(-20 * time.Second).Unix()}, roles: "customer"},
-		"a clock that is ahead":          {claims: authtest.Claims{"iat": now.Add(20 * time.Second).Unix(), "nbf": now.Add(20 * time.Second).Unix()}, roles: "customer"},
-		"parts of seconds":               {claims: authtest.Claims{"exp": float64(now.Add(time.Minute).UnixMilli()) / 1000}, roles: "customer"},
+		"parts of seconds":               {claims: authtest.Claims{"exp": float64(now.Add(time.Hour).UnixMilli()) / 1000}, roles: "customer"},
 		"Keycloak": {
 			rolesClaim: "realm_access.roles",
 			claims: authtest.Claims{"typ": "Bearer", "azp": "shop", "client_id": nil, "realm_access": map[string]any{"roles": []string{"offline_access", "staff"}},
