@@ -34,6 +34,8 @@ type Program struct {
 	Modules []module.Module
 	// Edge are the contracts that the public port serves; empty for a binary without one.
 	Edge []*rpc.Service
+	// OpenAPI is the document that describes them, in JSON.
+	OpenAPI []byte
 	// Map is the map of the house, in JSON.
 	Map []byte
 	// PrivateDatabase lets the program start a PostgreSQL of its own when no database is set.

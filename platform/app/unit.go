@@ -232,7 +232,7 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 // edge returns the handler of the public port.
 func (u *unit) edge(listener net.Listener, server *rpc.Server) http.Handler {
 	local, peers := u.local(), u.peers()
-	c := edge.Config{Services: u.Edge, Stopping: u.stopping, Route: func(name string) http.Handler {
+	c := edge.Config{Services: u.Edge, OpenAPI: u.OpenAPI, Stopping: u.stopping, Route: func(name string) http.Handler {
 		if local[name] {
 			return server
 		}

@@ -36,6 +36,8 @@ const CorrelationHeader = "X-Correlation-Id"
 type Config struct {
 	// Services are the contracts; only their public methods are served.
 	Services []*rpc.Service
+	// OpenAPI is the document that describes them, in JSON; nil if there is none.
+	OpenAPI []byte
 	// Route returns the handler that leads to a module. It is asked once per module.
 	Route func(module string) http.Handler
 	// Stopping is done when the process stops: streams end then. Nil means never.
@@ -48,6 +50,8 @@ type Config struct {
 // Edge is the handler of the public port.
 type Edge struct {
 	methods      map[string]route // by procedure
+	rest         *rest
+	openAPI      []byte
 	index        string
 	authenticate func(*http.Request) (rpc.Principal, error)
 	stopping     context.Context
@@ -61,7 +65,7 @@ type route struct {
 
 // New returns the handler of the public port.
 func New(c Config) *Edge {
-	e := &Edge{methods: map[string]route{}, stopping: c.Stopping, authenticate: c.Authenticate}
+	e := &Edge{methods: map[string]route{}, rest: newRest(c.Services), openAPI: c.OpenAPI, stopping: c.Stopping, authenticate: c.Authenticate}
 	if e.stopping == nil {
 		e.stopping = context.Background()
 	}
@@ -93,6 +97,12 @@ func New(c Config) *Edge {
 
 // ServeHTTP serves one request.
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !e.rest.serve(w, r, e.serve) {
+		e.serve(w, r)
+	}
+}
+
+func (e *Edge) serve(w http.ResponseWriter, r *http.Request) {
 	metadata := rpc.Metadata{
 		Caller: rpc.EdgeCaller, RequestID: id.New("req"), CorrelationID: r.Header.Get(CorrelationHeader), Trace: r.Header.Get("Traceparent"),
 	}
@@ -133,6 +143,10 @@ func (e *Edge) other(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, e.index)
 		return
 	}
+	if r.URL.Path == openAPIPath && e.openAPI != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		e.serveDocument(w, r)
+		return
+	}
 	err := connect.NewError(connect.CodeUnimplemented, errors.New("there is no such public method; GET / lists them"))
 	if streams(r.Header) {
 		writeError(w, r, err)
@@ -160,6 +174,8 @@ func Forward(module string, target *url.URL, transport http.RoundTripper, log *s
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			switch {
+			case errors.Is(err, errWrongBody):
+				writeError(w, r, connect.NewError(connect.CodeInvalidArgument, errWrongBody))
 			case errors.Is(err, context.DeadlineExceeded):
 				writeError(w, r, connect.NewError(connect.CodeDeadlineExceeded, context.DeadlineExceeded))
 			case errors.Is(err, context.Canceled):

@@ -15,6 +15,7 @@ import (
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/fault"
 	"github.com/cleave-go/cleave/platform/job"
+	"github.com/cleave-go/cleave/platform/rpc"
 	"github.com/cleave-go/cleave/platform/saga/internal/course"
 )
 
@@ -152,6 +153,11 @@ func (c *Client) nudgeAfterCommit(ctx context.Context, id string) {
 // begin drives a saga whose lease this process has, because it started it or took it over, in a task. It reports whether it could: not if too many tasks run. Then the lease
 // is left to end.
 func (c *Client) begin(ctx context.Context, r *row, over bool) bool {
+	onBehalf, err := rpc.WithOrigin(ctx, r.origin)
+	if err != nil { // What then asks who it is for is refused, and the saga is stuck where everybody sees it.
+		c.log.Error("saga goes on for nobody", "saga", r.id, "error", err)
+		onBehalf = rpc.WithMetadata(ctx, rpc.Metadata{})
+	}
 	l := &lease{id: r.id, fence: r.fence, nudged: make(chan struct{}, 1)}
 	c.mu.Lock()
 	c.held[l] = over
@@ -161,7 +167,7 @@ func (c *Client) begin(ctx context.Context, r *row, over bool) bool {
 		defer c.mu.Unlock()
 		delete(c.held, l)
 	}
-	began := c.tasks.Go(ctx, func(ctx context.Context) {
+	began := c.tasks.Go(onBehalf, func(ctx context.Context) {
 		defer forget()
 		c.drive(ctx, r, l)
 	})
