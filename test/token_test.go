@@ -87,15 +87,19 @@ func bearing(ctx context.Context, token string) context.Context {
 
 // badTokens holds that whoever comes with a token that is not good does not come in, not even where everybody may.
 func badTokens(t *testing.T, s *shop, issuer *authtest.Issuer) {
+	const listOrders = "/cleave.orders.v1.OrderService/ListOrders"
 	client := connectJSON.client(t)
-	// post returns a line: the status, how to sign in, and the body.
-	post := func(procedure string, header http.Header) string {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.Public()+procedure, strings.NewReader("{}"))
+	// call returns a line: the status, how to sign in, and the body.
+	call := func(method, path string, header http.Header) string {
+		request, err := http.NewRequestWithContext(t.Context(), method, s.Public()+path, nil)
 		if err != nil {
 			return err.Error()
 		}
 		request.Header = header.Clone()
-		request.Header.Set("Content-Type", "application/json")
+		if method == http.MethodPost {
+			request.Header.Set("Content-Type", "application/json")
+			request.Body = io.NopCloser(strings.NewReader("{}"))
+		}
 		response, err := client.Do(request)
 		if err != nil {
 			return err.Error()
@@ -107,17 +111,19 @@ func badTokens(t *testing.T, s *shop, issuer *authtest.Issuer) {
 	var trying sync.WaitGroup // At once, because some have to wait for a key that might come.
 	for _, bad := range issuer.Bad(t) {
 		trying.Go(func() {
-			for _, procedure := range []string{"/cleave.catalog.v1.CatalogService/ListProducts", "/cleave.orders.v1.OrderService/ListOrders"} {
-				got := post(procedure, bad.Header)
+			for _, to := range [][2]string{{"POST", "/cleave.catalog.v1.CatalogService/ListProducts"}, {"POST", listOrders}, {"GET", "/v1/products"}, {"GET", "/v1/orders"}} {
+				got := call(to[0], to[1], bad.Header)
 				if !strings.HasPrefix(got, `401 Bearer error="invalid_token", error_description="`) || !strings.Contains(got, bad.Says) {
-					t.Errorf("%s with %s: got %s, want 401 that says %s", procedure, bad.Name, got, bad.Says)
+					t.Errorf("%v with %s: got %s, want 401 that says %s", to, bad.Name, got, bad.Says)
 				}
 			}
 		})
 	}
 	trying.Wait()
-	if got := post("/cleave.orders.v1.OrderService/ListOrders", http.Header{}); !strings.HasPrefix(got, "401 Bearer {") {
-		t.Errorf("without a token: got %s", got)
+	for _, to := range [][2]string{{"POST", listOrders}, {"GET", "/v1/orders"}} {
+		if got := call(to[0], to[1], http.Header{}); !strings.HasPrefix(got, "401 Bearer {") {
+			t.Errorf("%v without a token: got %s", to, got)
+		}
 	}
 }
 
