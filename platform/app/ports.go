@@ -87,6 +87,10 @@ func (u *unit) serveHTTP(listener net.Listener, handler http.Handler) {
 		Handler: handler, Protocols: protocols, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(u.log.Handler(), slog.LevelWarn),
 	}
+	if public, ok := handler.(*edge.Edge); ok {
+		public.Bound(server)
+		listener = public.Listener(listener)
+	}
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			u.fail(fmt.Errorf("serve %s: %w", listener.Addr(), err))

@@ -35,6 +35,7 @@ func (p Program) settings(house module.Map) []config.Setting {
 			config.Setting{Name: "PORT", Help: "port of the edge on all addresses, where " + publicAddr + " is not set", Check: config.IsInt(0, 65535)},
 		)
 		list = append(list, authSettings()...)
+		list = append(list, doorSettings()...)
 	}
 	if len(p.Modules) > 0 {
 		list = append(list, config.Setting{Name: internalAddr, Default: "127.0.0.1:9080", Help: "address of the port for other modules; not opened where every module is local", Check: config.IsAddr})
@@ -87,6 +88,7 @@ func (p Program) houseSettings(house module.Map) []config.Setting {
 		list = append(list, config.Setting{Name: moduleSetting(name, "URL")}, config.Setting{Name: moduleSetting(name, "DATABASE_URL")})
 	}
 	list = append(list, authSettings()...)
+	list = append(list, doorSettings()...)
 	for _, name := range []string{publicAddr, internalAddr, dataDir, "CLEAVE_PEER_URL", "CLEAVE_DATABASE_SECRET", "CLEAVE_DATABASE_MAX_CONNS", "CLEAVE_MIGRATE"} {
 		list = append(list, config.Setting{Name: name})
 	}

@@ -33,6 +33,7 @@ type unit struct {
 	jobs     jobsPage
 	failed   chan error // The first part that fails stops the unit.
 	stoppers []func(context.Context)
+	draining context.Context // Done when the unit is not ready any more, because it is about to stop.
 	stopping context.Context // Done when the unit has begun to stop.
 	replica  string          // What no other living process is called, and its successor after a kill is; "" if there is no such name.
 }
@@ -61,13 +62,18 @@ func (u *unit) stop() {
 // serve runs the unit until ctx ends or a part fails.
 func (u *unit) serve(ctx context.Context) error {
 	u.failed = make(chan error, 1)
+	draining, beginDrain := context.WithCancel(context.Background())
+	defer beginDrain()
 	stopping, beginStop := context.WithCancel(context.Background())
 	defer beginStop()
-	u.stopping = stopping
+	u.draining, u.stopping = draining, stopping
 	defer u.stop()
 	began := time.Now()
 	ports, err := u.listen()
 	if err != nil {
+		return err
+	}
+	if err := u.checkOrigins(ports.public); err != nil {
 		return err
 	}
 	if u.operator, err = rpc.NewServer(u.log, u.endStreams); err != nil {
@@ -114,6 +120,7 @@ func (u *unit) serve(ctx context.Context) error {
 		u.log.Error("stopping because a part failed", "error", err)
 	}
 	u.health.setReady(false)
+	beginDrain()
 	// Balancers learn from /readyz that no more is to be sent here; until they have, requests are served.
 	time.Sleep(u.values.Duration("CLEAVE_DRAIN_DELAY"))
 	u.stop()
@@ -232,12 +239,13 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 // edge returns the handler of the public port.
 func (u *unit) edge(listener net.Listener, server *rpc.Server) http.Handler {
 	local, peers := u.local(), u.peers()
-	c := edge.Config{Services: u.Edge, OpenAPI: u.OpenAPI, Stopping: u.stopping, Route: func(name string) http.Handler {
+	c := edge.Config{Services: u.Edge, OpenAPI: u.OpenAPI, Log: u.log, Draining: u.draining, Stopping: u.stopping, Route: func(name string) http.Handler {
 		if local[name] {
 			return server
 		}
 		return forward(name, peers(name), u.log)
 	}}
 	c.Authenticate = u.authenticate(listener)
+	u.guard(listener, &c)
 	return edge.New(c)
 }

@@ -3,6 +3,7 @@ package edge_test
 import (
 	"context"
 	"encoding/base64"
+	"fmt"
 	"io"
 	"net/http"
 	"reflect"
@@ -129,17 +130,13 @@ func TestDeadline(t *testing.T) {
 			name        string
 			ctx         context.Context
 			stream      bool
-			near        bool // Only there: before a far module the edge ends the request itself.
 			least, most time.Duration
 		}{
-			{"a call without a deadline", t.Context(), false, true, 20 * time.Second, 30 * time.Second},
-			{"a call with a deadline", short, false, false, time.Second, 20 * time.Second},
-			{"a stream without a deadline", t.Context(), true, true, 14 * time.Minute, 15 * time.Minute},
-			{"a stream with a deadline", short, true, false, time.Second, 20 * time.Second},
+			{"a call without a deadline", t.Context(), false, 20 * time.Second, 30 * time.Second},
+			{"a call with a deadline", short, false, time.Second, 20 * time.Second},
+			{"a stream without a deadline", t.Context(), true, 14 * time.Minute, 15 * time.Minute},
+			{"a stream with a deadline", short, true, time.Second, 20 * time.Second},
 		} {
-			if c.near && d.module != nil {
-				continue
-			}
 			var err error
 			if c.stream {
 				var stream *connect.ServerStreamForClient[parityv1.WatchResponse]
@@ -158,4 +155,58 @@ func TestDeadline(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestDeadlineOfClient holds that the edge ends a request when its client has given up, also if the module does not.
+func TestDeadlineOfClient(t *testing.T) {
+	t.Parallel()
+	for name, header := range map[string]http.Header{
+		"Connect":  {"Content-Type": {"application/json"}, "Connect-Timeout-Ms": {"100"}},
+		"gRPC":     {"Content-Type": {"application/grpc"}, "Grpc-Timeout": {"100m"}},
+		"gRPC-Web": {"Content-Type": {"application/grpc-web+proto"}, "Grpc-Timeout": {"100000u"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			module := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+			d := newDoorWith(t, false, func(c *edge.Config, _ *edge.Limits) {
+				c.Route = func(string) http.Handler { return forward(t, serve(t, module).URL) }
+			})
+			response, text := post(t, d.url, header, "\x00\x00\x00\x00\x00")
+			if said := fmt.Sprint(response.StatusCode, response.Header, response.Trailer, text); !strings.Contains(said, "deadline") {
+				t.Errorf("got %s", said)
+			}
+		})
+	}
+}
+
+// TestOddDeadlines holds that a deadline that cannot be read, or is longer than the edge allows, gives nobody more time.
+func TestOddDeadlines(t *testing.T) {
+	t.Parallel()
+	for name, header := range map[string]http.Header{
+		"long":            {"Content-Type": {"application/json"}, "Connect-Timeout-Ms": {"9999999999"}},
+		"too long":        {"Content-Type": {"application/json"}, "Connect-Timeout-Ms": {"99999999999999999999"}},
+		"negative":        {"Content-Type": {"application/json"}, "Connect-Timeout-Ms": {"-1"}},
+		"a word":          {"Content-Type": {"application/json"}, "Connect-Timeout-Ms": {"never"}},
+		"a long one":      {"Content-Type": {"application/grpc"}, "Grpc-Timeout": {"99999999H"}},
+		"without a unit":  {"Content-Type": {"application/grpc"}, "Grpc-Timeout": {"10"}},
+		"only a unit":     {"Content-Type": {"application/grpc"}, "Grpc-Timeout": {"S"}},
+		"of another kind": {"Content-Type": {"application/json"}, "Grpc-Timeout": {"1n"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var left time.Duration
+			d := newDoorWith(t, false, func(c *edge.Config, _ *edge.Limits) {
+				c.Route = func(string) http.Handler {
+					return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+						deadline, _ := r.Context().Deadline()
+						left = time.Until(deadline)
+					})
+				}
+			})
+			post(t, d.url, header, "{}")
+			if left < 20*time.Second || left > 30*time.Second {
+				t.Errorf("the module has %v", left)
+			}
+		})
+	}
 }

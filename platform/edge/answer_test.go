@@ -39,7 +39,7 @@ func TestAuthenticate(t *testing.T) {
 			})
 			post(t, serve(t, door).URL, http.Header{
 				"Authorization": {"Bearer secret"}, "Cleave-Principal": {base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"usr_somebody"}`))},
-			})
+			}, "{}")
 			metadata, err := rpc.DecodeMetadata(seen)
 			if err != nil || metadata.Principal.Subject != c.want || metadata.Caller != "edge" {
 				t.Errorf("the module saw %+v, %v", metadata, err)
@@ -87,7 +87,7 @@ func TestRefused(t *testing.T) {
 	t.Run("no protocol", func(t *testing.T) {
 		t.Parallel()
 		url := serve(t, refusing(t, func() error { return connect.NewError(connect.CodeUnauthenticated, errors.New("the token is bad")) })).URL
-		response, body := post(t, url, http.Header{"Content-Type": {"text/plain"}})
+		response, body := post(t, url, http.Header{"Content-Type": {"text/plain"}}, "{}")
 		if response.StatusCode != http.StatusUnauthorized || response.Header.Get("WWW-Authenticate") != "Bearer" || !strings.Contains(body, `"code":"unauthenticated"`) {
 			t.Errorf("got %d %v %s", response.StatusCode, response.Header, body)
 		}
@@ -102,7 +102,7 @@ func TestChallenge(t *testing.T) {
 		d.call = func(context.Context, *parityv1.CallRequest) (*parityv1.CallResponse, error) {
 			return nil, connect.NewError(connect.CodeUnauthenticated, errors.New("sign in"))
 		}
-		response, _ := post(t, d.url, http.Header{"Content-Type": {"application/json"}})
+		response, _ := post(t, d.url, http.Header{"Content-Type": {"application/json"}}, "{}")
 		if response.StatusCode != http.StatusUnauthorized || response.Header.Get("WWW-Authenticate") != "Bearer" {
 			t.Errorf("far: %v: got %d %v", far, response.StatusCode, response.Header)
 		}
@@ -121,9 +121,9 @@ func refusing(t *testing.T, why func() error) *edge.Edge {
 }
 
 // post calls a method as curl does.
-func post(t *testing.T, url string, header http.Header) (response *http.Response, body string) {
+func post(t *testing.T, url string, header http.Header, body string) (response *http.Response, text string) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(limited(t), http.MethodPost, url+"/cleave.platform.parity.v1.ParityService/Call", strings.NewReader("{}"))
+	r, err := http.NewRequestWithContext(limited(t), http.MethodPost, url+"/cleave.platform.parity.v1.ParityService/Call", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,9 +132,9 @@ func post(t *testing.T, url string, header http.Header) (response *http.Response
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
+	read, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return response, string(text)
+	return response, string(read)
 }
