@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,6 +28,7 @@ type world struct {
 	issuer   *authtest.Issuer
 	verifier *Verifier
 	log      bytes.Buffer
+	slow     atomic.Int64 // How long what the issuer has answered is on its way.
 }
 
 // inBubble runs a test in a bubble. The issuer is as prepare leaves it when the verifier starts.
@@ -38,19 +40,18 @@ func inBubble(t *testing.T, prepare func(*authtest.Issuer), test func(w *world))
 		if prepare != nil {
 			prepare(w.issuer)
 		}
-		w.verifier = newVerifier(Config{Issuer: w.issuer.URL, Audience: authtest.Audience, RolesClaim: "roles", Log: slog.New(slog.NewTextHandler(&w.log, nil))}, direct{w.issuer})
+		w.verifier = newVerifier(Config{Issuer: w.issuer.URL, Audience: authtest.Audience, RolesClaim: "roles", Log: slog.New(slog.NewTextHandler(&w.log, nil))}, w)
 		synctest.Wait()
 		test(w)
 		w.verifier.Stop(t.Context())
 	})
 }
 
-// direct leads to a handler without a network.
-type direct struct{ handler http.Handler }
-
-func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
+// RoundTrip leads to the issuer without a network.
+func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 	recorder := httptest.NewRecorder()
-	d.handler.ServeHTTP(recorder, r)
+	w.issuer.ServeHTTP(recorder, r)
+	time.Sleep(time.Duration(w.slow.Load()))
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
@@ -144,6 +145,20 @@ func TestRotation(t *testing.T) {
 		time.Sleep(usualFresh)
 		synctest.Wait()
 		w.requires("after it was replaced", token, "unauthenticated")
+	})
+}
+
+// TestRotationDuringFetch holds that a new key is good at once, also when the keys that are under way are those of before it.
+func TestRotationDuringFetch(t *testing.T) {
+	inBubble(t, nil, func(w *world) {
+		w.slow.Store(int64(time.Second))
+		time.Sleep(usualFresh + 1500*time.Millisecond) // Both documents have left.
+		fetched := w.issuer.Fetched()
+		w.issuer.Sign(w.issuer.Publish(authtest.NewKey()))
+		w.requires("a new key", w.forever(), "ok")
+		if got := w.issuer.Fetched() - fetched; got != 1 {
+			w.Errorf("it has asked %d times more, want once", got)
+		}
 	})
 }
 
