@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
+	"math"
 	"net/http"
 	"reflect"
 	"strings"
@@ -168,6 +169,47 @@ func TestBad(t *testing.T) {
 	if _, err := authenticate(v, issuer.Token("usr_good")); err != nil {
 		t.Errorf("a good token after all of them: %v", err)
 	}
+}
+
+// TestOddClaims holds that no claim is taken for what it is not: each one that counts is tried as every kind of JSON.
+func TestOddClaims(t *testing.T) {
+	t.Parallel()
+	issuer := authtest.Start(t)
+	v := verifier(t, issuer, "realm_access.roles")
+	odd := []any{
+		false, true, 0, -1, 1.5, 1e300, math.MaxInt64, "", "x", "0", "\u0000", "\u202e", strings.Repeat("x", 5000), []any{}, []any{nil}, []any{[]any{}}, []any{1, "x"}, map[string]any{},
+		map[string]any{"roles": nil}, map[string]any{"roles": map[string]any{"admin": map[string]any{}}}, map[string]any{"": 1}, nested(1000),
+	}
+	// What each may be besides what it is in a good token.
+	harmless := map[string]func(any) bool{
+		"nbf": func(v any) bool { return v == 0 || v == 1.5 }, "iat": func(v any) bool { return v == 0 || v == 1.5 },
+		"sub": func(v any) bool { return v == "x" || v == "0" }, "exp": func(any) bool { return false }, "iss": func(any) bool { return false }, "aud": func(any) bool { return false },
+		"nonce": func(any) bool { return false }, "typ": func(any) bool { return false }, "token_use": func(any) bool { return false }, "cnf": func(any) bool { return false },
+		// None of these may change whose token it is.
+		"scope": nil, "scp": nil, "realm_access": nil, "client_id": nil, "azp": nil, "gty": nil, "preferred_username": nil,
+	}
+	for name, good := range harmless {
+		for _, value := range odd {
+			got, err := authenticate(v, issuer.Mint(issuer.Claims("usr_somebody").With(authtest.Claims{name: value})))
+			switch {
+			case err != nil && connect.CodeOf(err) != connect.CodeUnauthenticated:
+				t.Errorf("%s as %.60v: %v", name, value, err)
+			case good == nil && err == nil && got.Subject != "usr_somebody":
+				t.Errorf("%s as %.60v: got %+v", name, value, got)
+			case good != nil && good(value) != (err == nil):
+				t.Errorf("%s as %.60v: got %+v, %v", name, value, got, err)
+			}
+		}
+	}
+}
+
+// nested returns lists in lists.
+func nested(depth int) any {
+	var value any = "x"
+	for range depth {
+		value = []any{value}
+	}
+	return value
 }
 
 // refused requires that a request is refused as it should.
