@@ -30,7 +30,7 @@ func TestTokens(t *testing.T) {
 			issuer := authtest.Start(t)
 			env := issuer.Env()
 			env["CLEAVE_RATE_LIMIT"], env["CLEAVE_ANONYMOUS_RATE_LIMIT"] = "0", "0" // Wrong tokens are counted, too.
-			shop := layout.Open(t, binaries, house.Options{Env: env})
+			shop := layout.Open(t, binaries, house.Options{Env: env, TLS: layout.Name == house.AllApart.Name})
 			for _, p := range protocols {
 				t.Run("who is let in over "+p.name, func(t *testing.T) { letIn(t, shop, issuer, p) })
 			}
@@ -90,7 +90,7 @@ func bearing(ctx context.Context, token string) context.Context {
 // badTokens holds that whoever comes with a token that is not good does not come in, not even where everybody may.
 func badTokens(t *testing.T, s *shop, issuer *authtest.Issuer) {
 	const listOrders = "/cleave.orders.v1.OrderService/ListOrders"
-	client := connectJSON.client(t)
+	client := connectJSON.client(t, s)
 	// call returns a line: the status, how to sign in, and the body.
 	call := func(method, path string, header http.Header) string {
 		request, err := http.NewRequestWithContext(t.Context(), method, s.Public()+path, nil)
@@ -139,7 +139,7 @@ func keysRotate(t *testing.T, s *shop, issuer *authtest.Issuer) {
 	var calls atomic.Int64
 	var calling sync.WaitGroup
 	for n := range 8 {
-		clients := protocols[n%len(protocols)].clients(t, func(string) string { return s.Public() })
+		clients := protocols[n%len(protocols)].clients(t, s, func(string) string { return s.Public() })
 		calling.Go(func() {
 			for call := 0; ; call++ {
 				token := issuer.Mint(issuer.Claims(fmt.Sprintf("usr_%d", n)).With(read))
@@ -170,7 +170,7 @@ func keysRotate(t *testing.T, s *shop, issuer *authtest.Issuer) {
 	calling.Wait()
 	t.Logf("%d calls", calls.Load())
 
-	client := connectRPC.clients(t, func(string) string { return s.Public() })
+	client := connectRPC.clients(t, s, func(string) string { return s.Public() })
 	list := func(token string) error {
 		_, err := client.orders.ListOrders(bearing(ctx, token), &ordersv1.ListOrdersRequest{})
 		return err
