@@ -102,12 +102,13 @@ func (u *unit) serveInternal(listener net.Listener, handler http.Handler) {
 }
 
 // servePublic serves people and apps.
-func (u *unit) servePublic(listener net.Listener, handler http.Handler) {
-	server := u.newServer(handler)
+func (u *unit) servePublic(listener net.Listener, public *edge.Edge) {
+	server := u.newServer(public)
+	public.Bound(server)
 	if u.certificates.public != nil {
 		server.TLSConfig = u.certificates.public.PublicConfig()
 	}
-	u.serveHTTP(server, listener)
+	u.serveHTTP(server, public.Listener(listener))
 }
 
 // serveHTTP serves until the unit stops, with TLS if the server has a configuration for it. It returns at once.

@@ -35,6 +35,7 @@ type unit struct {
 	jobs     jobsPage
 	failed   chan error // The first part that fails stops the unit.
 	stoppers []func(context.Context)
+	draining context.Context // Done when the unit is not ready any more, because it is about to stop.
 	stopping context.Context // Done when the unit has begun to stop.
 	replica  string          // What no other living process is called, and its successor after a kill is; "" if there is no such name.
 }
@@ -63,9 +64,11 @@ func (u *unit) stop() {
 // serve runs the unit until ctx ends or a part fails.
 func (u *unit) serve(ctx context.Context) error {
 	u.failed = make(chan error, 1)
+	draining, beginDrain := context.WithCancel(context.Background())
+	defer beginDrain()
 	stopping, beginStop := context.WithCancel(context.Background())
 	defer beginStop()
-	u.stopping = stopping
+	u.draining, u.stopping = draining, stopping
 	defer u.stop()
 	began := time.Now()
 	if err := u.openCertificates(); err != nil {
@@ -73,6 +76,9 @@ func (u *unit) serve(ctx context.Context) error {
 	}
 	ports, err := u.listen()
 	if err != nil {
+		return err
+	}
+	if err := u.checkOrigins(ports.public); err != nil {
 		return err
 	}
 	if u.operator, err = rpc.NewServer(u.log, u.endStreams); err != nil {
@@ -118,6 +124,7 @@ func (u *unit) serve(ctx context.Context) error {
 		u.log.Error("stopping because a part failed", "error", err)
 	}
 	u.health.setReady(false)
+	beginDrain()
 	// Balancers learn from /readyz that no more is to be sent here; until they have, requests are served.
 	time.Sleep(u.values.Duration("CLEAVE_DRAIN_DELAY"))
 	u.stop()
@@ -237,21 +244,15 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 }
 
 // edge returns the handler of the public port.
-func (u *unit) edge(listener net.Listener, server *rpc.Server) http.Handler {
+func (u *unit) edge(listener net.Listener, server *rpc.Server) *edge.Edge {
 	local := u.local()
-	c := edge.Config{Services: u.Edge, OpenAPI: u.OpenAPI, Stopping: u.stopping, Route: func(name string) http.Handler {
+	c := edge.Config{Services: u.Edge, OpenAPI: u.OpenAPI, Log: u.log, Draining: u.draining, Stopping: u.stopping, Route: func(name string) http.Handler {
 		if local[name] {
 			return server
 		}
 		return u.forward(name)
 	}}
-	if isLoopback(listener) {
-		u.log.Warn("nobody has to sign in: every caller of the public port is the development user, who may do everything, because it listens on loopback only", "user", developmentUser)
-		developer := rpc.Everything(developmentUser, u.Edge)
-		c.Development = &developer
-	}
+	c.Authenticate = u.authenticate(listener)
+	u.guard(listener, &c)
 	return edge.New(c)
 }
-
-// developmentUser is who calls the public port of a laptop.
-const developmentUser = "usr_development"
