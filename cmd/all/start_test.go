@@ -77,7 +77,8 @@ func help(t *testing.T, binary string) {
 		"CLEAVE_ORDERS_DATABASE_URL": "", "CLEAVE_NOTIFICATIONS_DATABASE_URL": "", "CLEAVE_PAYMENTS_DATABASE_URL": "", "CLEAVE_DATABASE_SECRET": "", "CLEAVE_DATABASE_MAX_CONNS": "60",
 		"CLEAVE_MIGRATE": "auto", "CLEAVE_PAYMENTS_SANDBOX_URL": "", "CLEAVE_MAP_FILE": "", "CLEAVE_TLS_CERT_FILE": "", "CLEAVE_TLS_KEY_FILE": "", "CLEAVE_TLS_CA_FILE": "",
 		"CLEAVE_TRUST_DOMAIN": "cleave", "CLEAVE_PUBLIC_TLS_CERT_FILE": "", "CLEAVE_PUBLIC_TLS_KEY_FILE": "", "CLEAVE_DRAIN_DELAY": "0s", "CLEAVE_SHUTDOWN_TIMEOUT": "20s",
-		"CLEAVE_LOG_LEVEL": "info", "CLEAVE_LOG_FORMAT": "auto", "CLEAVE_OIDC_ISSUER": "", "CLEAVE_OIDC_AUDIENCE": "", "CLEAVE_OIDC_ROLES_CLAIM": "roles",
+		"CLEAVE_LOG_LEVEL": "info", "CLEAVE_LOG_FORMAT": "auto",
+		"CLEAVE_OIDC_ISSUER": "", "CLEAVE_OIDC_AUDIENCE": "", "CLEAVE_OIDC_ROLES_CLAIM": "roles",
 	}
 	listed := regexp.MustCompile(`(?m)^  ([A-Z_]+) +(.+?)(?: \(default (.*)\))?$`).FindAllStringSubmatch(process.Stdout(), -1)
 	for _, line := range listed {

@@ -102,13 +102,13 @@ func (u *unit) serveInternal(listener net.Listener, handler http.Handler) {
 }
 
 // servePublic serves people and apps.
-func (u *unit) servePublic(listener net.Listener, public *edge.Edge) {
-	server := u.newServer(public)
-	public.Bound(server)
+func (u *unit) servePublic(listener net.Listener, door *edge.Edge) {
+	server := u.newServer(door)
+	door.Bound(server)
 	if u.certificates.public != nil {
 		server.TLSConfig = u.certificates.public.PublicConfig()
 	}
-	u.serveHTTP(server, public.Listener(listener))
+	u.serveHTTP(server, door.Listener(listener))
 }
 
 // serveHTTP serves until the unit stops, with TLS if the server has a configuration for it. It returns at once.

@@ -35,9 +35,9 @@ func (p Program) settings(house module.Map) []config.Setting {
 			config.Setting{Name: publicAddr, Default: "127.0.0.1:8080", Help: "address of the public port, the edge", Check: config.IsAddr},
 			config.Setting{Name: "PORT", Help: "port of the edge on all addresses, where " + publicAddr + " is not set", Check: config.IsInt(0, 65535)},
 		)
-		list = append(list, publicCertificateSettings...)
 		list = append(list, authSettings()...)
 		list = append(list, doorSettings()...)
+		list = append(list, publicCertificateSettings...)
 	}
 	if len(p.Modules) > 0 {
 		list = append(list, config.Setting{Name: internalAddr, Default: "127.0.0.1:9080", Help: "address of the port for other modules; not opened where every module is local", Check: config.IsAddr})
@@ -90,9 +90,9 @@ func (p Program) houseSettings(house module.Map) []config.Setting {
 	for _, name := range house.Names() {
 		list = append(list, config.Setting{Name: moduleSetting(name, "URL")}, config.Setting{Name: moduleSetting(name, "DATABASE_URL")})
 	}
-	list = append(list, publicCertificateSettings...)
 	list = append(list, authSettings()...)
 	list = append(list, doorSettings()...)
+	list = append(list, publicCertificateSettings...)
 	for _, name := range []string{publicAddr, internalAddr, dataDir, peerPattern, "CLEAVE_DATABASE_SECRET", "CLEAVE_DATABASE_MAX_CONNS", "CLEAVE_MIGRATE"} {
 		list = append(list, config.Setting{Name: name})
 	}

@@ -19,6 +19,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/cleave-go/cleave/platform/id"
+	"github.com/cleave-go/cleave/platform/reference"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
@@ -52,6 +53,7 @@ type Edge struct {
 	methods            map[string]route // by procedure
 	rest               *rest
 	openAPI            []byte
+	reference          http.Handler
 	index              string
 	log                *slog.Logger
 	draining, stopping context.Context
@@ -75,7 +77,7 @@ func New(c Config) *Edge { return newEdge(c, standard()) }
 
 func newEdge(c Config, l limits) *Edge {
 	e := &Edge{
-		methods: map[string]route{}, rest: newRest(c.Services), openAPI: c.OpenAPI, log: c.Log, draining: c.Draining, stopping: c.Stopping, authenticate: c.Authenticate,
+		methods: map[string]route{}, rest: newRest(c.Services), openAPI: c.OpenAPI, reference: reference.New(c.OpenAPI), log: c.Log, draining: c.Draining, stopping: c.Stopping, authenticate: c.Authenticate,
 		proxies: c.Proxies, origins: newOrigins(c.Origins),
 		limits: l, signedIn: newRate(c.Rate), anonymous: newRate(c.AnonymousRate), wrongTokens: newRate(c.AnonymousRate),
 		calls: newSlots("requests", l.Requests, l.ClientCalls), streams: newSlots("streams", l.Streams, l.ClientStreams),
@@ -107,6 +109,9 @@ func newEdge(c Config, l limits) *Edge {
 		}
 	}
 	sort.Strings(lines)
+	if e.openAPI != nil {
+		lines = append(lines, "\nHow to call them: GET "+reference.Path+" to read, GET "+openAPIPath+" for programs.")
+	}
 	e.index = "Cleave. Public methods, over Connect (JSON or protobuf), gRPC and gRPC-Web:\n\n" + strings.Join(lines, "\n") + "\n"
 	return e
 }
@@ -236,8 +241,7 @@ func (e *Edge) other(w http.ResponseWriter, r *http.Request) error {
 		_, err := fmt.Fprint(w, e.index)
 		return err
 	}
-	if r.URL.Path == openAPIPath && e.openAPI != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-		e.serveDocument(w, r)
+	if e.describe(w, r) {
 		return nil
 	}
 	// Whoever reads the status, as curl and scanners do, understands 404 better than Connect's 501.
