@@ -111,7 +111,7 @@ func TestREST(t *testing.T) {
 		if kind, id := got.header.Get("Content-Type"), got.header.Get("X-Correlation-Id"); kind != "application/json" || id != "support-4711" {
 			t.Errorf("the answer is %s and has the correlation id %q", kind, id)
 		}
-		if !reflect.DeepEqual(metadata.Principal, *user) || metadata.Caller != "edge" || metadata.CorrelationID != "support-4711" {
+		if !reflect.DeepEqual(metadata.Principal, user) || metadata.Caller != "edge" || metadata.CorrelationID != "support-4711" {
 			t.Errorf("the module saw %+v", metadata)
 		}
 
