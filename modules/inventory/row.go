@@ -9,6 +9,7 @@ import (
 	"connectrpc.com/connect"
 	"github.com/jackc/pgx/v5"
 
+	inventoryv1 "github.com/cleave-go/cleave/gen/cleave/inventory/v1"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
@@ -78,6 +79,22 @@ func insertHold(ctx context.Context, tx tx, r *row, ttl time.Duration) (bool, er
 		return false, fmt.Errorf("hold pieces: %w", err)
 	}
 	return true, nil
+}
+
+// commitHold commits a hold without looking at it first: a constraint fails the transaction if it is none, in which case somebody has to
+// look. What it returns is complete with the commit; until then it says which reservation it is, and where that is then.
+func commitHold(tx tx, reservationID string) *inventoryv1.Reservation {
+	m := &inventoryv1.Reservation{Id: reservationID, State: messageStates[committed]}
+	tx.Defer(`WITH moved AS (UPDATE reservation SET state = 'committed' WHERE id = $1 AND state = 'held' RETURNING `+columns+`),
+			unless AS (INSERT INTO reservation_line (reservation_id) SELECT NULL WHERE NOT EXISTS (SELECT FROM moved))
+		SELECT * FROM moved`, reservationID).QueryRow(func(got pgx.Row) error {
+		r, err := scan(got)
+		if err == nil {
+			fill(m, r)
+		}
+		return err
+	})
+	return m
 }
 
 // move brings a reservation into the next state, locks it, and reports whether it has moved: not if it is where it would be. What

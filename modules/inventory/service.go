@@ -179,11 +179,15 @@ func message(row *row) *inventoryv1.Reservation {
 	if row == nil {
 		return nil
 	}
-	m := &inventoryv1.Reservation{
-		Id: row.id, Reference: row.reference, State: messageStates[row.state], ExpireTime: timestamppb.New(row.expireTime),
-	}
+	m := &inventoryv1.Reservation{Id: row.id, State: messageStates[row.state]}
+	fill(m, row)
+	return m
+}
+
+// fill maps what is left of a reservation beside its id and state.
+func fill(m *inventoryv1.Reservation, row *row) {
+	m.Reference, m.ExpireTime, m.Lines = row.reference, timestamppb.New(row.expireTime), nil
 	for _, l := range row.lines {
 		m.Lines = append(m.Lines, &inventoryv1.Line{Sku: l.sku, Quantity: l.quantity})
 	}
-	return m
 }
