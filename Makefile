@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
 BUF := tools/node_modules/.bin/buf
+REDOCLY := tools/node_modules/.bin/redocly
 # What the contracts are compared with: the last release, or else the commit before.
 BASE ?= $(shell git describe --tags --abbrev=0 2>/dev/null || git rev-parse -q --verify HEAD~1 2>/dev/null || git rev-parse HEAD)
 
@@ -20,11 +21,11 @@ demo: ## Shop in the running shop as a customer would
 	go run ./cmd/cleave demo
 
 .PHONY: test
-test: ## Run every test, against a real PostgreSQL that the tests start themselves
+test: tools ## Run every test, against a real PostgreSQL and a real Chromium that the tests start themselves
 	go test ./...
 
 .PHONY: test-race
-test-race: ## The same with the race detector
+test-race: tools ## The same with the race detector
 	go test -race ./...
 
 # What a failed run has said stays in .cleave/chaos.
@@ -48,7 +49,13 @@ check: $(BUF) ## Everything but the tests: format, vet, contracts, generated cod
 	$(BUF) lint
 	$(BUF) format --diff --exit-code proto
 	$(BUF) breaking --against '.git#ref=$(BASE)'
+	$(MAKE) --no-print-directory check-openapi
 	$(MAKE) --no-print-directory check-generated
+
+.PHONY: check-openapi
+check-openapi: $(BUF) ## Hold the OpenAPI document against redocly's recommended rules
+	@lint="$(REDOCLY) lint gen/openapi/openapi.json --extends recommended"; export REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true; \
+	$$lint --format json 2>/dev/null | tr -d ' \n' | grep -q '"errors":0,"warnings":0' || { $$lint; echo "the OpenAPI document breaks these rules"; exit 1; }
 
 # Generated code is made anew in place and compared with what was there; a difference stays, to be looked at.
 .PHONY: check-generated
@@ -72,7 +79,10 @@ migrate-new: ## Write the next migration of a module from its ent schema: make m
 	@test -n "$(MODULE)" -a -n "$(NAME)" || { echo "usage: make migrate-new MODULE=orders NAME=add_notes"; exit 2; }
 	go run ./internal/tools/migratenew $(MODULE) $(NAME)
 
-# One package without dependencies, at an exact version: no lock file is needed.
+.PHONY: tools
+tools: $(BUF) ## Install what the tests and make generate need from npm
+
+# Few packages, at exact versions: no lock file is needed.
 $(BUF): tools/package.json
 	npm install --prefix tools --silent
 	touch $@

@@ -5,6 +5,7 @@ import (
 	"github.com/cleave-go/cleave/cmd/internal/demo"
 	"github.com/cleave-go/cleave/cmd/internal/house"
 	"github.com/cleave-go/cleave/gen/contract"
+	"github.com/cleave-go/cleave/gen/openapi"
 	"github.com/cleave-go/cleave/modules/catalog"
 	"github.com/cleave-go/cleave/modules/inventory"
 	"github.com/cleave-go/cleave/modules/notifications"
@@ -25,6 +26,7 @@ func main() {
 			payments.Module,
 		},
 		Edge:            contract.Services(),
+		OpenAPI:         openapi.Document,
 		Map:             house.Map,
 		PrivateDatabase: true,
 		Seed:            demo.SeedDirectly,

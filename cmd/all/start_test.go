@@ -30,6 +30,12 @@ func cannotWork(t *testing.T, binary string) {
 		}, "cannot be reached: start it, or correct "},
 		{"a folder that is a file", map[string]string{"CLEAVE_DATA_DIR": file}, "all: "},
 		{"a duration that is none", map[string]string{"CLEAVE_DRAIN_DELAY": "soon"}, `all: CLEAVE_DRAIN_DELAY: "soon" is not a duration like 250ms, 10s or 1m30s`},
+		{"an issuer without an audience", map[string]string{"CLEAVE_OIDC_ISSUER": "https://login.example.com"}, "all: CLEAVE_OIDC_ISSUER is set and CLEAVE_OIDC_AUDIENCE is not: set it to what"},
+		{"an audience without an issuer", map[string]string{"CLEAVE_OIDC_AUDIENCE": "shop"}, "all: CLEAVE_OIDC_AUDIENCE is set and CLEAVE_OIDC_ISSUER is not: set both, or neither"},
+		{"an issuer without TLS", map[string]string{"CLEAVE_OIDC_ISSUER": "http://login.example.com", "CLEAVE_OIDC_AUDIENCE": "shop"}, "all: CLEAVE_OIDC_ISSUER: must begin with https://"},
+		{"an origin that is none", map[string]string{"CLEAVE_CORS_ORIGINS": "https://shop.example/"}, `all: CLEAVE_CORS_ORIGINS: "https://shop.example/" is no origin like https://shop.example, in small letters and without a path, and not *`},
+		{"every origin as the development user", map[string]string{"CLEAVE_CORS_ORIGINS": "*"}, "all: CLEAVE_CORS_ORIGINS is *, and nobody has to sign in here: every web page in a browser of this machine could act as the development user: name the origins"},
+		{"a proxy that is none", map[string]string{"CLEAVE_TRUSTED_PROXIES": "10.0.0.0/8, proxy"}, `all: CLEAVE_TRUSTED_PROXIES: "proxy" is no network like 10.0.0.0/8 and no address`},
 		{"an address that is none", map[string]string{"CLEAVE_PUBLIC_ADDR": "8080"}, `all: CLEAVE_PUBLIC_ADDR: "8080" is not an address like :8080 or 127.0.0.1:8080`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -65,11 +71,14 @@ func help(t *testing.T, binary string) {
 		t.Errorf("--help ended with %d and said %q", code, process.Stderr())
 	}
 	settings := map[string]string{ // And their defaults.
-		"CLEAVE_PUBLIC_ADDR": "127.0.0.1:8080", "PORT": "", "CLEAVE_INTERNAL_ADDR": "127.0.0.1:9080", "CLEAVE_ADMIN_ADDR": "127.0.0.1:9090",
+		"CLEAVE_PUBLIC_ADDR": "127.0.0.1:8080", "PORT": "", "CLEAVE_RATE_LIMIT": "50", "CLEAVE_ANONYMOUS_RATE_LIMIT": "100", "CLEAVE_TRUSTED_PROXIES": "",
+		"CLEAVE_CORS_ORIGINS": "", "CLEAVE_INTERNAL_ADDR": "127.0.0.1:9080", "CLEAVE_ADMIN_ADDR": "127.0.0.1:9090",
 		"CLEAVE_DATA_DIR": "./.cleave", "DATABASE_URL": "", "CLEAVE_CATALOG_DATABASE_URL": "", "CLEAVE_INVENTORY_DATABASE_URL": "",
 		"CLEAVE_ORDERS_DATABASE_URL": "", "CLEAVE_NOTIFICATIONS_DATABASE_URL": "", "CLEAVE_PAYMENTS_DATABASE_URL": "", "CLEAVE_DATABASE_SECRET": "", "CLEAVE_DATABASE_MAX_CONNS": "60",
-		"CLEAVE_MIGRATE": "auto", "CLEAVE_PAYMENTS_SANDBOX_URL": "", "CLEAVE_MAP_FILE": "", "CLEAVE_DRAIN_DELAY": "0s", "CLEAVE_SHUTDOWN_TIMEOUT": "20s",
+		"CLEAVE_MIGRATE": "auto", "CLEAVE_PAYMENTS_SANDBOX_URL": "", "CLEAVE_MAP_FILE": "", "CLEAVE_TLS_CERT_FILE": "", "CLEAVE_TLS_KEY_FILE": "", "CLEAVE_TLS_CA_FILE": "",
+		"CLEAVE_TRUST_DOMAIN": "cleave", "CLEAVE_PUBLIC_TLS_CERT_FILE": "", "CLEAVE_PUBLIC_TLS_KEY_FILE": "", "CLEAVE_DRAIN_DELAY": "0s", "CLEAVE_SHUTDOWN_TIMEOUT": "20s",
 		"CLEAVE_LOG_LEVEL": "info", "CLEAVE_LOG_FORMAT": "auto",
+		"CLEAVE_OIDC_ISSUER": "", "CLEAVE_OIDC_AUDIENCE": "", "CLEAVE_OIDC_ROLES_CLAIM": "roles",
 	}
 	listed := regexp.MustCompile(`(?m)^  ([A-Z_]+) +(.+?)(?: \(default (.*)\))?$`).FindAllStringSubmatch(process.Stdout(), -1)
 	for _, line := range listed {

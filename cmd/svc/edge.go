@@ -2,6 +2,9 @@
 
 package main
 
-import "github.com/cleave-go/cleave/gen/contract"
+import (
+	"github.com/cleave-go/cleave/gen/contract"
+	"github.com/cleave-go/cleave/gen/openapi"
+)
 
-func init() { program.Edge = contract.Services() }
+func init() { program.Edge, program.OpenAPI = contract.Services(), openapi.Document }

@@ -95,6 +95,7 @@ type running struct {
 	ended   chan error
 	// The URLs of its ports; empty for those that are not open.
 	public, internal, admin string
+	said                    *buffer // Its log.
 }
 
 // start starts a program and waits until it is ready. It is stopped at the end of the test.
@@ -107,7 +108,7 @@ func start(t *testing.T, p Program) *running {
 	var log buffer
 	u.log = slog.New(slog.NewJSONHandler(&log, nil))
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{unit: u, stopNow: cancel, ended: make(chan error, 1)}
+	r := &running{unit: u, stopNow: cancel, ended: make(chan error, 1), said: &log}
 	go func() { r.ended <- u.serve(ctx) }()
 	t.Cleanup(func() { r.stop(t) })
 	for deadline := time.Now().Add(patience); u.health.problem(t.Context()) != ""; time.Sleep(time.Millisecond) {
@@ -136,14 +137,17 @@ func (b *buffer) Write(p []byte) (int, error) {
 	return b.text.Write(p)
 }
 
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
 // addresses waits for the line that tells where the program listens.
 func (b *buffer) addresses(t *testing.T) (public, internal, admin string) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		b.mu.Lock()
-		text := b.text.String()
-		b.mu.Unlock()
-		for line := range strings.Lines(text) {
+		for line := range strings.Lines(b.String()) {
 			var record struct{ Msg, Public, Internal, Admin string }
 			if err := json.Unmarshal([]byte(line), &record); err == nil && record.Msg == "ready" {
 				return record.Public, record.Internal, record.Admin

@@ -28,11 +28,14 @@ type unit struct {
 	values config.Values
 	log    *slog.Logger
 
+	certificates certificates
+
 	health   health
 	operator *rpc.Server // The services for the operator's port.
 	jobs     jobsPage
 	failed   chan error // The first part that fails stops the unit.
 	stoppers []func(context.Context)
+	draining context.Context // Done when the unit is not ready any more, because it is about to stop.
 	stopping context.Context // Done when the unit has begun to stop.
 	replica  string          // What no other living process is called, and its successor after a kill is; "" if there is no such name.
 }
@@ -61,13 +64,21 @@ func (u *unit) stop() {
 // serve runs the unit until ctx ends or a part fails.
 func (u *unit) serve(ctx context.Context) error {
 	u.failed = make(chan error, 1)
+	draining, beginDrain := context.WithCancel(context.Background())
+	defer beginDrain()
 	stopping, beginStop := context.WithCancel(context.Background())
 	defer beginStop()
-	u.stopping = stopping
+	u.draining, u.stopping = draining, stopping
 	defer u.stop()
 	began := time.Now()
+	if err := u.openCertificates(); err != nil {
+		return err
+	}
 	ports, err := u.listen()
 	if err != nil {
+		return err
+	}
+	if err := u.checkOrigins(ports.public); err != nil {
 		return err
 	}
 	if u.operator, err = rpc.NewServer(u.log, u.endStreams); err != nil {
@@ -77,7 +88,7 @@ func (u *unit) serve(ctx context.Context) error {
 	if host, err := os.Hostname(); err == nil {
 		u.replica = host + " " + ports.admin.Addr().String()
 	}
-	u.serveHTTP(ports.admin, u.adminHandler())
+	u.serveHTTP(u.newServer(u.adminHandler()), ports.admin)
 	databases, err := u.openDatabases(ctx)
 	if err != nil {
 		return err
@@ -96,16 +107,15 @@ func (u *unit) serve(ctx context.Context) error {
 		}
 	}
 	if ports.internal != nil {
-		u.serveHTTP(ports.internal, server)
-		u.log.Warn("the internal port is plain HTTP: whoever reaches it can call every module", "addr", ports.internal.Addr().String())
+		u.serveInternal(ports.internal, server)
 	}
 	if ports.public != nil {
-		u.serveHTTP(ports.public, u.edge(ports.public, server))
+		u.servePublic(ports.public, u.edge(ports.public, server))
 	}
 	u.onStop(func(context.Context) { beginStop() })
 	u.health.setReady(true)
-	u.log.Info("ready", "serves", u.contents(), "public", url(ports.public), "internal", url(ports.internal), "admin", url(ports.admin),
-		"after", time.Since(began).Round(time.Millisecond).String())
+	u.log.Info("ready", "serves", u.contents(), "public", url(ports.public, u.certificates.public),
+		"internal", url(ports.internal, u.certificates.units), "admin", url(ports.admin, nil), "after", time.Since(began).Round(time.Millisecond).String())
 
 	select {
 	case <-ctx.Done():
@@ -114,6 +124,7 @@ func (u *unit) serve(ctx context.Context) error {
 		u.log.Error("stopping because a part failed", "error", err)
 	}
 	u.health.setReady(false)
+	beginDrain()
 	// Balancers learn from /readyz that no more is to be sent here; until they have, requests are served.
 	time.Sleep(u.values.Duration("CLEAVE_DRAIN_DELAY"))
 	u.stop()
@@ -127,6 +138,9 @@ func (u *unit) serve(ctx context.Context) error {
 func (u *unit) seed(ctx context.Context) error {
 	u.failed = make(chan error, 1)
 	defer u.stop()
+	if err := u.openCertificates(); err != nil {
+		return err
+	}
 	databases, err := u.openDatabases(ctx)
 	if err != nil {
 		return err
@@ -230,21 +244,15 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 }
 
 // edge returns the handler of the public port.
-func (u *unit) edge(listener net.Listener, server *rpc.Server) http.Handler {
-	local, peers := u.local(), u.peers()
-	c := edge.Config{Services: u.Edge, Stopping: u.stopping, Route: func(name string) http.Handler {
+func (u *unit) edge(listener net.Listener, server *rpc.Server) *edge.Edge {
+	local := u.local()
+	c := edge.Config{Services: u.Edge, OpenAPI: u.OpenAPI, Log: u.log, Draining: u.draining, Stopping: u.stopping, Route: func(name string) http.Handler {
 		if local[name] {
 			return server
 		}
-		return forward(name, peers(name), u.log)
+		return u.forward(name)
 	}}
-	if isLoopback(listener) {
-		u.log.Warn("nobody has to sign in: every caller of the public port is the development user, who may do everything, because it listens on loopback only", "user", developmentUser)
-		developer := rpc.Everything(developmentUser, u.Edge)
-		c.Development = &developer
-	}
+	c.Authenticate = u.authenticate(listener)
+	u.guard(listener, &c)
 	return edge.New(c)
 }
-
-// developmentUser is who calls the public port of a laptop.
-const developmentUser = "usr_development"

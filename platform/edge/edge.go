@@ -7,66 +7,92 @@ package edge
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
+	"net/netip"
 	"sort"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
 
 	"github.com/cleave-go/cleave/platform/id"
+	"github.com/cleave-go/cleave/platform/reference"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
-
-// The longest that a request may take, whatever its client asks for.
-const (
-	unaryTimeout  = 30 * time.Second
-	streamTimeout = 15 * time.Minute
-)
-
-// CorrelationHeader carries the correlation id: a client may choose one, and every answer has it.
-const CorrelationHeader = "X-Correlation-Id"
 
 // Config says what the edge serves.
 type Config struct {
 	// Services are the contracts; only their public methods are served.
 	Services []*rpc.Service
+	// OpenAPI is the document that describes them, in JSON; nil if there is none.
+	OpenAPI []byte
 	// Route returns the handler that leads to a module. It is asked once per module.
 	Route func(module string) http.Handler
-	// Stopping is done when the process stops: streams end then. Nil means never.
-	Stopping context.Context
-	// Development stands in for callers that have not signed in; nil where it must not.
-	Development *rpc.Principal
+	// Log takes what went wrong in the edge itself. Nil means nobody reads it.
+	Log *slog.Logger
+	// Draining is done when the process is about to stop: connections are closed after their next answer. Stopping is done when it stops:
+	// streams end then. Nil means never.
+	Draining, Stopping context.Context
+	// Authenticate says who calls: nobody, if the request does not say. With an error the request is refused; an error that is not a
+	// [connect.Error] is the edge's own failure. Nil takes every caller for nobody.
+	Authenticate func(*http.Request) (rpc.Principal, error)
+	// Rate is how many requests a second each subject may make, and AnonymousRate each address without one; twice as many at once. Zero
+	// means any number.
+	Rate, AnonymousRate int
+	// Proxies are believed in X-Forwarded-For.
+	Proxies []netip.Prefix
+	// Origins are those of web pages that may call from elsewhere, as [ParseOrigins] returns them.
+	Origins []string
 }
 
 // Edge is the handler of the public port.
 type Edge struct {
-	methods     map[string]route // by procedure
-	index       string
-	development rpc.Principal
-	stopping    context.Context
+	methods            map[string]route // by procedure
+	rest               *rest
+	openAPI            []byte
+	reference          http.Handler
+	index              string
+	log                *slog.Logger
+	draining, stopping context.Context
+	authenticate       func(*http.Request) (rpc.Principal, error)
+	proxies            proxies
+	origins            *origins
+
+	limits                           limits
+	signedIn, anonymous, wrongTokens *rate
+	calls, streams                   *slots
+	requests, held                   atomic.Int64
 }
 
 type route struct {
 	handler http.Handler
-	timeout time.Duration
 	stream  bool
 }
 
 // New returns the handler of the public port.
-func New(c Config) *Edge {
-	e := &Edge{methods: map[string]route{}, stopping: c.Stopping}
+func New(c Config) *Edge { return newEdge(c, standard()) }
+
+func newEdge(c Config, l limits) *Edge {
+	e := &Edge{
+		methods: map[string]route{}, rest: newRest(c.Services), openAPI: c.OpenAPI, reference: reference.New(c.OpenAPI), log: c.Log, draining: c.Draining, stopping: c.Stopping, authenticate: c.Authenticate,
+		proxies: c.Proxies, origins: newOrigins(c.Origins),
+		limits: l, signedIn: newRate(c.Rate), anonymous: newRate(c.AnonymousRate), wrongTokens: newRate(c.AnonymousRate),
+		calls: newSlots("requests", l.Requests, l.ClientCalls), streams: newSlots("streams", l.Streams, l.ClientStreams),
+	}
+	if e.log == nil {
+		e.log = slog.New(slog.DiscardHandler)
+	}
+	if e.draining == nil {
+		e.draining = context.Background()
+	}
 	if e.stopping == nil {
 		e.stopping = context.Background()
 	}
-	if c.Development != nil {
-		e.development = *c.Development
+	if e.authenticate == nil {
+		e.authenticate = func(*http.Request) (rpc.Principal, error) { return rpc.Principal{}, nil }
 	}
 	modules := map[string]http.Handler{}
 	var lines []string
@@ -78,115 +104,146 @@ func New(c Config) *Edge {
 			if modules[service.Module] == nil {
 				modules[service.Module] = c.Route(service.Module)
 			}
-			timeout := unaryTimeout
-			if method.ServerStream {
-				timeout = streamTimeout
-			}
-			e.methods[method.Procedure] = route{modules[service.Module], timeout, method.ServerStream}
+			e.methods[method.Procedure] = route{modules[service.Module], method.ServerStream}
 			lines = append(lines, "  POST "+method.Procedure)
 		}
 	}
 	sort.Strings(lines)
+	if e.openAPI != nil {
+		lines = append(lines, "\nHow to call them: GET "+reference.Path+" to read, GET "+openAPIPath+" for programs.")
+	}
 	e.index = "Cleave. Public methods, over Connect (JSON or protobuf), gRPC and gRPC-Web:\n\n" + strings.Join(lines, "\n") + "\n"
 	return e
 }
 
 // ServeHTTP serves one request.
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	metadata := rpc.Metadata{
-		Principal: e.principal(r), Caller: rpc.EdgeCaller, RequestID: id.New("req"), CorrelationID: r.Header.Get(CorrelationHeader), Trace: r.Header.Get("Traceparent"),
+	if !e.rest.serve(w, r, e.receive) {
+		e.receive(w, r)
 	}
-	if !rpc.ValidID(metadata.CorrelationID) {
-		metadata.CorrelationID = id.New("cor")
+}
+
+// receive serves a request that is one of Connect, gRPC or gRPC-Web, or has become one.
+func (e *Edge) receive(w http.ResponseWriter, r *http.Request) {
+	correlationID := r.Header.Get(CorrelationHeader)
+	if !rpc.ValidID(correlationID) {
+		correlationID = id.New("cor")
 	}
-	w.Header().Set(CorrelationHeader, metadata.CorrelationID)
-	route, ok := e.methods[r.URL.Path]
+	a := &answer{ResponseWriter: w, http2: r.ProtoMajor == 2}
+	a.Header().Set(CorrelationHeader, correlationID)
+	secure(a.Header(), r.TLS != nil)
+	if e.draining.Err() != nil {
+		a.Header().Set("Connection", "close") // Over HTTP/2 this lets what runs on the connection end, and nothing new begin.
+	}
+	defer a.caught(e.log, r)
+	if err := e.serve(a, r, correlationID); err != nil {
+		refuse(a, r, err)
+	}
+}
+
+// serve takes a request from the door to its module, or returns why it goes no further.
+func (e *Edge) serve(a *answer, r *http.Request, correlationID string) error {
+	defer e.requests.Add(-1)
+	if e.requests.Add(1) > int64(e.limits.Requests) {
+		return busy()
+	}
+	if refused := e.checkHeader(r.Header); refused != nil {
+		return refused
+	}
+	if e.origins.answer(a, r) {
+		return nil
+	}
+	if refused := e.origins.check(r); refused != nil {
+		return refused
+	}
+	principal, client, err := e.admit(a, r)
+	if err != nil {
+		return err
+	}
+	route, ok := e.find(r)
 	if !ok {
-		e.other(w, r)
-		return
+		return e.other(a, r)
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), route.timeout)
+	slots, timeout := e.calls, e.limits.Call
+	if route.stream {
+		slots, timeout = e.streams, e.limits.Stream
+	}
+	if refused := slots.take(client); refused != nil {
+		return refused
+	}
+	defer slots.release(client)
+	body, refused := e.hold(r)
+	if refused != nil {
+		return refused
+	}
+	defer e.letGo(body)
+
+	ctx, cancel := context.WithTimeout(r.Context(), shorter(timeout, r.Header))
 	defer cancel()
 	if route.stream {
 		defer context.AfterFunc(e.stopping, cancel)()
+		defer a.stream(e.limits.Item)()
 	}
-	inner := r.Clone(ctx)
-	// This sets every header that modules believe, and removes those that the client sent.
+	inner := r.WithContext(ctx)
+	inner.Header = passOn(r.Header)
+	metadata := rpc.Metadata{Principal: principal, Caller: rpc.EdgeCaller, RequestID: id.New("req"), CorrelationID: correlationID, Trace: r.Header.Get("Traceparent")}
 	if err := metadata.Encode(inner.Header); err != nil {
-		writeError(w, r, connect.NewError(connect.CodeInternal, errors.New("internal error")))
-		return
+		return err
 	}
-	route.handler.ServeHTTP(w, inner)
+	give(inner, body)
+	route.handler.ServeHTTP(a, inner)
+	return nil
 }
 
-// principal returns who calls. The development user is only for requests that this machine makes to itself by a name of its own: not
-// for those that a proxy passes on, nor for a web page whose name was made to lead here.
-func (e *Edge) principal(r *http.Request) rpc.Principal {
-	host := r.Host
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
+// admit returns who calls and whose requests are counted, unless there are too many of them. Wrong tokens are counted where they come
+// from, and where too many come from no token is looked at.
+func (e *Edge) admit(a *answer, r *http.Request) (rpc.Principal, client, error) {
+	now := time.Now()
+	from := client{network: e.network(r)}
+	if e.wrongTokens != nil && len(r.Header["Authorization"]) > 0 {
+		if _, wait := e.wrongTokens.look(from, now, false); wait > 0 {
+			return rpc.Principal{}, from, tooMany(wait)
+		}
 	}
-	ip := net.ParseIP(strings.Trim(host, "[]"))
-	local := host == "localhost" || ip != nil && ip.IsLoopback()
-	if !local || r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "" {
-		return rpc.Principal{}
+	principal, err := e.authenticate(r)
+	if err != nil {
+		if e.wrongTokens != nil && connect.CodeOf(err) == connect.CodeUnauthenticated {
+			e.wrongTokens.take(from, now)
+		}
+		return rpc.Principal{}, from, err
 	}
-	return e.development
+	caller, rate := from, e.anonymous
+	if !principal.Anonymous() {
+		caller, rate = client{subject: principal.Subject}, e.signedIn
+	}
+	if rate == nil {
+		return principal, caller, nil
+	}
+	left, wait := rate.take(caller, now)
+	a.Header().Set("RateLimit-Policy", rate.policy)
+	a.Header().Set("RateLimit", rate.state(left, wait))
+	if wait > 0 {
+		return principal, caller, tooMany(wait)
+	}
+	return principal, caller, nil
+}
+
+// find returns where a method lives. Every method has one path, spelt in one way.
+func (e *Edge) find(r *http.Request) (route, bool) {
+	found, ok := e.methods[r.URL.Path]
+	return found, ok && r.URL.RawPath == "" && (r.Method == http.MethodPost || r.Method == http.MethodGet)
 }
 
 // other answers what is no public method. Whichever protocol a client speaks, it sees the code unimplemented.
-func (e *Edge) other(w http.ResponseWriter, r *http.Request) {
+func (e *Edge) other(w http.ResponseWriter, r *http.Request) error {
 	if r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		fmt.Fprint(w, e.index)
-		return
+		_, err := fmt.Fprint(w, e.index)
+		return err
 	}
-	err := connect.NewError(connect.CodeUnimplemented, errors.New("there is no such public method; GET / lists them"))
-	if streams(r.Header) {
-		writeError(w, r, err)
-		return
+	if e.describe(w, r) {
+		return nil
 	}
 	// Whoever reads the status, as curl and scanners do, understands 404 better than Connect's 501.
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(http.StatusNotFound)
-	fmt.Fprintf(w, "{\"code\":%q,\"message\":%q}\n", err.Code(), err.Message())
-}
-
-// Forward returns a handler that leads to the module at a URL.
-func Forward(module string, target *url.URL, transport http.RoundTripper, log *slog.Logger) http.Handler {
-	return &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(target)
-			r.SetXForwarded()
-		},
-		Transport:     transport,
-		FlushInterval: -1, // Items of a stream go on at once.
-		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-		ModifyResponse: func(r *http.Response) error {
-			endWell(r, module, log)
-			return nil
-		},
-		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			switch {
-			case errors.Is(err, context.DeadlineExceeded):
-				writeError(w, r, connect.NewError(connect.CodeDeadlineExceeded, context.DeadlineExceeded))
-			case errors.Is(err, context.Canceled):
-				writeError(w, r, connect.NewError(connect.CodeCanceled, context.Canceled))
-			default:
-				log.Warn("module did not answer", "module", module, "error", err)
-				writeError(w, r, connect.NewError(connect.CodeUnavailable, fmt.Errorf("%s is unavailable", module)))
-			}
-		},
-	}
-}
-
-// writeError answers in the protocol that the client speaks.
-func writeError(w http.ResponseWriter, r *http.Request, err *connect.Error) {
-	if writer := connect.NewErrorWriter(); writer.IsSupported(r) {
-		_ = writer.Write(w, r, err)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(http.StatusServiceUnavailable)
-	fmt.Fprintf(w, "{\"code\":%q,\"message\":%q}\n", err.Code(), err.Message())
+	return &refusal{code: connect.CodeUnimplemented, status: http.StatusNotFound, why: "there is no such public method; GET / lists them"}
 }

@@ -3,8 +3,8 @@ package edge_test
 import (
 	"context"
 	"encoding/base64"
+	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"reflect"
 	"strings"
@@ -14,7 +14,6 @@ import (
 	"connectrpc.com/connect"
 
 	parityv1 "github.com/cleave-go/cleave/gen/cleave/platform/parity/v1"
-	"github.com/cleave-go/cleave/gen/cleave/platform/parity/v1/parityv1cleave"
 	"github.com/cleave-go/cleave/platform/edge"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
@@ -45,7 +44,7 @@ func TestMetadata(t *testing.T) {
 		}
 		seen.RequestID = ""
 		want := rpc.Metadata{
-			Principal: *user, Caller: "edge", CorrelationID: "support-4711", Trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+			Principal: user, Caller: "edge", CorrelationID: "support-4711", Trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 		}
 		if !reflect.DeepEqual(seen, want) {
 			t.Errorf("the module saw %+v, want %+v", seen, want)
@@ -64,58 +63,6 @@ func TestMetadata(t *testing.T) {
 			t.Errorf("the answer has the correlation id %q, the module saw %q", got, seen.CorrelationID)
 		}
 	})
-}
-
-// TestPrincipal holds who a caller is who has not signed in: the development user for this machine alone, and nobody otherwise.
-func TestPrincipal(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		development *rpc.Principal
-		host        string
-		header      http.Header
-		want        string
-	}{
-		"this machine":                      {development: user, want: "usr_test"},
-		"this machine by name":              {development: user, host: "localhost:8080", want: "usr_test"},
-		"this machine over IPv6":            {development: user, host: "[::1]:8080", want: "usr_test"},
-		"a name that was made to lead here": {development: user, host: "shop.example"},
-		"the same with a port":              {development: user, host: "shop.example:8080"},
-		"a name that looks like it":         {development: user, host: "localhost.shop.example"},
-		"an address of the network":         {development: user, host: "192.168.1.2:8080"},
-		"through a proxy":                   {development: user, header: http.Header{"X-Forwarded-For": {"127.0.0.1"}}},
-		"through a modern proxy":            {development: user, header: http.Header{"Forwarded": {"for=127.0.0.1"}}},
-		"no development user":               {},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var seen http.Header
-			door := edge.New(edge.Config{
-				Services: []*rpc.Service{parityv1cleave.ParityService}, Development: c.development,
-				Route: func(string) http.Handler {
-					return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r.Header })
-				},
-			})
-			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, serve(t, door).URL+"/cleave.platform.parity.v1.ParityService/Call", nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.Close = true
-			maps.Copy(r.Header, c.header)
-			if c.host != "" {
-				r.Host = c.host
-			}
-			r.Header.Set("Cleave-Principal", base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"usr_somebody"}`)))
-			response, err := http.DefaultClient.Do(r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			response.Body.Close()
-			metadata, err := rpc.DecodeMetadata(seen)
-			if err != nil || metadata.Principal.Subject != c.want || metadata.Caller != "edge" {
-				t.Errorf("the module saw %+v, %v", metadata, err)
-			}
-		})
-	}
 }
 
 // TestNotPublic holds that what is not public is not there.
@@ -183,17 +130,13 @@ func TestDeadline(t *testing.T) {
 			name        string
 			ctx         context.Context
 			stream      bool
-			near        bool // Only there: before a far module the edge ends the request itself.
 			least, most time.Duration
 		}{
-			{"a call without a deadline", t.Context(), false, true, 20 * time.Second, 30 * time.Second},
-			{"a call with a deadline", short, false, false, time.Second, 20 * time.Second},
-			{"a stream without a deadline", t.Context(), true, true, 14 * time.Minute, 15 * time.Minute},
-			{"a stream with a deadline", short, true, false, time.Second, 20 * time.Second},
+			{"a call without a deadline", t.Context(), false, 20 * time.Second, 30 * time.Second},
+			{"a call with a deadline", short, false, time.Second, 20 * time.Second},
+			{"a stream without a deadline", t.Context(), true, 14 * time.Minute, 15 * time.Minute},
+			{"a stream with a deadline", short, true, time.Second, 20 * time.Second},
 		} {
-			if c.near && d.module != nil {
-				continue
-			}
 			var err error
 			if c.stream {
 				var stream *connect.ServerStreamForClient[parityv1.WatchResponse]
@@ -212,4 +155,58 @@ func TestDeadline(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestDeadlineOfClient holds that the edge ends a request when its client has given up, also if the module does not.
+func TestDeadlineOfClient(t *testing.T) {
+	t.Parallel()
+	for name, header := range map[string]http.Header{
+		"Connect":  {"Content-Type": {"application/json"}, "Connect-Timeout-Ms": {"100"}},
+		"gRPC":     {"Content-Type": {"application/grpc"}, "Grpc-Timeout": {"100m"}},
+		"gRPC-Web": {"Content-Type": {"application/grpc-web+proto"}, "Grpc-Timeout": {"100000u"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			module := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+			d := newDoorWith(t, false, func(c *edge.Config, _ *edge.Limits) {
+				c.Route = func(string) http.Handler { return forward(t, serve(t, module).URL) }
+			})
+			response, text := post(t, d.url, header, "\x00\x00\x00\x00\x00")
+			if said := fmt.Sprint(response.StatusCode, response.Header, response.Trailer, text); !strings.Contains(said, "deadline") {
+				t.Errorf("got %s", said)
+			}
+		})
+	}
+}
+
+// TestOddDeadlines holds that a deadline that cannot be read, or is longer than the edge allows, gives nobody more time.
+func TestOddDeadlines(t *testing.T) {
+	t.Parallel()
+	for name, header := range map[string]http.Header{
+		"long":            {"Content-Type": {"application/json"}, "Connect-Timeout-Ms": {"9999999999"}},
+		"too long":        {"Content-Type": {"application/json"}, "Connect-Timeout-Ms": {"99999999999999999999"}},
+		"negative":        {"Content-Type": {"application/json"}, "Connect-Timeout-Ms": {"-1"}},
+		"a word":          {"Content-Type": {"application/json"}, "Connect-Timeout-Ms": {"never"}},
+		"a long one":      {"Content-Type": {"application/grpc"}, "Grpc-Timeout": {"99999999H"}},
+		"without a unit":  {"Content-Type": {"application/grpc"}, "Grpc-Timeout": {"10"}},
+		"only a unit":     {"Content-Type": {"application/grpc"}, "Grpc-Timeout": {"S"}},
+		"of another kind": {"Content-Type": {"application/json"}, "Grpc-Timeout": {"1n"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var left time.Duration
+			d := newDoorWith(t, false, func(c *edge.Config, _ *edge.Limits) {
+				c.Route = func(string) http.Handler {
+					return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+						deadline, _ := r.Context().Deadline()
+						left = time.Until(deadline)
+					})
+				}
+			})
+			post(t, d.url, header, "{}")
+			if left < 20*time.Second || left > 30*time.Second {
+				t.Errorf("the module has %v", left)
+			}
+		})
+	}
 }

@@ -5,9 +5,11 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,19 +61,29 @@ func everywhere(t *testing.T, test func(t *testing.T, d *door, p protocol)) {
 
 // door is an edge before one module.
 type door struct {
+	*edge.Edge
 	url string
 	// module is the process of a far module.
 	module *httptest.Server
-	// stop begins the stop of the edge's process.
-	stop context.CancelFunc
+	// drain begins the end of the edge's process, and stop its stop.
+	drain, stop context.CancelFunc
 
 	call  func(context.Context, *parityv1.CallRequest) (*parityv1.CallResponse, error)
 	watch func(context.Context, *parityv1.WatchRequest, *connect.ServerStream[parityv1.WatchResponse]) error
 }
 
-var user = &rpc.Principal{Subject: "usr_test", Roles: []string{"customer"}}
+var user = rpc.Principal{Subject: "usr_test", Roles: []string{"customer"}}
+
+// asUser takes every caller for the user.
+func asUser(*http.Request) (rpc.Principal, error) { return user, nil }
 
 func newDoor(t *testing.T, far bool) *door {
+	t.Helper()
+	return newDoorWith(t, far, func(*edge.Config, *edge.Limits) {})
+}
+
+// newDoorWith returns a door with other settings and limits.
+func newDoorWith(t *testing.T, far bool, change func(*edge.Config, *edge.Limits)) *door {
 	t.Helper()
 	d := &door{}
 	quiet := slog.New(slog.DiscardHandler)
@@ -90,9 +102,15 @@ func newDoor(t *testing.T, far bool) *door {
 	stopping, stop := context.WithCancel(context.Background())
 	t.Cleanup(stop)
 	d.stop = stop
-	d.url = serve(t, edge.New(edge.Config{
-		Services: []*rpc.Service{parityv1cleave.ParityService}, Route: func(string) http.Handler { return handler }, Stopping: stopping, Development: user,
-	})).URL
+	draining, drain := context.WithCancel(context.Background())
+	t.Cleanup(drain)
+	d.drain = drain
+	c := edge.Config{
+		Services: []*rpc.Service{parityv1cleave.ParityService}, Route: func(string) http.Handler { return handler }, Log: quiet,
+		Draining: draining, Stopping: stopping, Authenticate: asUser,
+	}
+	d.Edge = edge.NewLimited(c, change)
+	d.url = serve(t, d.Edge).URL
 	return d
 }
 
@@ -114,9 +132,29 @@ func serve(t *testing.T, handler http.Handler) *httptest.Server {
 	server := httptest.NewUnstartedServer(handler)
 	server.Config.Protocols = versions(true, true)
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // A test that breaks connections is no news.
+	if door, ok := handler.(*edge.Edge); ok {
+		door.Bound(server.Config)
+		server.Listener = door.Listener(server.Listener)
+	}
 	server.Start()
 	t.Cleanup(server.Close)
 	return server
+}
+
+// serveTLS serves a handler over TLS.
+func serveTLS(t *testing.T, handler http.Handler) *httptest.Server {
+	t.Helper()
+	server := httptest.NewTLSServer(handler)
+	t.Cleanup(server.Close)
+	return server
+}
+
+// counter counts the connections that it opens.
+type counter struct{ n atomic.Int64 }
+
+func (c *counter) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	c.n.Add(1)
+	return (&net.Dialer{}).DialContext(ctx, network, addr)
 }
 
 // forward leads to a module in another process.

@@ -22,7 +22,8 @@ type Event struct {
 	Sequence int64
 	// Time is when the transaction began that published it, by the clock of the publisher's database.
 	Time time.Time
-	// CorrelationID and Trace are those of the call that published it. The context of the handler carries them too.
+	// CorrelationID and Trace are those of the call that published it. The context of the handler carries them too, and on whose behalf
+	// that call was made.
 	CorrelationID string
 	Trace         string
 }

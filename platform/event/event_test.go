@@ -46,7 +46,7 @@ func TestPublish(t *testing.T) {
 		return nil
 	}})
 	ctx := rpc.WithMetadata(t.Context(), rpc.Metadata{
-		Principal: rpc.Principal{Subject: "usr_1"}, CorrelationID: "corr-1", Trace: "00-1-2-01", RequestID: "req-1",
+		Principal: rpc.Principal{Subject: "usr_1", Roles: []string{"customer"}}, CorrelationID: "corr-1", Trace: "00-1-2-01", RequestID: "req-1",
 	})
 	before := time.Now().Add(-time.Minute)
 	rolledBack := errors.New("no")
@@ -75,8 +75,8 @@ func TestPublish(t *testing.T) {
 	if first.event != want {
 		t.Errorf("the event is %+v, want %+v", first.event, want)
 	}
-	// Nobody acts on behalf of the customer who once ordered.
-	if want := (rpc.Metadata{CorrelationID: "corr-1", Trace: "00-1-2-01", Caller: "alpha"}); !reflect.DeepEqual(first.metadata, want) {
+	// Who listens acts on behalf of the customer who ordered.
+	if want := (rpc.Metadata{Principal: rpc.Principal{Subject: "usr_1", Roles: []string{"customer"}}, CorrelationID: "corr-1", Trace: "00-1-2-01", Caller: "alpha"}); !reflect.DeepEqual(first.metadata, want) {
 		t.Errorf("the handler's metadata are %+v, want %+v", first.metadata, want)
 	}
 }

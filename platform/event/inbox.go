@@ -142,7 +142,11 @@ func (e *Events) handle(ctx context.Context, tx pgx.Tx, publisher string, event 
 			err = fmt.Errorf("%s panicked", event.GetType())
 		}
 	}()
-	metadata := rpc.Metadata{CorrelationID: event.GetCorrelationId(), Trace: event.GetTrace(), Caller: publisher}
+	principal, err := rpc.DecodePrincipal(event.GetPrincipal())
+	if err != nil {
+		return err
+	}
+	metadata := rpc.Metadata{Principal: principal, CorrelationID: event.GetCorrelationId(), Trace: event.GetTrace(), Caller: publisher}
 	return handle(rpc.WithMetadata(ctx, metadata), tx, Event{
 		ID: event.GetId(), Source: publisher, Type: event.GetType(), Subject: event.GetSubject(), Sequence: event.GetSequence(),
 		Time: event.GetTime().AsTime(), CorrelationID: event.GetCorrelationId(), Trace: event.GetTrace(),

@@ -42,7 +42,7 @@ type logged struct {
 func (l logged) size() int { return len(l.event.Data) + len(l.event.Subject) + 256 }
 
 // columns are what scan reads.
-const columns = "era, transaction, position, id, type, subject, sequence, time, correlation_id, trace"
+const columns = "era, transaction, position, id, type, subject, sequence, time, correlation_id, trace, coalesce(principal, '')"
 
 // below is the condition that nothing can appear any more in the log before the event.
 const below = "(era < cleave_era() OR transaction < pg_snapshot_xmin(pg_current_snapshot()))"
@@ -109,7 +109,7 @@ func (e *Events) read(ctx context.Context, subscription int64, after cursor) (wi
 func (l *logged) scan(rows pgx.CollectableRow, more ...any) error {
 	var at time.Time
 	err := rows.Scan(append([]any{&l.era, &l.transaction, &l.position, &l.event.Id, &l.event.Type, &l.event.Subject, &l.event.Sequence,
-		&at, &l.event.CorrelationId, &l.event.Trace}, more...)...)
+		&at, &l.event.CorrelationId, &l.event.Trace, &l.event.Principal}, more...)...)
 	l.event.Time = timestamppb.New(at)
 	return err
 }

@@ -36,8 +36,8 @@ func (e *Events) Publish(ctx context.Context, tx pgx.Tx, subject string, sequenc
 		return fmt.Errorf("event %s: its subject has %d bytes: 1 to %d are allowed", TypeOf(message), len(subject), maxSubject)
 	}
 	metadata := rpc.MetadataOf(ctx)
-	db.Defer(tx, `INSERT INTO cleave_event (id, type, subject, sequence, correlation_id, trace, data) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		id.New("evt"), TypeOf(message), subject, sequence, metadata.CorrelationID, metadata.Trace, data)
+	db.Defer(tx, `INSERT INTO cleave_event (id, type, subject, sequence, correlation_id, trace, principal, data) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		id.New("evt"), TypeOf(message), subject, sequence, metadata.CorrelationID, metadata.Trace, rpc.EncodePrincipal(metadata.Principal), data)
 	db.AfterCommit(ctx, func() { e.deliveries.published(TypeOf(message)) })
 	return nil
 }

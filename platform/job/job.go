@@ -8,6 +8,7 @@ package job
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,6 +21,7 @@ import (
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/id"
 	"github.com/cleave-go/cleave/platform/idempotency"
+	"github.com/cleave-go/cleave/platform/rpc"
 )
 
 // The settings of a module's client, which has one queue: what is left to jobs is rare, and nothing waits for it.
@@ -105,14 +107,33 @@ type purgeRequests struct{}
 func (purgeRequests) Kind() string { return "platform.purge_requests" }
 
 // Handle says how jobs of kind A are worked. An error puts the job back, to be tried again with growing pauses. It must be called
-// before Start.
+// before Start. What a job calls it calls on behalf of whoever was the caller when it was inserted.
 func Handle[A river.JobArgs](c *Client, work func(ctx context.Context, args A) error) {
-	river.AddWorker(c.workers, river.WorkFunc(func(ctx context.Context, job *river.Job[A]) error { return work(ctx, job.Args) }))
+	river.AddWorker(c.workers, river.WorkFunc(func(ctx context.Context, job *river.Job[A]) error {
+		var kept metadata
+		if err := json.Unmarshal(job.Metadata, &kept); err != nil {
+			return fmt.Errorf("read the metadata of job %d: %w", job.ID, err)
+		}
+		ctx, err := rpc.WithOrigin(ctx, kept.Origin)
+		if err != nil {
+			return err
+		}
+		return work(ctx, job.Args)
+	}))
+}
+
+// metadata is what stands in a job's metadata beside what River keeps there.
+type metadata struct {
+	Origin json.RawMessage `json:"cleave_origin,omitempty"`
 }
 
 // Insert adds a job in the transaction, to be worked at the given time; the zero time is at once.
 func (c *Client) Insert(ctx context.Context, tx pgx.Tx, args river.JobArgs, at time.Time) error {
-	if _, err := c.river.InsertTx(ctx, tx, args, &river.InsertOpts{ScheduledAt: at}); err != nil {
+	kept, err := json.Marshal(metadata{rpc.Origin(ctx)})
+	if err != nil {
+		return fmt.Errorf("insert job %s: %w", args.Kind(), err)
+	}
+	if _, err := c.river.InsertTx(ctx, tx, args, &river.InsertOpts{ScheduledAt: at, Metadata: kept}); err != nil {
 		return fmt.Errorf("insert job %s: %w", args.Kind(), err)
 	}
 	return nil

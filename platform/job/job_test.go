@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -119,6 +120,34 @@ func TestJobIsOwedByItsTransaction(t *testing.T) {
 	}
 	if len(b.began) > 0 {
 		t.Errorf("%q was begun as well", <-b.began)
+	}
+}
+
+// TestJobActsOnBehalf holds that a job is done on behalf of whoever was the caller when it was inserted, also when it is tried again.
+func TestJobActsOnBehalf(t *testing.T) {
+	t.Parallel()
+	seen := make(chan rpc.Metadata, 2)
+	b := setup(t, func(ctx context.Context, _ string) error {
+		seen <- rpc.MetadataOf(ctx)
+		if len(seen) == 1 {
+			return errAnything
+		}
+		return nil
+	})
+	kept := rpc.Metadata{Principal: rpc.Principal{Subject: "usr_1", Roles: []string{"staff"}, Scopes: []string{"orders:read"}}, CorrelationID: "cor-1", Trace: "00-1-2-01"}
+	call := kept
+	call.RequestID, call.Caller = "req-1", "edge"
+	err := b.store.Tx(rpc.WithMetadata(moduletest.As(t, ""), call), func(ctx context.Context, tx db.Tx[dialect.Driver]) error {
+		return b.jobs.Insert(ctx, tx, chore{"for somebody"}, time.Time{})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		b.next(t)
+		if got := <-seen; !reflect.DeepEqual(got, kept) {
+			t.Errorf("the job saw %+v, want %+v", got, kept)
+		}
 	}
 }
 

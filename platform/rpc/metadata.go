@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -75,15 +74,7 @@ func (m Metadata) Encode(header http.Header) error {
 			header.Set(name, value)
 		}
 	}
-	principal := ""
-	if !m.Principal.Anonymous() {
-		text, err := json.Marshal(m.Principal)
-		if err != nil {
-			return fmt.Errorf("encode principal: %w", err)
-		}
-		principal = base64.RawURLEncoding.EncodeToString(text)
-	}
-	set(headerPrincipal, principal)
+	set(headerPrincipal, base64.RawURLEncoding.EncodeToString([]byte(EncodePrincipal(m.Principal))))
 	for name, value := range map[string]string{
 		headerCaller: m.Caller, headerRequestID: m.RequestID, headerCorrelationID: m.CorrelationID, headerTrace: m.Trace,
 	} {
@@ -109,14 +100,22 @@ func DecodeMetadata(header http.Header) (Metadata, error) {
 	}
 	if encoded := header.Get(headerPrincipal); encoded != "" {
 		text, err := base64.RawURLEncoding.DecodeString(encoded)
-		if err == nil {
-			err = json.Unmarshal(text, &m.Principal)
-		}
 		if err != nil {
 			return Metadata{}, fmt.Errorf("decode principal: %w", err)
 		}
+		if m.Principal, err = DecodePrincipal(string(text)); err != nil {
+			return Metadata{}, err
+		}
 	}
 	return m, nil
+}
+
+// CallerOf returns which module the headers say that it calls, as [DecodeMetadata] does: for whoever decides whether to believe it.
+func CallerOf(header http.Header) string {
+	if caller := header.Get(headerCaller); ValidID(caller) {
+		return caller
+	}
+	return ""
 }
 
 // normal drops what [Metadata.Encode] would drop, so that a call in this process carries the same as one over a network.

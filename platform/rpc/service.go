@@ -44,6 +44,8 @@ type Method struct {
 	ServerStream bool
 	// Public says that the edge serves the method.
 	Public bool
+	// Route is where the edge serves a public method over REST; nil if it does not.
+	Route *Route
 	// Operator says that only the operator's port serves the method.
 	Operator bool
 	// Access says who may call the method if it is public.

@@ -15,6 +15,7 @@ import (
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/fault"
 	"github.com/cleave-go/cleave/platform/job"
+	"github.com/cleave-go/cleave/platform/rpc"
 	"github.com/cleave-go/cleave/platform/saga/internal/course"
 )
 
@@ -23,6 +24,9 @@ const (
 	// leaseTime is how long a saga is left to a process that says nothing. A kill costs at most this and a sweep.
 	leaseTime  = 5 * time.Second
 	sweepEvery = time.Second
+	// young is how long a lease is not renewed. Most sagas have ended by then, and are spared a change of an index, and a wait for it at
+	// their boundary. What is left of the lease then is enough for the next renewal to come late.
+	young = time.Second
 	// stepTimeout bounds one run of a step.
 	stepTimeout = 10 * time.Second
 	// batch is how many sagas one statement takes over, and maxHeld how many of those a process drives at a time. What it starts itself
@@ -105,6 +109,7 @@ type Client struct {
 type lease struct {
 	id    string
 	fence int64
+	since time.Time
 	// nudged receives when somebody has wished the saga undone.
 	nudged chan struct{}
 }
@@ -159,7 +164,12 @@ func (c *Client) nudgeAfterCommit(ctx context.Context, id string) {
 // begin drives a saga whose lease this process has, because it started it or took it over, in a task. It reports whether it could: not if too many tasks run. Then the lease
 // is left to end.
 func (c *Client) begin(ctx context.Context, r *row, over bool) bool {
-	l := &lease{id: r.id, fence: r.fence, nudged: make(chan struct{}, 1)}
+	onBehalf, err := rpc.WithOrigin(ctx, r.origin)
+	if err != nil { // What then asks who it is for is refused, and the saga is stuck where everybody sees it.
+		c.log.Error("saga goes on for nobody", "saga", r.id, "error", err)
+		onBehalf = rpc.WithMetadata(ctx, rpc.Metadata{})
+	}
+	l := &lease{id: r.id, fence: r.fence, since: time.Now(), nudged: make(chan struct{}, 1)}
 	c.mu.Lock()
 	c.held[l] = over
 	c.mu.Unlock()
@@ -168,7 +178,7 @@ func (c *Client) begin(ctx context.Context, r *row, over bool) bool {
 		defer c.mu.Unlock()
 		delete(c.held, l)
 	}
-	began := c.tasks.Go(ctx, func(ctx context.Context) {
+	began := c.tasks.Go(onBehalf, func(ctx context.Context) {
 		defer forget()
 		c.drive(ctx, r, l)
 	})
@@ -178,12 +188,14 @@ func (c *Client) begin(ctx context.Context, r *row, over bool) bool {
 	return began
 }
 
-// renew keeps the leases of what this process drives. When it drives nothing, it asks for nothing.
+// renew keeps the leases of what this process has driven for a while. When there is nothing of that kind, it asks for nothing.
 func (c *Client) renew(ctx context.Context) error {
 	c.mu.Lock()
 	ids, fences := make([]string, 0, len(c.held)), make([]int64, 0, len(c.held))
 	for l := range c.held {
-		ids, fences = append(ids, l.id), append(fences, l.fence)
+		if time.Since(l.since) >= young {
+			ids, fences = append(ids, l.id), append(fences, l.fence)
+		}
 	}
 	c.mu.Unlock()
 	if len(ids) == 0 {

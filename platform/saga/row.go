@@ -26,18 +26,19 @@ type row struct {
 	wish     string // why somebody wants it undone, until a boundary finds it
 	number   int64  // of entries in the timeline, and so the version of the row
 	fence    int64
+	origin   []byte // on whose behalf it is driven
 	// unwritten is how often in a row the module could not write its boundary.
 	unwritten int
 	// foreign says that only another release knows all of its steps, or its kind: this process must not drive it.
 	foreign bool
 }
 
-const columns = "id, kind, state, phase, position, reason, wish, attempt, stuck, number, fence, unwritten, steps"
+const columns = "id, kind, state, phase, position, reason, wish, attempt, stuck, number, fence, unwritten, steps, origin"
 
 func (c *Client) scan(rows pgx.Row) (*row, error) {
 	var r row
 	var names []string
-	err := rows.Scan(&r.id, &r.kind, &r.state.encoded, &r.Phase, &r.Position, &r.Reason, &r.wish, &r.Attempt, &r.Stuck, &r.number, &r.fence, &r.unwritten, &names)
+	err := rows.Scan(&r.id, &r.kind, &r.state.encoded, &r.Phase, &r.Position, &r.Reason, &r.wish, &r.Attempt, &r.Stuck, &r.number, &r.fence, &r.unwritten, &names, &r.origin)
 	var known bool
 	r.Steps, known = c.kinds[r.kind].called(names)
 	r.foreign = !known
@@ -46,10 +47,11 @@ func (c *Client) scan(rows pgx.Row) (*row, error) {
 
 // start inserts a saga that this process drives when the transaction has committed.
 func (c *Client) start(ctx context.Context, tx pgx.Tx, kind, id string, encoded []byte, rec course.Record) {
-	db.Defer(tx, `INSERT INTO cleave_saga (id, kind, state, phase, position, reason, leased, due, driver, steps)
-		VALUES ($1, $2, $3, $4, $5, $6, true, now() + $7::interval, $8, $9)`,
-		id, kind, encoded, rec.Phase, rec.Position, rec.Reason, leaseTime, c.driver, stepNames(rec.Steps))
-	c.afterCommit(ctx, &row{Record: rec, id: id, kind: kind, state: state{encoded: encoded}, kept: encoded, fence: 1})
+	origin := rpc.Origin(ctx)
+	db.Defer(tx, `INSERT INTO cleave_saga (id, kind, state, phase, position, reason, leased, due, driver, steps, origin)
+		VALUES ($1, $2, $3, $4, $5, $6, true, now() + $7::interval, $8, $9, $10)`,
+		id, kind, encoded, rec.Phase, rec.Position, rec.Reason, leaseTime, c.driver, stepNames(rec.Steps), origin)
+	c.afterCommit(ctx, &row{Record: rec, id: id, kind: kind, state: state{encoded: encoded}, kept: encoded, fence: 1, origin: origin})
 }
 
 // lock locks a saga and reports whether nobody drives it.

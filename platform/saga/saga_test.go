@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"runtime"
 	"slices"
 	"sync"
@@ -350,6 +351,43 @@ func TestStuckWaitsForAPerson(t *testing.T) {
 }
 
 // A process that stops in order gives its sagas back: another one goes on at once.
+// A saga is driven on behalf of whoever started it, also by a process that takes it over, and by no more of his call than that.
+func TestGoesOnOnBehalf(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	first, second := b.process(), b.process()
+	kept := rpc.Metadata{Principal: rpc.Principal{Subject: "usr_1", Roles: []string{"customer"}}, CorrelationID: "cor-1", Trace: "00-1-2-01"}
+	call := kept
+	call.RequestID, call.Caller = "req-1", "edge"
+	var mu sync.Mutex
+	seen := map[string]rpc.Metadata{}
+	b.when("trip_1", func(m moment) error {
+		mu.Lock()
+		seen[m.step] = m.metadata
+		mu.Unlock()
+		if m.step == "hotel" {
+			first.Stop()
+		}
+		return nil
+	})
+	ctx := rpc.WithMetadata(moduletest.As(t, ""), call)
+	if err := b.db.Tx(ctx, func(ctx context.Context, tx pgx.Tx) error { return first.trips.Start(ctx, tx, "trip_1", trip{}) }); err != nil {
+		t.Fatal(err)
+	}
+	moduletest.Eventually(t, "the lease was given back", func() bool {
+		return !moduletest.Value[bool](t, b.House, "SELECT leased FROM trips.cleave_saga")
+	})
+	if err := second.Recover(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.wait()
+	for _, step := range steps {
+		if !reflect.DeepEqual(seen[step], kept) {
+			t.Errorf("%s was done with %+v, want %+v", step, seen[step], kept)
+		}
+	}
+}
+
 func TestStopGivesLeasesBack(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

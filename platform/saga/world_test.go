@@ -68,6 +68,8 @@ func (w *world) cancel(key string) {
 type moment struct {
 	step          string
 	undo, holding bool // holding: the effect is there already
+	// metadata are those that a call of the step would carry.
+	metadata rpc.Metadata
 }
 
 // bench is a database with sagas of trips, and processes that drive them.
@@ -139,15 +141,15 @@ func (b *bench) definition(steps []string) saga.Definition[trip] {
 	d := saga.Definition[trip]{Kind: "trip"}
 	for _, name := range steps {
 		run := func(undo bool, effect func(key string) error) func(context.Context, *saga.Run[trip]) error {
-			return func(_ context.Context, r *saga.Run[trip]) error {
+			return func(ctx context.Context, r *saga.Run[trip]) error {
 				happens := b.happens(r.ID)
-				if err := happens(moment{name, undo, false}); err != nil {
+				if err := happens(moment{name, undo, false, rpc.MetadataOf(ctx)}); err != nil {
 					return err
 				}
 				if err := effect(r.Key); err != nil {
 					return err
 				}
-				if err := happens(moment{name, undo, true}); err != nil {
+				if err := happens(moment{name, undo, true, rpc.MetadataOf(ctx)}); err != nil {
 					return err
 				}
 				r.State.Seen = append(r.State.Seen, name)

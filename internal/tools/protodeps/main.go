@@ -12,12 +12,14 @@ import (
 
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"github.com/jhump/protoreflect/v2/protoprint"
+	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // roots are the files that our contracts import; what these import comes along.
 var roots = []protoreflect.FileDescriptor{
 	validate.File_buf_validate_validate_proto,
+	annotations.File_google_api_annotations_proto,
 }
 
 func main() {

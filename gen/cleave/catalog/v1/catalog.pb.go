@@ -12,6 +12,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "github.com/cleave-go/cleave/gen/cleave/platform/v1"
 	v1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -816,59 +817,62 @@ var File_cleave_catalog_v1_catalog_proto protoreflect.FileDescriptor
 
 const file_cleave_catalog_v1_catalog_proto_rawDesc = "" +
 	"\n" +
-	"\x1fcleave/catalog/v1/catalog.proto\x12\x11cleave.catalog.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a\x1acleave/type/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x02\n" +
-	"\aProduct\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
-	"\x05title\x18\x02 \x01(\tR\x05title\x12 \n" +
-	"\vdescription\x18\x03 \x01(\tR\vdescription\x12\x1a\n" +
-	"\bcategory\x18\x04 \x01(\tR\bcategory\x125\n" +
-	"\x05state\x18\x05 \x01(\x0e2\x1f.cleave.catalog.v1.ProductStateR\x05state\x126\n" +
+	"\x1fcleave/catalog/v1/catalog.proto\x12\x11cleave.catalog.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a\x1acleave/type/v1/money.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd7\x03\n" +
+	"\aProduct\x12<\n" +
+	"\x02id\x18\x01 \x01(\tB,\xbaH)r'\x92\x02$prd_01a1fdad074278e680c5e4fa22541122R\x02id\x12%\n" +
+	"\x05title\x18\x02 \x01(\tB\x0f\xbaH\fr\n" +
+	"\x92\x02\aOak mugR\x05title\x12G\n" +
+	"\vdescription\x18\x03 \x01(\tB%\xbaH\"r \x92\x02\x1dTurned from one piece of oak.R\vdescription\x12+\n" +
+	"\bcategory\x18\x04 \x01(\tB\x0f\xbaH\fr\n" +
+	"\x92\x02\akitchenR\bcategory\x12?\n" +
+	"\x05state\x18\x05 \x01(\x0e2\x1f.cleave.catalog.v1.ProductStateB\b\xbaH\x05\x82\x01\x02(\x02R\x05state\x126\n" +
 	"\bvariants\x18\x06 \x03(\v2\x1a.cleave.catalog.v1.VariantR\bvariants\x12;\n" +
 	"\vcreate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xc7\x01\n" +
-	"\aVariant\x12\x10\n" +
-	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x14\n" +
-	"\x05title\x18\x02 \x01(\tR\x05title\x12+\n" +
-	"\x05price\x18\x03 \x01(\v2\x15.cleave.type.v1.MoneyR\x05price\x12#\n" +
-	"\rprice_version\x18\x04 \x01(\x03R\fpriceVersion\x12\x1d\n" +
+	"updateTime\"\xb5\x02\n" +
+	"\aVariant\x12'\n" +
+	"\x03sku\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x92\x02\rMUG-OAK-SMALLR\x03sku\x12#\n" +
+	"\x05title\x18\x02 \x01(\tB\r\xbaH\n" +
+	"r\b\x92\x02\x05smallR\x05title\x12+\n" +
+	"\x05price\x18\x03 \x01(\v2\x15.cleave.type.v1.MoneyR\x05price\x12,\n" +
+	"\rprice_version\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02H\x01R\fpriceVersion\x12K\n" +
 	"\n" +
-	"product_id\x18\x05 \x01(\tR\tproductId\x12#\n" +
-	"\rproduct_title\x18\x06 \x01(\tR\fproductTitle\".\n" +
-	"\x11GetProductRequest\x12\x19\n" +
-	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"J\n" +
+	"product_id\x18\x05 \x01(\tB,\xbaH)r'\x92\x02$prd_01a1fdad074278e680c5e4fa22541122R\tproductId\x124\n" +
+	"\rproduct_title\x18\x06 \x01(\tB\x0f\xbaH\fr\n" +
+	"\x92\x02\aOak mugR\fproductTitle\"U\n" +
+	"\x11GetProductRequest\x12@\n" +
+	"\x02id\x18\x01 \x01(\tB0\xbaH-r+\x10\x01\x18@\x92\x02$prd_01a1fdad074278e680c5e4fa22541122R\x02id\"J\n" +
 	"\x12GetProductResponse\x124\n" +
-	"\aproduct\x18\x01 \x01(\v2\x1a.cleave.catalog.v1.ProductR\aproduct\"\x89\x01\n" +
-	"\x13ListProductsRequest\x12$\n" +
-	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\aproduct\x18\x01 \x01(\v2\x1a.cleave.catalog.v1.ProductR\aproduct\"\x95\x01\n" +
+	"\x13ListProductsRequest\x12&\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\t\xbaH\x06\x1a\x04@\x14(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12#\n" +
-	"\bcategory\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18dR\bcategory\"v\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12-\n" +
+	"\bcategory\x18\x03 \x01(\tB\x11\xbaH\x0er\f\x18d\x92\x02\akitchenR\bcategory\"v\n" +
 	"\x14ListProductsResponse\x126\n" +
 	"\bproducts\x18\x01 \x03(\v2\x1a.cleave.catalog.v1.ProductR\bproducts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"B\n" +
-	"\x17BatchGetVariantsRequest\x12'\n" +
-	"\x04skus\x18\x01 \x03(\tB\x13\xbaH\x10\x92\x01\r\b\x01\x10\xc8\x01\"\x06r\x04\x10\x01\x18@R\x04skus\"R\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"R\n" +
+	"\x17BatchGetVariantsRequest\x127\n" +
+	"\x04skus\x18\x01 \x03(\tB#\xbaH \x92\x01\x1d\b\x01\x10\xc8\x01\"\x16r\x14\x10\x01\x18@\x92\x02\rMUG-OAK-SMALLR\x04skus\"R\n" +
 	"\x18BatchGetVariantsResponse\x126\n" +
-	"\bvariants\x18\x01 \x03(\v2\x1a.cleave.catalog.v1.VariantR\bvariants\"\x91\x01\n" +
-	"\x1aBatchUpsertProductsRequest\x12)\n" +
+	"\bvariants\x18\x01 \x03(\v2\x1a.cleave.catalog.v1.VariantR\bvariants\"\x9f\x01\n" +
+	"\x1aBatchUpsertProductsRequest\x127\n" +
 	"\n" +
-	"request_id\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\trequestId\x12H\n" +
+	"request_id\x18\x01 \x01(\tB\x18\xbaH\x15r\x13\x10\x01\x18\x80\x01\x92\x02\vimport-4711R\trequestId\x12H\n" +
 	"\bproducts\x18\x02 \x03(\v2 .cleave.catalog.v1.UpsertProductB\n" +
-	"\xbaH\a\x92\x01\x04\b\x01\x10dR\bproducts\"\x8d\x02\n" +
-	"\rUpsertProduct\x12 \n" +
-	"\x05title\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x05title\x12*\n" +
-	"\vdescription\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x90NR\vdescription\x12#\n" +
-	"\bcategory\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18dR\bcategory\x12?\n" +
-	"\x05state\x18\x04 \x01(\x0e2\x1f.cleave.catalog.v1.ProductStateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\x12H\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10dR\bproducts\"\xc3\x02\n" +
+	"\rUpsertProduct\x12*\n" +
+	"\x05title\x18\x01 \x01(\tB\x14\xbaH\x11r\x0f\x10\x01\x18\xc8\x01\x92\x02\aOak mugR\x05title\x12J\n" +
+	"\vdescription\x18\x02 \x01(\tB(\xbaH%r#\x18\x90N\x92\x02\x1dTurned from one piece of oak.R\vdescription\x12-\n" +
+	"\bcategory\x18\x03 \x01(\tB\x11\xbaH\x0er\f\x18d\x92\x02\akitchenR\bcategory\x12A\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x1f.cleave.catalog.v1.ProductStateB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01(\x02R\x05state\x12H\n" +
 	"\bvariants\x18\x05 \x03(\v2 .cleave.catalog.v1.UpsertVariantB\n" +
-	"\xbaH\a\x92\x01\x04\b\x01\x10dR\bvariants\"\xc6\x01\n" +
-	"\rUpsertVariant\x12\x1b\n" +
-	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12\x1e\n" +
-	"\x05title\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x05title\x12x\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10dR\bvariants\"\xde\x01\n" +
+	"\rUpsertVariant\x12+\n" +
+	"\x03sku\x18\x01 \x01(\tB\x19\xbaH\x16r\x14\x10\x01\x18@\x92\x02\rMUG-OAK-SMALLR\x03sku\x12&\n" +
+	"\x05title\x18\x02 \x01(\tB\x10\xbaH\rr\v\x18\xc8\x01\x92\x02\x05smallR\x05title\x12x\n" +
 	"\x05price\x18\x03 \x01(\v2\x15.cleave.type.v1.MoneyBK\xbaHH\xba\x01B\n" +
 	"\x12price.not_negative\x12\x1aprice must not be negative\x1a\x10this.amount >= 0\xc8\x01\x01R\x05price\">\n" +
 	"\x1bBatchUpsertProductsResponse\x12\x1f\n" +
@@ -878,13 +882,13 @@ const file_cleave_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x19PRODUCT_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13PRODUCT_STATE_DRAFT\x10\x01\x12\x1b\n" +
 	"\x17PRODUCT_STATE_PUBLISHED\x10\x02\x12\x1a\n" +
-	"\x16PRODUCT_STATE_ARCHIVED\x10\x032\x81\x04\n" +
-	"\x0eCatalogService\x12f\n" +
+	"\x16PRODUCT_STATE_ARCHIVED\x10\x032\xf0\x04\n" +
+	"\x0eCatalogService\x12\x7f\n" +
 	"\n" +
-	"GetProduct\x12$.cleave.catalog.v1.GetProductRequest\x1a%.cleave.catalog.v1.GetProductResponse\"\v\xa2\xbb\x18\x04\b\x02\x10\x01\x90\x02\x01\x12l\n" +
-	"\fListProducts\x12&.cleave.catalog.v1.ListProductsRequest\x1a'.cleave.catalog.v1.ListProductsResponse\"\v\xa2\xbb\x18\x04\b\x02\x10\x01\x90\x02\x01\x12x\n" +
-	"\x10BatchGetVariants\x12*.cleave.catalog.v1.BatchGetVariantsRequest\x1a+.cleave.catalog.v1.BatchGetVariantsResponse\"\v\xa2\xbb\x18\x04\b\x02\x10\x01\x90\x02\x01\x12\x9e\x01\n" +
-	"\x13BatchUpsertProducts\x12-.cleave.catalog.v1.BatchUpsertProductsRequest\x1a..cleave.catalog.v1.BatchUpsertProductsResponse\"(\xa2\xbb\x18!\b\x02\x10\x03\x1a\x05staff\x1a\x05admin\"\rcatalog:write\x90\x02\x02B=Z;github.com/cleave-go/cleave/gen/cleave/catalog/v1;catalogv1b\x06proto3"
+	"GetProduct\x12$.cleave.catalog.v1.GetProductRequest\x1a%.cleave.catalog.v1.GetProductResponse\"$\xa2\xbb\x18\x04\b\x02\x10\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/products/{id}\x90\x02\x01\x12\x80\x01\n" +
+	"\fListProducts\x12&.cleave.catalog.v1.ListProductsRequest\x1a'.cleave.catalog.v1.ListProductsResponse\"\x1f\xa2\xbb\x18\x04\b\x02\x10\x01\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/products\x90\x02\x01\x12\x95\x01\n" +
+	"\x10BatchGetVariants\x12*.cleave.catalog.v1.BatchGetVariantsRequest\x1a+.cleave.catalog.v1.BatchGetVariantsResponse\"(\xa2\xbb\x18\x04\b\x02\x10\x01\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/variants:batchGet\x90\x02\x01\x12\xc1\x01\n" +
+	"\x13BatchUpsertProducts\x12-.cleave.catalog.v1.BatchUpsertProductsRequest\x1a..cleave.catalog.v1.BatchUpsertProductsResponse\"K\xa2\xbb\x18!\b\x02\x10\x03\x1a\x05staff\x1a\x05admin\"\rcatalog:write\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/products:batchUpsert\x90\x02\x02B=Z;github.com/cleave-go/cleave/gen/cleave/catalog/v1;catalogv1b\x06proto3"
 
 var (
 	file_cleave_catalog_v1_catalog_proto_rawDescOnce sync.Once

@@ -11,6 +11,7 @@ package inventoryv1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "github.com/cleave-go/cleave/gen/cleave/platform/v1"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
@@ -1268,10 +1269,10 @@ var File_cleave_inventory_v1_inventory_proto protoreflect.FileDescriptor
 
 const file_cleave_inventory_v1_inventory_proto_rawDesc = "" +
 	"\n" +
-	"#cleave/inventory/v1/inventory.proto\x12\x13cleave.inventory.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\">\n" +
-	"\fAvailability\x12\x10\n" +
-	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1c\n" +
-	"\tavailable\x18\x02 \x01(\x03R\tavailable\"L\n" +
+	"#cleave/inventory/v1/inventory.proto\x12\x13cleave.inventory.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"_\n" +
+	"\fAvailability\x12'\n" +
+	"\x03sku\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x92\x02\rMUG-OAK-SMALLR\x03sku\x12&\n" +
+	"\tavailable\x18\x02 \x01(\x03B\b\xbaH\x05\"\x03H\xe6\aR\tavailable\"L\n" +
 	"\x04Line\x12\x1b\n" +
 	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12'\n" +
 	"\bquantity\x18\x02 \x01(\x03B\v\xbaH\b\"\x06\x18\xc0\x84=(\x01R\bquantity\"\xe6\x01\n" +
@@ -1281,20 +1282,19 @@ const file_cleave_inventory_v1_inventory_proto_rawDesc = "" +
 	"\x05state\x18\x03 \x01(\x0e2%.cleave.inventory.v1.ReservationStateR\x05state\x12/\n" +
 	"\x05lines\x18\x04 \x03(\v2\x19.cleave.inventory.v1.LineR\x05lines\x12;\n" +
 	"\vexpire_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime\"F\n" +
-	"\x1bBatchGetAvailabilityRequest\x12'\n" +
-	"\x04skus\x18\x01 \x03(\tB\x13\xbaH\x10\x92\x01\r\b\x01\x10\xc8\x01\"\x06r\x04\x10\x01\x18@R\x04skus\"i\n" +
+	"expireTime\"V\n" +
+	"\x1bBatchGetAvailabilityRequest\x127\n" +
+	"\x04skus\x18\x01 \x03(\tB#\xbaH \x92\x01\x1d\b\x01\x10\xc8\x01\"\x16r\x14\x10\x01\x18@\x92\x02\rMUG-OAK-SMALLR\x04skus\"i\n" +
 	"\x1cBatchGetAvailabilityResponse\x12I\n" +
-	"\x0eavailabilities\x18\x01 \x03(\v2!.cleave.inventory.v1.AvailabilityR\x0eavailabilities\"\x94\x01\n" +
-	"\x12AdjustStockRequest\x12)\n" +
+	"\x0eavailabilities\x18\x01 \x03(\v2!.cleave.inventory.v1.AvailabilityR\x0eavailabilities\"\xa4\x01\n" +
+	"\x12AdjustStockRequest\x129\n" +
 	"\n" +
-	"request_id\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\trequestId\x12S\n" +
-	"\vadjustments\x18\x02 \x03(\v2$.cleave.inventory.v1.StockAdjustmentB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\vadjustments\"~\n" +
-	"\x0fStockAdjustment\x12\x1b\n" +
-	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12,\n" +
-	"\x05delta\x18\x02 \x01(\x03B\x16\xbaH\x13\"\x11\x18\x80\x94\xeb\xdc\x03(\x80씣\xfc\xff\xff\xff\xff\x01R\x05delta\x12 \n" +
-	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06reason\"`\n" +
+	"request_id\x18\x01 \x01(\tB\x1a\xbaH\x17r\x15\x10\x01\x18\x80\x01\x92\x02\rdelivery-4711R\trequestId\x12S\n" +
+	"\vadjustments\x18\x02 \x03(\v2$.cleave.inventory.v1.StockAdjustmentB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\vadjustments\"\xab\x01\n" +
+	"\x0fStockAdjustment\x12+\n" +
+	"\x03sku\x18\x01 \x01(\tB\x19\xbaH\x16r\x14\x10\x01\x18@\x92\x02\rMUG-OAK-SMALLR\x03sku\x12/\n" +
+	"\x05delta\x18\x02 \x01(\x03B\x19\xbaH\x16\"\x14H\xe8\a\x18\x80\x94\xeb\xdc\x03(\x80씣\xfc\xff\xff\xff\xff\x01R\x05delta\x12:\n" +
+	"\x06reason\x18\x03 \x01(\tB\"\xbaH\x1fr\x1d\x18\xc8\x01\x92\x02\x17delivery of 21 NovemberR\x06reason\"`\n" +
 	"\x13AdjustStockResponse\x12I\n" +
 	"\x0eavailabilities\x18\x01 \x03(\v2!.cleave.inventory.v1.AvailabilityR\x0eavailabilities\"\xe1\x01\n" +
 	"\x0eReserveRequest\x12)\n" +
@@ -1359,10 +1359,10 @@ const file_cleave_inventory_v1_inventory_proto_rawDesc = "" +
 	"\x19RESERVATION_STATE_SHIPPED\x10\x03\x12\x1e\n" +
 	"\x1aRESERVATION_STATE_RELEASED\x10\x04\x12\x1d\n" +
 	"\x19RESERVATION_STATE_EXPIRED\x10\x05\x12\x1e\n" +
-	"\x1aRESERVATION_STATE_RETURNED\x10\x062\xfc\b\n" +
-	"\x10InventoryService\x12\x88\x01\n" +
-	"\x14BatchGetAvailability\x120.cleave.inventory.v1.BatchGetAvailabilityRequest\x1a1.cleave.inventory.v1.BatchGetAvailabilityResponse\"\v\xa2\xbb\x18\x04\b\x02\x10\x01\x90\x02\x01\x12\x8c\x01\n" +
-	"\vAdjustStock\x12'.cleave.inventory.v1.AdjustStockRequest\x1a(.cleave.inventory.v1.AdjustStockResponse\"*\xa2\xbb\x18#\b\x02\x10\x03\x1a\x05staff\x1a\x05admin\"\x0finventory:write\x90\x02\x02\x12_\n" +
+	"\x1aRESERVATION_STATE_RETURNED\x10\x062\xba\t\n" +
+	"\x10InventoryService\x12\xab\x01\n" +
+	"\x14BatchGetAvailability\x120.cleave.inventory.v1.BatchGetAvailabilityRequest\x1a1.cleave.inventory.v1.BatchGetAvailabilityResponse\".\xa2\xbb\x18\x04\b\x02\x10\x01\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/availabilities:batchGet\x90\x02\x01\x12\xa7\x01\n" +
+	"\vAdjustStock\x12'.cleave.inventory.v1.AdjustStockRequest\x1a(.cleave.inventory.v1.AdjustStockResponse\"E\xa2\xbb\x18#\b\x02\x10\x03\x1a\x05staff\x1a\x05admin\"\x0finventory:write\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/stock:adjust\x90\x02\x02\x12_\n" +
 	"\aReserve\x12#.cleave.inventory.v1.ReserveRequest\x1a$.cleave.inventory.v1.ReserveResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x02\x12}\n" +
 	"\x11CommitReservation\x12-.cleave.inventory.v1.CommitReservationRequest\x1a..cleave.inventory.v1.CommitReservationResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x02\x12\x80\x01\n" +
 	"\x12ReleaseReservation\x12..cleave.inventory.v1.ReleaseReservationRequest\x1a/.cleave.inventory.v1.ReleaseReservationResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x02\x12}\n" +

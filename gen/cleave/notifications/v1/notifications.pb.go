@@ -9,6 +9,7 @@ package notificationsv1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "github.com/cleave-go/cleave/gen/cleave/platform/v1"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -298,18 +299,20 @@ var File_cleave_notifications_v1_notifications_proto protoreflect.FileDescriptor
 
 const file_cleave_notifications_v1_notifications_proto_rawDesc = "" +
 	"\n" +
-	"+cleave/notifications/v1/notifications.proto\x12\x17cleave.notifications.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf7\x01\n" +
-	"\aMessage\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
-	"\btemplate\x18\x02 \x01(\tR\btemplate\x12\x18\n" +
-	"\achannel\x18\x03 \x01(\tR\achannel\x12;\n" +
-	"\x05state\x18\x04 \x01(\x0e2%.cleave.notifications.v1.MessageStateR\x05state\x12\x18\n" +
-	"\asubject\x18\x05 \x01(\tR\asubject\x12\x12\n" +
-	"\x04body\x18\x06 \x01(\tR\x04body\x12;\n" +
+	"+cleave/notifications/v1/notifications.proto\x12\x17cleave.notifications.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8e\x03\n" +
+	"\aMessage\x12<\n" +
+	"\x02id\x18\x01 \x01(\tB,\xbaH)r'\x92\x02$msg_01a1fdad074278e680c5e4fa22541122R\x02id\x123\n" +
+	"\btemplate\x18\x02 \x01(\tB\x17\xbaH\x14r\x12\x92\x02\x0forder_confirmedR\btemplate\x12)\n" +
+	"\achannel\x18\x03 \x01(\tB\x0f\xbaH\fr\n" +
+	"\x92\x02\amailboxR\achannel\x12E\n" +
+	"\x05state\x18\x04 \x01(\x0e2%.cleave.notifications.v1.MessageStateB\b\xbaH\x05\x82\x01\x02(\x03R\x05state\x129\n" +
+	"\asubject\x18\x05 \x01(\tB\x1f\xbaH\x1cr\x1a\x92\x02\x17Your order is confirmedR\asubject\x12&\n" +
+	"\x04body\x18\x06 \x01(\tB\x12\xbaH\x0fr\r\x92\x02\n" +
+	"Thank you.R\x04body\x12;\n" +
 	"\vcreate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"d\n" +
-	"\x13ListMessagesRequest\x12$\n" +
-	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"createTime\"f\n" +
+	"\x13ListMessagesRequest\x12&\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\t\xbaH\x06\x1a\x04@\x14(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"|\n" +
 	"\x14ListMessagesResponse\x12<\n" +
@@ -321,9 +324,9 @@ const file_cleave_notifications_v1_notifications_proto_rawDesc = "" +
 	"\x15MESSAGE_STATE_SENDING\x10\x02\x12\x16\n" +
 	"\x12MESSAGE_STATE_SENT\x10\x03\x12\x18\n" +
 	"\x14MESSAGE_STATE_FAILED\x10\x04\x12\x1c\n" +
-	"\x18MESSAGE_STATE_SUPPRESSED\x10\x052\xa6\x01\n" +
-	"\x13NotificationService\x12\x8e\x01\n" +
-	"\fListMessages\x12,.cleave.notifications.v1.ListMessagesRequest\x1a-.cleave.notifications.v1.ListMessagesResponse\"!\xa2\xbb\x18\x1a\b\x02\x10\x02\"\x12notifications:read*\x00\x90\x02\x01BIZGgithub.com/cleave-go/cleave/gen/cleave/notifications/v1;notificationsv1b\x06proto3"
+	"\x18MESSAGE_STATE_SUPPRESSED\x10\x052\xba\x01\n" +
+	"\x13NotificationService\x12\xa2\x01\n" +
+	"\fListMessages\x12,.cleave.notifications.v1.ListMessagesRequest\x1a-.cleave.notifications.v1.ListMessagesResponse\"5\xa2\xbb\x18\x1a\b\x02\x10\x02\"\x12notifications:read*\x00\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/messages\x90\x02\x01BIZGgithub.com/cleave-go/cleave/gen/cleave/notifications/v1;notificationsv1b\x06proto3"
 
 var (
 	file_cleave_notifications_v1_notifications_proto_rawDescOnce sync.Once

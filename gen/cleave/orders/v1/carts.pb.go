@@ -12,6 +12,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "github.com/cleave-go/cleave/gen/cleave/platform/v1"
 	v1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -784,71 +785,68 @@ var File_cleave_orders_v1_carts_proto protoreflect.FileDescriptor
 
 const file_cleave_orders_v1_carts_proto_rawDesc = "" +
 	"\n" +
-	"\x1ccleave/orders/v1/carts.proto\x12\x10cleave.orders.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a\x1acleave/type/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf5\x01\n" +
-	"\x04Cart\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x121\n" +
+	"\x1ccleave/orders/v1/carts.proto\x12\x10cleave.orders.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a\x1acleave/type/v1/money.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa3\x02\n" +
+	"\x04Cart\x12<\n" +
+	"\x02id\x18\x01 \x01(\tB,\xbaH)r'\x92\x02$crt_01a1fdad074278e680c5e4fa22541122R\x02id\x121\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1b.cleave.orders.v1.CartStateR\x05state\x120\n" +
 	"\x05items\x18\x03 \x03(\v2\x1a.cleave.orders.v1.CartItemR\x05items\x12;\n" +
 	"\vcreate_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"8\n" +
-	"\bCartItem\x12\x10\n" +
-	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1a\n" +
-	"\bquantity\x18\x02 \x01(\x03R\bquantity\"\xcd\x01\n" +
-	"\x05Quote\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
-	"\acart_id\x18\x02 \x01(\tR\x06cartId\x121\n" +
+	"updateTime\"X\n" +
+	"\bCartItem\x12'\n" +
+	"\x03sku\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x92\x02\rMUG-OAK-SMALLR\x03sku\x12#\n" +
+	"\bquantity\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02H\x02R\bquantity\"\xa9\x02\n" +
+	"\x05Quote\x12<\n" +
+	"\x02id\x18\x01 \x01(\tB,\xbaH)r'\x92\x02$quo_01a1fdad074278e680c5e4fa22541122R\x02id\x12E\n" +
+	"\acart_id\x18\x02 \x01(\tB,\xbaH)r'\x92\x02$crt_01a1fdad074278e680c5e4fa22541122R\x06cartId\x121\n" +
 	"\x05lines\x18\x03 \x03(\v2\x1b.cleave.orders.v1.OrderLineR\x05lines\x12+\n" +
 	"\x05total\x18\x04 \x01(\v2\x15.cleave.type.v1.MoneyR\x05total\x12;\n" +
 	"\vexpire_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime\"\xd7\x01\n" +
-	"\tOrderLine\x12\x10\n" +
-	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x14\n" +
-	"\x05title\x18\x02 \x01(\tR\x05title\x12\x1a\n" +
-	"\bquantity\x18\x03 \x01(\x03R\bquantity\x124\n" +
+	"expireTime\"\x98\x02\n" +
+	"\tOrderLine\x12'\n" +
+	"\x03sku\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x92\x02\rMUG-OAK-SMALLR\x03sku\x12,\n" +
+	"\x05title\x18\x02 \x01(\tB\x16\xbaH\x13r\x11\x92\x02\x0eOak mug, smallR\x05title\x12#\n" +
+	"\bquantity\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02H\x02R\bquantity\x124\n" +
 	"\n" +
-	"unit_price\x18\x04 \x01(\v2\x15.cleave.type.v1.MoneyR\tunitPrice\x12#\n" +
-	"\rprice_version\x18\x05 \x01(\x03R\fpriceVersion\x12+\n" +
-	"\x05total\x18\x06 \x01(\v2\x15.cleave.type.v1.MoneyR\x05total\">\n" +
-	"\x11CreateCartRequest\x12)\n" +
+	"unit_price\x18\x04 \x01(\v2\x15.cleave.type.v1.MoneyR\tunitPrice\x12,\n" +
+	"\rprice_version\x18\x05 \x01(\x03B\a\xbaH\x04\"\x02H\x01R\fpriceVersion\x12+\n" +
+	"\x05total\x18\x06 \x01(\v2\x15.cleave.type.v1.MoneyR\x05total\"J\n" +
+	"\x11CreateCartRequest\x125\n" +
 	"\n" +
-	"request_id\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\trequestId\"@\n" +
+	"request_id\x18\x01 \x01(\tB\x16\xbaH\x13r\x11\x10\x01\x18\x80\x01\x92\x02\tcart-4711R\trequestId\"@\n" +
 	"\x12CreateCartResponse\x12*\n" +
-	"\x04cart\x18\x01 \x01(\v2\x16.cleave.orders.v1.CartR\x04cart\"+\n" +
-	"\x0eGetCartRequest\x12\x19\n" +
-	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"=\n" +
+	"\x04cart\x18\x01 \x01(\v2\x16.cleave.orders.v1.CartR\x04cart\"R\n" +
+	"\x0eGetCartRequest\x12@\n" +
+	"\x02id\x18\x01 \x01(\tB0\xbaH-r+\x10\x01\x18@\x92\x02$crt_01a1fdad074278e680c5e4fa22541122R\x02id\"=\n" +
 	"\x0fGetCartResponse\x12*\n" +
-	"\x04cart\x18\x01 \x01(\v2\x16.cleave.orders.v1.CartR\x04cart\"\xa8\x01\n" +
-	"\x12SetCartItemRequest\x12)\n" +
+	"\x04cart\x18\x01 \x01(\v2\x16.cleave.orders.v1.CartR\x04cart\"\xed\x01\n" +
+	"\x12SetCartItemRequest\x125\n" +
 	"\n" +
-	"request_id\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\trequestId\x12\"\n" +
-	"\acart_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06cartId\x12\x1b\n" +
-	"\x03sku\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12&\n" +
-	"\bquantity\x18\x04 \x01(\x03B\n" +
-	"\xbaH\a\"\x05\x18\x90N(\x00R\bquantity\"A\n" +
+	"request_id\x18\x01 \x01(\tB\x16\xbaH\x13r\x11\x10\x01\x18\x80\x01\x92\x02\titem-4711R\trequestId\x12I\n" +
+	"\acart_id\x18\x02 \x01(\tB0\xbaH-r+\x10\x01\x18@\x92\x02$crt_01a1fdad074278e680c5e4fa22541122R\x06cartId\x12+\n" +
+	"\x03sku\x18\x03 \x01(\tB\x19\xbaH\x16r\x14\x10\x01\x18@\x92\x02\rMUG-OAK-SMALLR\x03sku\x12(\n" +
+	"\bquantity\x18\x04 \x01(\x03B\f\xbaH\t\"\aH\x02\x18\x90N(\x00R\bquantity\"A\n" +
 	"\x13SetCartItemResponse\x12*\n" +
-	"\x04cart\x18\x01 \x01(\v2\x16.cleave.orders.v1.CartR\x04cart\"c\n" +
-	"\x12CreateQuoteRequest\x12)\n" +
+	"\x04cart\x18\x01 \x01(\v2\x16.cleave.orders.v1.CartR\x04cart\"\x97\x01\n" +
+	"\x12CreateQuoteRequest\x126\n" +
 	"\n" +
-	"request_id\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\trequestId\x12\"\n" +
-	"\acart_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06cartId\"D\n" +
+	"request_id\x18\x01 \x01(\tB\x17\xbaH\x14r\x12\x10\x01\x18\x80\x01\x92\x02\n" +
+	"quote-4711R\trequestId\x12I\n" +
+	"\acart_id\x18\x02 \x01(\tB0\xbaH-r+\x10\x01\x18@\x92\x02$crt_01a1fdad074278e680c5e4fa22541122R\x06cartId\"D\n" +
 	"\x13CreateQuoteResponse\x12-\n" +
 	"\x05quote\x18\x01 \x01(\v2\x17.cleave.orders.v1.QuoteR\x05quote*r\n" +
 	"\tCartState\x12\x1a\n" +
 	"\x16CART_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11CART_STATE_ACTIVE\x10\x01\x12\x18\n" +
 	"\x14CART_STATE_CONVERTED\x10\x02\x12\x18\n" +
-	"\x14CART_STATE_ABANDONED\x10\x032\xe1\x03\n" +
-	"\vCartService\x12t\n" +
+	"\x14CART_STATE_ABANDONED\x10\x032\xde\x04\n" +
+	"\vCartService\x12\x88\x01\n" +
 	"\n" +
-	"CreateCart\x12#.cleave.orders.v1.CreateCartRequest\x1a$.cleave.orders.v1.CreateCartResponse\"\x1b\xa2\xbb\x18\x14\b\x02\x10\x02\"\forders:write*\x00\x90\x02\x02\x12j\n" +
-	"\aGetCart\x12 .cleave.orders.v1.GetCartRequest\x1a!.cleave.orders.v1.GetCartResponse\"\x1a\xa2\xbb\x18\x13\b\x02\x10\x02\"\vorders:read*\x00\x90\x02\x01\x12w\n" +
-	"\vSetCartItem\x12$.cleave.orders.v1.SetCartItemRequest\x1a%.cleave.orders.v1.SetCartItemResponse\"\x1b\xa2\xbb\x18\x14\b\x02\x10\x02\"\forders:write*\x00\x90\x02\x02\x12w\n" +
-	"\vCreateQuote\x12$.cleave.orders.v1.CreateQuoteRequest\x1a%.cleave.orders.v1.CreateQuoteResponse\"\x1b\xa2\xbb\x18\x14\b\x02\x10\x02\"\forders:write*\x00\x90\x02\x02B;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
+	"CreateCart\x12#.cleave.orders.v1.CreateCartRequest\x1a$.cleave.orders.v1.CreateCartResponse\"/\xa2\xbb\x18\x14\b\x02\x10\x02\"\forders:write*\x00\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/carts\x90\x02\x02\x12\x80\x01\n" +
+	"\aGetCart\x12 .cleave.orders.v1.GetCartRequest\x1a!.cleave.orders.v1.GetCartResponse\"0\xa2\xbb\x18\x13\b\x02\x10\x02\"\vorders:read*\x00\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/carts/{id}\x90\x02\x01\x12\xa1\x01\n" +
+	"\vSetCartItem\x12$.cleave.orders.v1.SetCartItemRequest\x1a%.cleave.orders.v1.SetCartItemResponse\"E\xa2\xbb\x18\x14\b\x02\x10\x02\"\forders:write*\x00\x82\xd3\xe4\x93\x02$:\x01*\x1a\x1f/v1/carts/{cart_id}/items/{sku}\x90\x02\x02\x12\x9c\x01\n" +
+	"\vCreateQuote\x12$.cleave.orders.v1.CreateQuoteRequest\x1a%.cleave.orders.v1.CreateQuoteResponse\"@\xa2\xbb\x18\x14\b\x02\x10\x02\"\forders:write*\x00\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/carts/{cart_id}/quotes\x90\x02\x02B;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
 
 var (
 	file_cleave_orders_v1_carts_proto_rawDescOnce sync.Once

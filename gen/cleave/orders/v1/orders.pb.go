@@ -10,6 +10,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "github.com/cleave-go/cleave/gen/cleave/platform/v1"
 	v1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -1048,78 +1049,76 @@ var File_cleave_orders_v1_orders_proto protoreflect.FileDescriptor
 
 const file_cleave_orders_v1_orders_proto_rawDesc = "" +
 	"\n" +
-	"\x1dcleave/orders/v1/orders.proto\x12\x10cleave.orders.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ccleave/orders/v1/carts.proto\x1a cleave/platform/v1/options.proto\x1a\x1acleave/type/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd3\x03\n" +
-	"\x05Order\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
-	"\auser_id\x18\x02 \x01(\tR\x06userId\x122\n" +
-	"\x05state\x18\x03 \x01(\x0e2\x1c.cleave.orders.v1.OrderStateR\x05state\x12\x16\n" +
+	"\x1dcleave/orders/v1/orders.proto\x12\x10cleave.orders.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ccleave/orders/v1/carts.proto\x1a cleave/platform/v1/options.proto\x1a\x1acleave/type/v1/money.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x05\n" +
+	"\x05Order\x12<\n" +
+	"\x02id\x18\x01 \x01(\tB,\xbaH)r'\x92\x02$ord_01a1fdad074278e680c5e4fa22541122R\x02id\x120\n" +
+	"\auser_id\x18\x02 \x01(\tB\x17\xbaH\x14r\x12\x92\x02\x0fusr_developmentR\x06userId\x12<\n" +
+	"\x05state\x18\x03 \x01(\x0e2\x1c.cleave.orders.v1.OrderStateB\b\xbaH\x05\x82\x01\x02(\x04R\x05state\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x121\n" +
 	"\x05lines\x18\x05 \x03(\v2\x1b.cleave.orders.v1.OrderLineR\x05lines\x12+\n" +
-	"\x05total\x18\x06 \x01(\v2\x15.cleave.type.v1.MoneyR\x05total\x12\x19\n" +
-	"\bquote_id\x18\a \x01(\tR\aquoteId\x12%\n" +
-	"\x0ereservation_id\x18\b \x01(\tR\rreservationId\x12\x1d\n" +
+	"\x05total\x18\x06 \x01(\v2\x15.cleave.type.v1.MoneyR\x05total\x12G\n" +
+	"\bquote_id\x18\a \x01(\tB,\xbaH)r'\x92\x02$quo_01a1fdad074278e680c5e4fa22541122R\aquoteId\x12S\n" +
+	"\x0ereservation_id\x18\b \x01(\tB,\xbaH)r'\x92\x02$rsv_01a1fdad074278e680c5e4fa22541122R\rreservationId\x12K\n" +
 	"\n" +
-	"payment_id\x18\t \x01(\tR\tpaymentId\x12\x1a\n" +
+	"payment_id\x18\t \x01(\tB,\xbaH)r'\x92\x02$pay_01a1fdad074278e680c5e4fa22541122R\tpaymentId\x12#\n" +
 	"\bsequence\x18\n" +
-	" \x01(\x03R\bsequence\x12;\n" +
+	" \x01(\x03B\a\xbaH\x04\"\x02H\x04R\bsequence\x12;\n" +
 	"\vcreate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xa5\x01\n" +
-	"\x0fOrderTransition\x12\x1a\n" +
-	"\bsequence\x18\x01 \x01(\x03R\bsequence\x122\n" +
-	"\x05state\x18\x02 \x01(\x0e2\x1c.cleave.orders.v1.OrderStateR\x05state\x12\x12\n" +
-	"\x04note\x18\x03 \x01(\tR\x04note\x12.\n" +
-	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\x97\x01\n" +
-	"\x11PlaceOrderRequest\x12)\n" +
+	"updateTime\"\xd2\x01\n" +
+	"\x0fOrderTransition\x12#\n" +
+	"\bsequence\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02H\x04R\bsequence\x12<\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x1c.cleave.orders.v1.OrderStateB\b\xbaH\x05\x82\x01\x02(\x04R\x05state\x12,\n" +
+	"\x04note\x18\x03 \x01(\tB\x18\xbaH\x15r\x13\x92\x02\x10payment capturedR\x04note\x12.\n" +
+	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xda\x01\n" +
+	"\x11PlaceOrderRequest\x126\n" +
 	"\n" +
-	"request_id\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\trequestId\x12$\n" +
-	"\bquote_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\aquoteId\x121\n" +
-	"\x0epayment_method\x18\x03 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\rpaymentMethod\"C\n" +
+	"request_id\x18\x01 \x01(\tB\x17\xbaH\x14r\x12\x10\x01\x18\x80\x01\x92\x02\n" +
+	"order-4711R\trequestId\x12K\n" +
+	"\bquote_id\x18\x02 \x01(\tB0\xbaH-r+\x10\x01\x18@\x92\x02$quo_01a1fdad074278e680c5e4fa22541122R\aquoteId\x12@\n" +
+	"\x0epayment_method\x18\x03 \x01(\tB\x19\xbaH\x16r\x14\x10\x01\x18\x80\x01\x92\x02\fpm_card_visaR\rpaymentMethod\"C\n" +
 	"\x12PlaceOrderResponse\x12-\n" +
-	"\x05order\x18\x01 \x01(\v2\x17.cleave.orders.v1.OrderR\x05order\",\n" +
-	"\x0fGetOrderRequest\x12\x19\n" +
-	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"A\n" +
+	"\x05order\x18\x01 \x01(\v2\x17.cleave.orders.v1.OrderR\x05order\"S\n" +
+	"\x0fGetOrderRequest\x12@\n" +
+	"\x02id\x18\x01 \x01(\tB0\xbaH-r+\x10\x01\x18@\x92\x02$ord_01a1fdad074278e680c5e4fa22541122R\x02id\"A\n" +
 	"\x10GetOrderResponse\x12-\n" +
-	"\x05order\x18\x01 \x01(\v2\x17.cleave.orders.v1.OrderR\x05order\"b\n" +
-	"\x11ListOrdersRequest\x12$\n" +
-	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\x05order\x18\x01 \x01(\v2\x17.cleave.orders.v1.OrderR\x05order\"d\n" +
+	"\x11ListOrdersRequest\x12&\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\t\xbaH\x06\x1a\x04@\x14(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"m\n" +
 	"\x12ListOrdersResponse\x12/\n" +
 	"\x06orders\x18\x01 \x03(\v2\x17.cleave.orders.v1.OrderR\x06orders\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"^\n" +
-	"\x11WatchOrderRequest\x12\x19\n" +
-	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\x12.\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x85\x01\n" +
+	"\x11WatchOrderRequest\x12@\n" +
+	"\x02id\x18\x01 \x01(\tB0\xbaH-r+\x10\x01\x18@\x92\x02$ord_01a1fdad074278e680c5e4fa22541122R\x02id\x12.\n" +
 	"\x0eafter_sequence\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\rafterSequence\"\x86\x01\n" +
 	"\x12WatchOrderResponse\x12A\n" +
 	"\n" +
 	"transition\x18\x01 \x01(\v2!.cleave.orders.v1.OrderTransitionR\n" +
 	"transition\x12-\n" +
-	"\x05order\x18\x02 \x01(\v2\x17.cleave.orders.v1.OrderR\x05order\"\xfe\x01\n" +
+	"\x05order\x18\x02 \x01(\v2\x17.cleave.orders.v1.OrderR\x05order\"\xd9\x02\n" +
 	"\n" +
-	"OrderEvent\x12\x1a\n" +
-	"\bsequence\x18\x01 \x01(\x03R\bsequence\x122\n" +
-	"\x05state\x18\x02 \x01(\x0e2\x1c.cleave.orders.v1.OrderStateR\x05state\x12\x16\n" +
+	"OrderEvent\x12#\n" +
+	"\bsequence\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02H\x04R\bsequence\x12<\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x1c.cleave.orders.v1.OrderStateB\b\xbaH\x05\x82\x01\x02(\x04R\x05state\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12%\n" +
-	"\x0ereservation_id\x18\x04 \x01(\tR\rreservationId\x12\x1d\n" +
+	"\x0ereservation_id\x18\x04 \x01(\tR\rreservationId\x12K\n" +
 	"\n" +
-	"payment_id\x18\x05 \x01(\tR\tpaymentId\x12\x12\n" +
-	"\x04note\x18\x06 \x01(\tR\x04note\x12.\n" +
-	"\x04time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\x94\x01\n" +
-	"\x16ListOrderEventsRequest\x12$\n" +
-	"\border_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\aorderId\x12$\n" +
-	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12.\n" +
+	"payment_id\x18\x05 \x01(\tB,\xbaH)r'\x92\x02$pay_01a1fdad074278e680c5e4fa22541122R\tpaymentId\x12,\n" +
+	"\x04note\x18\x06 \x01(\tB\x18\xbaH\x15r\x13\x92\x02\x10payment capturedR\x04note\x12.\n" +
+	"\x04time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xbd\x01\n" +
+	"\x16ListOrderEventsRequest\x12K\n" +
+	"\border_id\x18\x01 \x01(\tB0\xbaH-r+\x10\x01\x18@\x92\x02$ord_01a1fdad074278e680c5e4fa22541122R\aorderId\x12&\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\t\xbaH\x06\x1a\x04@\x14(\x00R\bpageSize\x12.\n" +
 	"\x0eafter_sequence\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\rafterSequence\"O\n" +
 	"\x17ListOrderEventsResponse\x124\n" +
-	"\x06events\x18\x01 \x03(\v2\x1c.cleave.orders.v1.OrderEventR\x06events\"Z\n" +
-	"\x12CancelOrderRequest\x12)\n" +
+	"\x06events\x18\x01 \x03(\v2\x1c.cleave.orders.v1.OrderEventR\x06events\"\x8f\x01\n" +
+	"\x12CancelOrderRequest\x127\n" +
 	"\n" +
-	"request_id\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\trequestId\x12\x19\n" +
-	"\x02id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"D\n" +
+	"request_id\x18\x01 \x01(\tB\x18\xbaH\x15r\x13\x10\x01\x18\x80\x01\x92\x02\vcancel-4711R\trequestId\x12@\n" +
+	"\x02id\x18\x02 \x01(\tB0\xbaH-r+\x10\x01\x18@\x92\x02$ord_01a1fdad074278e680c5e4fa22541122R\x02id\"D\n" +
 	"\x13CancelOrderResponse\x12-\n" +
 	"\x05order\x18\x01 \x01(\v2\x17.cleave.orders.v1.OrderR\x05order*\x96\x03\n" +
 	"\n" +
@@ -1138,17 +1137,19 @@ const file_cleave_orders_v1_orders_proto_rawDesc = "" +
 	"\x12\x1f\n" +
 	"\x1bORDER_STATE_PAYMENT_UNKNOWN\x10\v\x12\x1e\n" +
 	"\x1aORDER_STATE_CANCEL_PENDING\x10\f\x12\x1c\n" +
-	"\x18ORDER_STATE_NEEDS_REVIEW\x10\r2\xdd\x05\n" +
-	"\fOrderService\x12t\n" +
+	"\x18ORDER_STATE_NEEDS_REVIEW\x10\r2\x82\a\n" +
+	"\fOrderService\x12\x89\x01\n" +
 	"\n" +
-	"PlaceOrder\x12#.cleave.orders.v1.PlaceOrderRequest\x1a$.cleave.orders.v1.PlaceOrderResponse\"\x1b\xa2\xbb\x18\x14\b\x02\x10\x02\"\forders:write*\x00\x90\x02\x02\x12m\n" +
-	"\bGetOrder\x12!.cleave.orders.v1.GetOrderRequest\x1a\".cleave.orders.v1.GetOrderResponse\"\x1a\xa2\xbb\x18\x13\b\x02\x10\x02\"\vorders:read*\x00\x90\x02\x01\x12s\n" +
+	"PlaceOrder\x12#.cleave.orders.v1.PlaceOrderRequest\x1a$.cleave.orders.v1.PlaceOrderResponse\"0\xa2\xbb\x18\x14\b\x02\x10\x02\"\forders:write*\x00\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
+	"/v1/orders\x90\x02\x02\x12\x84\x01\n" +
+	"\bGetOrder\x12!.cleave.orders.v1.GetOrderRequest\x1a\".cleave.orders.v1.GetOrderResponse\"1\xa2\xbb\x18\x13\b\x02\x10\x02\"\vorders:read*\x00\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/orders/{id}\x90\x02\x01\x12\x85\x01\n" +
 	"\n" +
-	"ListOrders\x12#.cleave.orders.v1.ListOrdersRequest\x1a$.cleave.orders.v1.ListOrdersResponse\"\x1a\xa2\xbb\x18\x13\b\x02\x10\x02\"\vorders:read*\x00\x90\x02\x01\x12u\n" +
+	"ListOrders\x12#.cleave.orders.v1.ListOrdersRequest\x1a$.cleave.orders.v1.ListOrdersResponse\",\xa2\xbb\x18\x13\b\x02\x10\x02\"\vorders:read*\x00\x82\xd3\xe4\x93\x02\f\x12\n" +
+	"/v1/orders\x90\x02\x01\x12\x92\x01\n" +
 	"\n" +
-	"WatchOrder\x12#.cleave.orders.v1.WatchOrderRequest\x1a$.cleave.orders.v1.WatchOrderResponse\"\x1a\xa2\xbb\x18\x13\b\x02\x10\x02\"\vorders:read*\x00\x90\x02\x010\x01\x12\x82\x01\n" +
-	"\x0fListOrderEvents\x12(.cleave.orders.v1.ListOrderEventsRequest\x1a).cleave.orders.v1.ListOrderEventsResponse\"\x1a\xa2\xbb\x18\x13\b\x02\x10\x02\"\vorders:read*\x00\x90\x02\x01\x12w\n" +
-	"\vCancelOrder\x12$.cleave.orders.v1.CancelOrderRequest\x1a%.cleave.orders.v1.CancelOrderResponse\"\x1b\xa2\xbb\x18\x14\b\x02\x10\x02\"\forders:write*\x00\x90\x02\x02B;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
+	"WatchOrder\x12#.cleave.orders.v1.WatchOrderRequest\x1a$.cleave.orders.v1.WatchOrderResponse\"7\xa2\xbb\x18\x13\b\x02\x10\x02\"\vorders:read*\x00\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/orders/{id}:watch\x90\x02\x010\x01\x12\xa6\x01\n" +
+	"\x0fListOrderEvents\x12(.cleave.orders.v1.ListOrderEventsRequest\x1a).cleave.orders.v1.ListOrderEventsResponse\">\xa2\xbb\x18\x13\b\x02\x10\x02\"\vorders:read*\x00\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/orders/{order_id}/events\x90\x02\x01\x12\x98\x01\n" +
+	"\vCancelOrder\x12$.cleave.orders.v1.CancelOrderRequest\x1a%.cleave.orders.v1.CancelOrderResponse\"<\xa2\xbb\x18\x14\b\x02\x10\x02\"\forders:write*\x00\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/orders/{id}:cancel\x90\x02\x02B;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
 
 var (
 	file_cleave_orders_v1_orders_proto_rawDescOnce sync.Once

@@ -28,6 +28,7 @@ var CatalogService = &rpc.Service{
 			Access: rpc.Access{
 				Who: rpc.Anyone,
 			},
+			Route:         &rpc.Route{Verb: "GET", Path: "/v1/products/{id}", Body: false},
 			NewRequest:    func() proto.Message { return new(v1.GetProductRequest) },
 			NewResponse:   func() proto.Message { return new(v1.GetProductResponse) },
 			CheckRequest:  rpc.CheckMessage(CopyGetProductRequest),
@@ -41,6 +42,7 @@ var CatalogService = &rpc.Service{
 			Access: rpc.Access{
 				Who: rpc.Anyone,
 			},
+			Route:         &rpc.Route{Verb: "GET", Path: "/v1/products", Body: false},
 			NewRequest:    func() proto.Message { return new(v1.ListProductsRequest) },
 			NewResponse:   func() proto.Message { return new(v1.ListProductsResponse) },
 			CheckRequest:  rpc.CheckMessage(CopyListProductsRequest),
@@ -54,6 +56,7 @@ var CatalogService = &rpc.Service{
 			Access: rpc.Access{
 				Who: rpc.Anyone,
 			},
+			Route:         &rpc.Route{Verb: "GET", Path: "/v1/variants:batchGet", Body: false},
 			NewRequest:    func() proto.Message { return new(v1.BatchGetVariantsRequest) },
 			NewResponse:   func() proto.Message { return new(v1.BatchGetVariantsResponse) },
 			CheckRequest:  rpc.CheckMessage(CopyBatchGetVariantsRequest),
@@ -69,6 +72,7 @@ var CatalogService = &rpc.Service{
 				Roles: []string{"staff", "admin"},
 				Scope: "catalog:write",
 			},
+			Route:         &rpc.Route{Verb: "POST", Path: "/v1/products:batchUpsert", Body: true},
 			NewRequest:    func() proto.Message { return new(v1.BatchUpsertProductsRequest) },
 			NewResponse:   func() proto.Message { return new(v1.BatchUpsertProductsResponse) },
 			CheckRequest:  rpc.CheckMessage(CopyBatchUpsertProductsRequest),

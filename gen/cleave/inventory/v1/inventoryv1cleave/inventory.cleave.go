@@ -27,6 +27,7 @@ var InventoryService = &rpc.Service{
 			Access: rpc.Access{
 				Who: rpc.Anyone,
 			},
+			Route:         &rpc.Route{Verb: "GET", Path: "/v1/availabilities:batchGet", Body: false},
 			NewRequest:    func() proto.Message { return new(v1.BatchGetAvailabilityRequest) },
 			NewResponse:   func() proto.Message { return new(v1.BatchGetAvailabilityResponse) },
 			CheckRequest:  rpc.CheckMessage(CopyBatchGetAvailabilityRequest),
@@ -42,6 +43,7 @@ var InventoryService = &rpc.Service{
 				Roles: []string{"staff", "admin"},
 				Scope: "inventory:write",
 			},
+			Route:         &rpc.Route{Verb: "POST", Path: "/v1/stock:adjust", Body: true},
 			NewRequest:    func() proto.Message { return new(v1.AdjustStockRequest) },
 			NewResponse:   func() proto.Message { return new(v1.AdjustStockResponse) },
 			CheckRequest:  rpc.CheckMessage(CopyAdjustStockRequest),

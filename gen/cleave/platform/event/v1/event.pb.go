@@ -42,7 +42,9 @@ type Event struct {
 	// W3C traceparent.
 	Trace string `protobuf:"bytes,7,opt,name=trace,proto3" json:"trace,omitempty"`
 	// The message, in protobuf.
-	Data          []byte `protobuf:"bytes,8,opt,name=data,proto3" json:"data,omitempty"`
+	Data []byte `protobuf:"bytes,8,opt,name=data,proto3" json:"data,omitempty"`
+	// On whose behalf it was published: a principal of the seam, in JSON; empty for nobody.
+	Principal     string `protobuf:"bytes,9,opt,name=principal,proto3" json:"principal,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -133,11 +135,18 @@ func (x *Event) GetData() []byte {
 	return nil
 }
 
+func (x *Event) GetPrincipal() string {
+	if x != nil {
+		return x.Principal
+	}
+	return ""
+}
+
 var File_cleave_platform_event_v1_event_proto protoreflect.FileDescriptor
 
 const file_cleave_platform_event_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"$cleave/platform/event/v1/event.proto\x12\x18cleave.platform.event.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe2\x01\n" +
+	"$cleave/platform/event/v1/event.proto\x12\x18cleave.platform.event.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x80\x02\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n" +
@@ -146,7 +155,8 @@ const file_cleave_platform_event_v1_event_proto_rawDesc = "" +
 	"\x04time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12%\n" +
 	"\x0ecorrelation_id\x18\x06 \x01(\tR\rcorrelationId\x12\x14\n" +
 	"\x05trace\x18\a \x01(\tR\x05trace\x12\x12\n" +
-	"\x04data\x18\b \x01(\fR\x04dataBBZ@github.com/cleave-go/cleave/gen/cleave/platform/event/v1;eventv1b\x06proto3"
+	"\x04data\x18\b \x01(\fR\x04data\x12\x1c\n" +
+	"\tprincipal\x18\t \x01(\tR\tprincipalBBZ@github.com/cleave-go/cleave/gen/cleave/platform/event/v1;eventv1b\x06proto3"
 
 var (
 	file_cleave_platform_event_v1_event_proto_rawDescOnce sync.Once

@@ -11,6 +11,7 @@ package parityv1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "github.com/cleave-go/cleave/gen/cleave/platform/v1"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -1444,7 +1445,7 @@ var File_cleave_platform_parity_v1_parity_proto protoreflect.FileDescriptor
 
 const file_cleave_platform_parity_v1_parity_proto_rawDesc = "" +
 	"\n" +
-	"&cleave/platform/parity/v1/parity.proto\x12\x19cleave.platform.parity.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\",\n" +
+	"&cleave/platform/parity/v1/parity.proto\x12\x19cleave.platform.parity.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\",\n" +
 	"\rAnyoneRequest\x12\x1b\n" +
 	"\x04text\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18\x03R\x04text\"F\n" +
 	"\x0eAnyoneResponse\x12\x14\n" +
@@ -1572,11 +1573,11 @@ const file_cleave_platform_parity_v1_parity_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01**\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\f\n" +
-	"\bKIND_ONE\x10\x012\xc1\x02\n" +
-	"\rParityService\x12d\n" +
-	"\x04Call\x12&.cleave.platform.parity.v1.CallRequest\x1a'.cleave.platform.parity.v1.CallResponse\"\v\xa2\xbb\x18\x04\b\x02\x10\x01\x90\x02\x02\x12b\n" +
-	"\x04Look\x12&.cleave.platform.parity.v1.LookRequest\x1a'.cleave.platform.parity.v1.LookResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x01\x12f\n" +
-	"\x05Watch\x12'.cleave.platform.parity.v1.WatchRequest\x1a(.cleave.platform.parity.v1.WatchResponse\"\b\xa2\xbb\x18\x04\b\x02\x10\x010\x012\xb1\x06\n" +
+	"\bKIND_ONE\x10\x012\xfb\x02\n" +
+	"\rParityService\x12\x7f\n" +
+	"\x04Call\x12&.cleave.platform.parity.v1.CallRequest\x1a'.cleave.platform.parity.v1.CallResponse\"&\xa2\xbb\x18\x04\b\x02\x10\x01\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/calls/{case}\x90\x02\x02\x12b\n" +
+	"\x04Look\x12&.cleave.platform.parity.v1.LookRequest\x1a'.cleave.platform.parity.v1.LookResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x01\x12\x84\x01\n" +
+	"\x05Watch\x12'.cleave.platform.parity.v1.WatchRequest\x1a(.cleave.platform.parity.v1.WatchResponse\"&\xa2\xbb\x18\x04\b\x02\x10\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/calls/{case}:watch0\x012\xb1\x06\n" +
 	"\rAccessService\x12g\n" +
 	"\x06Anyone\x12(.cleave.platform.parity.v1.AnyoneRequest\x1a).cleave.platform.parity.v1.AnyoneResponse\"\b\xa2\xbb\x18\x04\b\x02\x10\x01\x12m\n" +
 	"\bSignedIn\x12*.cleave.platform.parity.v1.SignedInRequest\x1a+.cleave.platform.parity.v1.SignedInResponse\"\b\xa2\xbb\x18\x04\b\x02\x10\x02\x12\x80\x01\n" +

@@ -27,6 +27,7 @@ func CopyEvent(c *rpc.Copier, m *v1.Event) *v1.Event {
 	r.CorrelationId = c.String(m.CorrelationId)
 	r.Trace = c.String(m.Trace)
 	r.Data = c.Bytes(m.Data)
+	r.Principal = c.String(m.Principal)
 	c.Unknown(m, r)
 	c.Leave()
 	return r

@@ -27,6 +27,7 @@ var ParityService = &rpc.Service{
 			Access: rpc.Access{
 				Who: rpc.Anyone,
 			},
+			Route:         &rpc.Route{Verb: "POST", Path: "/v1/calls/{case}", Body: true},
 			NewRequest:    func() proto.Message { return new(v1.CallRequest) },
 			NewResponse:   func() proto.Message { return new(v1.CallResponse) },
 			CheckRequest:  rpc.CheckMessage(CopyCallRequest),
@@ -50,6 +51,7 @@ var ParityService = &rpc.Service{
 			Access: rpc.Access{
 				Who: rpc.Anyone,
 			},
+			Route:         &rpc.Route{Verb: "GET", Path: "/v1/calls/{case}:watch", Body: false},
 			NewRequest:    func() proto.Message { return new(v1.WatchRequest) },
 			NewResponse:   func() proto.Message { return new(v1.WatchResponse) },
 			CheckRequest:  rpc.CheckMessage(CopyWatchRequest),

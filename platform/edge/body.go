@@ -1,0 +1,74 @@
+package edge
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+
+	"connectrpc.com/connect"
+)
+
+// hold reads the body of a request to its end, so that modules never wait for a slow client, and a far one can be asked again when it
+// goes away. The server's ReadTimeout ends what comes too slowly. What is held is to be given back with letGo.
+func (e *Edge) hold(r *http.Request) ([]byte, *refusal) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil, nil
+	}
+	most := e.limits.BodyBytes
+	tooLarge := &refusal{code: connect.CodeResourceExhausted, status: http.StatusRequestEntityTooLarge, why: fmt.Sprintf("request is larger than %d bytes", most)}
+	if r.ContentLength > int64(most) {
+		return nil, tooLarge
+	}
+	// A client may announce much and send nothing, so what it announces is believed only as far as it is small.
+	body := make([]byte, 0, 512)
+	if r.ContentLength > 512 {
+		body = make([]byte, 0, min(r.ContentLength+1, 16<<10))
+	}
+	if e.held.Add(int64(cap(body))) > e.limits.HeldBytes {
+		e.letGo(body)
+		return nil, busy()
+	}
+	for {
+		n, err := r.Body.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case len(body) > most:
+			e.letGo(body)
+			return nil, tooLarge
+		case errors.Is(err, io.EOF):
+			return body, nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			e.letGo(body)
+			return nil, &refusal{code: connect.CodeDeadlineExceeded, status: http.StatusRequestTimeout, why: fmt.Sprintf("the request did not arrive within %v", e.limits.Arrival)}
+		case err != nil: // The client has gone, or sends what is no HTTP.
+			e.letGo(body)
+			return nil, &refusal{code: connect.CodeCanceled, status: http.StatusBadRequest, why: "the request did not arrive"}
+		case len(body) == cap(body):
+			larger := make([]byte, len(body), 2*cap(body))
+			copy(larger, body)
+			e.held.Add(int64(-cap(body)))
+			body = larger
+			if e.held.Add(int64(cap(body))) > e.limits.HeldBytes {
+				e.letGo(body)
+				return nil, busy()
+			}
+		}
+	}
+}
+
+// letGo gives back what a body took.
+func (e *Edge) letGo(body []byte) { e.held.Add(int64(-cap(body))) }
+
+// give gives a request a body that can be read again.
+func give(r *http.Request, body []byte) {
+	r.ContentLength, r.TransferEncoding, r.Trailer = int64(len(body)), nil, nil
+	if len(body) == 0 {
+		r.Body, r.GetBody = http.NoBody, nil
+		return
+	}
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	r.Body, _ = r.GetBody()
+}

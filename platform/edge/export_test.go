@@ -1,0 +1,40 @@
+package edge
+
+import (
+	"net/http"
+	"time"
+)
+
+// Limits are what tests make smaller.
+type Limits = limits
+
+// NewLimited returns an edge with other limits.
+func NewLimited(c Config, change func(*Config, *Limits)) *Edge {
+	l := standard()
+	change(&c, &l)
+	return newEdge(c, l)
+}
+
+// Network returns where a request comes from.
+func (e *Edge) Network(r *http.Request) string { return e.network(r).String() }
+
+// Held returns how many bytes of bodies are held, and Open how many requests are going on.
+func (e *Edge) Held() int64 { return e.held.Load() }
+func (e *Edge) Open() int64 { return e.requests.Load() }
+
+// Rate is a rate of its own, by the names of its clients.
+type Rate struct{ rate *rate }
+
+// NewRate returns a rate.
+func NewRate(perSecond int) Rate { return Rate{newRate(perSecond)} }
+
+// Take takes a request.
+func (r Rate) Take(name string, now time.Time) (left int, wait time.Duration) {
+	return r.rate.take(client{subject: name}, now)
+}
+
+// Known returns how many clients it knows.
+func (r Rate) Known() int { return len(r.rate.young) + len(r.rate.old) }
+
+// MaxClients is how many a generation knows.
+const MaxClients = maxClients

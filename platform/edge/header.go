@@ -1,0 +1,58 @@
+package edge
+
+import (
+	"fmt"
+	"net/http"
+
+	"connectrpc.com/connect"
+)
+
+// CorrelationHeader carries the correlation id: a client may choose one, and every answer has it.
+const CorrelationHeader = "X-Correlation-Id"
+
+// secure sets the headers of every answer that keep a browser from doing more with it than to show it to its program. A page that is
+// meant for people replaces those that stand in its way.
+func secure(header http.Header, tls bool) {
+	header.Set("Cache-Control", "no-store")
+	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("X-Content-Type-Options", "nosniff")
+	if tls {
+		header.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+	}
+}
+
+// checkHeader refuses headers that no honest client sends. What is larger still the server refuses itself.
+func (e *Edge) checkHeader(header http.Header) *refusal {
+	lines, size := 0, 0
+	for name, values := range header {
+		lines += len(values)
+		for _, value := range values {
+			size += len(name) + len(value) + 4 // The colon, a space and the end of the line.
+		}
+	}
+	if lines > e.limits.HeaderLines || size > e.limits.HeaderBytes {
+		return &refusal{code: connect.CodeResourceExhausted, status: http.StatusRequestHeaderFieldsTooLarge,
+			why: fmt.Sprintf("the headers are more than %d lines or %d bytes", e.limits.HeaderLines, e.limits.HeaderBytes)}
+	}
+	return nil
+}
+
+// passed are the headers of a request that are for the module. Everything else, tokens and cookies among it, is for the edge or for
+// nobody. So nothing that a client names in Connection can take away what the edge adds.
+var passed = []string{
+	"Accept", "Accept-Encoding", "Connect-Accept-Encoding", "Connect-Content-Encoding", "Connect-Protocol-Version", "Connect-Timeout-Ms",
+	"Content-Encoding", "Content-Type", "Grpc-Accept-Encoding", "Grpc-Encoding", "Grpc-Timeout", "Te", "User-Agent", "X-Grpc-Web", "X-User-Agent",
+}
+
+// passOn returns the headers that the module sees.
+func passOn(header http.Header) http.Header {
+	kept := make(http.Header, 16)
+	for _, name := range passed {
+		if values := header[name]; len(values) > 0 {
+			kept[name] = values
+		}
+	}
+	return kept
+}

@@ -1,0 +1,220 @@
+package edge
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/cleave-go/cleave/platform/rpc"
+)
+
+const (
+	// idempotencyHeader is the request id of those who do not put it into the body.
+	idempotencyHeader = "Idempotency-Key"
+	// requestID is the field that makes a request happen once.
+	requestID protoreflect.Name = "request_id"
+
+	contentType = "Content-Type"
+	jsonType    = "application/json"
+)
+
+// translate returns the Connect request that a plain one means, or what is wrong with it.
+func (t *restRoute) translate(r *http.Request, values map[string]string, answer *restAnswer) (*http.Request, *problem) {
+	var path members
+	for name, value := range values {
+		path.add(t.fields.ByName(protoreflect.Name(name)), value)
+	}
+	inner := r.Clone(r.Context())
+	inner.Method = http.MethodPost
+	inner.URL = &url.URL{Path: t.method.Procedure}
+	inner.RequestURI = t.method.Procedure
+	inner.ContentLength = -1
+	inner.Header.Del("Content-Length")
+	inner.Header.Set("Connect-Protocol-Version", "1")
+	inner.Header.Set(contentType, jsonType)
+	switch {
+	case t.method.Route.Body:
+		if wrong := wrongContent(r); wrong != nil {
+			return nil, wrong
+		}
+		body := &restBody{ReadCloser: r.Body, path: path, answer: answer}
+		if t.fields.ByName(requestID) != nil {
+			body.key = r.Header.Get(idempotencyHeader)
+		}
+		inner.Body = body
+		inner.Header.Del("Accept-Encoding") // What creates is read, and the others are small.
+	case t.method.ServerStream:
+		request, wrong := t.inQuery(r.URL.RawQuery, values, path)
+		if wrong != nil {
+			return nil, wrong
+		}
+		inner.Body = io.NopCloser(bytes.NewReader(envelope(0, request)))
+		inner.Header.Set(contentType, connectStream+"json")
+		inner.Header.Del("Connect-Accept-Encoding")
+	default:
+		request, wrong := t.inQuery(r.URL.RawQuery, values, path)
+		if wrong != nil {
+			return nil, wrong
+		}
+		inner.Body = io.NopCloser(bytes.NewReader(request))
+	}
+	return inner, nil
+}
+
+// inQuery returns the request that a path and a query make. Like fields in a body, parameters that the contract does not have are left
+// out, and both ways to write a name are taken.
+func (t *restRoute) inQuery(text string, values map[string]string, request members) ([]byte, *problem) {
+	query, err := url.ParseQuery(text)
+	if err != nil {
+		return nil, invalid("", "the query cannot be read: %s", err)
+	}
+	for i := range t.fields.Len() {
+		field := t.fields.Get(i)
+		if _, bound := values[string(field.Name())]; bound {
+			continue
+		}
+		given := query[field.JSONName()]
+		if name := string(field.Name()); name != field.JSONName() {
+			given = append(given, query[name]...)
+		}
+		switch {
+		case len(given) == 0:
+		case field.IsList():
+			request.addList(field, given)
+		case len(given) > 1:
+			return nil, invalid(field.JSONName(), "is given more than once")
+		default:
+			request.add(field, given[0])
+		}
+	}
+	return request.object(), nil
+}
+
+// members are the members of a JSON object, as text.
+type members struct{ text []byte }
+
+func (m *members) name(field protoreflect.FieldDescriptor) {
+	if len(m.text) > 0 {
+		m.text = append(m.text, ',')
+	}
+	m.text = append(m.text, quote(field.JSONName())...)
+	m.text = append(m.text, ':')
+}
+
+func (m *members) add(field protoreflect.FieldDescriptor, value string) {
+	m.name(field)
+	m.text = append(m.text, literal(field, value)...)
+}
+
+func (m *members) addList(field protoreflect.FieldDescriptor, values []string) {
+	m.name(field)
+	for i, value := range values {
+		m.text = append(m.text, "[,"[min(i, 1)])
+		m.text = append(m.text, literal(field, value)...)
+	}
+	m.text = append(m.text, ']')
+}
+
+func (m *members) object() []byte { return append(append([]byte{'{'}, m.text...), '}') }
+
+// literal writes a value of a path or a query as protojson reads it, which takes all but truth, and the numbers of enums, as strings.
+func literal(field protoreflect.FieldDescriptor, value string) []byte {
+	switch field.Kind() {
+	case protoreflect.BoolKind:
+		if value == "true" || value == "false" {
+			return []byte(value)
+		}
+	case protoreflect.EnumKind:
+		if _, err := strconv.ParseInt(value, 10, 32); err == nil {
+			return []byte(value)
+		}
+	}
+	return quote(value)
+}
+
+func quote(text string) []byte {
+	quoted, _ := json.Marshal(text) // A string can be encoded.
+	return quoted
+}
+
+// wrongContent says why a body is not one that is understood.
+func wrongContent(r *http.Request) *problem {
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+		return nil
+	}
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return &problem{http.StatusUnsupportedMediaType, restError{Code: "invalid_argument", Reason: "CONTENT_ENCODING", Message: "the body is compressed: send it as it is"}}
+	}
+	kind, parameters, err := mime.ParseMediaType(r.Header.Get(contentType))
+	if charset := parameters["charset"]; err != nil || kind != jsonType || charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return &problem{http.StatusUnsupportedMediaType, restError{Code: "invalid_argument", Reason: "CONTENT_TYPE", Message: "the body is not declared as JSON: send Content-Type: application/json"}}
+	}
+	return nil
+}
+
+// restBody is the body of a request with what its path and headers say in it. It is read when the module asks for it: after the door
+// has let the request in.
+type restBody struct {
+	io.ReadCloser
+	path   members
+	key    string      // The Idempotency-Key, where the request has room for one.
+	answer *restAnswer // Is told what is wrong.
+	whole  *bytes.Reader
+}
+
+var errWrongBody = errors.New("the body cannot be read")
+
+func (b *restBody) Read(p []byte) (int, error) {
+	if b.whole == nil {
+		text, err := b.read()
+		if err != nil {
+			return 0, err
+		}
+		b.whole = bytes.NewReader(text)
+	}
+	return b.whole.Read(p)
+}
+
+func (b *restBody) read() ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(b.ReadCloser, rpc.MaxMessageBytes+1))
+	if tooLarge := new(http.MaxBytesError); len(text) > rpc.MaxMessageBytes || errors.As(err, &tooLarge) {
+		b.answer.unread.Store(bodyTooLarge)
+		return nil, errWrongBody
+	}
+	if err != nil {
+		return nil, err
+	}
+	if text = bytes.TrimSpace(text); len(text) == 0 {
+		text = []byte("{}")
+	}
+	var given map[string]json.RawMessage
+	err = json.Unmarshal(text, &given)
+	if err == nil && given == nil {
+		err = errors.New("it is null")
+	}
+	if err != nil {
+		b.answer.unread.Store(invalid("", "the body is no JSON object: %v", err))
+		return nil, errWrongBody
+	}
+	more := b.path
+	if b.key != "" && given["requestId"] == nil && given[string(requestID)] == nil {
+		more.add(b.answer.route.fields.ByName(requestID), b.key)
+	}
+	if len(more.text) == 0 {
+		return text, nil
+	}
+	// A member that is there already is refused by whoever reads it: what the path says is not said twice.
+	text = text[:len(text)-1]
+	if len(given) > 0 {
+		text = append(text, ',')
+	}
+	return append(append(text, more.text...), '}'), nil
+}

@@ -1,0 +1,12 @@
+package rpc
+
+// Route is where a public method is for callers who speak plain HTTP and JSON: what its google.api.http rule says.
+type Route struct {
+	// Verb is the method of HTTP, for instance "GET".
+	Verb string
+	// Path is a template, for instance /v1/carts/{cart_id}/items/{sku} or /v1/orders/{id}:cancel. Its variables are strings of the
+	// request.
+	Path string
+	// Body says that the body holds the rest of the request; it is in the query otherwise.
+	Body bool
+}
