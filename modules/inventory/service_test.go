@@ -116,10 +116,18 @@ func TestRepeatedReserveHoldsOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := b.client.Reserve(b.ctx, r)
-	if err != nil || !proto.Equal(first, again) {
-		t.Errorf("%v, %v, want %v", again, err, first)
+	repeat := func(why string) {
+		t.Helper()
+		again, err := b.client.Reserve(b.ctx, r)
+		if err != nil || !proto.Equal(first, again) {
+			t.Errorf("%s: %v, %v, want %v", why, again, err, first)
+		}
 	}
+	repeat("a repetition")
+	if err := b.extend(first.GetReservation().GetId(), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	repeat("a repetition when it lasts longer")
 	b.available(t, "a", 3)
 }
 
