@@ -26,8 +26,8 @@ const captureAtOnce = `WITH taken AS (
 
 // How either ends: the answer waits until the commit is on disk, or it does not.
 const (
-	waits     = "true"
-	waitsLess = "set_config('synchronous_commit', 'off', true) IS NOT NULL"
+	waits       = "true"
+	doesNotWait = "set_config('synchronous_commit', 'off', true) IS NOT NULL"
 )
 
 // atOnce carries out a call by one statement, and reports whether it has. If not, nothing is written: the key was used, or the call needs a

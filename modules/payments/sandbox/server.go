@@ -31,7 +31,7 @@ func New(pool *pgxpool.Pool) *Server { return over(pool, waits) }
 // NewBeside is New for tables that lie on the server where the caller keeps what it is told, before anybody else hears of it. What the
 // caller commits then comes after what the provider has done in the log of that server, and cannot survive without it. So an answer need
 // not wait for the disk: if the server crashes, both have forgotten it, and the same key does it once.
-func NewBeside(pool *pgxpool.Pool) *Server { return over(pool, waitsLess) }
+func NewBeside(pool *pgxpool.Pool) *Server { return over(pool, doesNotWait) }
 
 func over(pool *pgxpool.Pool, commit string) *Server {
 	s := &Server{pool: pool, commit: commit}
