@@ -41,6 +41,11 @@ func (p Program) checkAuth(values config.Values) error {
 // developmentUser is who calls the public port of a laptop.
 const developmentUser = "usr_development"
 
+// development reports whether callers of the public port need not sign in.
+func (u *unit) development(listener net.Listener) bool {
+	return isLoopback(listener) && u.values.String(oidcIssuer) == ""
+}
+
 // authenticate returns what tells the public port who calls.
 func (u *unit) authenticate(listener net.Listener) func(*http.Request) (rpc.Principal, error) {
 	if issuer := u.values.String(oidcIssuer); issuer != "" {

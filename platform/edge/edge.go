@@ -179,6 +179,11 @@ func (e *Edge) serve(a *answer, r *http.Request, correlationID string, foreign *
 		return refused
 	}
 	defer e.letGo(body)
+	if rest, ok := r.Body.(*restBody); ok {
+		if body, err = rest.complete(body); err != nil {
+			return err
+		}
+	}
 
 	// The module sees these metadata, and no header that a client could have made them of.
 	ctx, cancel := context.WithTimeout(rpc.WithMetadata(r.Context(), rpc.Metadata{
