@@ -21,11 +21,11 @@ demo: ## Shop in the running shop as a customer would
 	go run ./cmd/cleave demo
 
 .PHONY: test
-test: ## Run every test, against a real PostgreSQL that the tests start themselves
+test: tools ## Run every test, against a real PostgreSQL and a real Chromium that the tests start themselves
 	go test ./...
 
 .PHONY: test-race
-test-race: ## The same with the race detector
+test-race: tools ## The same with the race detector
 	go test -race ./...
 
 # What a failed run has said stays in .cleave/chaos.
@@ -79,7 +79,10 @@ migrate-new: ## Write the next migration of a module from its ent schema: make m
 	@test -n "$(MODULE)" -a -n "$(NAME)" || { echo "usage: make migrate-new MODULE=orders NAME=add_notes"; exit 2; }
 	go run ./internal/tools/migratenew $(MODULE) $(NAME)
 
-# Packages without dependencies, at exact versions: no lock file is needed.
+.PHONY: tools
+tools: $(BUF) ## Install what the tests and make generate need from npm
+
+# Few packages, at exact versions: no lock file is needed.
 $(BUF): tools/package.json
 	npm install --prefix tools --silent
 	touch $@

@@ -40,7 +40,7 @@ func internalMethods(v *visit, p protocol) {
 	if public == 0 || len(procedures) == 3 {
 		v.Fatal("there are no public or no internal methods: the test looks at the wrong thing")
 	}
-	client := p.client(v)
+	client := p.client(v, v.shop)
 	for _, procedure := range procedures {
 		_, err := connect.NewClient[emptypb.Empty, emptypb.Empty](client, v.Public()+procedure, p.options...).CallUnary(v.ctx, connect.NewRequest(&emptypb.Empty{}))
 		v.refused(procedure, err, "unimplemented")
@@ -114,7 +114,7 @@ func correlationIDs(v *visit) {
 
 // rawRequests are what scanners, browsers and people with curl send.
 func rawRequests(v *visit) {
-	client := connectJSON.client(v)
+	client := connectJSON.client(v, v.shop)
 	for _, c := range []struct {
 		method, path, contentType, body string
 		status                          int

@@ -8,8 +8,9 @@ type shop = house.House
 // layout is a way to divide the house.
 type layout struct {
 	house.Layout
+	options house.Options
 	// faults says that the faults are tried in it, too.
 	faults bool
 }
 
-var layouts = []layout{{Layout: house.AllInOne}, {Layout: house.AllApart, faults: true}, {Layout: house.Mixed}}
+var layouts = []layout{{Layout: house.AllInOne}, {Layout: house.AllApart, faults: true}, {Layout: house.Mixed, options: house.Options{TLS: true}}}

@@ -88,7 +88,7 @@ func (v *visit) messages(orderID string) (messages []*notificationsv1.Message) {
 // listens waits until notifications listens to orders. What happens before that is no news to it.
 func (v *visit) listens() {
 	v.Helper()
-	client := connectRPC.client(v.T)
+	client := connectRPC.client(v.T, v.shop)
 	v.until("notifications listens", func() bool {
 		for _, admin := range v.Admins() {
 			answer, err := eventv1connect.NewEventServiceClient(client, admin+"/modules/orders").ListSubscribers(v.ctx, &eventv1.ListSubscribersRequest{})

@@ -17,7 +17,7 @@ import (
 // protocol is a way to speak to the public port.
 type protocol struct {
 	name    string
-	http2   bool // Without TLS, and HTTP/1.1 otherwise.
+	http2   bool // And HTTP/1.1 otherwise.
 	options []connect.ClientOption
 }
 
@@ -34,11 +34,12 @@ var (
 )
 
 // client returns an HTTP client for the protocol, whose connections are closed at the end of the test.
-func (p protocol) client(t testing.TB) *http.Client {
+func (p protocol) client(t testing.TB, s *shop) *http.Client {
 	versions := new(http.Protocols)
 	versions.SetHTTP1(!p.http2)
+	versions.SetHTTP2(p.http2)
 	versions.SetUnencryptedHTTP2(p.http2)
-	transport := &http.Transport{Protocols: versions}
+	transport := &http.Transport{Protocols: versions, TLSClientConfig: s.AsOrders()}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport}
 }
@@ -54,8 +55,8 @@ type clients struct {
 }
 
 // clients returns clients that speak the protocol and find each module at the URL that where names.
-func (p protocol) clients(t testing.TB, where func(module string) string) clients {
-	client := p.client(t)
+func (p protocol) clients(t testing.TB, s *shop, where func(module string) string) clients {
+	client := p.client(t, s)
 	options := append([]connect.ClientOption{connect.WithInterceptors(discretion{t})}, p.options...)
 	return clients{
 		catalog:       catalogv1connect.NewCatalogServiceClient(client, where("catalog"), options...),

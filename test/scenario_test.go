@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/cleave-go/cleave/platform/topology"
-	"github.com/cleave-go/cleave/test/house"
 )
 
 // scenario is something that customers do.
@@ -30,7 +29,7 @@ func TestScenarios(t *testing.T) {
 		for _, layout := range layouts {
 			t.Run(layout.Name, func(t *testing.T) {
 				t.Parallel()
-				shop := layout.Open(t, binaries, house.Options{})
+				shop := layout.Open(t, binaries, layout.options)
 				shop.Seed(t)
 				t.Run("scenario", func(t *testing.T) {
 					for _, s := range scenarios {

@@ -24,6 +24,7 @@ func tools(t *testing.T, s *shop, binaries *topology.Binaries) {
 			"ORDER_STATE_CONFIRMED: payment captured\n",
 		},
 	} {
+		c.program.Env = s.Trust()
 		process, code := topology.Run(t, c.program)
 		if code != 0 || process.Stderr() != "" || !strings.HasSuffix(process.Stdout(), c.says) {
 			t.Errorf("%s ended with %d and said:\n%s%s", c.program.Name, code, process.Stdout(), process.Stderr())

@@ -44,7 +44,7 @@ func enter(t *testing.T, s *shop, p protocol) *visit {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	return &visit{
-		T: t, shop: s, ctx: ctx, clients: p.clients(t, func(string) string { return s.Public() }), inside: asOrders.clients(t, s.Internal),
+		T: t, shop: s, ctx: ctx, clients: p.clients(t, s, func(string) string { return s.Public() }), inside: asOrders.clients(t, s, s.Internal),
 	}
 }
 

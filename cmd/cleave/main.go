@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -47,7 +48,7 @@ func command() *cobra.Command {
 	root := &cobra.Command{
 		Use: "cleave", Short: "The tool beside Cleave", SilenceErrors: true, SilenceUsage: true,
 	}
-	root.AddCommand(demoCommand(), seedCommand(), eventsCommand(), sagasCommand(), verifyCommand())
+	root.AddCommand(certsCommand(), demoCommand(), seedCommand(), eventsCommand(), sagasCommand(), verifyCommand())
 	return root
 }
 
@@ -125,7 +126,10 @@ func (p *publicPort) client() *http.Client {
 
 // explain says what to do about an error of the shop.
 func (p *publicPort) explain(err error) error {
+	var untrusted *tls.CertificateVerificationError
 	switch {
+	case errors.As(err, &untrusted):
+		return fmt.Errorf("%w: name the file of the authority in SSL_CERT_FILE", err)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("nobody answers at %s: start it with make run, or name another with --url", p.url)
 	case connect.CodeOf(err) == connect.CodeUnauthenticated:

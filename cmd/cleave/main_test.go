@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -44,6 +46,10 @@ func TestDemo(t *testing.T) {
 	empty.Handle(catalogv1connect.NewCatalogServiceHandler(catalogv1connect.UnimplementedCatalogServiceHandler{}))
 	other := httptest.NewServer(empty)
 	t.Cleanup(other.Close)
+	stranger := httptest.NewUnstartedServer(empty)
+	stranger.Config.ErrorLog = log.New(io.Discard, "", 0)
+	stranger.StartTLS()
+	t.Cleanup(stranger.Close)
 	url := nobody(t)
 	for _, c := range []struct {
 		name string
@@ -54,6 +60,7 @@ func TestDemo(t *testing.T) {
 		{"something else answers", []string{"demo", "--url", other.URL}, "browse: " + connect.CodeUnimplemented.String()},
 		{"no URL", []string{"demo", "--url", "shop"}, "shop"},
 		{"no time", []string{"demo", "--url", other.URL, "--timeout", "1ns"}, "deadline"},
+		{"an authority that nobody knows", []string{"demo", "--url", stranger.URL}, "name the file of the authority in SSL_CERT_FILE"},
 		{"nobody answers the seed", []string{"seed", "--url", url}, "nobody answers at " + url + ": start it with make run, or name another with --url"},
 		{"a word too many", []string{"demo", "now"}, `unknown command "now" for "cleave demo"`},
 		{"an unknown command", []string{"shop"}, `unknown command "shop" for "cleave"`},

@@ -6,6 +6,7 @@ func (d *document) addPlain() {
 	for _, p := range []struct{ path, id, summary, description, kind string }{
 		{"/", "index", "List what there is", "The public methods, as text.", "text/plain"},
 		{"/openapi.json", "openapi", "Get this document", "This document.", "application/json"},
+		{"/docs", "reference", "Read the reference", "All this as a page, from which calls can be made.", "text/html"},
 	} {
 		schema := members{{"type", "string"}}
 		if p.kind == "application/json" {

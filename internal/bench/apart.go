@@ -54,7 +54,7 @@ func (s *stand) orders(ctx context.Context, p plan, seed uint64, open func() (*s
 		return w, err
 	}
 	defer func() { err = errors.Join(err, shop.close()) }()
-	if w, err = measureOrders(ctx, p, s, shop, buyers, seed); err != nil {
+	if w, err = measureOrders(ctx, p, s, shop, customers{shop.url, s.skus, buyers, seed}, nil); err != nil {
 		return w, err
 	}
 	return w, waitForJobs(ctx, s.admin)

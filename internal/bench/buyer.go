@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,8 +20,10 @@ const (
 	buyers = 8
 	// mostItems is how many SKUs an order has at the most; it has at least one.
 	mostItems = 4
-	// checkoutTimeout bounds one order, from the empty cart on.
-	checkoutTimeout = 30 * time.Second
+	// buyTimeout bounds a cart, and an order.
+	buyTimeout = 30 * time.Second
+	// cartsPerSecond is how many carts are filled for each second of orders. It is more than are ordered.
+	cartsPerSecond = 250
 )
 
 // purchase is an order that was confirmed.
@@ -34,53 +37,104 @@ type buyer struct {
 	random *rand.Rand
 }
 
-// buy lets so many customers buy until the given time; what they have begun they finish. It fails if an order is not confirmed.
-func buy(ctx context.Context, url string, skus []string, buyers int, seed uint64, until time.Time) ([]purchase, error) {
+// customers are so many at a time, each one doing one thing after the other, and random in a way that the seed repeats.
+type customers struct {
+	url    string
+	skus   []string
+	number int
+	seed   uint64
+}
+
+// each lets every customer do the same, until all are done or one fails.
+func (c customers) each(ctx context.Context, do func(ctx context.Context, number int, b *buyer) error) error {
 	group, ctx := errgroup.WithContext(ctx)
-	bought := make([][]purchase, buyers)
-	for i := range buyers {
+	for i := range c.number {
 		transport := &http.Transport{}
 		client := &http.Client{Transport: transport}
 		b := &buyer{
-			carts: ordersv1connect.NewCartServiceClient(client, url), orders: ordersv1connect.NewOrderServiceClient(client, url),
-			skus: skus, random: rand.New(rand.NewPCG(seed, uint64(i))),
+			carts: ordersv1connect.NewCartServiceClient(client, c.url), orders: ordersv1connect.NewOrderServiceClient(client, c.url),
+			skus: c.skus, random: rand.New(rand.NewPCG(c.seed, uint64(i))),
 		}
 		group.Go(func() error {
 			defer transport.CloseIdleConnections()
-			for time.Now().Before(until) {
-				p, err := b.checkout(ctx)
-				if err != nil {
-					return fmt.Errorf("buy: %w", err)
-				}
-				bought[i] = append(bought[i], p)
-			}
-			return nil
+			return do(ctx, i, b)
 		})
 	}
-	err := group.Wait()
-	var all []purchase
-	for _, list := range bought {
-		all = append(all, list...)
-	}
-	return all, err
+	return group.Wait()
 }
 
-// checkout buys one to four things.
-func (b *buyer) checkout(ctx context.Context) (p purchase, err error) {
-	ctx, cancel := context.WithTimeout(ctx, checkoutTimeout)
+// fill makes carts until the channel holds as many as it can.
+func (c customers) fill(ctx context.Context, carts chan string) error {
+	missing := cap(carts) - len(carts)
+	return c.each(ctx, func(ctx context.Context, number int, b *buyer) error {
+		for range (missing + number) / c.number { // Together that is what is missing.
+			cart, err := b.fill(ctx)
+			if err != nil {
+				return fmt.Errorf("fill carts: %w", err)
+			}
+			carts <- cart
+		}
+		return nil
+	})
+}
+
+// buy lets the customers order the carts until the given time, or without carts fill their own each time; what they have begun they
+// finish. It fails if an order is not confirmed, and if the carts run out.
+func (c customers) buy(ctx context.Context, carts <-chan string, until time.Time) ([]purchase, error) {
+	bought := make([][]purchase, c.number)
+	err := c.each(ctx, func(ctx context.Context, number int, b *buyer) error {
+		for time.Now().Before(until) {
+			cart, err := b.cart(ctx, carts)
+			if err != nil {
+				return fmt.Errorf("buy: %w", err)
+			}
+			p, err := b.order(ctx, cart)
+			if err != nil {
+				return fmt.Errorf("buy: %w", err)
+			}
+			bought[number] = append(bought[number], p)
+		}
+		return nil
+	})
+	return slices.Concat(bought...), err
+}
+
+// cart takes one of the carts, or fills one if there is no such supply.
+func (b *buyer) cart(ctx context.Context, carts <-chan string) (string, error) {
+	if carts == nil {
+		return b.fill(ctx)
+	}
+	select {
+	case cart := <-carts:
+		return cart, nil
+	default:
+		return "", fmt.Errorf("all carts are ordered: this machine orders more than the %d in a second that were filled for it; raise cartsPerSecond", cartsPerSecond)
+	}
+}
+
+// fill makes a cart with one to four things in it.
+func (b *buyer) fill(ctx context.Context) (cartID string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, buyTimeout)
 	defer cancel()
 	cart, err := b.carts.CreateCart(ctx, &ordersv1.CreateCartRequest{RequestId: id.New("rq")})
 	if err != nil {
-		return p, fmt.Errorf("create cart: %w", err)
+		return "", fmt.Errorf("create cart: %w", err)
 	}
-	cartID := cart.GetCart().GetId()
+	cartID = cart.GetCart().GetId()
 	for range 1 + b.random.IntN(mostItems) { // Now and then the same SKU twice, which the cart has once.
 		if _, err := b.carts.SetCartItem(ctx, &ordersv1.SetCartItemRequest{
 			RequestId: id.New("rq"), CartId: cartID, Sku: b.skus[b.random.IntN(len(b.skus))], Quantity: 1 + b.random.Int64N(3),
 		}); err != nil {
-			return p, fmt.Errorf("fill cart: %w", err)
+			return "", fmt.Errorf("put into cart: %w", err)
 		}
 	}
+	return cartID, nil
+}
+
+// order has a cart quoted, orders it, and watches until the order is confirmed.
+func (b *buyer) order(ctx context.Context, cartID string) (p purchase, err error) {
+	ctx, cancel := context.WithTimeout(ctx, buyTimeout)
+	defer cancel()
 	quote, err := b.carts.CreateQuote(ctx, &ordersv1.CreateQuoteRequest{RequestId: id.New("rq"), CartId: cartID})
 	if err != nil {
 		return p, fmt.Errorf("quote: %w", err)

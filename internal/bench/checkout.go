@@ -26,9 +26,23 @@ func measureCheckout(ctx context.Context, p plan, s *stand, r *report) (err erro
 	}
 	defer func() { err = errors.Join(err, shop.close()) }()
 	t := &workTable{}
+	carts := p.carts()
 	for round := range p.rounds {
+		everybody := customers{shop.url, s.skus, buyers, uint64(round)}
+		p.say("checkout: round %d of %d, filling %d carts", round+1, p.rounds, cap(carts)-len(carts))
+		if err := everybody.fill(ctx, carts); err != nil {
+			return err
+		}
 		p.say("checkout: round %d of %d, %s of orders after %s of warming up", round+1, p.rounds, p.window, p.warmUp)
-		ours, err := measureOrders(ctx, p, s, shop, buyers, uint64(round))
+		ours, err := measureOrders(ctx, p, s, shop, everybody, carts)
+		if err != nil {
+			return err
+		}
+		if err := waitForJobs(ctx, s.admin); err != nil {
+			return err
+		}
+		p.say("checkout: round %d of %d, %s of orders from the empty cart on, after %s of warming up", round+1, p.rounds, p.window, p.warmUp)
+		journey, err := measureOrders(ctx, p, s, shop, everybody, nil)
 		if err != nil {
 			return err
 		}
@@ -40,8 +54,8 @@ func measureCheckout(ctx context.Context, p plan, s *stand, r *report) (err erro
 		if err != nil {
 			return err
 		}
-		p.say("checkout: %.0f orders a second, %.0f by hand", ours.perSecond, theirs.perSecond)
-		t.add(ours, theirs)
+		p.say("checkout: %.0f orders a second, %.0f with the cart, %.0f by hand", ours.perSecond, journey.perSecond, theirs.perSecond)
+		t.add(ours, journey, theirs)
 	}
 	r.add(t.figures()...)
 	// The server is started anew, so what is connected to it has to go.
@@ -52,15 +66,20 @@ func measureCheckout(ctx context.Context, p plan, s *stand, r *report) (err erro
 	return countStatements(ctx, p, s, r)
 }
 
-// measureOrders lets so many customers buy, and measures when they have for a while.
-func measureOrders(ctx context.Context, p plan, s *stand, shop *shop, buyers int, seed uint64) (w work, err error) {
+// carts returns room for the carts of a window and its warming up.
+func (p plan) carts() chan string {
+	return make(chan string, cartsPerSecond*int((p.warmUp+p.window)/time.Second))
+}
+
+// measureOrders lets customers buy, and measures when they have for a while. Without carts each order begins with an empty one.
+func measureOrders(ctx context.Context, p plan, s *stand, shop *shop, c customers, carts <-chan string) (w work, err error) {
 	begin := time.Now().Add(p.warmUp)
 	end := begin.Add(p.window)
 	var purchases []purchase
 	var before, after observation
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		purchases, err = buy(ctx, shop.url, s.skus, buyers, seed, end)
+		purchases, err = c.buy(ctx, carts, end)
 		return err
 	})
 	group.Go(func() (err error) {

@@ -24,7 +24,7 @@ func measureLatency(ctx context.Context, p plan, s *stand, r *report) (err error
 	rate := figure{Part: "latency", What: "orders of one customer, cart and quote included", Unit: perSecond}
 	for round := range p.rounds {
 		p.say("latency: round %d of %d, %s of one customer's orders after %s of warming up", round+1, p.rounds, p.window, p.warmUp)
-		w, err := measureOrders(ctx, p, s, shop, 1, uint64(round))
+		w, err := measureOrders(ctx, p, s, shop, customers{shop.url, s.skus, 1, uint64(round)}, nil)
 		if err != nil {
 			return err
 		}

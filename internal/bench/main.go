@@ -65,7 +65,7 @@ func command() *cobra.Command {
   events    publishing against a row in a plain outbox, delivery against River without work, and how long an event takes
   latency   how long an order takes whose customer has the shop to himself
   apart     orders of eight customers where each module is a program of its own, against all in one
-  checkout  orders of eight customers, against the same commits written by hand and run by pgbench
+  checkout  orders of eight customers, whose carts are filled, against the same commits written by hand and run by pgbench
 
 Ends with 0 whether targets are met or not, with 1 if something could not be measured.`,
 		Args: cobra.NoArgs, SilenceErrors: true, SilenceUsage: true,

@@ -23,7 +23,7 @@ type statement struct {
 }
 
 // countStatements counts what an order asks of the database until its last job is done, in a round of its own with pg_stat_statements,
-// because counting costs something. Where PostgreSQL came without that extension there is nothing to tell.
+// because counting costs something. The carts are filled before. Where PostgreSQL came without that extension there is nothing to tell.
 func countStatements(ctx context.Context, p plan, s *stand, r *report) (err error) {
 	var there bool
 	if err := s.admin.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_stat_statements')").Scan(&there); err != nil {
@@ -33,7 +33,7 @@ func countStatements(ctx context.Context, p plan, s *stand, r *report) (err erro
 		p.say("checkout: statements are not counted: this PostgreSQL has no pg_stat_statements")
 		return nil
 	}
-	p.say("checkout: %s of orders, counting statements", p.window)
+	p.say("checkout: carts, and %s of orders, counting statements", p.window)
 	if err := s.startServer(ctx, map[string]string{
 		"shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.track_planning": "on",
 	}); err != nil {
@@ -47,7 +47,14 @@ func countStatements(ctx context.Context, p plan, s *stand, r *report) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, shop.close()) }()
-	purchases, err := buy(ctx, shop.url, s.skus, buyers, uint64(p.rounds), time.Now().Add(p.window))
+	everybody, carts := customers{shop.url, s.skus, buyers, uint64(p.rounds)}, p.carts()
+	if err := everybody.fill(ctx, carts); err != nil {
+		return err
+	}
+	if _, err := s.admin.Exec(ctx, "SELECT pg_stat_statements_reset()"); err != nil {
+		return fmt.Errorf("count statements: %w", err)
+	}
+	purchases, err := everybody.buy(ctx, carts, time.Now().Add(p.window))
 	if err != nil {
 		return err
 	}

@@ -15,12 +15,13 @@ type work struct {
 
 // workTable collects the work of each round: A is the shop's, B the same by hand.
 type workTable struct {
+	journey, journeyTime          figure // of orders from the empty cart on
 	rate, program, server, driver figure
 	commits, writing, wal, syncs  figure
 	p50, p95, p99                 figure
 }
 
-func (t *workTable) add(ours, theirs work) {
+func (t *workTable) add(ours, journey, theirs work) {
 	both := func(f *figure, of func(work) float64) {
 		f.A, f.B = append(f.A, of(ours)), append(f.B, of(theirs))
 	}
@@ -31,6 +32,8 @@ func (t *workTable) add(ours, theirs work) {
 	both(&t.writing, func(w work) float64 { return float64(w.database.writing) / w.orders })
 	both(&t.wal, func(w work) float64 { return float64(w.database.wal) / 1024 / w.orders })
 	both(&t.syncs, func(w work) float64 { return float64(w.database.syncs) / w.orders })
+	t.journey.A, t.journey.B = append(t.journey.A, journey.perSecond), append(t.journey.B, theirs.perSecond)
+	t.journeyTime.A = append(t.journeyTime.A, 1000*(journey.program+journey.server).Seconds()/journey.orders)
 	t.driver.A = append(t.driver.A, 1000*ours.driver.Seconds()/ours.orders)
 	for f, share := range map[*figure]float64{&t.p50: 0.50, &t.p95: 0.95, &t.p99: 0.99} {
 		f.A = append(f.A, float64(percentile(ours.waits, share)))
@@ -56,6 +59,8 @@ func (t *workTable) figures() []figure {
 		{t.p50, "from placed to confirmed, p50", nanoseconds},
 		{t.p95, "from placed to confirmed, p95", nanoseconds},
 		{t.p99, "from placed to confirmed, p99", nanoseconds},
+		{t.journey, "orders confirmed, cart included : by hand with pgbench", perSecond},
+		{t.journeyTime, "processor time per 1,000 orders, cart included, shop and PostgreSQL", cpuSeconds},
 	} {
 		f.figure.Part, f.figure.What, f.figure.Unit = "checkout", f.what, f.unit
 		list = append(list, f.figure)

@@ -62,9 +62,13 @@ func (s *service) ListProducts(ctx context.Context, r *catalogv1.ListProductsReq
 }
 
 func (s *service) BatchGetVariants(ctx context.Context, r *catalogv1.BatchGetVariantsRequest) (*catalogv1.BatchGetVariantsResponse, error) {
-	// Each item of a cart asks for this, so it is one statement, the same for any number of SKUs.
+	// Every checkout asks for this, so it is one statement whose plan is made once: two looks into an index for each SKU. PostgreSQL would
+	// plan it anew for the SKUs that it is given, which takes longer than to run it, if they were not hidden in a SELECT. And it would
+	// read a small catalog from end to end, if OFFSET did not forbid it to join in another way.
 	rows, err := s.store.Pool().Query(ctx, `SELECT v.sku, v.title, v.product_id, v.price_amount, v.price_currency, v.price_version, p.title
-		FROM variant v JOIN product p ON p.id = v.product_id WHERE v.sku = ANY($1) AND p.state = $2`, r.GetSkus(), string(published))
+		FROM (SELECT DISTINCT sku FROM unnest((SELECT $1::text[])) AS sku) wanted,
+			LATERAL (SELECT * FROM variant WHERE variant.sku = wanted.sku OFFSET 0) v,
+			LATERAL (SELECT title FROM product WHERE id = v.product_id AND state = 'published' OFFSET 0) p`, r.GetSkus())
 	if err != nil {
 		return nil, db.Unavailable(err)
 	}

@@ -55,13 +55,29 @@ func loadReservation(ctx context.Context, q queryer, reservationID, lock string)
 	return r, nil
 }
 
-// insertHold writes a new hold and sets its pieces aside. Their stock is locked by the caller, who knows that there is enough.
-func insertHold(tx tx, r *row) {
-	tx.Defer(`WITH line AS (SELECT * FROM unnest($5::text[], $6::bigint[]) AS line (sku, quantity)),
-			taken AS (UPDATE stock SET reserved = reserved + quantity FROM line WHERE stock.sku = line.sku),
-			hold AS (INSERT INTO reservation (id, reference, state, expire_time) VALUES ($1, $2, $3, $4))
-		INSERT INTO reservation_line (reservation_id, sku, quantity) SELECT $1, sku, quantity FROM line`,
-		r.id, r.reference, r.state, r.expireTime, skus(r.lines), quantities(r.lines))
+// insertHold writes a new hold and sets its pieces aside if all of them are there, by one statement. It reports whether they are. In any
+// case it locks the stock of the lines, in the order of the SKUs.
+//
+// PostgreSQL plans it once, because it does not see the lines inside a SELECT, and looks each of them up: LATERAL leaves it no other way,
+// and conditions that always hold have it expect few lines, or it would read a small stock from end to end.
+func insertHold(ctx context.Context, tx tx, r *row, ttl time.Duration) (bool, error) {
+	err := tx.QueryRow(ctx, `WITH locked AS (
+				SELECT line.*, enough FROM (SELECT * FROM unnest((SELECT $5::text[]), (SELECT $6::bigint[])) AS line (sku, quantity) ORDER BY sku) AS line,
+				LATERAL (SELECT on_hand - reserved >= quantity AS enough FROM stock WHERE sku = line.sku FOR UPDATE) AS stock
+			), hold AS (
+				INSERT INTO reservation (id, reference, state, expire_time) SELECT $1, $2, $3, now() + $4::interval
+				WHERE (SELECT count(*) FROM locked WHERE enough) = cardinality($5) RETURNING id, expire_time
+			), taken AS (
+				UPDATE stock SET reserved = reserved + quantity FROM hold, locked WHERE stock.sku = locked.sku AND enough AND quantity > 0
+			), lines AS (INSERT INTO reservation_line (reservation_id, sku, quantity) SELECT id, sku, quantity FROM hold, locked)
+		SELECT expire_time FROM hold`, r.id, r.reference, r.state, ttl, skus(r.lines), quantities(r.lines)).Scan(&r.expireTime)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("hold pieces: %w", err)
+	}
+	return true, nil
 }
 
 // move brings a reservation into the next state, locks it, and reports whether it has moved: not if it is where it would be. What

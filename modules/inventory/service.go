@@ -3,6 +3,7 @@ package inventory
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"connectrpc.com/connect"
@@ -63,7 +64,7 @@ func adjust(ctx context.Context, tx tx, r *inventoryv1.AdjustStockRequest, delta
 	if err := createStock(ctx, tx, deltas); err != nil {
 		return nil, err
 	}
-	free, _, err := lockStock(ctx, tx, deltas)
+	free, err := lockStock(ctx, tx, deltas)
 	if err != nil {
 		return nil, err
 	}
@@ -127,20 +128,26 @@ func (s *service) reserveOnce(ctx context.Context, r *inventoryv1.ReserveRequest
 
 // reserve sets the pieces aside if all of them are there.
 func reserve(ctx context.Context, tx tx, r *inventoryv1.ReserveRequest, lines []line) (*row, error) {
-	free, now, err := lockStock(ctx, tx, lines)
+	ttl := defaultTTL
+	if r.GetTtl() != nil {
+		ttl = r.GetTtl().AsDuration()
+	}
+	hold := &row{id: id.New("rsv"), reference: r.GetReference(), state: held, lines: lines}
+	if done, err := insertHold(ctx, tx, hold, ttl); done || err != nil {
+		return hold, err
+	}
+	free, err := lockStock(ctx, tx, lines)
 	if err != nil {
 		return nil, err
 	}
 	if _, short := shortage(lines, free); short {
 		return nil, whyShort(ctx, tx, lines, free)
 	}
-	ttl := defaultTTL
-	if r.GetTtl() != nil {
-		ttl = r.GetTtl().AsDuration()
+	// What was missing has come back between the two statements. It is locked now.
+	if done, err := insertHold(ctx, tx, hold, ttl); done || err != nil {
+		return hold, err
 	}
-	hold := &row{id: id.New("rsv"), reference: r.GetReference(), state: held, expireTime: now.Add(ttl), lines: lines}
-	insertHold(tx, hold)
-	return hold, nil
+	return nil, fmt.Errorf("pieces that are locked cannot be held for %s", r.GetReference())
 }
 
 // whyShort says whether holds whose time is up are in the way of the lines, or whether there is less than they ask for. Nobody can end

@@ -3,7 +3,6 @@ package inventory
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -14,23 +13,18 @@ import (
 //
 // Locks are taken in one order everywhere: a reservation, then the stock of its lines by SKU. So nobody waits in a circle.
 
-// lockStock locks the stock of the lines, in the order of the SKUs, and returns how many pieces of each are free, and the time of the
-// transaction, by the database's clock: all replicas agree on it. A SKU without stock is left out.
-func lockStock(ctx context.Context, tx tx, lines []line) (free map[string]int64, now time.Time, err error) {
-	rows, err := tx.Query(ctx, "SELECT sku, on_hand - reserved, now() FROM stock WHERE sku = ANY($1) ORDER BY sku FOR UPDATE", skus(lines))
+// lockStock locks the stock of the lines, in the order of the SKUs, and returns how many pieces of each are free. A SKU without stock is
+// left out.
+func lockStock(ctx context.Context, tx tx, lines []line) (map[string]int64, error) {
+	rows, err := tx.Query(ctx, "SELECT sku, on_hand - reserved FROM stock WHERE sku = ANY($1) ORDER BY sku FOR UPDATE", skus(lines))
 	if err != nil {
-		return nil, now, fmt.Errorf("lock stock: %w", err)
+		return nil, fmt.Errorf("lock stock: %w", err)
 	}
-	free = make(map[string]int64, len(lines))
-	var sku string
-	var pieces int64
-	if _, err = pgx.ForEachRow(rows, []any{&sku, &pieces, &now}, func() error {
-		free[sku] = pieces
-		return nil
-	}); err != nil {
-		return nil, now, fmt.Errorf("lock stock: %w", err)
+	free, err := collectBySKU(rows)
+	if err != nil {
+		return nil, fmt.Errorf("lock stock: %w", err)
 	}
-	return free, now, nil
+	return free, nil
 }
 
 // createStock makes sure that there is a row for each line.

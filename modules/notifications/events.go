@@ -2,11 +2,10 @@ package notifications
 
 import (
 	"context"
-	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/event"
 	"github.com/cleave-go/cleave/platform/id"
 )
@@ -14,22 +13,16 @@ import (
 // listen writes a letter about each event whose message is an M.
 func listen[M any, P event.Message[M]](s *service, events *event.Events, write func(P) letter) {
 	event.Handle(events, func(ctx context.Context, tx pgx.Tx, e event.Event, m P) error {
-		return s.queue(ctx, tx, e.ID, write(m))
+		s.queue(ctx, tx, e.ID, write(m))
+		return nil
 	})
 }
 
-// queue writes the message that is owed because of an event, and the job that sends it. There is one message per key, so that an
-// event that is applied once more, by force, leads to no other.
-func (s *service) queue(ctx context.Context, tx pgx.Tx, eventID string, l letter) error {
-	messageID := id.New("msg")
-	tag, err := tx.Exec(ctx, `INSERT INTO message (id, event_id, template, channel, recipient, state, subject, body)
+// queue writes the message that is owed because of an event, and has it sent when that is committed. There is one message per key, so that
+// an event that is applied once more, by force, leads to no other.
+func (s *service) queue(ctx context.Context, tx pgx.Tx, eventID string, l letter) {
+	db.Defer(tx, `INSERT INTO message (id, event_id, template, channel, recipient, state, subject, body)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (event_id, template, channel, recipient) DO NOTHING`,
-		messageID, eventID, l.template, channel, l.recipient, string(queued), l.subject, l.body)
-	if err != nil {
-		return fmt.Errorf("write message %s about event %s: %w", l.template, eventID, err)
-	}
-	if tag.RowsAffected() == 0 {
-		return nil
-	}
-	return s.jobs.Insert(ctx, tx, sendMessage{MessageID: messageID}, time.Time{})
+		id.New("msg"), eventID, l.template, channel, l.recipient, string(queued), l.subject, l.body)
+	db.AfterCommit(ctx, s.nudge)
 }

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,7 +16,16 @@ import (
 )
 
 const (
-	// patience is for how long a message is tried again. It ends before the job has used up its attempts, so that the message says so.
+	// sweepEvery is how often a replica looks for messages that are due. Those that have just been written it is nudged for.
+	sweepEvery = 2 * time.Second
+	// maxTaken is how many messages are sent at once, and maxRounds how often a run of the sweep does so. The next one goes on.
+	maxTaken  = 100
+	maxRounds = 100
+	// rest is the pause after a run that has sent something. A message alone goes out at once; where there are many, each run has some.
+	rest = 100 * time.Millisecond
+	// sendTimeout bounds a call of the channel. It ends before a message that is being sent is due again.
+	sendTimeout = 5 * time.Second
+	// patience is for how long a message is tried again.
 	patience = 20 * time.Hour
 	// retention is for how long customers find what they were told, and the development mailbox holds it. It is not what keeps an event that
 	// is delivered again from leading to another message: that is the inbox, which forgets nothing. But who forces a replay of events that
@@ -25,45 +37,107 @@ const (
 	maxBatches = 100
 )
 
-// sendMessage sends a message that is owed. It is tried again under the same message id until the channel has taken it.
+// sweep sends messages that are due. It goes on while the channel takes some.
+func (s *service) sweep(ctx context.Context) error {
+	for range maxRounds {
+		due, err := s.takeDue(ctx)
+		if err != nil {
+			return err
+		}
+		took, err := s.send(ctx, due)
+		if err != nil {
+			return err
+		}
+		if !took {
+			return nil
+		}
+		if len(due) < maxTaken {
+			break
+		}
+	}
+	select {
+	case <-time.After(rest):
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// due is a message that is being sent. If it is late this is the last time.
+type due struct {
+	mail
+	late bool
+}
+
+// takeDue returns messages that are due, says that they are being sent, and when they are due again. Until then nobody else takes them.
+//
+// The older a message, the longer the pause: half its age, from 10 seconds to 10 minutes, give or take a quarter. So what a process was
+// sending when it was killed is sent again soon, and a channel that is down for long is not asked more often than it can bear.
+func (s *service) takeDue(ctx context.Context) ([]due, error) {
+	rows, _ := s.store.Pool().Query(ctx, `UPDATE message SET state = $1, next_time = now() + (0.75 + random() / 2) *
+			least(greatest((now() - create_time) / 2, interval '10 seconds'), interval '10 minutes')
+		WHERE id IN (SELECT id FROM message WHERE state IN ('queued', 'sending') AND next_time <= now()
+			ORDER BY next_time, id LIMIT `+strconv.Itoa(maxTaken)+` FOR UPDATE SKIP LOCKED)
+		RETURNING id, recipient, subject, body, create_time < now() - $2::interval`, string(sending), patience)
+	taken, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d due, err error) {
+		return d, row.Scan(&d.messageID, &d.recipient, &d.subject, &d.body, &d.late)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("take messages that are due: %w", err)
+	}
+	// Ids sort by time, and the database yields rows in any order.
+	slices.SortFunc(taken, func(a, b due) int { return strings.Compare(a.messageID, b.messageID) })
+	return taken, nil
+}
+
+// send hands messages to the channel, writes down what has become of them, and reports whether the channel took one. What it did not take
+// is left until it is due again, under the same message id, unless the channel refuses it or it is late: then it is given up.
+func (s *service) send(ctx context.Context, messages []due) (took bool, err error) {
+	if len(messages) == 0 {
+		return false, nil
+	}
+	mails := make([]mail, len(messages))
+	for i, m := range messages {
+		mails[i] = m.mail
+	}
+	sendCtx, cancel := context.WithTimeout(ctx, sendTimeout)
+	errs := s.sender.send(sendCtx, mails)
+	cancel()
+	fault.Point("notifications/send/answered")
+	ended := map[state][]string{}
+	for i, m := range messages {
+		switch err := errs[i]; {
+		case err == nil:
+			ended[sent] = append(ended[sent], m.messageID)
+		case m.late || errors.Is(err, errRefused):
+			s.log.LogAttrs(ctx, slog.LevelError, "a message cannot be sent", slog.String("message", m.messageID), slog.String("error", err.Error()))
+			ended[failed] = append(ended[failed], m.messageID)
+		default:
+			s.log.LogAttrs(ctx, slog.LevelWarn, "a message was not sent yet", slog.String("message", m.messageID), slog.String("error", err.Error()))
+		}
+	}
+	for next, ids := range ended {
+		if err := s.settle(ctx, ids, next); err != nil {
+			return false, err
+		}
+	}
+	return len(ended[sent]) > 0, nil
+}
+
+// settle writes down what has become of messages that were being sent.
+func (s *service) settle(ctx context.Context, messageIDs []string, next state) error {
+	if _, err := s.store.Pool().Exec(ctx, "UPDATE message SET state = $2 WHERE id = ANY((SELECT $1::text[])::text[]) AND state = ANY($3)", messageIDs, string(next), before[next]); err != nil {
+		return fmt.Errorf("set %d messages %s: %w", len(messageIDs), next, err)
+	}
+	return nil
+}
+
+// sendMessage is the job that the release before the sweep has left for each message. There is nothing to do for it: the sweep finds the
+// message. It can go with the next release.
 type sendMessage struct {
 	MessageID string `json:"message_id"`
 }
 
 func (sendMessage) Kind() string { return "notifications.send_message" }
-
-func (s *service) sendMessage(ctx context.Context, job sendMessage) error {
-	var m mail
-	var late bool
-	err := s.store.Pool().QueryRow(ctx, `UPDATE message SET state = $2 WHERE id = $1 AND state = ANY($3)
-		RETURNING id, recipient, subject, body, create_time < now() - $4::interval`,
-		job.MessageID, string(sending), before[sending], patience).Scan(&m.messageID, &m.recipient, &m.subject, &m.body, &late)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil // An earlier attempt has settled it, and was killed before it could say so.
-	}
-	if err != nil {
-		return fmt.Errorf("take up message %s: %w", job.MessageID, err)
-	}
-	err = s.sender.send(ctx, m)
-	fault.Point("notifications/send/answered")
-	switch {
-	case err == nil:
-		return s.settle(ctx, m.messageID, sent)
-	case late || errors.Is(err, errRefused):
-		s.log.LogAttrs(ctx, slog.LevelError, "a message cannot be sent", slog.String("message", m.messageID), slog.String("error", err.Error()))
-		return s.settle(ctx, m.messageID, failed)
-	default:
-		return fmt.Errorf("send message %s: %w", m.messageID, err)
-	}
-}
-
-// settle writes down what has become of a message that was being sent.
-func (s *service) settle(ctx context.Context, messageID string, next state) error {
-	if _, err := s.store.Pool().Exec(ctx, "UPDATE message SET state = $2 WHERE id = $1 AND state = ANY($3)", messageID, string(next), before[next]); err != nil {
-		return fmt.Errorf("set message %s %s: %w", messageID, next, err)
-	}
-	return nil
-}
 
 // purge removes messages that are old, and their mails. Ids sort by time, so it looks at the first of them that are settled: a message
 // that is still to be sent, which somebody has to look at, is left there, and keeps no other.

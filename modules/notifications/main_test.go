@@ -99,6 +99,19 @@ func (b *bundle) settled(t *testing.T, user string, count int, want notification
 	return messages
 }
 
+// hurried makes the one message of usr_1 due again and again until it is in a state, and returns it.
+func (b *bundle) hurried(t *testing.T, want notificationsv1.MessageState) (m *notificationsv1.Message) {
+	t.Helper()
+	moduletest.Eventually(t, "the message is "+want.String(), func() bool {
+		b.Exec(t, "UPDATE notifications.message SET next_time = now() WHERE state = 'sending'")
+		if messages := b.list(t, "usr_1"); len(messages) == 1 {
+			m = messages[0]
+		}
+		return m.GetState() == want
+	})
+	return m
+}
+
 // mails returns the ids of the messages in the mailbox, in the order in which they came.
 func (b *bundle) mails(t *testing.T) []string {
 	t.Helper()
@@ -117,23 +130,28 @@ type moody struct {
 	mu     sync.Mutex
 	errors []error
 	seen   []string // the ids of the messages
+	calls  int
 }
 
-func (c *moody) send(_ context.Context, m mail) error {
+func (c *moody) send(_ context.Context, mails []mail) []error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.seen = append(c.seen, m.messageID)
-	if len(c.seen) > len(c.errors) {
-		return nil
+	c.calls++
+	answers := make([]error, len(mails))
+	for i, m := range mails {
+		c.seen = append(c.seen, m.messageID)
+		if len(c.errors) > 0 {
+			answers[i], c.errors = c.errors[0], c.errors[1:]
+		}
 	}
-	return c.errors[len(c.seen)-1]
+	return answers
 }
 
-// attempts returns the ids of the messages that it was given, also those that it did not take.
-func (c *moody) attempts() []string {
+// attempts returns the ids of the messages that it was given, also those that it did not take, and in how many calls.
+func (c *moody) attempts() (ids []string, calls int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return append([]string(nil), c.seen...)
+	return append([]string(nil), c.seen...), c.calls
 }
 
 // through is the module with another channel.

@@ -6,6 +6,7 @@
 package notifications
 
 import (
+	"context"
 	"embed"
 
 	"entgo.io/ent/dialect"
@@ -44,11 +45,11 @@ var Module = module.Module{
 func build(host *module.Host, sender sender) ([]rpc.Handler, error) {
 	s := &service{
 		store:  db.NewStore(host.DB, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) }),
-		jobs:   host.Jobs,
 		log:    host.Log,
 		sender: sender,
 	}
-	job.Handle(host.Jobs, s.sendMessage)
+	s.nudge = host.Jobs.Every("notifications.send", sweepEvery, s.sweep)
+	job.Handle(host.Jobs, func(context.Context, sendMessage) error { return nil })
 	host.Jobs.Every("notifications.purge", purgeEvery, s.purge)
 	listen(s, host.Events, confirmed)
 	listen(s, host.Events, rejected)

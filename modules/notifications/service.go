@@ -11,7 +11,6 @@ import (
 	"github.com/cleave-go/cleave/modules/notifications/internal/ent"
 	"github.com/cleave-go/cleave/modules/notifications/internal/ent/message"
 	"github.com/cleave-go/cleave/platform/db"
-	"github.com/cleave-go/cleave/platform/job"
 	"github.com/cleave-go/cleave/platform/page"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
@@ -19,9 +18,10 @@ import (
 // service implements NotificationService, and does what the module owes.
 type service struct {
 	store  *db.Store[*ent.Client]
-	jobs   *job.Client
 	log    *slog.Logger
 	sender sender
+	// nudge has messages sent that have just been written.
+	nudge func()
 }
 
 func (s *service) ListMessages(ctx context.Context, r *notificationsv1.ListMessagesRequest) (*notificationsv1.ListMessagesResponse, error) {

@@ -3,6 +3,7 @@ package notifications
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -69,10 +70,9 @@ func TestRepeatedEventLeadsToNoOtherMail(t *testing.T) {
 	if last[1].GetId() != first.GetId() {
 		t.Errorf("the message is %s, want still %s", last[1].GetId(), first.GetId())
 	}
-	jobs := moduletest.Query[string](t, b.House, "SELECT args->>'message_id' FROM notifications.river_job WHERE kind = 'notifications.send_message' ORDER BY id")
 	want := []string{first.GetId(), last[0].GetId()}
-	if mails := b.mails(t); !slices.Equal(mails, want) || !slices.Equal(jobs, want) {
-		t.Errorf("mails %q of the jobs %q, want %q", mails, jobs, want)
+	if mails := b.mails(t); !slices.Equal(mails, want) {
+		t.Errorf("mails %q, want %q", mails, want)
 	}
 }
 
@@ -88,13 +88,13 @@ func TestOldMessagesAreRemoved(t *testing.T) {
 	messages := b.settled(t, "usr_1", 3, isSent)
 	young, stuck, old := messages[0].GetId(), messages[1].GetId(), messages[2].GetId()
 	b.Exec(t, "UPDATE notifications.message SET create_time = now() - $1::interval WHERE id = $2", retention-time.Hour, young)
-	b.Exec(t, "UPDATE notifications.message SET create_time = now() - $1::interval, state = 'queued' WHERE id = $2", retention+time.Hour, stuck)
+	b.Exec(t, "UPDATE notifications.message SET create_time = now() - $1::interval, state = 'queued', next_time = now() + interval '1 hour' WHERE id = $2", retention+time.Hour, stuck)
 	b.Exec(t, "UPDATE notifications.message SET create_time = now() - $1::interval WHERE id = $2", retention+time.Hour, old)
 	b.Exec(t, `INSERT INTO notifications.message (id, event_id, template, channel, recipient, state, subject, body, create_time)
 		SELECT 'msg_' || n, 'evt_' || n, 'order_expired', 'mailbox', 'usr_2', 'failed', '', '', now() - $1::interval FROM generate_series(1, $2) AS n`,
 		retention+time.Hour, 2*purgeBatch+1)
-	b.Exec(t, `INSERT INTO notifications.message (id, event_id, template, channel, recipient, state, subject, body, create_time)
-		SELECT 'msg_' || n, 'evt_' || n, 'order_expired', 'mailbox', 'usr_9', 'sending', '', '', now() - $1::interval FROM generate_series(-$2::int, -1) AS n`,
+	b.Exec(t, `INSERT INTO notifications.message (id, event_id, template, channel, recipient, state, subject, body, create_time, next_time)
+		SELECT 'msg_' || n, 'evt_' || n, 'order_expired', 'mailbox', 'usr_9', 'sending', '', '', now() - $1::interval, now() + interval '1 hour' FROM generate_series(-$2::int, -1) AS n`,
 		retention+time.Hour, purgeBatch)
 	s := &service{store: db.NewStore(b.Hosts["notifications"].DB, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) })}
 	must(t, s.purge(t.Context()))
@@ -120,17 +120,59 @@ func TestFailedSendIsRepeatedUnderTheSameID(t *testing.T) {
 	channel := &moody{errors: []error{down, down}}
 	b := setup(t, through(channel))
 	b.publish(t, &ordersv1.OrderConfirmed{OrderId: "ord_1", UserId: "usr_1"})
-	moduletest.Eventually(t, "it has been tried three times", func() bool {
-		b.Hurry(t, "notifications", sendMessage{}.Kind())
-		return len(channel.attempts()) == 3
-	})
-	id := b.settled(t, "usr_1", 1, isSent)[0].GetId()
-	if got, want := channel.attempts(), []string{id, id, id}; !slices.Equal(got, want) {
+	id := b.hurried(t, isSent).GetId()
+	got, _ := channel.attempts()
+	if want := []string{id, id, id}; !slices.Equal(got, want) {
 		t.Errorf("it was sent as %q, want %q", got, want)
 	}
 }
 
-// A message that cannot be sent, or could not for too long, is given up: it says so, and its job is done.
+// What a process was sending when it was killed, and what it had yet to send, is sent by whoever is there.
+func TestMessagesOfAKilledProcessAreSent(t *testing.T) {
+	t.Parallel()
+	b := setup(t, Module)
+	b.Exec(t, `INSERT INTO notifications.message (id, event_id, template, channel, recipient, state, subject, body)
+		SELECT 'msg_' || state, 'evt_' || state, 'order_expired', 'mailbox', 'usr_1', state, '', '' FROM unnest($1::text[]) AS state`,
+		[]string{string(queued), string(sending), string(failed)})
+	moduletest.Eventually(t, "they are sent", func() bool {
+		return moduletest.Value[int64](t, b.House, "SELECT count(*) FROM notifications.message WHERE state = 'sent'") == 2
+	})
+	mails := b.mails(t)
+	slices.Sort(mails)
+	if want := []string{"msg_queued", "msg_sending"}; !slices.Equal(mails, want) { // What was given up stays so.
+		t.Errorf("mails %q, want %q", mails, want)
+	}
+}
+
+// Many messages are sent a hundred at a time, and one that the channel does not take keeps no other.
+func TestMessagesAreSentTogether(t *testing.T) {
+	t.Parallel()
+	channel := &moody{errors: []error{nil, errRefused, errors.New("the mailbox is full")}}
+	b := setup(t, through(channel))
+	const many = 2*maxTaken + 1
+	b.Exec(t, `INSERT INTO notifications.message (id, event_id, template, channel, recipient, state, subject, body)
+		SELECT 'msg_' || n, 'evt_' || n, 'order_expired', 'mailbox', 'usr_1', 'queued', '', '' FROM generate_series(1, $1) AS n`, many)
+	states := func() map[string]int64 {
+		counts := map[string]int64{}
+		for _, is := range moduletest.Query[string](t, b.House, "SELECT state FROM notifications.message") {
+			counts[is]++
+		}
+		return counts
+	}
+	want := map[string]int64{string(sent): many - 2, string(failed): 1, string(sending): 1}
+	moduletest.Eventually(t, "all are sent that can be", func() bool { return maps.Equal(states(), want) })
+	if ids, calls := channel.attempts(); len(ids) != many || calls != 3 {
+		t.Errorf("%d were sent by %d calls of the channel, want %d by 3", len(ids), calls, many)
+	}
+}
+
+// tried returns how often the channel was given a mail.
+func tried(channel *moody) int {
+	ids, _ := channel.attempts()
+	return len(ids)
+}
+
+// A message that cannot be sent, or could not for too long, is given up, and says so.
 func TestMessageIsGivenUp(t *testing.T) {
 	t.Parallel()
 	down := errors.New("the channel is down")
@@ -143,15 +185,11 @@ func TestMessageIsGivenUp(t *testing.T) {
 			channel := &moody{errors: answers}
 			b := setup(t, through(channel))
 			b.publish(t, &ordersv1.OrderConfirmed{OrderId: "ord_1", UserId: "usr_1"})
-			moduletest.Eventually(t, "it was tried once", func() bool { return len(channel.attempts()) > 0 })
+			moduletest.Eventually(t, "it was tried once", func() bool { return tried(channel) > 0 })
 			b.Exec(t, "UPDATE notifications.message SET create_time = now() - interval '21 hours'")
-			moduletest.Eventually(t, "its job is done", func() bool {
-				b.Hurry(t, "notifications", sendMessage{}.Kind())
-				return moduletest.Value[int64](t, b.House, "SELECT count(*) FROM notifications.river_job WHERE kind = $1 AND state = 'completed'", sendMessage{}.Kind()) == 1
-			})
-			b.settled(t, "usr_1", 1, isFailed)
-			if got := channel.attempts(); len(got) != len(answers) {
-				t.Errorf("it was tried %d times, want %d", len(got), len(answers))
+			b.hurried(t, isFailed)
+			if got := tried(channel); got != len(answers) {
+				t.Errorf("it was tried %d times, want %d", got, len(answers))
 			}
 		})
 	}

@@ -54,9 +54,8 @@ func followNow(ctx context.Context, tx pgx.Tx, orderID string, c change) (*happe
 // happened is a change that was written down.
 type happened struct {
 	change
-	sequence int64
-	time     time.Time
-	userID   string // whose order it is
+	time   time.Time
+	userID string // whose order it is
 }
 
 func (h *happened) scan(row pgx.Row) error { return row.Scan(&h.sequence, &h.time, &h.userID) }
@@ -68,14 +67,14 @@ const followSQL = `WITH was AS (
 		), moved AS (
 			UPDATE "order" SET state = $2, reason = coalesce(nullif($3, ''), reason), reservation_id = coalesce(nullif($4, ''), reservation_id),
 				payment_id = coalesce(nullif($5, ''), payment_id), sequence = sequence + 1, update_time = now()
-			WHERE id = $1 AND state = ANY ($6) RETURNING sequence
+			WHERE id = $1 AND state = ANY ($6) AND ($8 = 0 OR sequence = $8 - 1) RETURNING sequence
 		) INSERT INTO transition (order_id, state, reason, reservation_id, payment_id, note, sequence)
 		SELECT $1, $2, CASE WHEN reason = $3 THEN '' ELSE $3 END, CASE WHEN reservation_id = $4 THEN '' ELSE $4 END,
 			CASE WHEN payment_id = $5 THEN '' ELSE $5 END, $7, (SELECT sequence FROM moved) FROM (VALUES (1)) one LEFT JOIN was ON true
 		RETURNING sequence, create_time, (SELECT user_id FROM was)`
 
 func followArgs(orderID string, c change) []any {
-	return []any{orderID, string(c.state), c.reason, c.reservationID, c.paymentID, before(c.state), c.note}
+	return []any{orderID, string(c.state), c.reason, c.reservationID, c.paymentID, before(c.state), c.note, c.sequence}
 }
 
 // appendChange adds an entry to an order's log. Its time is the database's.

@@ -81,6 +81,8 @@ type change struct {
 	state                            state
 	reason, reservationID, paymentID string
 	note                             string // For people.
+	// sequence is the number that it must have; 0 if any will do.
+	sequence int64
 }
 
 // after returns the progress after a change. Folded over the whole log, from nothing, it gives the order as it is.
@@ -145,6 +147,15 @@ func moved(c saga.Change[purchase]) (next state, note string) {
 	default:
 		return "", ""
 	}
+}
+
+// usualSequence returns the number of the change that confirms an order, if nobody but its checkout has changed it and no person had to
+// look at it: placed, reserved, perhaps waiting for the payment provider, paying, confirmed.
+func usualSequence(p purchase) int64 {
+	if p.Silences > 0 {
+		return 5
+	}
+	return 4
 }
 
 // end returns the state of an order that has been undone for a reason.

@@ -42,7 +42,7 @@ func (s *service) CreateQuickOrder(ctx context.Context, r *ordersv1.CreateQuickO
 			}
 			q.ExpireTime = cart.CreateTime.Add(quoteTTL)
 			insertQuote(tx, q)
-			placed, err := s.place(ctx, tx, q, s.saved)
+			placed, err := s.place(ctx, tx, q, cart.CreateTime, s.saved)
 			return &ordersv1.CreateQuickOrderResponse{OrderId: placed.GetId(), Status: "created"}, err
 		})
 		return err

@@ -111,10 +111,61 @@ func insertQuote(tx tx, row *ent.Quote) {
 		row.ID, row.CartID, row.UserID, row.Lines, row.Total, row.Currency, row.ExpireTime)
 }
 
-// insertOrder writes a new order down, and converts the cart that it was. The cart is locked by the caller.
-func insertOrder(tx tx, row *ent.Order, cartID string) {
-	tx.Defer(`INSERT INTO "order" (id, user_id, quote_id, state, lines, total, currency, payment_method, sequence, create_time, update_time)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, row.ID, row.UserID, row.QuoteID, row.State, row.Lines, row.Total, row.Currency,
-		row.PaymentMethod, row.Sequence, row.CreateTime, row.UpdateTime)
-	tx.Defer("UPDATE cart SET state = $2, update_time = now() WHERE id = $1", cartID, string(converted))
+// loadQuote loads a quote of the user's, and the database's time.
+func (s *service) loadQuote(ctx context.Context, quoteID, userID string) (row *ent.Quote, now time.Time, err error) {
+	row = &ent.Quote{ID: quoteID, UserID: userID}
+	err = s.store.Pool().QueryRow(ctx, "SELECT cart_id, lines, total, currency, expire_time, now() FROM quote WHERE id = $1 AND user_id = $2", quoteID, userID).
+		Scan(&row.CartID, &row.Lines, &row.Total, &row.Currency, &row.ExpireTime, &now)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, now, rpc.NotFound("quote", quoteID)
+	}
+	if err != nil {
+		return nil, now, db.Unavailable(fmt.Errorf("load quote %s: %w", quoteID, err))
+	}
+	return row, now, nil
+}
+
+// loadOrder loads an order of the user's with what has become of it since an entry of its log, by sequence.
+func (s *service) loadOrder(ctx context.Context, orderID, userID string, after int64) (*ent.Order, error) {
+	rows, err := s.store.Pool().Query(ctx, `SELECT o.quote_id, o.state, o.reason, o.lines, o.total, o.currency, o.reservation_id, o.payment_id, o.sequence,
+			o.create_time, o.update_time, coalesce(t.sequence, 0), coalesce(t.state, ''), coalesce(t.note, ''), coalesce(t.create_time, o.create_time)
+		FROM "order" o LEFT JOIN transition t ON t.order_id = o.id AND t.sequence > $3 AND t.state <> ''
+		WHERE o.id = $1 AND o.user_id = $2 ORDER BY t.sequence`, orderID, userID, after)
+	if err != nil {
+		return nil, db.Unavailable(fmt.Errorf("load order %s: %w", orderID, err))
+	}
+	var row *ent.Order
+	o, t := ent.Order{ID: orderID, UserID: userID}, ent.Transition{}
+	_, err = pgx.ForEachRow(rows, []any{&o.QuoteID, &o.State, &o.Reason, &o.Lines, &o.Total, &o.Currency, &o.ReservationID, &o.PaymentID, &o.Sequence,
+		&o.CreateTime, &o.UpdateTime, &t.Sequence, &t.State, &t.Note, &t.CreateTime}, func() error {
+		if row == nil {
+			first := o
+			row = &first
+		}
+		if t.Sequence > 0 {
+			entry := t
+			row.Edges.Transitions = append(row.Edges.Transitions, &entry)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, db.Unavailable(fmt.Errorf("load order %s: %w", orderID, err))
+	}
+	if row == nil {
+		return nil, rpc.NotFound("order", orderID)
+	}
+	return row, nil
+}
+
+// insertOrder writes a new order down with the first entry of its log, and converts the cart that it was. The database refuses that
+// if the cart is not active or the quote has expired: an order has an id.
+func insertOrder(tx tx, row *ent.Order, q *ent.Quote, note string) {
+	tx.Defer(`WITH converted AS (
+			UPDATE cart SET state = 'converted', update_time = now() WHERE id = $12 AND user_id = $2 AND state = 'active' AND now() <= $13 RETURNING id
+		), placed AS (
+			INSERT INTO "order" (id, user_id, quote_id, state, lines, total, currency, payment_method, sequence, create_time, update_time)
+			VALUES ((SELECT $1 FROM converted), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+		) INSERT INTO transition (order_id, sequence, state, note) VALUES ($1, $9, $4, $14)`,
+		row.ID, row.UserID, row.QuoteID, row.State, row.Lines, row.Total, row.Currency, row.PaymentMethod, row.Sequence, row.CreateTime, row.UpdateTime,
+		q.CartID, q.ExpireTime, note)
 }

@@ -3,6 +3,7 @@ package orders
 import (
 	"context"
 	"errors"
+	"time"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -12,7 +13,6 @@ import (
 	typev1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/order"
-	"github.com/cleave-go/cleave/modules/orders/internal/ent/quote"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/schema"
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/event"
@@ -38,14 +38,14 @@ type tx = db.Tx[*ent.Client]
 
 func (s *service) PlaceOrder(ctx context.Context, r *ordersv1.PlaceOrderRequest) (*ordersv1.PlaceOrderResponse, error) {
 	userID, _ := rpc.Owner(ctx)
-	q, err := s.orderable(ctx, r.GetQuoteId(), userID)
+	q, now, err := s.orderable(ctx, r.GetQuoteId(), userID)
 	if err != nil {
 		return idempotency.KeptOr[ordersv1.PlaceOrderResponse](ctx, s.store.DB, r, err)
 	}
 	var answer *ordersv1.PlaceOrderResponse
 	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
 		answer, err = idempotency.Once(ctx, tx, r, func() (*ordersv1.PlaceOrderResponse, error) {
-			placed, err := s.place(ctx, tx, q, r.GetPaymentMethod())
+			placed, err := s.place(ctx, tx, q, now, r.GetPaymentMethod())
 			return &ordersv1.PlaceOrderResponse{Order: placed}, err
 		})
 		return err
@@ -57,46 +57,50 @@ func (s *service) PlaceOrder(ctx context.Context, r *ordersv1.PlaceOrderRequest)
 	return answer, nil
 }
 
-// orderable returns a quote of the user's whose prices still hold.
-func (s *service) orderable(ctx context.Context, quoteID, userID string) (*ent.Quote, error) {
-	q, err := s.store.Ent.Quote.Query().Where(quote.ID(quoteID), quote.UserID(userID)).Only(ctx)
-	if ent.IsNotFound(err) {
-		return nil, rpc.NotFound("quote", quoteID)
-	}
+// orderable returns a quote of the user's whose prices still hold, and the database's time.
+func (s *service) orderable(ctx context.Context, quoteID, userID string) (*ent.Quote, time.Time, error) {
+	q, now, err := s.loadQuote(ctx, quoteID, userID)
 	if err != nil {
-		return nil, db.Unavailable(err)
+		return nil, now, err
 	}
-	return q, s.checkPrices(ctx, q.Lines, q.Currency)
+	return q, now, s.checkPrices(ctx, q.Lines, q.Currency)
 }
 
 // place turns a quote into an order that is pending. Once that is durable it is seen through, whether the client stays or not.
-func (s *service) place(ctx context.Context, tx tx, q *ent.Quote, paymentMethod string) (*ordersv1.Order, error) {
-	// The lock lets one of several orders of the same cart win, whatever quotes they have.
-	is, now, err := lockCart(ctx, tx, q.CartID, q.UserID)
-	if err != nil {
-		return nil, err
-	}
-	switch is {
-	case active:
-	case abandoned:
-		return nil, errCartState(q.CartID, is)
-	default:
-		return nil, rpc.Errorf(connect.CodeFailedPrecondition, "QUOTE_USED", "quote %s has been ordered already", q.ID)
-	}
-	if now.After(q.ExpireTime) {
-		return nil, rpc.Errorf(connect.CodeFailedPrecondition, "QUOTE_EXPIRED", "quote %s has expired: ask for a new one", q.ID)
+func (s *service) place(ctx context.Context, tx tx, q *ent.Quote, now time.Time, paymentMethod string) (*ordersv1.Order, error) {
+	// Most quotes can be ordered, so nobody waits to be told: if this one cannot, [insertOrder] is refused, and all this is done again.
+	if !db.FirstTry(ctx) {
+		if err := whyNotOrderable(ctx, tx, q); err != nil {
+			return nil, err
+		}
 	}
 	row := &ent.Order{
 		ID: id.New("ord"), UserID: q.UserID, QuoteID: q.ID, State: string(pending), Lines: q.Lines, Total: q.Total, Currency: q.Currency,
 		PaymentMethod: paymentMethod, Sequence: 1, CreateTime: now, UpdateTime: now,
 	}
-	insertOrder(tx, row, q.CartID)
-	appendChange(tx, row.ID, row.Sequence, change{state: pending, note: "order placed"})
+	insertOrder(tx, row, q, "order placed")
 	total := &typev1.Money{Amount: row.Total, Currency: row.Currency}
 	if err := s.events.Publish(ctx, tx.Tx, row.ID, row.Sequence, eventOf(pending, row.ID, row.UserID, total, "")); err != nil {
 		return nil, err
 	}
 	return orderMessage(row), s.sagas.Start(ctx, tx.Tx, row.ID, purchaseOf(row))
+}
+
+// whyNotOrderable says why a quote cannot be ordered, if it cannot.
+func whyNotOrderable(ctx context.Context, tx tx, q *ent.Quote) error {
+	// The lock lets one of several orders of the same cart win, whatever quotes they have.
+	is, now, err := lockCart(ctx, tx, q.CartID, q.UserID)
+	switch {
+	case err != nil:
+		return err
+	case is == abandoned:
+		return errCartState(q.CartID, is)
+	case is != active:
+		return rpc.Errorf(connect.CodeFailedPrecondition, "QUOTE_USED", "quote %s has been ordered already", q.ID)
+	case now.After(q.ExpireTime):
+		return rpc.Errorf(connect.CodeFailedPrecondition, "QUOTE_EXPIRED", "quote %s has expired: ask for a new one", q.ID)
+	}
+	return nil
 }
 
 func (s *service) GetOrder(ctx context.Context, r *ordersv1.GetOrderRequest) (*ordersv1.GetOrderResponse, error) {

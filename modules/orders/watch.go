@@ -10,8 +10,7 @@ import (
 
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent"
-	"github.com/cleave-go/cleave/modules/orders/internal/ent/transition"
-	"github.com/cleave-go/cleave/platform/db"
+	"github.com/cleave-go/cleave/platform/rpc"
 )
 
 // lookAgain is how often a watched order is looked at without having been told of a change: another replica may have made it.
@@ -58,15 +57,11 @@ type watcher struct {
 
 // look reads the order, and sends what the watcher has not seen.
 func (s *service) look(ctx context.Context, orderID string, w *watcher) (err error) {
-	if w.row, err = s.ownOrder(ctx, orderID); err != nil {
+	userID, _ := rpc.Owner(ctx)
+	if w.row, err = s.loadOrder(ctx, orderID, userID, w.seen); err != nil {
 		return err
 	}
-	entries, err := s.store.Ent.Transition.Query().
-		Where(transition.OrderID(orderID), transition.StateNEQ(""), transition.SequenceGT(w.seen), transition.SequenceLTE(w.row.Sequence)).Order(transition.BySequence()).All(ctx)
-	if err != nil {
-		return db.Unavailable(err)
-	}
-	for _, t := range entries {
+	for _, t := range w.row.Edges.Transitions {
 		if err := w.send(t.Sequence, state(t.State), t.Note, t.CreateTime); err != nil {
 			return err
 		}

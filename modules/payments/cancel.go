@@ -12,7 +12,6 @@ import (
 	paymentsv1 "github.com/cleave-go/cleave/gen/cleave/payments/v1"
 	"github.com/cleave-go/cleave/gen/cleave/payments/v1/paymentsv1cleave"
 	"github.com/cleave-go/cleave/gen/cleave/payments/v1/paymentsv1connect"
-	"github.com/cleave-go/cleave/modules/payments/internal/ent"
 	"github.com/cleave-go/cleave/platform/idempotency"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
@@ -21,7 +20,7 @@ import (
 // is left to the sweep: settle finds the wish.
 func (s *service) CancelPayment(ctx context.Context, r *paymentsv1.CancelPaymentRequest) (*paymentsv1.CancelPaymentResponse, error) {
 	var row locked
-	var next *ent.Attempt
+	var next *begun
 	err := s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
 		row, next = locked{}, nil
 		repeated := true

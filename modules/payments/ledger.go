@@ -21,12 +21,8 @@ func writeLedger(tx tx, row *ent.Payment, a *ent.Attempt) {
 	}
 	switch kind(a.Kind) {
 	case capture:
-		credited := sales
-		if row.Cancellation != string(notCancelled) {
-			credited = clearing
-		}
 		tx.Defer(`INSERT INTO ledger_entry (attempt_id, account, amount, currency)
-			VALUES ($1, $2, $3::bigint, $5), ($1, $4, -$3::bigint, $5)`, a.ID, receivable, a.Amount, credited, row.Currency)
+			VALUES ($1, $2, $3::bigint, $5), ($1, $4, -$3::bigint, $5)`, a.ID, receivable, a.Amount, credited(row), row.Currency)
 	case refund:
 		// It is taken from where the capture has put it.
 		taken, _ := paymentOf(row).alive(capture)
@@ -34,4 +30,12 @@ func writeLedger(tx tx, row *ent.Payment, a *ent.Attempt) {
 			($1, CASE WHEN EXISTS (SELECT FROM ledger_entry WHERE attempt_id = $4 AND account = $5) THEN $5 ELSE $6 END, $3::bigint, $7)`,
 			a.ID, receivable, a.Amount, taken.id, clearing, refunds, row.Currency)
 	}
+}
+
+// credited is the account that a capture of the payment credits.
+func credited(row *ent.Payment) string {
+	if row.Cancellation != string(notCancelled) {
+		return clearing
+	}
+	return sales
 }

@@ -47,16 +47,24 @@ const (
 // neverReceived is the decline code of what the provider does not know of, and will not be asked again.
 const neverReceived = "provider_never_received"
 
+// begun is an attempt that is written down, with its payment.
+type begun struct {
+	*ent.Attempt
+	// version is that of the payment's row. As long as the row has it, the payment and its attempts are as they are here, because attempts
+	// change together with it. The version 0 is none: something may be missing here.
+	version uint32
+}
+
 // perform is how money is moved. One transaction claims the request id and writes an attempt down, or finds the one that does the same
 // already: the provider is not asked for what nobody would remember. The provider is asked outside of any. A second transaction stores
 // the outcome, with the ledger: what the caller is told has to last. A repetition finds the same attempt, and asks again, under the same
 // key, if its outcome is not known and not too many are asking already. Perform returns the payment as it is then: an outcome that is still not known leaves it unknown,
 // which is no error.
 func (s *service) perform(
-	ctx context.Context, r idempotency.Request, write func(ctx context.Context, tx tx) (*ent.Attempt, error),
+	ctx context.Context, r idempotency.Request, write func(ctx context.Context, tx tx) (*begun, error),
 ) (*paymentsv1.Payment, error) {
 	var kept *wrapperspb.StringValue // What is kept under the request id is the attempt, not the answer, which changes.
-	var written *ent.Attempt
+	var written *begun
 	err := s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
 		written = nil
 		kept, err = idempotency.Once(ctx, tx, r, func() (*wrapperspb.StringValue, error) {
@@ -85,7 +93,7 @@ func (s *service) perform(
 // thousands of them, and each question takes as long as a call may: they would take the connections from whoever asks for the first
 // time. So only [maxRepeated] ask again at once; who comes beyond that is told where the payment is, and finds what they or the sweep
 // have learned when he repeats his request. A provider that answers has room for everybody again within the time of a call.
-func (s *service) finishSoon(ctx context.Context, a *ent.Attempt) (*ent.Payment, error) {
+func (s *service) finishSoon(ctx context.Context, a *begun) (*ent.Payment, error) {
 	if outcome(a.Outcome) == unanswered {
 		select {
 		case s.repeating <- struct{}{}:
@@ -98,17 +106,17 @@ func (s *service) finishSoon(ctx context.Context, a *ent.Attempt) (*ent.Payment,
 }
 
 // load loads an attempt and its payment.
-func (s *service) load(ctx context.Context, attemptID string) (*ent.Attempt, error) {
+func (s *service) load(ctx context.Context, attemptID string) (*begun, error) {
 	a, err := s.store.Ent.Attempt.Query().Where(attempttable.ID(attemptID)).WithPayment().Only(ctx)
 	if err != nil {
 		return nil, db.Unavailable(fmt.Errorf("load attempt %s: %w", attemptID, err))
 	}
-	return a, nil
+	return &begun{Attempt: a}, nil
 }
 
 // finish asks the provider for the outcome of an attempt, unless it is known, and returns its payment as it is then. If the payment is
 // cancelled it goes on, with what that takes, until the provider does not answer.
-func (s *service) finish(ctx context.Context, a *ent.Attempt) (row *ent.Payment, err error) {
+func (s *service) finish(ctx context.Context, a *begun) (row *ent.Payment, err error) {
 	row = a.Edges.Payment
 	for range maxFollowing {
 		if !outcome(a.Outcome).open() {
@@ -123,7 +131,7 @@ func (s *service) finish(ctx context.Context, a *ent.Attempt) (row *ent.Payment,
 		}
 		// Whoever settled the attempt has written down what follows, if anything does.
 		next, _ := paymentOf(row).toCancel()
-		if a = attemptOf(row, next.id); a == nil {
+		if a = (&begun{Attempt: attemptOf(row, next.id)}); a.Attempt == nil {
 			break
 		}
 	}
@@ -131,10 +139,10 @@ func (s *service) finish(ctx context.Context, a *ent.Attempt) (row *ent.Payment,
 }
 
 // step asks the provider for the outcome of an attempt, stores it, and returns the payment with its attempts.
-func (s *service) step(ctx context.Context, a *ent.Attempt) (*ent.Payment, error) {
+func (s *service) step(ctx context.Context, a *begun) (*ent.Payment, error) {
 	point(a, "written")
 	asked, cancel := context.WithTimeout(ctx, providerTimeout)
-	got, err := s.ask(asked, a)
+	got, err := s.ask(asked, a.Attempt)
 	cancel()
 	o := succeeded
 	switch {
@@ -151,23 +159,36 @@ func (s *service) step(ctx context.Context, a *ent.Attempt) (*ent.Payment, error
 	// A caller that has gone meanwhile changes nothing: what is known now shall not have to be asked for again.
 	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
+	row, err := s.keep(ctx, a, o, got)
+	if err != nil {
+		return nil, err
+	}
+	point(a, "stored")
+	return row, nil
+}
+
+// keep stores what came of an attempt, and returns the payment with its attempts. Mostly nobody else has touched the payment since the
+// attempt was written down; otherwise it is read again.
+func (s *service) keep(ctx context.Context, a *begun, o outcome, got answer) (*ent.Payment, error) {
+	if a.version != 0 && !o.open() {
+		row, err := s.settleUntouched(ctx, a, o, got)
+		if !errors.Is(err, errTouched) {
+			return row, db.Unavailable(err)
+		}
+	}
 	var row locked
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
+	err := s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
 		if row, err = lockPayment(ctx, tx, a.PaymentID); err != nil {
 			return err
 		}
 		return settle(tx, row, a.ID, o, got)
 	})
-	if err != nil {
-		return nil, err
-	}
-	point(a, "stored")
-	return row.Payment, nil
+	return row.Payment, err
 }
 
 // point is where a test may stop the process: payments/<kind>/written is after an attempt was written down and before the provider is
 // asked, payments/<kind>/answered before the answer is stored, payments/<kind>/stored before anybody is told.
-func point(a *ent.Attempt, moment string) {
+func point(a *begun, moment string) {
 	if fault.Enabled {
 		fault.Point("payments/" + a.Kind + "/" + moment)
 	}

@@ -56,10 +56,58 @@ func lockPayment(ctx context.Context, tx tx, paymentID string) (locked, error) {
 	return locked{p, now}, nil
 }
 
-// insertPayment writes a new payment down.
-func insertPayment(tx tx, row *ent.Payment) {
-	tx.Defer("INSERT INTO payment (id, reference, state, amount, currency, payment_method, caller, request_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-		row.ID, row.Reference, row.State, row.Amount, row.Currency, row.PaymentMethod, row.Caller, row.RequestID)
+// insertPayment writes a new payment down, and the attempt to authorize it.
+func insertPayment(tx tx, row *ent.Payment) *begun {
+	first := paymentOf(row).toAuthorize()
+	written := &begun{Attempt: newAttempt(row, first)}
+	tx.Defer(`WITH new AS (
+				INSERT INTO payment (id, reference, state, amount, currency, payment_method, caller, request_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+				RETURNING create_time, update_time, xmin AS version
+			), first AS (INSERT INTO attempt (id, payment_id, kind, amount, outcome, next_time) VALUES ($9, $1, $10, $4, $11, now() + $12::interval))
+		SELECT create_time, update_time, version FROM new`,
+		row.ID, row.Reference, row.State, row.Amount, row.Currency, row.PaymentMethod, row.Caller, row.RequestID,
+		written.ID, written.Kind, written.Outcome, askAgainAfter).QueryRow(func(got pgx.Row) error {
+		return got.Scan(&row.CreateTime, &row.UpdateTime, &written.version)
+	})
+	return written
+}
+
+// beginCapture writes a capture down without looking at the payment first: it fails the transaction by a constraint if that is not
+// authorized and nothing else, in which case somebody has to look. What it returns is known with the commit.
+//
+// That no attempt is open it sees as of the beginning of the statement. So it does nothing if the payment's row, which changes with its
+// attempts, has another version by then.
+func beginCapture(tx tx, paymentID string) *begun {
+	row := &ent.Payment{ID: paymentID, State: string(capturing)}
+	written := &begun{Attempt: newAttempt(row, attempt{kind: capture, outcome: pending})}
+	tx.Defer(`WITH seen AS MATERIALIZED (SELECT xmin AS version FROM payment WHERE id = $1),
+			moved AS (
+				UPDATE payment SET state = 'capturing', update_time = now() FROM seen
+				WHERE id = $1 AND xmin = seen.version AND state = 'authorized' AND cancellation = ''
+					AND NOT EXISTS (SELECT FROM attempt WHERE payment_id = $1 AND outcome IN ('pending', 'unanswered'))
+				RETURNING id, reference, amount, currency, payment_method, charge_id, decline_code, create_time, update_time, xmin AS version
+			), capture AS (
+				INSERT INTO attempt (id, payment_id, kind, amount, outcome, next_time)
+				VALUES ($2, (SELECT id FROM moved), $3, (SELECT amount FROM moved), $4, now() + $5::interval))
+		SELECT m.reference, m.amount, m.currency, m.payment_method, m.charge_id, m.decline_code, m.create_time, m.update_time, m.version,
+			a.id, a.kind, a.amount, a.outcome, a.decline_code
+		FROM moved m JOIN attempt a ON a.payment_id = m.id ORDER BY a.id`,
+		paymentID, written.ID, written.Kind, written.Outcome, askAgainAfter).Query(func(rows pgx.Rows) error {
+		var a ent.Attempt
+		var earlier []*ent.Attempt
+		_, err := pgx.ForEachRow(rows, []any{
+			&row.Reference, &row.Amount, &row.Currency, &row.PaymentMethod, &row.ChargeID, &row.DeclineCode, &row.CreateTime, &row.UpdateTime, &written.version,
+			&a.ID, &a.Kind, &a.Amount, &a.Outcome, &a.DeclineCode,
+		}, func() error {
+			one := a
+			earlier = append(earlier, &one)
+			return nil
+		})
+		written.Amount = row.Amount
+		row.Edges.Attempts = append(earlier, written.Attempt)
+		return err
+	})
+	return written
 }
 
 // isTaken reports whether a payment was not written down because there is one of the same request id.
@@ -70,24 +118,55 @@ func isTaken(err error) bool {
 
 // begin returns an attempt of a locked payment: the row of one that is written down already, or a new one, which it writes down. Its id
 // is also the provider's key. The sweep sees it through unless it is settled before.
-func begin(tx tx, row locked, a attempt) (*ent.Attempt, error) {
+func begin(tx tx, row locked, a attempt) (*begun, error) {
 	if written := attemptOf(row.Payment, a.id); written != nil {
-		return written, nil
+		return &begun{Attempt: written}, nil
 	}
-	written := insertAttempt(tx, row.Payment, a)
-	return written, updatePayment(tx, row)
+	written := newAttempt(row.Payment, a)
+	tx.Defer("INSERT INTO attempt (id, payment_id, kind, amount, outcome, next_time) VALUES ($1, $2, $3, $4, $5, now() + $6::interval)",
+		written.ID, row.ID, written.Kind, written.Amount, written.Outcome, askAgainAfter)
+	return &begun{Attempt: written}, updatePayment(tx, row)
 }
 
-// insertAttempt writes a new attempt down.
-func insertAttempt(tx tx, row *ent.Payment, a attempt) *ent.Attempt {
-	written := &ent.Attempt{
+// newAttempt adds a new attempt to a payment.
+func newAttempt(row *ent.Payment, a attempt) *ent.Attempt {
+	added := &ent.Attempt{
 		ID: id.New("att"), PaymentID: row.ID, Kind: string(a.kind), Amount: a.amount, Outcome: string(a.outcome),
 		Edges: ent.AttemptEdges{Payment: row},
 	}
-	tx.Defer("INSERT INTO attempt (id, payment_id, kind, amount, outcome, next_time) VALUES ($1, $2, $3, $4, $5, now() + $6::interval)",
-		written.ID, row.ID, written.Kind, written.Amount, written.Outcome, askAgainAfter)
-	row.Edges.Attempts = append(row.Edges.Attempts, written)
-	return written
+	row.Edges.Attempts = append(row.Edges.Attempts, added)
+	return added
+}
+
+// errTouched says that a payment has changed since an attempt was written down.
+var errTouched = errors.New("the payment has changed meanwhile")
+
+// settleUntouched is settle by one statement and without a lock, for a payment whose row still has the version that came with the attempt.
+// If it has not, nothing is stored, the error is errTouched, and the rows of the attempt are worth nothing any more.
+func (s *service) settleUntouched(ctx context.Context, a *begun, o outcome, got answer) (*ent.Payment, error) {
+	row := a.Edges.Payment
+	learn(row, a.Attempt, o, got)
+	if err := advance(row); err != nil {
+		return nil, err
+	}
+	statement := `WITH moved AS (
+			UPDATE payment SET state = $3, captured = $4, charge_id = $5, decline_code = $6, update_time = now() WHERE id = $1 AND xmin = $2
+			RETURNING update_time
+		), settled AS (UPDATE attempt SET outcome = $8, decline_code = $6, next_time = NULL FROM moved WHERE id = $7)`
+	args := []any{row.ID, a.version, row.State, row.Captured, row.ChargeID, row.DeclineCode, a.ID, a.Outcome}
+	if kind(a.Kind) == capture && o == succeeded {
+		statement += `, booked AS (INSERT INTO ledger_entry (attempt_id, account, amount, currency)
+			SELECT $7, account, amount, $12 FROM moved, (VALUES ($9, $11::bigint), ($10, -$11::bigint)) AS entry (account, amount))`
+		args = append(args, receivable, credited(row), a.Amount, row.Currency)
+	}
+	err := s.store.Pool().QueryRow(ctx, statement+" SELECT update_time FROM moved", args...).Scan(&row.UpdateTime)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, errTouched
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store what came of attempt %s: %w", a.ID, err)
+	}
+	return row, nil
 }
 
 // settle stores what came of an attempt of a locked payment, moves the payment on, and writes the ledger. An attempt whose outcome is
@@ -101,19 +180,12 @@ func settle(tx tx, row locked, attemptID string, o outcome, got answer) error {
 	if from := outcome(a.Outcome); !from.open() || from == o {
 		return nil
 	}
-	a.Outcome, a.DeclineCode = string(o), got.declineCode
+	learn(row.Payment, a, o, got)
 	if o.open() {
 		tx.Defer("UPDATE attempt SET outcome = $2 WHERE id = $1", a.ID, a.Outcome)
 		return updatePayment(tx, row)
 	}
 	tx.Defer("UPDATE attempt SET outcome = $2, decline_code = $3, next_time = NULL WHERE id = $1", a.ID, a.Outcome, a.DeclineCode)
-	row.DeclineCode = got.declineCode
-	if kind(a.Kind) == authorize {
-		row.ChargeID = got.chargeID
-	}
-	if row.Cancellation == string(cancelRequested) && kind(a.Kind).refuses(o, got.declineCode) {
-		row.Cancellation = string(cancelRefused)
-	}
 	writeLedger(tx, row.Payment, a)
 	if err := updatePayment(tx, row); err != nil {
 		return err
@@ -125,8 +197,23 @@ func settle(tx tx, row locked, attemptID string, o outcome, got answer) error {
 	return nil
 }
 
+// learn notes what came of an attempt, in the rows that are in memory.
+func learn(row *ent.Payment, a *ent.Attempt, o outcome, got answer) {
+	a.Outcome, a.DeclineCode = string(o), got.declineCode
+	if o.open() {
+		return
+	}
+	row.DeclineCode = got.declineCode
+	if kind(a.Kind) == authorize {
+		row.ChargeID = got.chargeID
+	}
+	if row.Cancellation == string(cancelRequested) && kind(a.Kind).refuses(o, got.declineCode) {
+		row.Cancellation = string(cancelRefused)
+	}
+}
+
 // beginCancel returns what comes next for a locked payment that is cancelled: an attempt, or nil if there is nothing to do.
-func beginCancel(tx tx, row locked) (*ent.Attempt, error) {
+func beginCancel(tx tx, row locked) (*begun, error) {
 	a, found := paymentOf(row.Payment).toCancel()
 	if !found {
 		return nil, nil
@@ -134,14 +221,22 @@ func beginCancel(tx tx, row locked) (*ent.Attempt, error) {
 	return begin(tx, row, a)
 }
 
-// updatePayment stores what follows from the attempts, and what was changed in the row.
-func updatePayment(tx tx, row locked) error {
-	p := paymentOf(row.Payment)
+// advance brings a payment to where its attempts say that it is.
+func advance(row *ent.Payment) error {
+	p := paymentOf(row)
 	from, next := state(row.State), p.state()
 	if next != from && !from.canBecome(next) {
 		return fmt.Errorf("payment %s is %s and cannot become %s", row.ID, from, next)
 	}
 	row.State, row.Captured, row.Refunded = string(next), p.sum(capture, succeeded), p.sum(refund, succeeded)
+	return nil
+}
+
+// updatePayment stores what follows from the attempts, and what was changed in the row.
+func updatePayment(tx tx, row locked) error {
+	if err := advance(row.Payment); err != nil {
+		return err
+	}
 	row.UpdateTime = row.now
 	tx.Defer(`UPDATE payment SET state = $2, captured = $3, refunded = $4, charge_id = $5, decline_code = $6, cancellation = $7,
 		update_time = now() WHERE id = $1`, row.ID, row.State, row.Captured, row.Refunded, row.ChargeID, row.DeclineCode, row.Cancellation)

@@ -79,6 +79,55 @@ func TestAKeyIsOfOneOperation(t *testing.T) {
 	}
 }
 
+// TestAKeyAtOnce lets many ask for the same at the same time: it is done once, all get the same answer, and the log has every request.
+func TestAKeyAtOnce(t *testing.T) {
+	b := setup(t)
+	s := newSandbox("", b.database.Pool())
+	const many = 20
+	atOnce := func(call func() (answer, error)) answer {
+		t.Helper()
+		answers, failures := make(chan answer, many), make(chan error, many)
+		for range many {
+			go func() {
+				got, err := call()
+				answers <- got
+				failures <- err
+			}()
+		}
+		first := <-answers
+		for range many - 1 {
+			if got := <-answers; got != first {
+				t.Errorf("one is answered %v, another %v", first, got)
+			}
+		}
+		for range many {
+			if err := <-failures; err != nil {
+				t.Error(err)
+			}
+		}
+		return first
+	}
+	charged := atOnce(func() (answer, error) {
+		return s.authorize(b.ctx, "k1", authorization{reference: "ord_1", amount: 1000, currency: "EUR", method: methodVisa})
+	})
+	taken := atOnce(func() (answer, error) { return s.capture(b.ctx, "k2", charged.chargeID) })
+	if taken != charged || charged.declineCode != "" {
+		t.Errorf("captured %v of %v", taken, charged)
+	}
+	page, err := s.charges(b.ctx, "", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(page) != 1 || len(page[0].GetOperations()) != 2 || page[0].GetCaptured().GetAmount() != 1000 {
+		t.Fatalf("the log has %v, want one charge that was authorized and captured", page)
+	}
+	for _, o := range page[0].GetOperations() {
+		if o.GetRequests() != many {
+			t.Errorf("the log has %d requests to %s, want %d", o.GetRequests(), o.GetKind(), many)
+		}
+	}
+}
+
 // isMistake reports whether the provider answered with a code.
 func isMistake(err error, code string) bool {
 	mistake := errMistake{}

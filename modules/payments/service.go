@@ -24,14 +24,13 @@ type service struct {
 }
 
 func (s *service) AuthorizePayment(ctx context.Context, r *paymentsv1.AuthorizePaymentRequest) (*paymentsv1.AuthorizePaymentResponse, error) {
-	payment, err := s.perform(ctx, r, func(ctx context.Context, tx tx) (*ent.Attempt, error) {
+	payment, err := s.perform(ctx, r, func(ctx context.Context, tx tx) (*begun, error) {
 		row := &ent.Payment{
 			ID: id.New("pay"), Reference: r.GetReference(), State: string(authorizing), Amount: r.GetAmount().GetAmount(),
 			Currency: r.GetAmount().GetCurrency(), PaymentMethod: r.GetPaymentMethod(),
 			Caller: rpc.MetadataOf(ctx).Caller, RequestID: r.GetRequestId(),
 		}
-		insertPayment(tx, row)
-		return insertAttempt(tx, row, paymentOf(row).toAuthorize()), nil
+		return insertPayment(tx, row), nil
 	})
 	if isTaken(err) { // Its answer is not kept any more, but the payment is: there is no second one.
 		return nil, rpc.Errorf(connect.CodeAlreadyExists, "REQUEST_ID_REUSED", "request_id %q was used long ago: choose a new one", r.GetRequestId())
@@ -40,7 +39,10 @@ func (s *service) AuthorizePayment(ctx context.Context, r *paymentsv1.AuthorizeP
 }
 
 func (s *service) CapturePayment(ctx context.Context, r *paymentsv1.CapturePaymentRequest) (*paymentsv1.CapturePaymentResponse, error) {
-	payment, err := s.perform(ctx, r, func(ctx context.Context, tx tx) (*ent.Attempt, error) {
+	payment, err := s.perform(ctx, r, func(ctx context.Context, tx tx) (*begun, error) {
+		if db.FirstTry(ctx) {
+			return beginCapture(tx, r.GetId()), nil
+		}
 		row, err := lockPayment(ctx, tx, r.GetId())
 		if err != nil {
 			return nil, err
@@ -55,7 +57,7 @@ func (s *service) CapturePayment(ctx context.Context, r *paymentsv1.CapturePayme
 }
 
 func (s *service) VoidPayment(ctx context.Context, r *paymentsv1.VoidPaymentRequest) (*paymentsv1.VoidPaymentResponse, error) {
-	payment, err := s.perform(ctx, r, func(ctx context.Context, tx tx) (*ent.Attempt, error) {
+	payment, err := s.perform(ctx, r, func(ctx context.Context, tx tx) (*begun, error) {
 		row, err := lockPayment(ctx, tx, r.GetId())
 		if err != nil {
 			return nil, err
@@ -70,7 +72,7 @@ func (s *service) VoidPayment(ctx context.Context, r *paymentsv1.VoidPaymentRequ
 }
 
 func (s *service) RefundPayment(ctx context.Context, r *paymentsv1.RefundPaymentRequest) (*paymentsv1.RefundPaymentResponse, error) {
-	payment, err := s.perform(ctx, r, func(ctx context.Context, tx tx) (*ent.Attempt, error) {
+	payment, err := s.perform(ctx, r, func(ctx context.Context, tx tx) (*begun, error) {
 		row, err := lockPayment(ctx, tx, r.GetId())
 		if err != nil {
 			return nil, err

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -44,8 +45,15 @@ type Program struct {
 	Seed func(ctx context.Context, server *rpc.Directory) error
 }
 
+// gcPercent is how much the heap grows between two collections, unless GOGC says otherwise. What lives is about 12 MB, so that this costs
+// 12 MB more than the default, and halves what collecting takes of the processor.
+const gcPercent = 200
+
 // Main runs the program with the arguments of the process and does not return.
 func Main(p Program) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal begins the stop, the second one ends the process at once.
 	context.AfterFunc(ctx, stop)

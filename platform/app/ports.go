@@ -8,12 +8,12 @@ import (
 	"net"
 	"net/http"
 	neturl "net/url"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/cleave-go/cleave/platform/edge"
+	"github.com/cleave-go/cleave/platform/mtls"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
@@ -78,21 +78,47 @@ func (u *unit) needsInternal() bool {
 	return len(u.Edge) == 0
 }
 
-// serveHTTP serves HTTP/1.1 and HTTP/2 without TLS, until the unit stops. It returns at once.
-func (u *unit) serveHTTP(listener net.Listener, handler http.Handler) {
+// newServer returns a server of HTTP/1.1 and HTTP/2.
+func (u *unit) newServer(handler http.Handler) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
-	server := &http.Server{
+	return &http.Server{
 		Handler: handler, Protocols: protocols, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(u.log.Handler(), slog.LevelWarn),
 	}
-	if public, ok := handler.(*edge.Edge); ok {
-		public.Bound(server)
-		listener = public.Listener(listener)
+}
+
+// serveInternal serves the modules for other units.
+func (u *unit) serveInternal(listener net.Listener, handler http.Handler) {
+	server := u.newServer(u.admit(handler))
+	if units := u.certificates.units; units != nil {
+		server.TLSConfig, server.ConnContext = units.ServerConfig(), units.ConnContext
+	} else {
+		u.log.Warn("the internal port is plain HTTP: whoever reaches it can say that he is any module, and call as it", "addr", listener.Addr().String())
 	}
+	u.serveHTTP(server, listener)
+}
+
+// servePublic serves people and apps.
+func (u *unit) servePublic(listener net.Listener, door *edge.Edge) {
+	server := u.newServer(door)
+	door.Bound(server)
+	if u.certificates.public != nil {
+		server.TLSConfig = u.certificates.public.PublicConfig()
+	}
+	u.serveHTTP(server, door.Listener(listener))
+}
+
+// serveHTTP serves until the unit stops, with TLS if the server has a configuration for it. It returns at once.
+func (u *unit) serveHTTP(server *http.Server, listener net.Listener) {
 	go func() {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		serve := server.Serve
+		if server.TLSConfig != nil {
+			serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+		}
+		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			u.fail(fmt.Errorf("serve %s: %w", listener.Addr(), err))
 		}
 	}()
@@ -106,18 +132,31 @@ func (u *unit) serveHTTP(listener net.Listener, handler http.Handler) {
 
 // peers returns where the modules live that are not in this unit.
 func (u *unit) peers() func(string) rpc.Peer {
-	client := &http.Client{Transport: newTransport()}
-	known := u.neighbours(u.house)
-	return func(name string) rpc.Peer {
-		if !slices.Contains(known, name) {
-			return rpc.Peer{Client: client} // Of a call that is not declared, which stops the start.
+	local, known := u.local(), map[string]rpc.Peer{}
+	for _, name := range u.neighbours(u.house) {
+		if !local[name] {
+			url := u.peerURL(name)
+			known[name] = rpc.Peer{URL: url, Client: &http.Client{Transport: u.transport(name, url)}}
 		}
-		url := u.values.String(moduleSetting(name, "URL"))
-		if url == "" {
-			url = peerURL(u.values.String("CLEAVE_PEER_URL"), name)
-		}
-		return rpc.Peer{URL: strings.TrimSuffix(url, "/"), Client: client}
 	}
+	return func(name string) rpc.Peer {
+		if peer, ok := known[name]; ok {
+			return peer
+		}
+		return rpc.Peer{Client: http.DefaultClient} // Of a call that is not declared, which stops the start.
+	}
+}
+
+// peerURL returns where a module lives that is not in this unit.
+func (u *unit) peerURL(name string) string {
+	url := u.values.String(moduleSetting(name, "URL"))
+	if url == "" {
+		url = strings.ReplaceAll(u.values.String(peerPattern), "{module}", name)
+		if u.certificates.units != nil && !u.values.IsSet(peerPattern) {
+			url = "https" + strings.TrimPrefix(url, "http")
+		}
+	}
+	return strings.TrimSuffix(url, "/")
 }
 
 // newTransport returns a transport for the internal ports of other units: HTTP/2, with and without TLS.
@@ -137,12 +176,14 @@ func newTransport() *http.Transport {
 	}
 }
 
-func forward(name string, peer rpc.Peer, log *slog.Logger) http.Handler {
-	target, err := neturl.Parse(peer.URL)
+// forward returns a handler that leads to a module in another unit.
+func (u *unit) forward(name string) http.Handler {
+	url := u.peerURL(name)
+	target, err := neturl.Parse(url)
 	if err != nil { // The setting has been checked; {module} may still have made a bad one.
 		target = &neturl.URL{Scheme: "http", Host: "invalid.invalid"}
 	}
-	return edge.Forward(name, target, newTransport(), log)
+	return edge.Forward(name, target, u.transport(name, url), u.log)
 }
 
 // isLoopback reports whether only this machine can reach the listener.
@@ -152,9 +193,12 @@ func isLoopback(listener net.Listener) bool {
 }
 
 // url returns the address of a listener as one can type it, or "".
-func url(listener net.Listener) string {
-	if listener == nil {
+func url(listener net.Listener, certificates *mtls.Source) string {
+	switch {
+	case listener == nil:
 		return ""
+	case certificates != nil:
+		return "https://" + listener.Addr().String()
 	}
 	return "http://" + listener.Addr().String()
 }

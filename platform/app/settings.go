@@ -19,6 +19,7 @@ const (
 	adminAddr    = "CLEAVE_ADMIN_ADDR"
 	databaseURL  = "DATABASE_URL"
 	dataDir      = "CLEAVE_DATA_DIR"
+	peerPattern  = "CLEAVE_PEER_URL"
 )
 
 // moduleSetting returns the name of a setting of a module: CLEAVE_ORDERS_URL.
@@ -36,6 +37,7 @@ func (p Program) settings(house module.Map) []config.Setting {
 		)
 		list = append(list, authSettings()...)
 		list = append(list, doorSettings()...)
+		list = append(list, publicCertificateSettings...)
 	}
 	if len(p.Modules) > 0 {
 		list = append(list, config.Setting{Name: internalAddr, Default: "127.0.0.1:9080", Help: "address of the port for other modules; not opened where every module is local", Check: config.IsAddr})
@@ -70,8 +72,9 @@ func (p Program) settings(house module.Map) []config.Setting {
 		}
 	}
 	if remote {
-		list = append(list, config.Setting{Name: "CLEAVE_PEER_URL", Default: "http://{module}:9080", Help: "internal port of the modules that have no URL of their own", Check: isPeerURL})
+		list = append(list, config.Setting{Name: peerPattern, Default: "http://{module}:9080", Help: "internal port of the modules that have no URL of their own; https where " + tlsCert + " is set", Check: isPeerURL})
 	}
+	list = append(list, unitCertificateSettings...)
 	return append(list,
 		config.Setting{Name: "CLEAVE_MAP_FILE", Help: "file that replaces the map of the house which this binary carries"},
 		config.Setting{Name: "CLEAVE_DRAIN_DELAY", Default: "0s", Help: "how long to serve on after /readyz has gone red, for balancers to notice", Check: config.IsDuration},
@@ -89,7 +92,8 @@ func (p Program) houseSettings(house module.Map) []config.Setting {
 	}
 	list = append(list, authSettings()...)
 	list = append(list, doorSettings()...)
-	for _, name := range []string{publicAddr, internalAddr, dataDir, "CLEAVE_PEER_URL", "CLEAVE_DATABASE_SECRET", "CLEAVE_DATABASE_MAX_CONNS", "CLEAVE_MIGRATE"} {
+	list = append(list, publicCertificateSettings...)
+	for _, name := range []string{publicAddr, internalAddr, dataDir, peerPattern, "CLEAVE_DATABASE_SECRET", "CLEAVE_DATABASE_MAX_CONNS", "CLEAVE_MIGRATE"} {
 		list = append(list, config.Setting{Name: name})
 	}
 	return list
@@ -97,11 +101,8 @@ func (p Program) houseSettings(house module.Map) []config.Setting {
 
 // isPeerURL takes URLs in which {module} stands for the name of a module.
 func isPeerURL(value string) error {
-	return config.IsURL("http", "https")(peerURL(value, "module"))
+	return config.IsURL("http", "https")(strings.ReplaceAll(value, "{module}", "module"))
 }
-
-// peerURL puts the name of a module into a URL.
-func peerURL(pattern, name string) string { return strings.ReplaceAll(pattern, "{module}", name) }
 
 // local returns the modules of this binary.
 func (p Program) local() map[string]bool {

@@ -28,6 +28,8 @@ type unit struct {
 	values config.Values
 	log    *slog.Logger
 
+	certificates certificates
+
 	health   health
 	operator *rpc.Server // The services for the operator's port.
 	jobs     jobsPage
@@ -69,6 +71,9 @@ func (u *unit) serve(ctx context.Context) error {
 	u.draining, u.stopping = draining, stopping
 	defer u.stop()
 	began := time.Now()
+	if err := u.openCertificates(); err != nil {
+		return err
+	}
 	ports, err := u.listen()
 	if err != nil {
 		return err
@@ -83,7 +88,7 @@ func (u *unit) serve(ctx context.Context) error {
 	if host, err := os.Hostname(); err == nil {
 		u.replica = host + " " + ports.admin.Addr().String()
 	}
-	u.serveHTTP(ports.admin, u.adminHandler())
+	u.serveHTTP(u.newServer(u.adminHandler()), ports.admin)
 	databases, err := u.openDatabases(ctx)
 	if err != nil {
 		return err
@@ -102,16 +107,15 @@ func (u *unit) serve(ctx context.Context) error {
 		}
 	}
 	if ports.internal != nil {
-		u.serveHTTP(ports.internal, server)
-		u.log.Warn("the internal port is plain HTTP: whoever reaches it can call every module", "addr", ports.internal.Addr().String())
+		u.serveInternal(ports.internal, server)
 	}
 	if ports.public != nil {
-		u.serveHTTP(ports.public, u.edge(ports.public, server))
+		u.servePublic(ports.public, u.edge(ports.public, server))
 	}
 	u.onStop(func(context.Context) { beginStop() })
 	u.health.setReady(true)
-	u.log.Info("ready", "serves", u.contents(), "public", url(ports.public), "internal", url(ports.internal), "admin", url(ports.admin),
-		"after", time.Since(began).Round(time.Millisecond).String())
+	u.log.Info("ready", "serves", u.contents(), "public", url(ports.public, u.certificates.public),
+		"internal", url(ports.internal, u.certificates.units), "admin", url(ports.admin, nil), "after", time.Since(began).Round(time.Millisecond).String())
 
 	select {
 	case <-ctx.Done():
@@ -134,6 +138,9 @@ func (u *unit) serve(ctx context.Context) error {
 func (u *unit) seed(ctx context.Context) error {
 	u.failed = make(chan error, 1)
 	defer u.stop()
+	if err := u.openCertificates(); err != nil {
+		return err
+	}
 	databases, err := u.openDatabases(ctx)
 	if err != nil {
 		return err
@@ -237,13 +244,13 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 }
 
 // edge returns the handler of the public port.
-func (u *unit) edge(listener net.Listener, server *rpc.Server) http.Handler {
-	local, peers := u.local(), u.peers()
+func (u *unit) edge(listener net.Listener, server *rpc.Server) *edge.Edge {
+	local := u.local()
 	c := edge.Config{Services: u.Edge, OpenAPI: u.OpenAPI, Log: u.log, Draining: u.draining, Stopping: u.stopping, Route: func(name string) http.Handler {
 		if local[name] {
 			return server
 		}
-		return forward(name, peers(name), u.log)
+		return u.forward(name)
 	}}
 	c.Authenticate = u.authenticate(listener)
 	u.guard(listener, &c)

@@ -285,6 +285,47 @@ func TestDeferredResultThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// Deferred statements alone are sent without BEGIN and COMMIT, and are a transaction all the same.
+func TestDeferredStatementsAloneAreOneTransaction(t *testing.T) {
+	t.Parallel()
+	s, _ := newCountedStore(t)
+	for name, c := range map[string]struct {
+		read func(results pgx.BatchResults) error
+		last any // The name of the last thing, which must have one.
+		want []string
+	}{
+		"all goes well":                     {func(r pgx.BatchResults) error { _, err := r.Exec(); return err }, "b", []string{"a", "b"}},
+		"the last is refused":               {func(r pgx.BatchResults) error { _, err := r.Exec(); return err }, nil, nil},
+		"a row cannot be read":              {func(r pgx.BatchResults) error { return r.QueryRow().Scan(new(bool)) }, "b", []string{"a", "b"}},
+		"a row cannot be read, and refused": {func(r pgx.BatchResults) error { return r.QueryRow().Scan(new(bool)) }, nil, nil},
+		"rows cannot be read, and refused": {func(r pgx.BatchResults) error {
+			rows, _ := r.Query()
+			_, err := pgx.CollectRows(rows, pgx.RowTo[bool])
+			return err
+		}, nil, nil},
+		"the function fails, and refused": {func(r pgx.BatchResults) error { r.QueryRow(); return errAnything }, nil, nil},
+	} {
+		told := 0
+		err := s.Tx(bounded(t), func(ctx context.Context, tx tx) error {
+			db.AfterCommit(ctx, func() { told++ })
+			tx.Defer(insertThing, "a")
+			tx.Defer("SELECT name FROM thing").Fn = c.read
+			tx.Defer(insertThing, c.last)
+			return nil
+		})
+		if got := names(t, s); !slices.Equal(got, c.want) || told != min(len(got), 1) {
+			t.Errorf("%s: %q were kept (%v), told %d times, want %q", name, got, err, told, c.want)
+		}
+		if refused := code(err) == "23502"; refused != (c.want == nil) || (err == nil) != (name == "all goes well") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := s.Pool().Exec(bounded(t), "DELETE FROM thing"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	released(t, s)
+}
+
 func TestDeferNeedsOurTransaction(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, clone(t))

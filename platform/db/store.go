@@ -53,8 +53,8 @@ func (s *Store[C]) In(tx pgx.Tx) Tx[C] { return Tx[C]{Tx: tx, Ent: s.client(entD
 // of tx but by [AfterCommit].
 // Calls over the seam with the context of fn are refused.
 //
-// BEGIN is sent along with the first statement, and what is deferred (see [Defer]) along with a later one or COMMIT. Without a
-// statement nothing is sent.
+// BEGIN is sent along with the first statement, and what is deferred (see [Defer]) along with a later one or COMMIT. If every statement is
+// deferred, they are sent in one go without the two. Without a statement nothing is sent.
 //
 // A database that cannot be reached is an unavailable error. If that happened while committing, nobody knows whether it was
 // committed: callers repeat with the same request_id.
@@ -119,7 +119,7 @@ func (d *DB) TxMayBeLost(ctx context.Context, fn func(ctx context.Context, tx pg
 		if err := fn(ctx, tx); err != nil {
 			return err
 		}
-		Defer(tx, "SET LOCAL synchronous_commit = off")
+		Defer(tx, "SELECT set_config('synchronous_commit', 'off', true)") // SET LOCAL warns where there is no BEGIN.
 		return nil
 	})
 }

@@ -67,7 +67,7 @@ func FirstTry(ctx context.Context) bool {
 }
 
 // transaction is a transaction that waits as seldom as it can: BEGIN goes with the first statement, deferred statements go with the
-// next one, or all go with COMMIT. Without a statement nothing is sent at all.
+// next one, or with COMMIT. If all of them are deferred they go alone. Without a statement nothing is sent at all.
 type transaction struct {
 	conn *pgxpool.Conn
 	// queue is sent before the next statement: BEGIN at first, then what is deferred.
@@ -259,9 +259,8 @@ func (t *transaction) Commit(ctx context.Context) error {
 	if err := t.ready(); err != nil {
 		return err
 	}
-	if !t.begun && len(t.queue) == 1 {
-		t.done = true
-		return nil
+	if !t.begun {
+		return t.commitAtOnce(ctx)
 	}
 	var tag pgconn.CommandTag
 	var err error
@@ -282,6 +281,35 @@ func (t *transaction) Commit(ctx context.Context) error {
 		return pgx.ErrTxCommitRollback
 	}
 	t.committed = true
+	return nil
+}
+
+// commitAtOnce sends what is queued without BEGIN and COMMIT, because PostgreSQL makes one transaction of what comes in one go.
+func (t *transaction) commitAtOnce(ctx context.Context) error {
+	queue := t.queue[1:]
+	t.queue = nil
+	if len(queue) == 0 {
+		t.done = true
+		return nil
+	}
+	sent := t.conn.SendBatch(ctx, &pgx.Batch{QueuedQueries: queue})
+	results := lenient{sent, t.conn.Conn().TypeMap()}
+	var failed error
+	for _, statement := range queue {
+		if err := carryOut(statement, results); err != nil {
+			failed = first(failed, fmt.Errorf("%s: %w", statement.SQL, err))
+		}
+	}
+	switch err := sent.Close(); {
+	case err != nil && errors.Is(failed, err):
+		return failed // The same error, with its statement.
+	case err != nil:
+		return err
+	}
+	t.done, t.committed = true, true
+	if failed != nil {
+		return fmt.Errorf("carried out, but a result could not be read: %w", failed)
+	}
 	return nil
 }
 

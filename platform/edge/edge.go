@@ -7,7 +7,6 @@ package edge
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -19,6 +18,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/cleave-go/cleave/platform/id"
+	"github.com/cleave-go/cleave/platform/reference"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
@@ -52,6 +52,7 @@ type Edge struct {
 	methods            map[string]route // by procedure
 	rest               *rest
 	openAPI            []byte
+	plain              map[string]http.HandlerFunc // by path
 	index              string
 	log                *slog.Logger
 	draining, stopping context.Context
@@ -107,6 +108,10 @@ func newEdge(c Config, l limits) *Edge {
 		}
 	}
 	sort.Strings(lines)
+	e.plain = e.plainRoutes()
+	if e.openAPI != nil {
+		lines = append(lines, "\nHow to call them: GET "+reference.Path+" to read, GET "+openAPIPath+" for programs.")
+	}
 	e.index = "Cleave. Public methods, over Connect (JSON or protobuf), gRPC and gRPC-Web:\n\n" + strings.Join(lines, "\n") + "\n"
 	return e
 }
@@ -236,13 +241,8 @@ func (e *Edge) find(r *http.Request) (route, bool) {
 
 // other answers what is no public method. Whichever protocol a client speaks, it sees the code unimplemented.
 func (e *Edge) other(w http.ResponseWriter, r *http.Request) error {
-	if r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, err := fmt.Fprint(w, e.index)
-		return err
-	}
-	if r.URL.Path == openAPIPath && e.openAPI != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-		e.serveDocument(w, r)
+	if serve := e.plainRoute(r); serve != nil {
+		serve(w, r)
 		return nil
 	}
 	// Whoever reads the status, as curl and scanners do, understands 404 better than Connect's 501.

@@ -88,12 +88,15 @@ func (d *deliveries) stop() {
 	d.started = false
 }
 
-// nudge has all workers look for events. It does not wait.
-func (d *deliveries) nudge() {
+// published has the workers look for events whose subscribers listen to those of a type, as far as the last sweep knows. The others pass
+// over it with a later sweep. It does not wait.
+func (d *deliveries) published(kind string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, w := range d.workers {
-		w.nudge()
+		if slices.Contains(w.types, kind) {
+			w.nudge()
+		}
 	}
 }
 
@@ -113,7 +116,7 @@ func (d *deliveries) come(subscriber string) {
 
 // sweep makes sure that each subscription has a worker, and wakes those that are behind. It is all that an idle module costs.
 func (d *deliveries) sweep(ctx context.Context) error {
-	rows, err := d.events.db.Pool().Query(ctx, `SELECT s.id, s.name, s.era, s.transaction, s.position, coalesce(e.era, 0), coalesce(e.transaction, '0'), coalesce(e.position, 0)
+	rows, err := d.events.db.Pool().Query(ctx, `SELECT s.id, s.name, ARRAY(SELECT jsonb_object_keys(s.types)), s.era, s.transaction, s.position, coalesce(e.era, 0), coalesce(e.transaction, '0'), coalesce(e.position, 0)
 		FROM cleave_subscriber s LEFT JOIN (SELECT era, transaction, position FROM cleave_event ORDER BY era DESC, transaction DESC, position DESC LIMIT 1) e ON true
 		ORDER BY s.name LIMIT $1`, maxSubscribers)
 	if err != nil {
@@ -122,10 +125,11 @@ func (d *deliveries) sweep(ctx context.Context) error {
 	type found struct {
 		id      int64
 		name    string
+		types   []string
 		at, end cursor
 	}
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (f found, err error) {
-		err = row.Scan(&f.id, &f.name, &f.at.era, &f.at.transaction, &f.at.position, &f.end.era, &f.end.transaction, &f.end.position)
+		err = row.Scan(&f.id, &f.name, &f.types, &f.at.era, &f.at.transaction, &f.at.position, &f.end.era, &f.end.transaction, &f.end.position)
 		return f, err
 	})
 	if err != nil {
@@ -145,6 +149,7 @@ func (d *deliveries) sweep(ctx context.Context) error {
 			w.client = eventv1cleave.NewDeliveryServiceClient(d.events.caller(eventv1cleave.DeliveryService.Of(f.name)).At(f.name))
 			d.events.running.Go(w.run)
 		}
+		w.types = f.types
 		kept[f.id] = w
 		if w.isBehind(f.at, f.end) {
 			w.nudge()
@@ -164,6 +169,7 @@ type worker struct {
 	events       *Events
 	subscription int64
 	subscriber   string
+	types        []string // that it listened to when it was looked at last; guarded by the deliveries
 	client       eventv1connect.DeliveryServiceClient
 	wake         chan struct{}   // There may be something to deliver.
 	there        chan struct{}   // The subscriber can be reached.

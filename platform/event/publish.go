@@ -38,6 +38,6 @@ func (e *Events) Publish(ctx context.Context, tx pgx.Tx, subject string, sequenc
 	metadata := rpc.MetadataOf(ctx)
 	db.Defer(tx, `INSERT INTO cleave_event (id, type, subject, sequence, correlation_id, trace, principal, data) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 		id.New("evt"), TypeOf(message), subject, sequence, metadata.CorrelationID, metadata.Trace, rpc.EncodePrincipal(metadata.Principal), data)
-	db.AfterCommit(ctx, e.deliveries.nudge)
+	db.AfterCommit(ctx, func() { e.deliveries.published(TypeOf(message)) })
 	return nil
 }

@@ -51,9 +51,11 @@ func Once[M any, Response Message[M]](ctx context.Context, tx pgx.Tx, request Re
 		return nil, err
 	}
 	claimed := false
+	var kept []byte
 	if db.FirstTry(ctx) {
 		// Most requests come once, so nobody waits to be told that the key was free: if it was not, the constraint fails what follows.
-		db.Defer(tx, insertKey, k.caller, k.method, k.id, fingerprint).Exec(func(pgconn.CommandTag) error {
+		// What fn defers follows the claim at once; if it defers everything, the answer is known when the claim is sent, and goes along.
+		db.Defer(tx, insertKey, k.caller, k.method, k.id, fingerprint, &kept).Exec(func(pgconn.CommandTag) error {
 			claimed = true
 			return nil
 		})
@@ -69,11 +71,12 @@ func Once[M any, Response Message[M]](ctx context.Context, tx pgx.Tx, request Re
 	if err != nil {
 		return nil, err
 	}
-	kept, err := proto.Marshal(response)
-	if err != nil {
+	if kept, err = proto.Marshal(response); err != nil {
 		return nil, fmt.Errorf("encode response: %w", err)
 	}
-	db.Defer(tx, "UPDATE cleave_request SET response = $4 WHERE caller = $1 AND method = $2 AND request_id = $3", k.caller, k.method, k.id, kept)
+	if claimed {
+		db.Defer(tx, "UPDATE cleave_request SET response = $4 WHERE caller = $1 AND method = $2 AND request_id = $3", k.caller, k.method, k.id, kept)
+	}
 	return response, nil
 }
 
@@ -137,12 +140,12 @@ func keyOf(ctx context.Context, method *rpc.Method, id string) key {
 	return key{metadata.Caller, method.Procedure, id}
 }
 
-const insertKey = "INSERT INTO cleave_request (caller, method, request_id, fingerprint) VALUES ($1, $2, $3, $4)"
+const insertKey = "INSERT INTO cleave_request (caller, method, request_id, fingerprint, response) VALUES ($1, $2, $3, $4, $5)"
 
 // claim reports whether the key was free and is now taken. Whoever claims the same key waits here until the first has committed or
 // rolled back.
 func (k key) claim(ctx context.Context, tx pgx.Tx, fingerprint []byte) (bool, error) {
-	tag, err := tx.Exec(ctx, insertKey+" ON CONFLICT DO NOTHING", k.caller, k.method, k.id, fingerprint)
+	tag, err := tx.Exec(ctx, insertKey+" ON CONFLICT DO NOTHING", k.caller, k.method, k.id, fingerprint, nil)
 	if err != nil {
 		return false, fmt.Errorf("claim request id: %w", err)
 	}

@@ -46,7 +46,9 @@ type bundle struct {
 	before func(ctx context.Context) error
 	// outside stands for the call of another module before the transaction, if there is one.
 	outside func() error
-	runs    atomic.Int64
+	// defers says that an effect is written with the commit, so that the answer is known when the request is claimed.
+	defers bool
+	runs   atomic.Int64
 }
 
 func setup(t *testing.T) *bundle {
@@ -65,6 +67,10 @@ func setup(t *testing.T) *bundle {
 // effect is what may happen once.
 func (b *bundle) effect(ctx context.Context, tx db.Tx[dialect.Driver]) (int64, error) {
 	number := b.runs.Add(1)
+	if b.defers {
+		tx.Defer("INSERT INTO effect (number) VALUES ($1)", number)
+		return number, b.before(ctx)
+	}
 	if _, err := tx.Exec(ctx, "INSERT INTO effect (number) VALUES ($1)", number); err != nil {
 		return 0, err
 	}
@@ -119,7 +125,14 @@ func request(id, body string) *parityv1.CallRequest {
 
 func TestRepetitionGetsTheFirstAnswer(t *testing.T) {
 	t.Parallel()
+	for _, defers := range []bool{false, true} {
+		t.Run(fmt.Sprint("defers ", defers), func(t *testing.T) { t.Parallel(); repetitionGetsTheFirstAnswer(t, defers) })
+	}
+}
+
+func repetitionGetsTheFirstAnswer(t *testing.T, defers bool) {
 	b := setup(t)
+	b.defers = defers
 	client, ctx := b.client("edge"), moduletest.As(t, "usr_a")
 	first, err := client.Call(ctx, request("1", "body"))
 	if err != nil {
@@ -154,7 +167,14 @@ func TestAnotherRequestUnderTheSameIDIsRefused(t *testing.T) {
 
 func TestConcurrentRepetitionsHappenOnce(t *testing.T) {
 	t.Parallel()
+	for _, defers := range []bool{false, true} {
+		t.Run(fmt.Sprint("defers ", defers), func(t *testing.T) { t.Parallel(); concurrentRepetitionsHappenOnce(t, defers) })
+	}
+}
+
+func concurrentRepetitionsHappenOnce(t *testing.T, defers bool) {
 	b := setup(t)
+	b.defers = defers
 	client, ctx := b.client("edge"), moduletest.As(t, "usr_a")
 	var answers sync.Map
 	var waiting sync.WaitGroup

@@ -60,6 +60,9 @@ type Host struct {
 // other module.
 type Map struct {
 	Modules []MapModule `json:"modules"`
+	// Units say which modules a unit holds that is not called after them, by what its certificate calls it. Whoever divides a house in such
+	// a way writes them into the file that CLEAVE_MAP_FILE names.
+	Units map[string][]string `json:"units,omitempty"`
 }
 
 // MapModule is what one module declares.
@@ -128,6 +131,13 @@ func ParseMap(text []byte) (Map, error) {
 	var m Map
 	if err := json.Unmarshal(text, &m); err != nil {
 		return Map{}, fmt.Errorf("read the map of the house: %w", err)
+	}
+	for unit, modules := range m.Units {
+		for _, name := range modules {
+			if name != rpc.EdgeCaller && !slices.Contains(m.Names(), name) {
+				return Map{}, fmt.Errorf("read the map of the house: the unit %s holds %s, which is no module on it", unit, name)
+			}
+		}
 	}
 	return m, nil
 }

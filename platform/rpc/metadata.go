@@ -110,6 +110,14 @@ func DecodeMetadata(header http.Header) (Metadata, error) {
 	return m, nil
 }
 
+// CallerOf returns which module the headers say that it calls, as [DecodeMetadata] does: for whoever decides whether to believe it.
+func CallerOf(header http.Header) string {
+	if caller := header.Get(headerCaller); ValidID(caller) {
+		return caller
+	}
+	return ""
+}
+
 // normal drops what [Metadata.Encode] would drop, so that a call in this process carries the same as one over a network.
 func (m Metadata) normal() Metadata {
 	for _, id := range []*string{&m.Caller, &m.RequestID, &m.CorrelationID, &m.Trace} {

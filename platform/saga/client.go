@@ -24,6 +24,9 @@ const (
 	// leaseTime is how long a saga is left to a process that says nothing. A kill costs at most this and a sweep.
 	leaseTime  = 5 * time.Second
 	sweepEvery = time.Second
+	// young is how long a lease is not renewed. Most sagas have ended by then, and are spared a change of an index, and a wait for it at
+	// their boundary. What is left of the lease then is enough for the next renewal to come late.
+	young = time.Second
 	// stepTimeout bounds one run of a step.
 	stepTimeout = 10 * time.Second
 	// batch is how many sagas one statement takes over, and maxHeld how many of those a process drives at a time. What it starts itself
@@ -46,8 +49,15 @@ type Tasks interface {
 type kind struct {
 	name     string
 	steps    []course.Step
-	run      func(ctx context.Context, id string, state []byte, step string, undo bool) ([]byte, error)
-	boundary func(ctx context.Context, tx pgx.Tx, c Change[[]byte]) error
+	run      func(ctx context.Context, id string, before state, step string, undo bool) (state, error)
+	boundary func(ctx context.Context, tx pgx.Tx, c Change[state]) error
+}
+
+// state is that of a saga without its type.
+type state struct {
+	encoded []byte
+	// decoded is what encoded was made of, if that is known.
+	decoded any
 }
 
 // stepNames returns the names of steps.
@@ -99,6 +109,7 @@ type Client struct {
 type lease struct {
 	id    string
 	fence int64
+	since time.Time
 	// nudged receives when somebody has wished the saga undone.
 	nudged chan struct{}
 }
@@ -158,7 +169,7 @@ func (c *Client) begin(ctx context.Context, r *row, over bool) bool {
 		c.log.Error("saga goes on for nobody", "saga", r.id, "error", err)
 		onBehalf = rpc.WithMetadata(ctx, rpc.Metadata{})
 	}
-	l := &lease{id: r.id, fence: r.fence, nudged: make(chan struct{}, 1)}
+	l := &lease{id: r.id, fence: r.fence, since: time.Now(), nudged: make(chan struct{}, 1)}
 	c.mu.Lock()
 	c.held[l] = over
 	c.mu.Unlock()
@@ -177,12 +188,14 @@ func (c *Client) begin(ctx context.Context, r *row, over bool) bool {
 	return began
 }
 
-// renew keeps the leases of what this process drives. When it drives nothing, it asks for nothing.
+// renew keeps the leases of what this process has driven for a while. When there is nothing of that kind, it asks for nothing.
 func (c *Client) renew(ctx context.Context) error {
 	c.mu.Lock()
 	ids, fences := make([]string, 0, len(c.held)), make([]int64, 0, len(c.held))
 	for l := range c.held {
-		ids, fences = append(ids, l.id), append(fences, l.fence)
+		if time.Since(l.since) >= young {
+			ids, fences = append(ids, l.id), append(fences, l.fence)
+		}
 	}
 	c.mu.Unlock()
 	if len(ids) == 0 {

@@ -52,9 +52,9 @@ func (c *Client) drive(ctx context.Context, r *row, l *lease) {
 		name := r.Steps[a.Step].Name
 		began := time.Now()
 		fault.Point(point(r.kind, name, a.Undo, "begin"))
-		state, err := c.run(ctx, k, r, a)
+		after, err := c.run(ctx, k, r, a)
 		fault.Point(point(r.kind, name, a.Undo, "done"))
-		r.state = state
+		r.state = after
 		o, note := course.Judge(err)
 		note = clip(note)
 		if o == course.Failed || o == course.Refused && a.Undo {
@@ -90,14 +90,14 @@ func (c *Client) sleep(l *lease, d time.Duration) bool {
 }
 
 // run runs a step. A panic is an error that passes, as far as anybody knows.
-func (c *Client) run(ctx context.Context, k *kind, r *row, a course.Action) (state []byte, err error) {
+func (c *Client) run(ctx context.Context, k *kind, r *row, a course.Action) (after state, err error) {
 	name := r.Steps[a.Step].Name
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
 			c.log.ErrorContext(ctx, "step panicked", "saga", r.id, "step", name, "panic", p, "stack", string(debug.Stack()))
-			state, err = r.state, fmt.Errorf("panic: %v", p)
+			after, err = r.state, fmt.Errorf("panic: %v", p)
 		}
 	}()
 	return k.run(ctx, r.id, r.state, name, a.Undo)
@@ -177,8 +177,9 @@ func (c *Client) boundary(ctx context.Context, k *kind, r *row, o course.Outcome
 			}
 		}
 		now.wish = ""
+		now.kept = now.state.encoded
 		now.number++
-		change := Change[[]byte]{
+		change := Change[state]{
 			ID: r.id, State: now.state, Step: e.step, What: e.what, Note: e.note, Reason: now.Reason,
 			Done: now.Phase == course.Done, Undone: now.Phase == course.Undone,
 		}
@@ -194,7 +195,7 @@ func (c *Client) boundary(ctx context.Context, k *kind, r *row, o course.Outcome
 }
 
 // tell lets the module write its own rows. A panic is an error of the boundary.
-func (c *Client) tell(ctx context.Context, tx pgx.Tx, k *kind, change Change[[]byte]) (err error) {
+func (c *Client) tell(ctx context.Context, tx pgx.Tx, k *kind, change Change[state]) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			c.log.ErrorContext(ctx, "boundary panicked", "saga", change.ID, "step", change.Step, "panic", p, "stack", string(debug.Stack()))
@@ -215,7 +216,7 @@ func (c *Client) shelve(ctx context.Context, r *row, e entry, cause error) error
 	if next.unwritten++; next.unwritten == maxUnwritten {
 		o, rest = course.GaveUp, nil
 	}
-	next.Record, next.state = r.After(o, ""), nil // The state may be what cannot be written.
+	next.Record, next.state = r.After(o, ""), state{} // The state may be what cannot be written.
 	e.note = clip(fmt.Sprintf("%s, but the boundary fails: %v", e.what, cause))
 	e.what = What(o.Word(false, false))
 	return c.db.Tx(ctx, func(ctx context.Context, tx pgx.Tx) error {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cleave-go/cleave/platform/moduletest"
 	"github.com/cleave-go/cleave/platform/saga"
@@ -53,9 +54,14 @@ func TestZombieIsRefused(t *testing.T) {
 				})
 				b.start(first, "trip")
 				<-reached
-				// While it lives its lease is renewed, and nobody takes the saga.
+				// While it lives its lease is renewed when it has lasted a while, and nobody takes the saga.
+				b.Exec(t, "UPDATE trips.cleave_saga SET due = now() + interval '2 seconds'")
+				first.Age(time.Second)
 				if err := errors.Join(first.Renew(t.Context()), second.Recover(t.Context())); err != nil {
 					t.Fatal(err)
+				}
+				if !moduletest.Value[bool](t, b.House, "SELECT due > now() + interval '3 seconds' FROM trips.cleave_saga") {
+					t.Error("a lease that has lasted a while was not renewed")
 				}
 				if fence := moduletest.Value[int64](t, b.House, "SELECT fence FROM trips.cleave_saga"); fence != 1 {
 					t.Errorf("a leased saga was taken: its fence is %d", fence)

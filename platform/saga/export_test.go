@@ -2,6 +2,7 @@ package saga
 
 import (
 	"context"
+	"time"
 
 	"github.com/cleave-go/cleave/gen/cleave/platform/saga/v1/sagav1connect"
 )
@@ -14,6 +15,15 @@ func (c *Client) Recover(ctx context.Context) error { return c.recover(ctx) }
 
 // Renew keeps the leases, as its sweep does.
 func (c *Client) Renew(ctx context.Context) error { return c.renew(ctx) }
+
+// Age lets what the client drives look as if it had for longer.
+func (c *Client) Age(by time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for l := range c.held {
+		l.since = l.since.Add(-by)
+	}
+}
 
 // Purge forgets old sagas, as its sweep does.
 func (c *Client) Purge(ctx context.Context) error { return c.purge(ctx) }

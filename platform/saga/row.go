@@ -1,6 +1,7 @@
 package saga
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +21,8 @@ import (
 type row struct {
 	course.Record
 	id, kind string
-	state    []byte
+	state    state
+	kept     []byte // the state that is in the table, as it was written, if that is known
 	wish     string // why somebody wants it undone, until a boundary finds it
 	number   int64  // of entries in the timeline, and so the version of the row
 	fence    int64
@@ -36,7 +38,7 @@ const columns = "id, kind, state, phase, position, reason, wish, attempt, stuck,
 func (c *Client) scan(rows pgx.Row) (*row, error) {
 	var r row
 	var names []string
-	err := rows.Scan(&r.id, &r.kind, &r.state, &r.Phase, &r.Position, &r.Reason, &r.wish, &r.Attempt, &r.Stuck, &r.number, &r.fence, &r.unwritten, &names, &r.origin)
+	err := rows.Scan(&r.id, &r.kind, &r.state.encoded, &r.Phase, &r.Position, &r.Reason, &r.wish, &r.Attempt, &r.Stuck, &r.number, &r.fence, &r.unwritten, &names, &r.origin)
 	var known bool
 	r.Steps, known = c.kinds[r.kind].called(names)
 	r.foreign = !known
@@ -44,12 +46,12 @@ func (c *Client) scan(rows pgx.Row) (*row, error) {
 }
 
 // start inserts a saga that this process drives when the transaction has committed.
-func (c *Client) start(ctx context.Context, tx pgx.Tx, kind, id string, state []byte, rec course.Record) {
+func (c *Client) start(ctx context.Context, tx pgx.Tx, kind, id string, encoded []byte, rec course.Record) {
 	origin := rpc.Origin(ctx)
 	db.Defer(tx, `INSERT INTO cleave_saga (id, kind, state, phase, position, reason, leased, due, driver, steps, origin)
 		VALUES ($1, $2, $3, $4, $5, $6, true, now() + $7::interval, $8, $9, $10)`,
-		id, kind, state, rec.Phase, rec.Position, rec.Reason, leaseTime, c.driver, stepNames(rec.Steps), origin)
-	c.afterCommit(ctx, &row{Record: rec, id: id, kind: kind, state: state, fence: 1, origin: origin})
+		id, kind, encoded, rec.Phase, rec.Position, rec.Reason, leaseTime, c.driver, stepNames(rec.Steps), origin)
+	c.afterCommit(ctx, &row{Record: rec, id: id, kind: kind, state: state{encoded: encoded}, kept: encoded, fence: 1, origin: origin})
 }
 
 // lock locks a saga and reports whether nobody drives it.
@@ -169,8 +171,12 @@ func (c *Client) move(ctx context.Context, tx pgx.Tx, now *row, goesOn bool, pau
 				update_time = now(), progress_time = CASE WHEN $9 = 0 AND NOT $10 THEN now() ELSE progress_time END
 			WHERE id = $1 AND ` + condition + ` RETURNING number
 		)` + kept + ` INSERT INTO cleave_saga_step (saga_id, number, step, what, attempt, duration, note) SELECT $1, number, $13, $14, $15, $16, $17 FROM ` + from + unless
+	var changed []byte // Without it the state is left alone, which spares writing it anew.
+	if !bytes.Equal(now.state.encoded, now.kept) {
+		changed = now.state.encoded
+	}
 	args := []any{
-		now.id, now.fence, now.number, now.wish, now.state, now.Phase, now.Position, now.Reason, now.Attempt, now.Stuck,
+		now.id, now.fence, now.number, now.wish, changed, now.Phase, now.Position, now.Reason, now.Attempt, now.Stuck,
 		goesOn, pause, e.step, e.what, e.attempt, e.duration, e.note, now.unwritten,
 	}
 	if hopes {

@@ -135,36 +135,40 @@ func Register[S any](c *Client, d Definition[S]) *Saga[S] {
 		steps[s.Name] = s
 		k.steps = append(k.steps, course.Step{Name: s.Name, Quiet: s.Quiet})
 	}
-	k.run = func(ctx context.Context, id string, state []byte, name string, undo bool) ([]byte, error) {
+	k.run = func(ctx context.Context, id string, before state, name string, undo bool) (state, error) {
 		step := steps[name]
 		fn := step.Do
 		if undo {
 			fn = step.Undo
 		}
 		if fn == nil {
-			return state, nil
+			return before, nil
 		}
 		r := &Run[S]{ID: id, Key: id + "/" + step.Name}
-		if err := json.Unmarshal(state, &r.State); err != nil {
-			return state, Stuck(fmt.Sprintf("its state cannot be read: %v", err))
+		// Whatever this process still knows, a step gets what is kept: no more than after a kill.
+		if err := json.Unmarshal(before.encoded, &r.State); err != nil {
+			return before, Stuck(fmt.Sprintf("its state cannot be read: %v", err))
 		}
 		err := fn(ctx, r)
 		changed, encodeErr := json.Marshal(r.State)
 		if encodeErr != nil {
-			return state, Stuck(fmt.Sprintf("its state cannot be written: %v", encodeErr))
+			return before, Stuck(fmt.Sprintf("its state cannot be written: %v", encodeErr))
 		}
-		return changed, err
+		return state{changed, r.State}, err
 	}
-	k.boundary = func(ctx context.Context, tx pgx.Tx, c Change[[]byte]) error {
+	k.boundary = func(ctx context.Context, tx pgx.Tx, c Change[state]) error {
 		if d.Boundary == nil {
 			return nil
 		}
 		typed := Change[S]{ID: c.ID, Step: c.Step, What: c.What, Note: c.Note, Reason: c.Reason, Done: c.Done, Undone: c.Undone}
-		if err := json.Unmarshal(c.State, &typed.State); err != nil {
-			if c.What != GotStuck {
-				return err
+		var known bool
+		if typed.State, known = c.State.decoded.(S); !known {
+			if err := json.Unmarshal(c.State.encoded, &typed.State); err != nil {
+				if c.What != GotStuck {
+					return err
+				}
+				typed.State = *new(S) // That may be why.
 			}
-			typed.State = *new(S) // That may be why.
 		}
 		return d.Boundary(ctx, tx, typed)
 	}

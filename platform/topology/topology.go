@@ -23,7 +23,7 @@ type Unit struct {
 	Modules []string
 	// Edge says that it has the public port.
 	Edge bool
-	// Env are its settings, besides those of its ports and of where the others live.
+	// Env are its settings, besides those of its ports and of where the others live. One that has certificates is called over TLS.
 	Env map[string]string
 }
 
@@ -83,7 +83,7 @@ func (h *House) settings(r *Running) map[string]string {
 			continue
 		}
 		for _, module := range other.Modules {
-			env["CLEAVE_"+strings.ToUpper(module)+"_URL"] = "http://" + other.internal
+			env["CLEAVE_"+strings.ToUpper(module)+"_URL"] = other.url("CLEAVE_TLS_CERT_FILE", other.internal)
 		}
 	}
 	maps.Copy(env, r.Env)
@@ -115,7 +115,7 @@ func (h *House) Logs() string {
 func (h *House) Public() string {
 	for _, r := range h.units {
 		if r.Edge {
-			return "http://" + r.public
+			return r.url("CLEAVE_PUBLIC_TLS_CERT_FILE", r.public)
 		}
 	}
 	panic("no unit has a public port")
@@ -126,7 +126,7 @@ func (h *House) Internal(module string) string {
 	for _, r := range h.units {
 		for _, name := range r.Modules {
 			if name == module {
-				return "http://" + r.internal
+				return r.url("CLEAVE_TLS_CERT_FILE", r.internal)
 			}
 		}
 	}
@@ -185,6 +185,14 @@ func (r *Running) stop(t testing.TB) {
 	default:
 		r.process.Stop(t)
 	}
+}
+
+// url returns the URL of a port for which a setting names a certificate, or not.
+func (r *Running) url(certificate, addr string) string {
+	if r.Env[certificate] != "" {
+		return "https://" + addr
+	}
+	return "http://" + addr
 }
 
 // Process returns the process of the unit as it is now.

@@ -58,8 +58,9 @@ var AsOrders = connect.WithInterceptors(connect.UnaryInterceptorFunc(func(next c
 // Customer returns a customer.
 func (h *House) Customer(t testing.TB) *Customer {
 	versions := new(http.Protocols)
+	versions.SetHTTP2(true)
 	versions.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{Protocols: versions}
+	transport := &http.Transport{Protocols: versions, TLSClientConfig: h.AsOrders()}
 	t.Cleanup(transport.CloseIdleConnections)
 	client := &http.Client{Transport: transport}
 	return &Customer{

@@ -5,19 +5,22 @@
 package house
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/cleave-go/cleave/platform/module"
+	"github.com/cleave-go/cleave/platform/mtls/mtlstest"
 	"github.com/cleave-go/cleave/platform/postgrestest"
 	"github.com/cleave-go/cleave/platform/topology"
 )
 
-// Modules are those of the house. That they are all is held by the test of the map, see backOffice.
+// Modules are those of the house. That they are all is held by the test of the map, see houseMap.
 var Modules = []string{"catalog", "inventory", "notifications", "orders", "payments"}
 
 // House is the shop at work.
@@ -25,6 +28,10 @@ type House struct {
 	*topology.House
 	// Databases are the superuser's URLs of the databases that the modules live in.
 	Databases map[string]string
+
+	// Authority signs the certificates of the units, and Certificates are these by the names of the units, if the house has any.
+	Authority    *mtlstest.Authority
+	Certificates map[string]*mtlstest.Folder
 
 	options  Options
 	binaries *topology.Binaries
@@ -39,6 +46,8 @@ type Options struct {
 	Env map[string]string
 	// Provider says that the payment provider is a process of its own, with a database of its own.
 	Provider bool
+	// TLS says that units show each other certificates, and that the public port has one.
+	TLS bool
 }
 
 // Layout is a way to divide the house.
@@ -63,7 +72,10 @@ var (
 // Open opens a house of this layout, with nothing on sale yet. It is closed at the end of the test. TestMain must be postgrestest.Main.
 func (l Layout) Open(t testing.TB, binaries *topology.Binaries, options Options) *House {
 	t.Helper()
-	h := &House{Databases: map[string]string{}, options: options, binaries: binaries}
+	h := &House{Databases: map[string]string{}, Certificates: map[string]*mtlstest.Folder{}, options: options, binaries: binaries}
+	if options.TLS {
+		h.Authority = mtlstest.New(t)
+	}
 	if options.Provider {
 		h.provider = newProvider(t, binaries)
 		h.provider.Start(t)
@@ -80,29 +92,34 @@ func twice(t testing.TB, h *House) { h.House = topology.Start(t, h.whole(t, "all
 func (h *House) whole(t testing.TB, names ...string) []topology.Unit {
 	h.share(postgrestest.Database(t))
 	binary := h.binaries.Build(t, "cmd/all", h.options.Tags...)
-	file := backOffice(t, binary)
+	// Where all modules are in one process there would be no internal port for the test otherwise.
+	file := houseMap(t, func(m *module.Map) { m.Modules = append(m.Modules, module.MapModule{Name: "backoffice"}) })
 	units := make([]topology.Unit, len(names))
 	for i, name := range names {
-		units[i] = h.unit(name, binary, Modules...)
+		units[i] = h.unit(t, name, binary, Modules...)
 		units[i].Edge = true
 		units[i].Env["CLEAVE_MAP_FILE"] = file
 	}
 	return units
 }
 
-// backOffice returns the path of a map of the house with one more module, which lives elsewhere and calls those of the shop: the test.
-// Where all modules are in one process there would be no internal port for it otherwise.
-func backOffice(t testing.TB, binary string) string {
-	printed, code := topology.Run(t, topology.Program{Name: "all map", Binary: binary, Args: []string{"map"}})
-	house, err := module.ParseMap([]byte(printed.Stdout()))
-	if err != nil || code != 0 || len(house.Modules) != len(Modules) {
-		t.Fatalf("read the map of the house: %d, %v, with %v", code, err, house.Names())
-	}
-	house.Modules = append(house.Modules, module.MapModule{
-		Name: "backoffice", Calls: []string{"cleave.catalog.v1.CatalogService", "cleave.inventory.v1.InventoryService", "cleave.payments.v1.PaymentService"},
-	})
-	text, err := json.Marshal(house)
+// houseMap returns the path of a map of the house that differs from that which the binaries carry.
+func houseMap(t testing.TB, change func(*module.Map)) string {
+	t.Helper()
+	root, err := topology.Root(t.Context())
 	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "cmd/internal/house/house.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	house, err := module.ParseMap(text)
+	if err != nil || !slices.Equal(house.Names(), Modules) {
+		t.Fatalf("read the map of the house: %v, with %v", err, house.Names())
+	}
+	change(&house)
+	if text, err = json.Marshal(house); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "map.json")
@@ -110,6 +127,22 @@ func backOffice(t testing.TB, binary string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// Trust returns the settings of a program that calls the public port.
+func (h *House) Trust() map[string]string {
+	if h.Authority == nil {
+		return nil
+	}
+	return map[string]string{"SSL_CERT_FILE": h.Certificates["public"].CA}
+}
+
+// AsOrders returns what a client needs to call the house in the name of the module orders; nil if it has no certificates.
+func (h *House) AsOrders() *tls.Config {
+	if h.Authority == nil {
+		return nil
+	}
+	return mtlstest.Config(h.Authority.Unit("orders"))
 }
 
 func allApart(t testing.TB, h *House) {
@@ -127,8 +160,14 @@ func allApart(t testing.TB, h *House) {
 
 func mixed(t testing.TB, h *House) {
 	h.share(postgrestest.Database(t))
-	h.House = topology.Start(t, h.part(t, "catalog", "catalog"), h.part(t, "inventory", "inventory"), h.part(t, "notifications", "notifications"),
-		h.part(t, "sales", "orders", "payments"), h.edge(t))
+	units := []topology.Unit{
+		h.part(t, "catalog", "catalog"), h.part(t, "inventory", "inventory"), h.part(t, "notifications", "notifications"), h.part(t, "sales", "orders", "payments"), h.edge(t),
+	}
+	file := houseMap(t, func(m *module.Map) { m.Units = map[string][]string{"sales": {"orders", "payments"}} })
+	for _, unit := range units {
+		unit.Env["CLEAVE_MAP_FILE"] = file
+	}
+	h.House = topology.Start(t, units...)
 }
 
 // share gives all modules the same database.
@@ -140,7 +179,7 @@ func (h *House) share(url string) {
 
 // part returns a unit that holds some modules.
 func (h *House) part(t testing.TB, name string, modules ...string) topology.Unit {
-	return h.unit(name, h.binaries.Build(t, "cmd/svc", append(modules, h.options.Tags...)...), modules...)
+	return h.unit(t, name, h.binaries.Build(t, "cmd/svc", append(modules, h.options.Tags...)...), modules...)
 }
 
 // edge returns the unit with the public port.
@@ -148,13 +187,23 @@ func (h *House) edge(t testing.TB) topology.Unit {
 	unit := h.part(t, "edge", "edge")
 	unit.Modules, unit.Edge = nil, true
 	delete(unit.Env, "DATABASE_URL")
+	if h.Authority != nil {
+		f := mtlstest.NewFolder(t, h.Authority.Public(), h.Authority)
+		unit.Env["CLEAVE_PUBLIC_TLS_CERT_FILE"], unit.Env["CLEAVE_PUBLIC_TLS_KEY_FILE"] = f.Cert, f.Key
+		h.Certificates["public"] = f
+	}
 	return unit
 }
 
-func (h *House) unit(name, binary string, modules ...string) topology.Unit {
+func (h *House) unit(t testing.TB, name, binary string, modules ...string) topology.Unit {
 	unit := topology.Unit{Name: name, Binary: binary, Modules: modules, Env: maps.Clone(h.options.Env)}
 	if unit.Env == nil {
 		unit.Env = map[string]string{}
+	}
+	if h.Authority != nil {
+		f := mtlstest.NewFolder(t, h.Authority.Unit(name), h.Authority)
+		unit.Env["CLEAVE_TLS_CERT_FILE"], unit.Env["CLEAVE_TLS_KEY_FILE"], unit.Env["CLEAVE_TLS_CA_FILE"] = f.Cert, f.Key, f.CA
+		h.Certificates[name] = f
 	}
 	for _, module := range modules {
 		switch {
@@ -173,7 +222,7 @@ func (h *House) unit(name, binary string, modules ...string) topology.Unit {
 // Seed writes the demo catalogue, with the tools that an operator would use.
 func (h *House) Seed(t testing.TB) {
 	t.Helper()
-	tool := topology.Program{Name: "cleave seed", Binary: h.binaries.Build(t, "cmd/cleave"), Args: []string{"seed", "--url", h.Public()}}
+	tool := topology.Program{Name: "cleave seed", Binary: h.binaries.Build(t, "cmd/cleave"), Args: []string{"seed", "--url", h.Public()}, Env: h.Trust()}
 	if first := h.Units()[0]; len(first.Modules) == len(Modules) {
 		tool.Name, tool.Binary = "all seed", first.Binary
 		tool.Args, tool.Env = []string{"seed"}, map[string]string{"DATABASE_URL": h.Databases["orders"]}

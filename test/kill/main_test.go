@@ -16,7 +16,7 @@
 //	inventory/<what>/committed  stock has changed and nobody was told: the same request changes nothing
 //	event/deliver/applied       the event was applied and the publisher does not know: it comes again, and no second message is written
 //	event/inbox/committed       the same, when the subscriber dies before it answers
-//	notifications/send/answered the message was sent and the job does not know: it is worked again at once when its process is back
+//	notifications/send/answered the message was sent and nobody knows: it is sent again, under the same id, when it is due
 //
 // A process that stands still goes on when another one has seen the order through: its late write is refused. And the mistakes that all
 // this would find are made on purpose, so that it is known to find them. One of them is found by less than what it does: an event that is

@@ -18,8 +18,6 @@ import (
 type place struct {
 	name   string
 	course *course
-	// says is what a process logs at its start that was killed here, if that matters.
-	says string
 }
 
 // places are all there are. That none is missing is held by those that the houses pass, see [complete].
@@ -33,8 +31,7 @@ var places = slices.Concat(
 	at(bought, payments("authorize", "capture")...),
 	at(returned, payments("refund")...),
 	at(stopped, payments("void")...),
-	at(bought, "event/deliver/applied", "event/inbox/committed"),
-	[]place{{"notifications/send/answered", bought, `"msg":"jobs of a process that has ended are worked again","module":"notifications","jobs":`}},
+	at(bought, "event/deliver/applied", "event/inbox/committed", "notifications/send/answered"),
 )
 
 func at(c *course, names ...string) []place {

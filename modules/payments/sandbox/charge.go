@@ -64,6 +64,9 @@ var (
 
 // serve does what a call asks for, once per key, and plays the script of the payment method around it.
 func (s *Server) serve(ctx context.Context, c call) (Answer, error) {
+	if got, done, err := s.atOnce(ctx, c); done || err != nil {
+		return got, err
+	}
 	got, script, err := s.once(ctx, c, false)
 	if err == nil && script.delay > 0 {
 		if err := pause(ctx, script.delay); err != nil {

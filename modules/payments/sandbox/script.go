@@ -30,6 +30,9 @@ type script struct {
 	down bool
 }
 
+// isPlain reports whether the script says no more than yes or no.
+func (s script) isPlain() bool { return s == script{declineCode: s.declineCode} }
+
 // scripts are the known ones by token.
 var scripts = map[string]script{
 	MethodVisa:              {},

@@ -31,6 +31,8 @@ type Message struct {
 	Subject string `json:"subject,omitempty"`
 	// Body holds the value of the "body" field.
 	Body string `json:"body,omitempty"`
+	// when it is sent, or sent again, unless it is settled by then
+	NextTime time.Time `json:"next_time,omitempty"`
 	// CreateTime holds the value of the "create_time" field.
 	CreateTime   time.Time `json:"create_time,omitempty"`
 	selectValues sql.SelectValues
@@ -43,7 +45,7 @@ func (*Message) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case message.FieldID, message.FieldEventID, message.FieldTemplate, message.FieldChannel, message.FieldRecipient, message.FieldState, message.FieldSubject, message.FieldBody:
 			values[i] = new(sql.NullString)
-		case message.FieldCreateTime:
+		case message.FieldNextTime, message.FieldCreateTime:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -108,6 +110,12 @@ func (_m *Message) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.Body = value.String
 			}
+		case message.FieldNextTime:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field next_time", values[i])
+			} else if value.Valid {
+				_m.NextTime = value.Time
+			}
 		case message.FieldCreateTime:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field create_time", values[i])
@@ -170,6 +178,9 @@ func (_m *Message) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("body=")
 	builder.WriteString(_m.Body)
+	builder.WriteString(", ")
+	builder.WriteString("next_time=")
+	builder.WriteString(_m.NextTime.Format(time.ANSIC))
 	builder.WriteString(", ")
 	builder.WriteString("create_time=")
 	builder.WriteString(_m.CreateTime.Format(time.ANSIC))

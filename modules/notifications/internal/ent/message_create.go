@@ -65,6 +65,20 @@ func (_c *MessageCreate) SetBody(v string) *MessageCreate {
 	return _c
 }
 
+// SetNextTime sets the "next_time" field.
+func (_c *MessageCreate) SetNextTime(v time.Time) *MessageCreate {
+	_c.mutation.SetNextTime(v)
+	return _c
+}
+
+// SetNillableNextTime sets the "next_time" field if the given value is not nil.
+func (_c *MessageCreate) SetNillableNextTime(v *time.Time) *MessageCreate {
+	if v != nil {
+		_c.SetNextTime(*v)
+	}
+	return _c
+}
+
 // SetCreateTime sets the "create_time" field.
 func (_c *MessageCreate) SetCreateTime(v time.Time) *MessageCreate {
 	_c.mutation.SetCreateTime(v)
@@ -120,6 +134,10 @@ func (_c *MessageCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *MessageCreate) defaults() {
+	if _, ok := _c.mutation.NextTime(); !ok {
+		v := message.DefaultNextTime()
+		_c.mutation.SetNextTime(v)
+	}
 	if _, ok := _c.mutation.CreateTime(); !ok {
 		v := message.DefaultCreateTime()
 		_c.mutation.SetCreateTime(v)
@@ -148,6 +166,9 @@ func (_c *MessageCreate) check() error {
 	}
 	if _, ok := _c.mutation.Body(); !ok {
 		return &ValidationError{Name: "body", err: errors.New(`ent: missing required field "Message.body"`)}
+	}
+	if _, ok := _c.mutation.NextTime(); !ok {
+		return &ValidationError{Name: "next_time", err: errors.New(`ent: missing required field "Message.next_time"`)}
 	}
 	if _, ok := _c.mutation.CreateTime(); !ok {
 		return &ValidationError{Name: "create_time", err: errors.New(`ent: missing required field "Message.create_time"`)}
@@ -216,6 +237,10 @@ func (_c *MessageCreate) createSpec() (*Message, *sqlgraph.CreateSpec) {
 		_spec.SetField(message.FieldBody, field.TypeString, value)
 		_node.Body = value
 	}
+	if value, ok := _c.mutation.NextTime(); ok {
+		_spec.SetField(message.FieldNextTime, field.TypeTime, value)
+		_node.NextTime = value
+	}
 	if value, ok := _c.mutation.CreateTime(); ok {
 		_spec.SetField(message.FieldCreateTime, field.TypeTime, value)
 		_node.CreateTime = value
@@ -281,6 +306,18 @@ func (u *MessageUpsert) SetState(v string) *MessageUpsert {
 // UpdateState sets the "state" field to the value that was provided on create.
 func (u *MessageUpsert) UpdateState() *MessageUpsert {
 	u.SetExcluded(message.FieldState)
+	return u
+}
+
+// SetNextTime sets the "next_time" field.
+func (u *MessageUpsert) SetNextTime(v time.Time) *MessageUpsert {
+	u.Set(message.FieldNextTime, v)
+	return u
+}
+
+// UpdateNextTime sets the "next_time" field to the value that was provided on create.
+func (u *MessageUpsert) UpdateNextTime() *MessageUpsert {
+	u.SetExcluded(message.FieldNextTime)
 	return u
 }
 
@@ -364,6 +401,20 @@ func (u *MessageUpsertOne) SetState(v string) *MessageUpsertOne {
 func (u *MessageUpsertOne) UpdateState() *MessageUpsertOne {
 	return u.Update(func(s *MessageUpsert) {
 		s.UpdateState()
+	})
+}
+
+// SetNextTime sets the "next_time" field.
+func (u *MessageUpsertOne) SetNextTime(v time.Time) *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetNextTime(v)
+	})
+}
+
+// UpdateNextTime sets the "next_time" field to the value that was provided on create.
+func (u *MessageUpsertOne) UpdateNextTime() *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateNextTime()
 	})
 }
 
@@ -614,6 +665,20 @@ func (u *MessageUpsertBulk) SetState(v string) *MessageUpsertBulk {
 func (u *MessageUpsertBulk) UpdateState() *MessageUpsertBulk {
 	return u.Update(func(s *MessageUpsert) {
 		s.UpdateState()
+	})
+}
+
+// SetNextTime sets the "next_time" field.
+func (u *MessageUpsertBulk) SetNextTime(v time.Time) *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetNextTime(v)
+	})
+}
+
+// UpdateNextTime sets the "next_time" field to the value that was provided on create.
+func (u *MessageUpsertBulk) UpdateNextTime() *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateNextTime()
 	})
 }
 

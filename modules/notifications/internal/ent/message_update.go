@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
@@ -38,6 +39,20 @@ func (_u *MessageUpdate) SetState(v string) *MessageUpdate {
 func (_u *MessageUpdate) SetNillableState(v *string) *MessageUpdate {
 	if v != nil {
 		_u.SetState(*v)
+	}
+	return _u
+}
+
+// SetNextTime sets the "next_time" field.
+func (_u *MessageUpdate) SetNextTime(v time.Time) *MessageUpdate {
+	_u.mutation.SetNextTime(v)
+	return _u
+}
+
+// SetNillableNextTime sets the "next_time" field if the given value is not nil.
+func (_u *MessageUpdate) SetNillableNextTime(v *time.Time) *MessageUpdate {
+	if v != nil {
+		_u.SetNextTime(*v)
 	}
 	return _u
 }
@@ -92,6 +107,9 @@ func (_u *MessageUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.State(); ok {
 		_spec.SetField(message.FieldState, field.TypeString, value)
 	}
+	if value, ok := _u.mutation.NextTime(); ok {
+		_spec.SetField(message.FieldNextTime, field.TypeTime, value)
+	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -124,6 +142,20 @@ func (_u *MessageUpdateOne) SetState(v string) *MessageUpdateOne {
 func (_u *MessageUpdateOne) SetNillableState(v *string) *MessageUpdateOne {
 	if v != nil {
 		_u.SetState(*v)
+	}
+	return _u
+}
+
+// SetNextTime sets the "next_time" field.
+func (_u *MessageUpdateOne) SetNextTime(v time.Time) *MessageUpdateOne {
+	_u.mutation.SetNextTime(v)
+	return _u
+}
+
+// SetNillableNextTime sets the "next_time" field if the given value is not nil.
+func (_u *MessageUpdateOne) SetNillableNextTime(v *time.Time) *MessageUpdateOne {
+	if v != nil {
+		_u.SetNextTime(*v)
 	}
 	return _u
 }
@@ -207,6 +239,9 @@ func (_u *MessageUpdateOne) sqlSave(ctx context.Context) (_node *Message, err er
 	}
 	if value, ok := _u.mutation.State(); ok {
 		_spec.SetField(message.FieldState, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.NextTime(); ok {
+		_spec.SetField(message.FieldNextTime, field.TypeTime, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Message{config: _u.config}

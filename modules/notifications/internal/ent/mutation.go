@@ -590,6 +590,7 @@ type MessageMutation struct {
 	state         *string
 	subject       *string
 	body          *string
+	next_time     *time.Time
 	create_time   *time.Time
 	clearedFields map[string]struct{}
 	done          bool
@@ -953,6 +954,42 @@ func (m *MessageMutation) ResetBody() {
 	m.body = nil
 }
 
+// SetNextTime sets the "next_time" field.
+func (m *MessageMutation) SetNextTime(t time.Time) {
+	m.next_time = &t
+}
+
+// NextTime returns the value of the "next_time" field in the mutation.
+func (m *MessageMutation) NextTime() (r time.Time, exists bool) {
+	v := m.next_time
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNextTime returns the old "next_time" field's value of the Message entity.
+// If the Message object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessageMutation) OldNextTime(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNextTime is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNextTime requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNextTime: %w", err)
+	}
+	return oldValue.NextTime, nil
+}
+
+// ResetNextTime resets all changes to the "next_time" field.
+func (m *MessageMutation) ResetNextTime() {
+	m.next_time = nil
+}
+
 // SetCreateTime sets the "create_time" field.
 func (m *MessageMutation) SetCreateTime(t time.Time) {
 	m.create_time = &t
@@ -1023,7 +1060,7 @@ func (m *MessageMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *MessageMutation) Fields() []string {
-	fields := make([]string, 0, 8)
+	fields := make([]string, 0, 9)
 	if m.event_id != nil {
 		fields = append(fields, message.FieldEventID)
 	}
@@ -1044,6 +1081,9 @@ func (m *MessageMutation) Fields() []string {
 	}
 	if m.body != nil {
 		fields = append(fields, message.FieldBody)
+	}
+	if m.next_time != nil {
+		fields = append(fields, message.FieldNextTime)
 	}
 	if m.create_time != nil {
 		fields = append(fields, message.FieldCreateTime)
@@ -1070,6 +1110,8 @@ func (m *MessageMutation) Field(name string) (ent.Value, bool) {
 		return m.Subject()
 	case message.FieldBody:
 		return m.Body()
+	case message.FieldNextTime:
+		return m.NextTime()
 	case message.FieldCreateTime:
 		return m.CreateTime()
 	}
@@ -1095,6 +1137,8 @@ func (m *MessageMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldSubject(ctx)
 	case message.FieldBody:
 		return m.OldBody(ctx)
+	case message.FieldNextTime:
+		return m.OldNextTime(ctx)
 	case message.FieldCreateTime:
 		return m.OldCreateTime(ctx)
 	}
@@ -1154,6 +1198,13 @@ func (m *MessageMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetBody(v)
+		return nil
+	case message.FieldNextTime:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNextTime(v)
 		return nil
 	case message.FieldCreateTime:
 		v, ok := value.(time.Time)
@@ -1231,6 +1282,9 @@ func (m *MessageMutation) ResetField(name string) error {
 		return nil
 	case message.FieldBody:
 		m.ResetBody()
+		return nil
+	case message.FieldNextTime:
+		m.ResetNextTime()
 		return nil
 	case message.FieldCreateTime:
 		m.ResetCreateTime()

@@ -22,8 +22,12 @@ func init() {
 	mail.DefaultCreateTime = mailDescCreateTime.Default.(func() time.Time)
 	messageFields := schema.Message{}.Fields()
 	_ = messageFields
+	// messageDescNextTime is the schema descriptor for next_time field.
+	messageDescNextTime := messageFields[8].Descriptor()
+	// message.DefaultNextTime holds the default value on creation for the next_time field.
+	message.DefaultNextTime = messageDescNextTime.Default.(func() time.Time)
 	// messageDescCreateTime is the schema descriptor for create_time field.
-	messageDescCreateTime := messageFields[8].Descriptor()
+	messageDescCreateTime := messageFields[9].Descriptor()
 	// message.DefaultCreateTime holds the default value on creation for the create_time field.
 	message.DefaultCreateTime = messageDescCreateTime.Default.(func() time.Time)
 }

@@ -27,6 +27,8 @@ const (
 	FieldSubject = "subject"
 	// FieldBody holds the string denoting the body field in the database.
 	FieldBody = "body"
+	// FieldNextTime holds the string denoting the next_time field in the database.
+	FieldNextTime = "next_time"
 	// FieldCreateTime holds the string denoting the create_time field in the database.
 	FieldCreateTime = "create_time"
 	// Table holds the table name of the message in the database.
@@ -43,6 +45,7 @@ var Columns = []string{
 	FieldState,
 	FieldSubject,
 	FieldBody,
+	FieldNextTime,
 	FieldCreateTime,
 }
 
@@ -57,6 +60,8 @@ func ValidColumn(column string) bool {
 }
 
 var (
+	// DefaultNextTime holds the default value on creation for the "next_time" field.
+	DefaultNextTime func() time.Time
 	// DefaultCreateTime holds the default value on creation for the "create_time" field.
 	DefaultCreateTime func() time.Time
 )
@@ -102,6 +107,11 @@ func BySubject(opts ...sql.OrderTermOption) OrderOption {
 // ByBody orders the results by the body field.
 func ByBody(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldBody, opts...).ToFunc()
+}
+
+// ByNextTime orders the results by the next_time field.
+func ByNextTime(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldNextTime, opts...).ToFunc()
 }
 
 // ByCreateTime orders the results by the create_time field.

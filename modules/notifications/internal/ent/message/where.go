@@ -99,6 +99,11 @@ func Body(v string) predicate.Message {
 	return predicate.Message(sql.FieldEQ(FieldBody, v))
 }
 
+// NextTime applies equality check predicate on the "next_time" field. It's identical to NextTimeEQ.
+func NextTime(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldNextTime, v))
+}
+
 // CreateTime applies equality check predicate on the "create_time" field. It's identical to CreateTimeEQ.
 func CreateTime(v time.Time) predicate.Message {
 	return predicate.Message(sql.FieldEQ(FieldCreateTime, v))
@@ -557,6 +562,46 @@ func BodyEqualFold(v string) predicate.Message {
 // BodyContainsFold applies the ContainsFold predicate on the "body" field.
 func BodyContainsFold(v string) predicate.Message {
 	return predicate.Message(sql.FieldContainsFold(FieldBody, v))
+}
+
+// NextTimeEQ applies the EQ predicate on the "next_time" field.
+func NextTimeEQ(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldNextTime, v))
+}
+
+// NextTimeNEQ applies the NEQ predicate on the "next_time" field.
+func NextTimeNEQ(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldNEQ(FieldNextTime, v))
+}
+
+// NextTimeIn applies the In predicate on the "next_time" field.
+func NextTimeIn(vs ...time.Time) predicate.Message {
+	return predicate.Message(sql.FieldIn(FieldNextTime, vs...))
+}
+
+// NextTimeNotIn applies the NotIn predicate on the "next_time" field.
+func NextTimeNotIn(vs ...time.Time) predicate.Message {
+	return predicate.Message(sql.FieldNotIn(FieldNextTime, vs...))
+}
+
+// NextTimeGT applies the GT predicate on the "next_time" field.
+func NextTimeGT(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldGT(FieldNextTime, v))
+}
+
+// NextTimeGTE applies the GTE predicate on the "next_time" field.
+func NextTimeGTE(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldGTE(FieldNextTime, v))
+}
+
+// NextTimeLT applies the LT predicate on the "next_time" field.
+func NextTimeLT(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldLT(FieldNextTime, v))
+}
+
+// NextTimeLTE applies the LTE predicate on the "next_time" field.
+func NextTimeLTE(v time.Time) predicate.Message {
+	return predicate.Message(sql.FieldLTE(FieldNextTime, v))
 }
 
 // CreateTimeEQ applies the EQ predicate on the "create_time" field.

@@ -41,6 +41,7 @@ var (
 		{Name: "state", Type: field.TypeString},
 		{Name: "subject", Type: field.TypeString},
 		{Name: "body", Type: field.TypeString},
+		{Name: "next_time", Type: field.TypeTime, Default: "now()"},
 		{Name: "create_time", Type: field.TypeTime, Default: "now()"},
 	}
 	// MessageTable holds the schema information for the "message" table.
@@ -49,6 +50,14 @@ var (
 		Columns:    MessageColumns,
 		PrimaryKey: []*schema.Column{MessageColumns[0]},
 		Indexes: []*schema.Index{
+			{
+				Name:    "message_next_time",
+				Unique:  false,
+				Columns: []*schema.Column{MessageColumns[8]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "state IN ('queued', 'sending')",
+				},
+			},
 			{
 				Name:    "message_event_id_template_channel_recipient",
 				Unique:  true,

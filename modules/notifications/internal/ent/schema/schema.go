@@ -28,12 +28,14 @@ func (Message) Fields() []ent.Field {
 		field.String("state"),
 		field.String("subject").Immutable(),
 		field.String("body").Immutable(),
+		field.Time("next_time").Default(time.Now).Annotations(entsql.Default("now()")).Comment("when it is sent, or sent again, unless it is settled by then"),
 		field.Time("create_time").Immutable().Default(time.Now).Annotations(entsql.Default("now()")),
 	}
 }
 
 func (Message) Indexes() []ent.Index {
 	return []ent.Index{
+		index.Fields("next_time").Annotations(entsql.IndexWhere("state IN ('queued', 'sending')")),
 		index.Fields("event_id", "template", "channel", "recipient").Unique(),
 		index.Fields("recipient", "id"),
 	}
