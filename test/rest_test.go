@@ -39,7 +39,7 @@ func (v *visit) ask(verb, path, body string, headers ...string) answer {
 		name, value, _ := strings.Cut(header, ": ")
 		r.Header.Set(name, value)
 	}
-	response, err := connectJSON.client(v).Do(r)
+	response, err := connectJSON.client(v, v.shop).Do(r)
 	v.must(verb+" "+path, err)
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
