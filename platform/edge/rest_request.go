@@ -37,6 +37,7 @@ func (t *restRoute) translate(r *http.Request, values map[string]string, answer 
 	inner.URL = &url.URL{Path: t.method.Procedure}
 	inner.RequestURI = t.method.Procedure
 	inner.Header.Del("Content-Length")
+	inner.Header.Del("Content-Encoding")
 	inner.Header.Set("Connect-Protocol-Version", "1")
 	inner.Header.Set(contentType, jsonType)
 	if !t.method.Route.Body && r.Header.Get("Sec-Fetch-Mode") == "navigate" {
