@@ -29,8 +29,10 @@ const (
 // translate returns the Connect request that a plain one means, or what is wrong with it.
 func (t *restRoute) translate(r *http.Request, values map[string]string, answer *restAnswer) (*http.Request, *problem) {
 	var path members
-	for name, value := range values {
-		path.add(t.fields.ByName(protoreflect.Name(name)), value)
+	for _, segment := range t.segments {
+		if name := variable(segment); name != "" {
+			path.add(t.fields.ByName(protoreflect.Name(name)), values[name])
+		}
 	}
 	inner := r.Clone(r.Context())
 	inner.Method = http.MethodPost
