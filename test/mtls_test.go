@@ -144,8 +144,10 @@ func rotation(t *testing.T, s *shop) {
 		if failures := l.failures(); len(failures) > 0 {
 			t.Fatalf("%s: %d of %d requests failed: %v", what, len(failures), l.served(), failures[0])
 		}
-		if strings.Contains(s.Logs(), "did not answer") {
-			t.Fatalf("%s: a unit has not answered another:\n%s", what, s.Logs())
+		for _, trouble := range []string{"peer did not answer", "module did not answer"} {
+			if strings.Contains(s.Logs(), `"msg":"`+trouble) {
+				t.Fatalf("%s: the log says %q", what, trouble)
+			}
 		}
 	}
 	home, next := s.Authority, mtlstest.New(t)

@@ -22,10 +22,10 @@ type operation struct {
 	body       bool                       // The rest of the request is the body.
 	creates    bool                       // By the convention of the edge.
 	located    bool                       // What it creates can be got.
-	secured    bool                       // Its caller has signed in,
-	restricted bool                       // and is not just anybody.
+	restricted bool                       // Its caller needs a role or a scope.
 	names      bool                       // It names something that may not be there.
 	changes    bool                       // It takes a request id.
+	bare       bool                       // Its errors are those of an older contract.
 }
 
 var variable = regexp.MustCompile(`\{([a-z0-9_]+)\}`)
@@ -65,7 +65,9 @@ func (d *document) addMethod(tag string, service *protogen.Service, method *prot
 	o.body = rule.GetBody() != ""
 	o.creates = o.verb == "post" && !strings.Contains(o.path, ":")
 	fields := method.Input.Desc.Fields()
-	o.located = o.creates && d.collections[o.path]
+	rest, _ := proto.GetExtension(method.Desc.Options(), platformv1.E_Rest).(*platformv1.Rest)
+	o.bare = rest.GetBare()
+	o.located = o.creates && d.collections[o.path] && !o.bare
 	o.path = variable.ReplaceAllStringFunc(o.path, func(name string) string {
 		field := fields.ByName(protoreflect.Name(strings.Trim(name, "{}")))
 		o.bound[field.Name()] = true
@@ -74,7 +76,6 @@ func (d *document) addMethod(tag string, service *protogen.Service, method *prot
 	o.changes = fields.ByName("request_id") != nil
 	o.names = len(o.bound) > 0
 	a := access(method)
-	o.secured = a.GetWho() != platformv1.Who_WHO_ANYONE
 	o.restricted = a.GetWho() == platformv1.Who_WHO_ROLE || a.GetScope() != ""
 
 	described := members{

@@ -7,7 +7,6 @@ package edge
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -53,7 +52,7 @@ type Edge struct {
 	methods            map[string]route // by procedure
 	rest               *rest
 	openAPI            []byte
-	reference          http.Handler
+	plain              map[string]http.HandlerFunc // by path
 	index              string
 	log                *slog.Logger
 	draining, stopping context.Context
@@ -77,7 +76,7 @@ func New(c Config) *Edge { return newEdge(c, standard()) }
 
 func newEdge(c Config, l limits) *Edge {
 	e := &Edge{
-		methods: map[string]route{}, rest: newRest(c.Services), openAPI: c.OpenAPI, reference: reference.New(c.OpenAPI), log: c.Log, draining: c.Draining, stopping: c.Stopping, authenticate: c.Authenticate,
+		methods: map[string]route{}, rest: newRest(c.Services), openAPI: c.OpenAPI, log: c.Log, draining: c.Draining, stopping: c.Stopping, authenticate: c.Authenticate,
 		proxies: c.Proxies, origins: newOrigins(c.Origins),
 		limits: l, signedIn: newRate(c.Rate), anonymous: newRate(c.AnonymousRate), wrongTokens: newRate(c.AnonymousRate),
 		calls: newSlots("requests", l.Requests, l.ClientCalls), streams: newSlots("streams", l.Streams, l.ClientStreams),
@@ -109,6 +108,7 @@ func newEdge(c Config, l limits) *Edge {
 		}
 	}
 	sort.Strings(lines)
+	e.plain = e.plainRoutes()
 	if e.openAPI != nil {
 		lines = append(lines, "\nHow to call them: GET "+reference.Path+" to read, GET "+openAPIPath+" for programs.")
 	}
@@ -118,13 +118,15 @@ func newEdge(c Config, l limits) *Edge {
 
 // ServeHTTP serves one request.
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !e.rest.serve(w, r, e.receive) {
-		e.receive(w, r)
+	foreign := e.origins.check(r) // Of the request as it came: REST makes a POST of everything.
+	door := func(w http.ResponseWriter, r *http.Request) { e.receive(w, r, foreign) }
+	if !e.rest.serve(w, r, door) {
+		door(w, r)
 	}
 }
 
-// receive serves a request that is one of Connect, gRPC or gRPC-Web, or has become one.
-func (e *Edge) receive(w http.ResponseWriter, r *http.Request) {
+// receive serves a request that is one of Connect, gRPC or gRPC-Web, or has become one, and refuses a foreign one.
+func (e *Edge) receive(w http.ResponseWriter, r *http.Request, foreign *refusal) {
 	correlationID := r.Header.Get(CorrelationHeader)
 	if !rpc.ValidID(correlationID) {
 		correlationID = id.New("cor")
@@ -136,13 +138,13 @@ func (e *Edge) receive(w http.ResponseWriter, r *http.Request) {
 		a.Header().Set("Connection", "close") // Over HTTP/2 this lets what runs on the connection end, and nothing new begin.
 	}
 	defer a.caught(e.log, r)
-	if err := e.serve(a, r, correlationID); err != nil {
+	if err := e.serve(a, r, correlationID, foreign); err != nil {
 		refuse(a, r, err)
 	}
 }
 
 // serve takes a request from the door to its module, or returns why it goes no further.
-func (e *Edge) serve(a *answer, r *http.Request, correlationID string) error {
+func (e *Edge) serve(a *answer, r *http.Request, correlationID string, foreign *refusal) error {
 	defer e.requests.Add(-1)
 	if e.requests.Add(1) > int64(e.limits.Requests) {
 		return busy()
@@ -153,8 +155,8 @@ func (e *Edge) serve(a *answer, r *http.Request, correlationID string) error {
 	if e.origins.answer(a, r) {
 		return nil
 	}
-	if refused := e.origins.check(r); refused != nil {
-		return refused
+	if foreign != nil {
+		return foreign
 	}
 	principal, client, err := e.admit(a, r)
 	if err != nil {
@@ -177,6 +179,11 @@ func (e *Edge) serve(a *answer, r *http.Request, correlationID string) error {
 		return refused
 	}
 	defer e.letGo(body)
+	if rest, ok := r.Body.(*restBody); ok {
+		if body, err = rest.complete(body); err != nil {
+			return err
+		}
+	}
 
 	ctx, cancel := context.WithTimeout(r.Context(), shorter(timeout, r.Header))
 	defer cancel()
@@ -236,12 +243,8 @@ func (e *Edge) find(r *http.Request) (route, bool) {
 
 // other answers what is no public method. Whichever protocol a client speaks, it sees the code unimplemented.
 func (e *Edge) other(w http.ResponseWriter, r *http.Request) error {
-	if r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, err := fmt.Fprint(w, e.index)
-		return err
-	}
-	if e.describe(w, r) {
+	if serve := e.plainRoute(r); serve != nil {
+		serve(w, r)
 		return nil
 	}
 	// Whoever reads the status, as curl and scanners do, understands 404 better than Connect's 501.

@@ -125,6 +125,30 @@ func TestREST(t *testing.T) {
 	})
 }
 
+// TestRESTPages holds what pages elsewhere may make a browser send: links may lead to what is read, and nothing else.
+func TestRESTPages(t *testing.T) {
+	t.Parallel()
+	plain(t, func(t *testing.T, d *door) {
+		d.call = func(context.Context, *parityv1.CallRequest) (*parityv1.CallResponse, error) {
+			return &parityv1.CallResponse{}, nil
+		}
+		d.watch = func(context.Context, *parityv1.WatchRequest, *connect.ServerStream[parityv1.WatchResponse]) error {
+			return nil
+		}
+		for _, c := range []struct {
+			verb, path, mode string
+			status           int
+		}{
+			{"GET", "/v1/calls/x:watch", "navigate", 200}, {"GET", "/v1/calls/x:watch", "no-cors", 403},
+			{"POST", "/v1/calls/x", "navigate", 403}, {"POST", "/v1/calls/x", "cors", 403},
+		} {
+			if got := d.ask(t, c.verb, c.path, "", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: "+c.mode); got.status != c.status {
+				t.Errorf("%s %s, %s: got %d %s", c.verb, c.path, c.mode, got.status, got.body)
+			}
+		}
+	})
+}
+
 // TestRESTHeaders holds that the headers of an answer come through, and that what is at fault before the module is told as all errors are.
 func TestRESTHeaders(t *testing.T) {
 	t.Parallel()
@@ -184,12 +208,12 @@ func TestRESTRefuses(t *testing.T) {
 			"a form":            {verb: "POST", path: "/v1/calls/x", body: "a=b", header: "Content-Type: application/x-www-form-urlencoded", status: 415, code: "invalid_argument", reason: "CONTENT_TYPE"},
 			"another charset":   {verb: "POST", path: "/v1/calls/x", body: "{}", header: "Content-Type: application/json; charset=latin1", status: 415, code: "invalid_argument", reason: "CONTENT_TYPE"},
 			"compressed":        {verb: "POST", path: "/v1/calls/x", body: "{}", header: "Content-Encoding: gzip", status: 415, code: "invalid_argument", reason: "CONTENT_ENCODING"},
-			"too large":         {verb: "POST", path: "/v1/calls/x", body: `{"payload":{"text":"` + strings.Repeat("x", rpc.MaxMessageBytes) + `"}}`, status: 413, code: "resource_exhausted", reason: "BODY_TOO_LARGE"},
+			"too large":         {verb: "POST", path: "/v1/calls/x", body: `{"payload":{"text":"` + strings.Repeat("x", 1<<20) + `"}}`, header: "Expect: 100-continue", status: 413, code: "resource_exhausted", reason: "BODY_TOO_LARGE"},
 			"no JSON":           {verb: "POST", path: "/v1/calls/x", body: `{"positive":`, status: 400, code: "invalid_argument", message: "the body is no JSON object: unexpected end of JSON input"},
 			"two objects":       {verb: "POST", path: "/v1/calls/x", body: `{}{}`, status: 400, code: "invalid_argument", message: "the body is no JSON object"},
 			"null":              {verb: "POST", path: "/v1/calls/x", body: `null`, status: 400, code: "invalid_argument", message: "the body is no JSON object"},
 			"a list":            {verb: "POST", path: "/v1/calls/x", body: `[]`, status: 400, code: "invalid_argument", message: "the body is no JSON object"},
-			"too deep":          {verb: "POST", path: "/v1/calls/x", body: strings.Repeat(`{"payload":`, 100_000) + "1" + strings.Repeat("}", 100_000), status: 400, code: "invalid_argument"},
+			"too deep":          {verb: "POST", path: "/v1/calls/x", body: strings.Repeat(`{"payload":`, 50_000) + "1" + strings.Repeat("}", 50_000), status: 400, code: "invalid_argument"},
 			"said twice":        {verb: "POST", path: "/v1/calls/x", body: `{"case":"y"}`, status: 400, code: "invalid_argument", message: `duplicate field "case"`},
 			"another type":      {verb: "POST", path: "/v1/calls/x", body: `{"positive":"many"}`, status: 400, code: "invalid_argument", message: "the request cannot be read: "},
 			"against a rule":    {verb: "POST", path: "/v1/calls/x", body: `{"positive":-1,"ruled":{"list":[{"name":"much too long"}]}}`, status: 400, code: "invalid_argument", field: "positive"},
@@ -215,8 +239,8 @@ func TestRESTRefuses(t *testing.T) {
 				if got.header.Get("Allow") != c.allow {
 					t.Errorf("the path allows %q", got.header.Get("Allow"))
 				}
-				if strings.Contains(got.body, "parityv1") {
-					t.Errorf("the error tells of Go: %s", got.body)
+				if strings.Contains(got.body, "parityv1") || strings.Contains(got.body, "line 1") {
+					t.Errorf("the error tells of what the client has not written: %s", got.body)
 				}
 			})
 		}
@@ -242,6 +266,9 @@ func TestRESTErrors(t *testing.T) {
 			failure = rpc.Errorf(code, "SOME_REASON", "it is <%s>", code)
 			for _, got := range []answer{d.ask(t, "POST", "/v1/calls/x", ""), d.ask(t, "GET", "/v1/calls/x:watch", "")} {
 				told := got.failure(t)
+				if status == 401 && got.header.Get("Www-Authenticate") != "Bearer" {
+					t.Errorf("the challenge is %q", got.header.Get("Www-Authenticate"))
+				}
 				if got.status != status || told.Code != code.String() || told.Reason != "SOME_REASON" || told.Message != "it is <"+code.String()+">" {
 					t.Errorf("%v: got %d %s", code, got.status, got.body)
 				}

@@ -75,6 +75,24 @@ func TestHouse(t *testing.T) {
 		gone(t, house.Unit("other"))
 	})
 
+	t.Run("a unit with certificates is called over TLS", func(t *testing.T) {
+		if problem := use(t, func(t testing.TB) {
+			house := topology.Start(t,
+				topology.Unit{Name: "one", Binary: binary, Modules: []string{"orders"}, Env: map[string]string{"CLEAVE_TLS_CERT_FILE": "x"}},
+				topology.Unit{Name: "other", Binary: binary, Edge: true, Env: map[string]string{"CLEAVE_PUBLIC_TLS_CERT_FILE": "x"}},
+			)
+			want(t, house.Unit("other").Process(), "CLEAVE_ORDERS_URL="+house.Internal("orders"), "CLEAVE_PUBLIC_TLS_CERT_FILE=x",
+				"CLEAVE_PUBLIC_ADDR="+strings.TrimPrefix(house.Public(), "https://"), "CLEAVE_ADMIN_ADDR="+strings.TrimPrefix(house.Unit("other").Admin(), "http://"))
+			for _, url := range []string{house.Internal("orders"), house.Public()} {
+				if !strings.HasPrefix(url, "https://") {
+					t.Errorf("it is called at %s", url)
+				}
+			}
+		}); problem != "" {
+			t.Fatal(problem)
+		}
+	})
+
 	t.Run("a killed unit comes back on its ports", func(t *testing.T) {
 		if problem := use(t, func(t testing.TB) {
 			r := topology.Start(t, topology.Unit{Name: "one", Binary: binary}).Unit("one")
