@@ -32,7 +32,15 @@ func generateRoute(g *protogen.GeneratedFile, method *protogen.Method) error {
 	if problem != "" {
 		return fmt.Errorf("%s: option (google.api.http): %s", method.Desc.FullName(), problem)
 	}
-	g.P("Route: &", rpcPackage.Ident("Route"), "{Verb: ", fmt.Sprintf("%q", verb), ", Path: ", fmt.Sprintf("%q", path), ", Body: ", rule.GetBody() != "", "},")
+	rest, _ := proto.GetExtension(method.Desc.Options(), platformv1.E_Rest).(*platformv1.Rest)
+	more := ""
+	if rule.GetBody() != "" {
+		more += ", Body: true"
+	}
+	if rest.GetBare() {
+		more += ", Bare: true"
+	}
+	g.P("Route: &", rpcPackage.Ident("Route"), "{Verb: ", fmt.Sprintf("%q", verb), ", Path: ", fmt.Sprintf("%q", path), more, "},")
 	return nil
 }
 

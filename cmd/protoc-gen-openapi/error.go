@@ -17,7 +17,7 @@ var failures = []failure{
 	{403, "Denied", "The caller's roles, or the scopes of the token, do not allow this.", "permission_denied", "", "this is not allowed", nil},
 	{404, "NotFound", "There is no such thing, or it is not the caller's.", "not_found", "", `order "ord_1" not found`, nil},
 	{409, "Conflict", "The request id was used for another request (already_exists), or somebody else was faster (aborted): read, and try again.", "already_exists", "REQUEST_ID_REUSED", "the request id was used for another request", nil},
-	{413, "TooLarge", "The body is too large.", "resource_exhausted", "BODY_TOO_LARGE", "the body is larger than 4194304 bytes", nil},
+	{413, "TooLarge", "The body is too large.", "resource_exhausted", "BODY_TOO_LARGE", "request is larger than 1048576 bytes", nil},
 	{415, "UnsupportedMediaType", "The body is not JSON, or is compressed.", "invalid_argument", "CONTENT_TYPE", "the body is not declared as JSON: send Content-Type: application/json", nil},
 	{429, "TooManyRequests", "Too many requests.", "resource_exhausted", "", "too many requests", members{{"Retry-After", ref("headers", "RetryAfter")}}},
 	{503, "Unavailable", "Something that is needed does not answer. Try again: with the same request id nothing happens twice.", "unavailable", "", "orders is unavailable", members{{"Retry-After", ref("headers", "RetryAfter")}}},
@@ -51,7 +51,21 @@ func (d *document) addErrors() {
 				with("correlationId", "cor_01a1fdad074278e680c5e4fa22541122")}}},
 		})})
 	}
-	d.Components.Responses = append(d.Components.Responses, member{"Failure", failure{description: "Any other error."}.response(members{{"schema", ref("schemas", "Error")}})})
+	d.Components.Schemas = append(d.Components.Schemas, member{"BareError", members{
+		{"type", "object"}, {"description", "What went wrong, as it was told before."}, {"required", []string{"error"}},
+		{"properties", members{{"error", text("For people.")}}},
+	}})
+	d.Components.Responses = append(d.Components.Responses, member{"Failure", anyOther.response(members{{"schema", ref("schemas", "Error")}})})
+}
+
+var anyOther = failure{description: "Any other error."}
+
+// bareMessage returns the message as the older contract has it: that one is read by programs.
+func (f failure) bareMessage() string {
+	if f.status == 404 {
+		return "Order not found"
+	}
+	return f.message
 }
 
 func (f failure) response(content members) members {
@@ -69,9 +83,18 @@ func headers(more ...member) members {
 func (o *operation) fail(responses members) members {
 	possible := map[int]bool{400: true, 401: o.secured, 403: o.restricted, 404: o.names, 409: o.changes, 413: o.body, 415: o.body, 429: true, 503: true}
 	for _, f := range failures {
-		if possible[f.status] {
+		switch {
+		case !possible[f.status]:
+		case o.bare:
+			responses = append(responses, member{fmt.Sprint(f.status), f.response(members{
+				{"schema", ref("schemas", "BareError")}, {"example", members{{"error", f.bareMessage()}}},
+			})})
+		default:
 			responses = append(responses, member{fmt.Sprint(f.status), ref("responses", f.name)})
 		}
+	}
+	if o.bare {
+		return append(responses, member{"default", anyOther.response(members{{"schema", ref("schemas", "BareError")}})})
 	}
 	return append(responses, member{"default", ref("responses", "Failure")})
 }

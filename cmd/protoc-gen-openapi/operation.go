@@ -26,6 +26,7 @@ type operation struct {
 	restricted bool                       // and is not just anybody.
 	names      bool                       // It names something that may not be there.
 	changes    bool                       // It takes a request id.
+	bare       bool                       // Its errors are those of an older contract.
 }
 
 var variable = regexp.MustCompile(`\{([a-z0-9_]+)\}`)
@@ -65,7 +66,9 @@ func (d *document) addMethod(tag string, service *protogen.Service, method *prot
 	o.body = rule.GetBody() != ""
 	o.creates = o.verb == "post" && !strings.Contains(o.path, ":")
 	fields := method.Input.Desc.Fields()
-	o.located = o.creates && d.collections[o.path]
+	rest, _ := proto.GetExtension(method.Desc.Options(), platformv1.E_Rest).(*platformv1.Rest)
+	o.bare = rest.GetBare()
+	o.located = o.creates && d.collections[o.path] && !o.bare
 	o.path = variable.ReplaceAllStringFunc(o.path, func(name string) string {
 		field := fields.ByName(protoreflect.Name(strings.Trim(name, "{}")))
 		o.bound[field.Name()] = true

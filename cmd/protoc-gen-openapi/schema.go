@@ -165,7 +165,8 @@ func rules(field protoreflect.FieldDescriptor) *validate.FieldRules {
 // required reports whether a request is refused without the field.
 func required(field *protogen.Field) bool {
 	given := rules(field.Desc)
-	return given.GetRequired() || given.GetString().GetMinLen() > 0 || given.GetRepeated().GetMinItems() > 0
+	return given.GetRequired() || given.GetString().GetMinLen() > 0 || given.GetRepeated().GetMinItems() > 0 ||
+		given.GetInt32().GetGte() > 0 || given.GetInt64().GetGte() > 0
 }
 
 // example returns a message as it may look, without some of its fields. Fields without an example are left out.

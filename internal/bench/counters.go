@@ -48,6 +48,7 @@ func waitForJobs(ctx context.Context, pool *pgxpool.Pool) error {
 	if len(due) == 0 {
 		return errors.New("no module has a table of jobs")
 	}
+	due = append(due, "EXISTS (SELECT FROM notifications.message WHERE state IN ('queued', 'sending'))") // These are sent without a job.
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {

@@ -60,6 +60,7 @@ func command() *cobra.Command {
 		Long: `Measures, in this order:
 
   seam      a call in this process, against the same call through Connect in memory and over loopback
+  edge      a call through the public port, against the same method without it; REST against Connect
   start     a start with the database up, until /readyz answers 200
   idle      memory, processor time and database connections of a shop where nobody shops
   events    publishing against a row in a plain outbox, delivery against River without work, and how long an event takes
@@ -102,6 +103,7 @@ Ends with 0 whether targets are met or not, with 1 if something could not be mea
 			return errors.Join(err, write(cmd.OutOrStdout()))
 		},
 	}
+	c.AddCommand(edgeServerCommand())
 	c.Flags().StringSliceVar(&only, "only", nil, "measure only these: "+strings.Join(parts, ", "))
 	c.Flags().IntVar(&rounds, "rounds", 3, fmt.Sprintf("how often each thing is measured, at most %d", maxRounds))
 	c.Flags().IntVar(&seconds, "seconds", 12, fmt.Sprintf("how long one side is measured in a round in which customers buy, at most %d", maxSeconds))
@@ -111,7 +113,7 @@ Ends with 0 whether targets are met or not, with 1 if something could not be mea
 }
 
 // parts are what can be measured, in the order of a run: a shop is idle only before it has had orders.
-var parts = []string{"seam", "start", "idle", "events", "latency", "apart", "checkout"}
+var parts = []string{"seam", "edge", "start", "idle", "events", "latency", "apart", "checkout"}
 
 // measure fills the report. A part that fails does not keep the others from being measured.
 func measure(ctx context.Context, p plan, only []string, r *report) (err error) {
@@ -123,7 +125,10 @@ func measure(ctx context.Context, p plan, only []string, r *report) (err error) 
 	if slices.Contains(only, "seam") {
 		err = named("seam", measureSeam(ctx, p, r))
 	}
-	if !slices.ContainsFunc(only, func(name string) bool { return name != "seam" }) || ctx.Err() != nil {
+	if slices.Contains(only, "edge") && ctx.Err() == nil {
+		err = errors.Join(err, named("edge", measureEdge(ctx, p, r)))
+	}
+	if !slices.ContainsFunc(only, func(name string) bool { return name != "seam" && name != "edge" }) || ctx.Err() != nil {
 		return err
 	}
 	return errors.Join(err, measureShop(ctx, p, only, r))

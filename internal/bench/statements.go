@@ -23,7 +23,7 @@ type statement struct {
 }
 
 // countStatements counts what an order asks of the database until its last job is done, in a round of its own with pg_stat_statements,
-// because counting costs something. The carts are filled before. Where PostgreSQL came without that extension there is nothing to tell.
+// because counting costs something. The carts are filled before, and the shop has warmed up. Where PostgreSQL came without that extension there is nothing to tell.
 func countStatements(ctx context.Context, p plan, s *stand, r *report) (err error) {
 	var there bool
 	if err := s.admin.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_stat_statements')").Scan(&there); err != nil {
@@ -49,6 +49,13 @@ func countStatements(ctx context.Context, p plan, s *stand, r *report) (err erro
 	defer func() { err = errors.Join(err, shop.close()) }()
 	everybody, carts := customers{shop.url, s.skus, buyers, uint64(p.rounds)}, p.carts()
 	if err := everybody.fill(ctx, carts); err != nil {
+		return err
+	}
+	// Each connection plans a statement a few times before it keeps a plan.
+	if _, err := everybody.buy(ctx, carts, time.Now().Add(p.warmUp)); err != nil {
+		return err
+	}
+	if err := waitForJobs(ctx, s.admin); err != nil {
 		return err
 	}
 	if _, err := s.admin.Exec(ctx, "SELECT pg_stat_statements_reset()"); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/cleave-go/cleave/gen/cleave/inventory/v1/inventoryv1cleave"
 	"github.com/cleave-go/cleave/gen/cleave/inventory/v1/inventoryv1connect"
 	"github.com/cleave-go/cleave/modules/inventory/internal/ent"
+	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/fault"
 	"github.com/cleave-go/cleave/platform/idempotency"
 	"github.com/cleave-go/cleave/platform/rpc"
@@ -20,6 +21,9 @@ import (
 func (s *service) CommitReservation(ctx context.Context, r *inventoryv1.CommitReservationRequest) (answer *inventoryv1.CommitReservationResponse, err error) {
 	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
 		answer, err = idempotency.Once(ctx, tx, r, func() (*inventoryv1.CommitReservationResponse, error) {
+			if db.FirstTry(ctx) {
+				return &inventoryv1.CommitReservationResponse{Reservation: commitHold(tx, r.GetId())}, nil
+			}
 			// A hold whose time is up is there as long as nobody has ended it, and may be committed: whoever ends it and whoever
 			// commits it both lock its row, and the second finds what the first has made of it.
 			row, _, err := move(ctx, tx, r.GetId(), committed)
@@ -29,8 +33,22 @@ func (s *service) CommitReservation(ctx context.Context, r *inventoryv1.CommitRe
 	})
 	if err == nil {
 		fault.Point("inventory/commit/committed")
+		err = s.complete(ctx, answer.GetReservation())
 	}
 	return answer, err
+}
+
+// complete fills in what an answer does not say that was kept before it was known. None of it changes once a reservation is committed.
+func (s *service) complete(ctx context.Context, kept *inventoryv1.Reservation) error {
+	if kept.GetExpireTime() != nil {
+		return nil
+	}
+	row, err := loadReservation(ctx, s.store.Pool(), kept.GetId(), "")
+	if err != nil {
+		return db.Unavailable(err)
+	}
+	fill(kept, row)
+	return nil
 }
 
 func (s *service) ReleaseReservation(ctx context.Context, r *inventoryv1.ReleaseReservationRequest) (answer *inventoryv1.ReleaseReservationResponse, err error) {

@@ -8,7 +8,9 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/jackc/pgx/v5"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
+	inventoryv1 "github.com/cleave-go/cleave/gen/cleave/inventory/v1"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
@@ -55,29 +57,48 @@ func loadReservation(ctx context.Context, q queryer, reservationID, lock string)
 	return r, nil
 }
 
-// insertHold writes a new hold and sets its pieces aside if all of them are there, by one statement. It reports whether they are. In any
-// case it locks the stock of the lines, in the order of the SKUs.
+// insertHold writes a new hold and sets its pieces aside, by one statement: a constraint fails the transaction if they are not all there.
+// The stock of the lines is locked in the order of the SKUs. When the hold ends is known with the commit, and until then missing from what
+// it returns.
 //
 // PostgreSQL plans it once, because it does not see the lines inside a SELECT, and looks each of them up: LATERAL leaves it no other way,
 // and conditions that always hold have it expect few lines, or it would read a small stock from end to end.
-func insertHold(ctx context.Context, tx tx, r *row, ttl time.Duration) (bool, error) {
-	err := tx.QueryRow(ctx, `WITH locked AS (
-				SELECT line.*, enough FROM (SELECT * FROM unnest((SELECT $5::text[]), (SELECT $6::bigint[])) AS line (sku, quantity) ORDER BY sku) AS line,
+func insertHold(tx tx, r row, ttl time.Duration) *inventoryv1.Reservation {
+	m := message(&r)
+	m.ExpireTime = nil
+	tx.Defer(`WITH line AS (SELECT * FROM unnest((SELECT $5::text[]), (SELECT $6::bigint[])) AS line (sku, quantity)),
+			locked AS (
+				SELECT line.*, enough FROM (SELECT * FROM line ORDER BY sku) AS line,
 				LATERAL (SELECT on_hand - reserved >= quantity AS enough FROM stock WHERE sku = line.sku FOR UPDATE) AS stock
 			), hold AS (
 				INSERT INTO reservation (id, reference, state, expire_time) SELECT $1, $2, $3, now() + $4::interval
 				WHERE (SELECT count(*) FROM locked WHERE enough) = cardinality($5) RETURNING id, expire_time
 			), taken AS (
 				UPDATE stock SET reserved = reserved + quantity FROM hold, locked WHERE stock.sku = locked.sku AND enough AND quantity > 0
-			), lines AS (INSERT INTO reservation_line (reservation_id, sku, quantity) SELECT id, sku, quantity FROM hold, locked)
-		SELECT expire_time FROM hold`, r.id, r.reference, r.state, ttl, skus(r.lines), quantities(r.lines)).Scan(&r.expireTime)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("hold pieces: %w", err)
-	}
-	return true, nil
+			), lines AS (INSERT INTO reservation_line (reservation_id, sku, quantity) SELECT (SELECT id FROM hold), sku, quantity FROM line)
+		SELECT expire_time FROM hold`, r.id, r.reference, r.state, ttl, skus(r.lines), quantities(r.lines)).QueryRow(func(got pgx.Row) error {
+		var at time.Time
+		err := got.Scan(&at)
+		m.ExpireTime = timestamppb.New(at)
+		return err
+	})
+	return m
+}
+
+// commitHold commits a hold without looking at it first: a constraint fails the transaction if it is none, in which case somebody has to
+// look. What it returns is complete with the commit; until then it says which reservation it is, and where that is then.
+func commitHold(tx tx, reservationID string) *inventoryv1.Reservation {
+	m := &inventoryv1.Reservation{Id: reservationID, State: messageStates[committed]}
+	tx.Defer(`WITH moved AS (UPDATE reservation SET state = 'committed' WHERE id = $1 AND state = 'held' RETURNING `+columns+`),
+			unless AS (INSERT INTO reservation_line (reservation_id) SELECT NULL WHERE NOT EXISTS (SELECT FROM moved))
+		SELECT * FROM moved`, reservationID).QueryRow(func(got pgx.Row) error {
+		r, err := scan(got)
+		if err == nil {
+			fill(m, r)
+		}
+		return err
+	})
+	return m
 }
 
 // move brings a reservation into the next state, locks it, and reports whether it has moved: not if it is where it would be. What

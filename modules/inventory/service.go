@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
@@ -24,6 +25,8 @@ const defaultTTL = 15 * time.Minute
 // service implements InventoryService: a transaction per method.
 type service struct {
 	store *db.Store[*ent.Client]
+	// shortAt is when there was last too little of something, in nanoseconds since 1970.
+	shortAt atomic.Int64
 }
 
 type tx = db.Tx[*ent.Client]
@@ -116,38 +119,49 @@ const maxRounds = 10
 var errOverdue = errors.New("holds whose time is up are in the way")
 
 func (s *service) reserveOnce(ctx context.Context, r *inventoryv1.ReserveRequest, lines []line) (answer *inventoryv1.ReserveResponse, err error) {
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*inventoryv1.ReserveResponse, error) {
-			row, err := reserve(ctx, tx, r, lines)
-			return &inventoryv1.ReserveResponse{Reservation: message(row)}, err
-		})
-		return err
-	})
-	return answer, err
-}
-
-// reserve sets the pieces aside if all of them are there.
-func reserve(ctx context.Context, tx tx, r *inventoryv1.ReserveRequest, lines []line) (*row, error) {
 	ttl := defaultTTL
 	if r.GetTtl() != nil {
 		ttl = r.GetTtl().AsDuration()
 	}
-	hold := &row{id: id.New("rsv"), reference: r.GetReference(), state: held, lines: lines}
-	if done, err := insertHold(ctx, tx, hold, ttl); done || err != nil {
-		return hold, err
+	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
+		answer, err = idempotency.Once(ctx, tx, r, func() (*inventoryv1.ReserveResponse, error) {
+			if err := s.look(ctx, tx, lines); err != nil {
+				return nil, err
+			}
+			hold := row{id: id.New("rsv"), reference: r.GetReference(), state: held, lines: lines}
+			return &inventoryv1.ReserveResponse{Reservation: insertHold(tx, hold, ttl)}, nil
+		})
+		return err
+	})
+	if m := answer.GetReservation(); err == nil && m.GetExpireTime() == nil { // It was kept before that was known.
+		var at time.Time
+		if err := s.store.Pool().QueryRow(ctx, "SELECT create_time + $2::interval FROM reservation WHERE id = $1", m.GetId(), ttl).Scan(&at); err != nil {
+			return nil, db.Unavailable(fmt.Errorf("load reservation %s: %w", m.GetId(), err))
+		}
+		m.ExpireTime = timestamppb.New(at)
+	}
+	return answer, err
+}
+
+// lookFor is for how long after a shortage everybody looks first.
+const lookFor = time.Second
+
+// look locks the stock of the lines and fails if there is too little. The first time it leaves that to the constraint of the hold, which
+// has the transaction run again. While something sells out it does not: that would be tried in vain again and again, and each time is an
+// error in the log of the server.
+func (s *service) look(ctx context.Context, tx tx, lines []line) error {
+	if db.FirstTry(ctx) && time.Now().UnixNano()-s.shortAt.Load() > int64(lookFor) {
+		return nil
 	}
 	free, err := lockStock(ctx, tx, lines)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if _, short := shortage(lines, free); short {
-		return nil, whyShort(ctx, tx, lines, free)
+	if _, short := shortage(lines, free); !short {
+		return nil
 	}
-	// What was missing has come back between the two statements. It is locked now.
-	if done, err := insertHold(ctx, tx, hold, ttl); done || err != nil {
-		return hold, err
-	}
-	return nil, fmt.Errorf("pieces that are locked cannot be held for %s", r.GetReference())
+	s.shortAt.Store(time.Now().UnixNano())
+	return whyShort(ctx, tx, lines, free)
 }
 
 // whyShort says whether holds whose time is up are in the way of the lines, or whether there is less than they ask for. Nobody can end
@@ -179,11 +193,15 @@ func message(row *row) *inventoryv1.Reservation {
 	if row == nil {
 		return nil
 	}
-	m := &inventoryv1.Reservation{
-		Id: row.id, Reference: row.reference, State: messageStates[row.state], ExpireTime: timestamppb.New(row.expireTime),
-	}
+	m := &inventoryv1.Reservation{Id: row.id, State: messageStates[row.state]}
+	fill(m, row)
+	return m
+}
+
+// fill maps what is left of a reservation beside its id and state.
+func fill(m *inventoryv1.Reservation, row *row) {
+	m.Reference, m.ExpireTime, m.Lines = row.reference, timestamppb.New(row.expireTime), nil
 	for _, l := range row.lines {
 		m.Lines = append(m.Lines, &inventoryv1.Line{Sku: l.sku, Quantity: l.quantity})
 	}
-	return m
 }

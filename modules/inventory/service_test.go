@@ -116,11 +116,47 @@ func TestRepeatedReserveHoldsOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := b.client.Reserve(b.ctx, r)
-	if err != nil || !proto.Equal(first, again) {
-		t.Errorf("%v, %v, want %v", again, err, first)
+	repeat := func(why string) {
+		t.Helper()
+		again, err := b.client.Reserve(b.ctx, r)
+		if err != nil || !proto.Equal(first, again) {
+			t.Errorf("%s: %v, %v, want %v", why, again, err, first)
+		}
 	}
+	repeat("a repetition")
+	if err := b.extend(first.GetReservation().GetId(), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	repeat("a repetition when it lasts longer")
 	b.available(t, "a", 3)
+}
+
+// The answer to a commit is kept before all of it is known. A repetition gets all of it, as it was then.
+func TestRepeatedCommitGetsTheSameAnswer(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.receive(t, line{"a", 5}, line{"b", 5})
+	held, err := b.reserve(line{"a", 2}, line{"b", 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := proto.CloneOf(held)
+	want.State = inventoryv1.ReservationState_RESERVATION_STATE_COMMITTED
+	commit := func(requestID, why string) {
+		t.Helper()
+		got, err := b.client.CommitReservation(b.ctx, &inventoryv1.CommitReservationRequest{RequestId: requestID, Id: held.GetId()})
+		if err != nil || !proto.Equal(got.GetReservation(), want) {
+			t.Errorf("%s: %v, %v, want %v", why, got, err, want)
+		}
+	}
+	commit("1", "the first")
+	commit("1", "a repetition")
+	commit("2", "another who wants the same")
+	if err := b.ship(held.GetId()); err != nil {
+		t.Fatal(err)
+	}
+	commit("1", "a repetition when it is shipped")
+	commit("2", "the other's repetition when it is shipped")
 }
 
 // Holds whose time is up do not count, also before the sweep has come.

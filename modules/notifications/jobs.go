@@ -40,18 +40,18 @@ const (
 // sweep sends messages that are due. It goes on while the channel takes some.
 func (s *service) sweep(ctx context.Context) error {
 	for range maxRounds {
-		due, err := s.takeDue(ctx)
+		messages, err := s.takeDue(ctx)
 		if err != nil {
 			return err
 		}
-		took, err := s.send(ctx, due)
+		took, err := s.send(ctx, messages)
 		if err != nil {
 			return err
 		}
 		if !took {
 			return nil
 		}
-		if len(due) < maxTaken {
+		if len(messages) < maxTaken {
 			break
 		}
 	}

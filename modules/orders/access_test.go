@@ -62,6 +62,10 @@ func (c *customer) everyCall(cart, quote, order string) map[string]func(ctx cont
 			_, err := c.orders.CancelOrder(ctx, &ordersv1.CancelOrderRequest{RequestId: c.next("r "), Id: order})
 			return err
 		},
+		"GetQuickOrder": func(ctx context.Context) error {
+			_, err := c.quick.GetQuickOrder(ctx, &ordersv1.GetQuickOrderRequest{Id: order})
+			return err
+		},
 	}
 }
 

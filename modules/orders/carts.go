@@ -138,7 +138,7 @@ func (s *service) priced(ctx context.Context, items []*ent.CartItem) ([]schema.L
 			title += ", " + v.GetTitle()
 		}
 		lines = append(lines, schema.Line{
-			SKU: item.Sku, Title: title, Quantity: item.Quantity, UnitAmount: v.GetPrice().GetAmount(), PriceVersion: v.GetPriceVersion(),
+			SKU: item.Sku, ProductID: v.GetProductId(), Title: title, Quantity: item.Quantity, UnitAmount: v.GetPrice().GetAmount(), PriceVersion: v.GetPriceVersion(),
 		})
 		currencies = append(currencies, v.GetPrice().GetCurrency())
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/cleave-go/cleave/gen/cleave/orders/v1/ordersv1cleave"
 	"github.com/cleave-go/cleave/gen/cleave/payments/v1/paymentsv1cleave"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent"
+	"github.com/cleave-go/cleave/platform/config"
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/module"
 	"github.com/cleave-go/cleave/platform/rpc"
@@ -24,9 +25,13 @@ var migrations embed.FS
 
 // Module is the orders module.
 var Module = module.Module{
-	Name:       "orders",
-	Serves:     []*rpc.Service{ordersv1cleave.CartService, ordersv1cleave.OrderService, ordersv1cleave.FactService},
-	Calls:      []*rpc.Service{catalogv1cleave.CatalogService, inventoryv1cleave.InventoryService, paymentsv1cleave.PaymentService},
+	Name:   "orders",
+	Serves: []*rpc.Service{ordersv1cleave.CartService, ordersv1cleave.OrderService, ordersv1cleave.QuickOrderService, ordersv1cleave.FactService},
+	Calls:  []*rpc.Service{catalogv1cleave.CatalogService, inventoryv1cleave.InventoryService, paymentsv1cleave.PaymentService},
+	Settings: []config.Setting{{
+		Name: savedMethod, Default: "pm_card_visa",
+		Help: "payment method of POST /orders, until customers can save one of their own; none refuses such orders",
+	}},
 	Migrations: migrations,
 	Build:      build,
 }
@@ -37,6 +42,7 @@ func build(host *module.Host) ([]rpc.Handler, error) {
 		catalog: catalogv1cleave.NewCatalogServiceClient(host.Calls),
 		changes: newChanges(),
 		events:  host.Events,
+		saved:   host.Config.String(savedMethod),
 	}
 	c := &checkout{
 		inventory: inventoryv1cleave.NewInventoryServiceClient(host.Calls),
@@ -46,5 +52,8 @@ func build(host *module.Host) ([]rpc.Handler, error) {
 	}
 	s.sagas = saga.Register(host.Sagas, c.definition())
 	host.Jobs.Every("orders.tidy", tidyEvery, s.tidy)
-	return []rpc.Handler{ordersv1cleave.NewCartServiceHandler(s), ordersv1cleave.NewOrderServiceHandler(s), ordersv1cleave.NewFactServiceHandler(facts{s})}, nil
+	return []rpc.Handler{
+		ordersv1cleave.NewCartServiceHandler(s), ordersv1cleave.NewOrderServiceHandler(s), ordersv1cleave.NewQuickOrderServiceHandler(s),
+		ordersv1cleave.NewFactServiceHandler(facts{s}),
+	}, nil
 }

@@ -24,13 +24,14 @@ import (
 	"github.com/cleave-go/cleave/platform/saga"
 )
 
-// service implements OrderService here and CartService in carts.go: a transaction per method.
+// service implements OrderService here, CartService in carts.go and QuickOrderService in quick.go: a transaction per method.
 type service struct {
 	store   *db.Store[*ent.Client]
 	catalog catalogv1connect.CatalogServiceClient
 	sagas   *saga.Saga[purchase]
 	changes *changes
 	events  *event.Events
+	saved   string // The payment method of quick orders.
 }
 
 type tx = db.Tx[*ent.Client]

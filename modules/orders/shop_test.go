@@ -47,6 +47,7 @@ type shop struct {
 	*moduletest.House
 	carts     ordersv1connect.CartServiceClient
 	orders    ordersv1connect.OrderServiceClient
+	quick     ordersv1connect.QuickOrderServiceClient
 	catalog   catalogv1connect.CatalogServiceClient
 	inventory inventoryv1connect.InventoryServiceClient
 	payments  *payments
@@ -58,8 +59,9 @@ func setup(t *testing.T) *shop {
 	t.Helper()
 	s := &shop{payments: newPayments(), faults: newFaults()}
 	s.House = moduletest.StartWith(t, []rpc.Interceptor{s.faults.intercept}, catalog.Module, inventory.Module, orders.Module, s.payments.module())
-	edge := s.Caller("edge", ordersv1cleave.CartService, ordersv1cleave.OrderService, catalogv1cleave.CatalogService)
+	edge := s.Caller("edge", ordersv1cleave.CartService, ordersv1cleave.OrderService, ordersv1cleave.QuickOrderService, catalogv1cleave.CatalogService)
 	s.carts, s.orders = ordersv1cleave.NewCartServiceClient(edge), ordersv1cleave.NewOrderServiceClient(edge)
+	s.quick = ordersv1cleave.NewQuickOrderServiceClient(edge)
 	s.catalog = catalogv1cleave.NewCatalogServiceClient(edge)
 	s.inventory = inventoryv1cleave.NewInventoryServiceClient(s.Caller("another", inventoryv1cleave.InventoryService))
 	return s

@@ -40,7 +40,7 @@ func newSandbox(at string, pool *pgxpool.Pool) *sandboxClient {
 	// Whoever redirects is not the provider.
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	if at == "" {
-		return &sandboxClient{"http://sandbox", &http.Client{Transport: inMemory{sandbox.New(pool)}, CheckRedirect: stay}}
+		return &sandboxClient{"http://sandbox", &http.Client{Transport: inMemory{sandbox.NewBeside(pool)}, CheckRedirect: stay}}
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxConnsPerHost, transport.MaxIdleConnsPerHost = maxProviderConns, maxProviderConns

@@ -41,6 +41,11 @@ func (p Program) checkAuth(values config.Values) error {
 // developmentUser is who calls the public port of a laptop.
 const developmentUser = "usr_development"
 
+// development reports whether callers of the public port need not sign in.
+func (u *unit) development(listener net.Listener) bool {
+	return isLoopback(listener) && u.values.String(oidcIssuer) == ""
+}
+
 // authenticate returns what tells the public port who calls.
 func (u *unit) authenticate(listener net.Listener) func(*http.Request) (rpc.Principal, error) {
 	if issuer := u.values.String(oidcIssuer); issuer != "" {
@@ -50,7 +55,7 @@ func (u *unit) authenticate(listener net.Listener) func(*http.Request) (rpc.Prin
 		u.onStop(verifier.Stop)
 		return verifier.Authenticate
 	}
-	if isLoopback(listener) {
+	if u.development(listener) {
 		u.log.Warn("nobody has to sign in: every caller of the public port is the development user, who may do everything, because it listens on loopback only and "+oidcIssuer+" is not set",
 			"user", developmentUser)
 		return auth.Development(rpc.Everything(developmentUser, u.Edge))

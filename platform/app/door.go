@@ -54,6 +54,3 @@ func (u *unit) checkOrigins(listener net.Listener) error {
 	}
 	return err
 }
-
-// development reports whether callers of the public port need not sign in.
-func (u *unit) development(listener net.Listener) bool { return isLoopback(listener) }

@@ -23,11 +23,13 @@ const (
 	// keepStale is how long keys are believed that cannot be fetched again.
 	keepStale = 12 * time.Hour
 	// fetchPause is the least time between two fetches that tokens with unknown keys cause, so that nobody can make this process
-	// hammer the issuer.
-	fetchPause = 5 * time.Second
+	// hammer the issuer. Who has such a token waits for as long: it may be one of a key that is new.
+	fetchPause = 3 * time.Second
+	// maxWaiting bounds how many calls wait for a fetch. Others are refused at once.
+	maxWaiting = 1000
 	// After a failure fetches begin again after minRetry, and then after twice as long each time, at most maxRetry.
 	minRetry = time.Second
-	maxRetry = 30 * time.Second
+	maxRetry = 10 * time.Second
 )
 
 // keySet is what the issuer published at one time. It does not change, but for what was verified with it.
@@ -50,7 +52,7 @@ type keyring struct {
 
 	mu      sync.Mutex
 	running bool
-	asked   time.Time     // When a token has last caused a fetch.
+	waiting int           // How many wait for a fetch.
 	ended   chan struct{} // Closed when the fetch that runs, or else the next one, has ended.
 	failed  bool          // The latest fetch has.
 }
@@ -69,26 +71,6 @@ func (k *keyring) set() *keySet {
 	return nil
 }
 
-// of returns the keys with an id, and the set that they are of. For an id that is not known it fetches the keys. It returns no set if
-// there is none, and no keys if the issuer does not publish such.
-func (k *keyring) of(ctx context.Context, keyID string) (*keySet, []jose.JSONWebKey) {
-	set := k.set()
-	for range 2 { // The first fetch may have begun before the issuer published the key.
-		if set != nil && len(set.keys[keyID]) > 0 {
-			return set, set.keys[keyID]
-		}
-		k.fetchNow(ctx)
-		set = k.set()
-		if k.failing() {
-			break
-		}
-	}
-	if set == nil {
-		return nil, nil
-	}
-	return set, set.keys[keyID]
-}
-
 // failing reports whether the latest fetch has failed.
 func (k *keyring) failing() bool {
 	k.mu.Lock()
@@ -96,50 +78,77 @@ func (k *keyring) failing() bool {
 	return k.failed
 }
 
-// fetchNow waits until the fetch has ended that runs, or else another that it asks for. However many wait, there is one fetch. It
-// returns at once if one was asked for a moment ago.
-func (k *keyring) fetchNow(ctx context.Context) {
-	k.mu.Lock()
-	if !k.running {
-		now := time.Now()
-		if now.Sub(k.asked) < fetchPause {
-			k.mu.Unlock()
-			return
+// of returns the keys with an id, and the set that they are of. For an id that is not known it waits for a fetch. It returns no set if
+// there is none, and no keys if the issuer does not publish such.
+func (k *keyring) of(ctx context.Context, keyID string) (*keySet, []jose.JSONWebKey) {
+	for looked := false; ; {
+		set := k.set()
+		if set != nil && len(set.keys[keyID]) > 0 {
+			return set, set.keys[keyID]
 		}
-		k.asked = now
+		if looked || k.failing() {
+			return set, nil
+		}
+		looked = k.await(ctx)
+	}
+}
+
+// await waits for a fetch: the one that runs, or else another one, for which it asks. It reports whether there is no use in waiting
+// again: a fetch that was under way may have begun before the issuer published a key.
+func (k *keyring) await(ctx context.Context) (enough bool) {
+	k.mu.Lock()
+	ended, running := k.ended, k.running
+	if k.waiting >= maxWaiting {
+		k.mu.Unlock()
+		return true
+	}
+	k.waiting++
+	if !running {
 		select {
 		case k.wanted <- struct{}{}:
 		default: // Somebody has asked already.
 		}
 	}
-	ended := k.ended
 	k.mu.Unlock()
+	defer func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.waiting--
+	}()
 	select {
 	case <-ended:
+		return !running
 	case <-ctx.Done():
 	case <-k.stopped.Done():
 	}
+	return true
 }
 
 // run fetches the keys until the keyring is stopped.
 func (k *keyring) run() {
 	defer close(k.done)
-	failures := 0
-	for {
+	var asked time.Time // When a token has last caused a fetch.
+	for failures := 0; ; {
 		k.begin()
-		fresh, err := k.fetch()
+		wait, err := k.fetch()
 		k.end(err)
-		wait := fresh
-		if err != nil {
+		if err == nil {
+			failures = 0
+		} else {
 			wait = min(minRetry<<min(failures, 5), maxRetry)
 			failures++
-		} else {
-			failures = 0
 		}
 		select {
 		case <-time.After(wait):
 		case <-k.wanted:
+			select {
+			case <-time.After(fetchPause - time.Since(asked)):
+			case <-k.stopped.Done():
+			}
+			asked = time.Now()
 		case <-k.stopped.Done():
+		}
+		if k.stopped.Err() != nil {
 			return
 		}
 	}

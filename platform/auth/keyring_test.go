@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,6 +28,7 @@ type world struct {
 	issuer   *authtest.Issuer
 	verifier *Verifier
 	log      bytes.Buffer
+	slow     atomic.Int64 // How long what the issuer has answered is on its way.
 }
 
 // inBubble runs a test in a bubble. The issuer is as prepare leaves it when the verifier starts.
@@ -38,19 +40,18 @@ func inBubble(t *testing.T, prepare func(*authtest.Issuer), test func(w *world))
 		if prepare != nil {
 			prepare(w.issuer)
 		}
-		w.verifier = newVerifier(Config{Issuer: w.issuer.URL, Audience: authtest.Audience, RolesClaim: "roles", Log: slog.New(slog.NewTextHandler(&w.log, nil))}, direct{w.issuer})
+		w.verifier = newVerifier(Config{Issuer: w.issuer.URL, Audience: authtest.Audience, RolesClaim: "roles", Log: slog.New(slog.NewTextHandler(&w.log, nil))}, w)
 		synctest.Wait()
 		test(w)
 		w.verifier.Stop(t.Context())
 	})
 }
 
-// direct leads to a handler without a network.
-type direct struct{ handler http.Handler }
-
-func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
+// RoundTrip leads to the issuer without a network.
+func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 	recorder := httptest.NewRecorder()
-	d.handler.ServeHTTP(recorder, r)
+	w.issuer.ServeHTTP(recorder, r)
+	time.Sleep(time.Duration(w.slow.Load()))
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
@@ -89,28 +90,14 @@ func TestDownAtStart(t *testing.T) {
 		w.requires("down", token, "unavailable")
 		w.requires("down, and no token", "", "ok")
 		time.Sleep(time.Hour)
-		if fetched := w.issuer.Fetched(); fetched > 130 {
+		if fetched := w.issuer.Fetched(); fetched > 370 {
 			w.Errorf("it was asked %d times in an hour", fetched)
 		}
 		w.issuer.Down(false)
+		time.Sleep(maxRetry)
 		w.requires("back", token, "ok")
 		if said := w.log.String(); !strings.Contains(said, "level=WARN msg=\"the keys of the issuer of tokens cannot be fetched") || !strings.Contains(said, "answers 503") {
 			w.Errorf("it said %s", said)
-		}
-	})
-}
-
-// TestBackByItself holds that the keys come without a call that asks for them.
-func TestBackByItself(t *testing.T) {
-	inBubble(t, func(i *authtest.Issuer) { i.Down(true) }, func(w *world) {
-		time.Sleep(time.Hour)
-		w.issuer.Down(false)
-		time.Sleep(maxRetry)
-		synctest.Wait()
-		fetched := w.issuer.Fetched()
-		w.requires("back", w.forever(), "ok")
-		if w.issuer.Fetched() != fetched {
-			w.Error("the call had to fetch the keys")
 		}
 	})
 }
@@ -161,40 +148,76 @@ func TestRotation(t *testing.T) {
 	})
 }
 
+// TestRotationDuringFetch holds that a new key is good at once, also when the keys that are under way are those of before it.
+func TestRotationDuringFetch(t *testing.T) {
+	inBubble(t, nil, func(w *world) {
+		w.slow.Store(int64(time.Second))
+		time.Sleep(usualFresh + 1500*time.Millisecond) // Both documents have left.
+		fetched := w.issuer.Fetched()
+		w.issuer.Sign(w.issuer.Publish(authtest.NewKey()))
+		w.requires("a new key", w.forever(), "ok")
+		if got := w.issuer.Fetched() - fetched; got != 1 {
+			w.Errorf("it has asked %d times more, want once", got)
+		}
+	})
+}
+
 // TestUnknownKeys holds that nobody makes the verifier hammer the issuer, however many tokens with unknown keys come, and that such
-// tokens are no burden for others.
+// tokens are no burden for others: neither for who has a known key, nor for who has a new one.
 func TestUnknownKeys(t *testing.T) {
 	inBubble(t, nil, func(w *world) {
 		good, evil := w.forever(), authtest.NewKey()
 		w.requires("good", good, "ok")
 		before := w.issuer.Fetched()
-		for range 60 {
-			var calls sync.WaitGroup
+		var calls sync.WaitGroup
+		for second := range 60 {
 			for n := range 20 {
 				header := authtest.Header(evil)
 				header["kid"] = fmt.Sprint(n)
 				calls.Go(func() { w.requires("unknown", evil.Sign(header, "{}"), "unauthenticated") })
 			}
-			calls.Wait()
+			if second == 30 {
+				w.issuer.Sign(w.issuer.Publish(authtest.NewKey()))
+				w.requires("new among unknown", w.forever(), "ok")
+			}
+			began := time.Now()
+			w.requires("good among unknown", w.forever(), "ok")
+			if time.Since(began) > 0 {
+				w.Errorf("a call with a known key has waited %v", time.Since(began))
+			}
 			time.Sleep(time.Second)
 		}
-		if got := w.issuer.Fetched() - before; got < 10 || got > 13 {
-			w.Errorf("1,200 tokens in a minute made it ask %d times, want 12", got)
+		calls.Wait()
+		if got := w.issuer.Fetched() - before; got < 15 || got > 25 {
+			w.Errorf("1,200 tokens in a minute made it ask %d times, want about 20", got)
 		}
-		// While the issuer does not answer, those that wait for it are the others.
-		time.Sleep(fetchPause)
+	})
+}
+
+// TestHanging holds that an issuer that does not answer keeps only those waiting whose key is unknown, not for long, and not all of
+// them.
+func TestHanging(t *testing.T) {
+	inBubble(t, nil, func(w *world) {
 		w.issuer.Answer(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-		ended := make(chan string)
-		go func() { ended <- w.call(evil.Sign(authtest.Header(evil), "{}")) }()
-		synctest.Wait()
+		evil := authtest.NewKey()
+		token := evil.Sign(authtest.Header(evil), "{}")
 		began := time.Now()
-		w.requires("good while another waits", w.forever(), "ok")
+		var calls sync.WaitGroup
+		for range maxWaiting {
+			calls.Go(func() { w.requires("unknown", token, "unavailable") })
+		}
+		synctest.Wait()
+		w.requires("good while others wait", w.forever(), "ok")
+		w.requires("one too many", token, "unauthenticated")
 		if time.Since(began) > 0 {
-			w.Errorf("a call with a known key has waited %v", time.Since(began))
+			w.Errorf("a call that need not wait has waited %v", time.Since(began))
 		}
-		if got := <-ended; got != "unavailable" || time.Since(began) > fetchTimeout {
-			w.Errorf("the call with an unknown key ended with %s after %v", got, time.Since(began))
+		calls.Wait()
+		if waited := time.Since(began); waited > fetchPause+fetchTimeout {
+			w.Errorf("they have waited %v", waited)
 		}
+		w.requires("good when it has failed", w.forever(), "ok")
+		w.requires("unknown when it has failed", token, "unavailable")
 	})
 }
 
@@ -239,6 +262,24 @@ func TestRemembered(t *testing.T) {
 		}
 		if held := len(memory.young) + len(memory.older); held > 2*maxVerified {
 			w.Errorf("it remembers %d tokens", held)
+		}
+	})
+}
+
+// TestLeeway holds by how much the clocks of issuer and shop may differ.
+func TestLeeway(t *testing.T) {
+	inBubble(t, nil, func(w *world) {
+		for _, c := range []struct {
+			claim string
+			after time.Duration
+			want  string
+		}{
+			{"exp", -29 * time.Second, "ok"}, {"exp", -30 * time.Second, "unauthenticated"},
+			{"nbf", 30 * time.Second, "ok"}, {"nbf", 31 * time.Second, "unauthenticated"},
+			{"iat", 30 * time.Second, "ok"}, {"iat", 31 * time.Second, "unauthenticated"},
+		} {
+			claims := w.issuer.Claims("usr_somebody").With(authtest.Claims{c.claim: time.Now().Add(c.after).Unix()})
+			w.requires(fmt.Sprintf("%s in %v", c.claim, c.after), w.issuer.Mint(claims), c.want)
 		}
 	})
 }

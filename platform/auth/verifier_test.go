@@ -7,15 +7,18 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
+	"math"
 	"net/http"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"connectrpc.com/connect"
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/cleave-go/cleave/platform/auth"
 	"github.com/cleave-go/cleave/platform/auth/authtest"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
@@ -42,9 +45,7 @@ func TestGood(t *testing.T) {
 		"scopes as a list":               {claims: authtest.Claims{"scp": []string{"orders:read"}}, roles: "customer", scopes: "orders:read"},
 		"scopes as a text in scp":        {claims: authtest.Claims{"scp": "orders:read openid"}, roles: "customer", scopes: "orders:read,openid"},
 		"several audiences":              {claims: authtest.Claims{"aud": []string{"account", authtest.Audience}}, roles: "customer"},
-		"a clock that is behind":         {claims: authtest.Claims{"exp": now.Add(-20 * time.Second).Unix()}, roles: "customer"},
-		"a clock that is ahead":          {claims: authtest.Claims{"iat": now.Add(20 * time.Second).Unix(), "nbf": now.Add(20 * time.Second).Unix()}, roles: "customer"},
-		"parts of seconds":               {claims: authtest.Claims{"exp": float64(now.Add(time.Minute).UnixMilli()) / 1000}, roles: "customer"},
+		"parts of seconds":               {claims: authtest.Claims{"exp": float64(now.Add(time.Hour).UnixMilli()) / 1000}, roles: "customer"},
 		"Keycloak": {
 			rolesClaim: "realm_access.roles",
 			claims: authtest.Claims{"typ": "Bearer", "azp": "shop", "client_id": nil, "realm_access": map[string]any{"roles": []string{"offline_access", "staff"}},
@@ -156,29 +157,79 @@ func TestBad(t *testing.T) {
 	issuer := authtest.Start(t)
 	bad := issuer.Bad(t)
 	v := verifier(t, issuer, "roles")
+	var trying sync.WaitGroup // At once, because some have to wait for a key that might come.
 	for _, c := range bad {
-		t.Run(c.Name, func(t *testing.T) {
+		trying.Go(func() {
 			for range 2 { // The second time is no better.
-				got, err := v.Authenticate(request(c.Header))
-				if connect.CodeOf(err) != connect.CodeUnauthenticated || !strings.Contains(err.Error(), c.Says) || !reflect.ValueOf(got).IsZero() {
-					t.Fatalf("got %+v, %v; want unauthenticated: %s", got, err, c.Says)
-				}
-				var connectErr *connect.Error
-				if errors.As(err, &connectErr); !strings.HasPrefix(connectErr.Meta().Get("WWW-Authenticate"), `Bearer error="invalid_token", error_description="`) {
-					t.Errorf("it says %v", connectErr.Meta())
-				}
-				reason := "TOKEN_INVALID"
-				if strings.Contains(c.Says, "expired") {
-					reason = "TOKEN_EXPIRED"
-				}
-				if rpc.Reason(err) != reason {
-					t.Errorf("the reason is %s, want %s", rpc.Reason(err), reason)
-				}
+				refused(t, v, c)
 			}
 		})
 	}
+	trying.Wait()
 	if _, err := authenticate(v, issuer.Token("usr_good")); err != nil {
 		t.Errorf("a good token after all of them: %v", err)
+	}
+}
+
+// TestOddClaims holds that no claim is taken for what it is not: each one that counts is tried as every kind of JSON.
+func TestOddClaims(t *testing.T) {
+	t.Parallel()
+	issuer := authtest.Start(t)
+	v := verifier(t, issuer, "realm_access.roles")
+	odd := []any{
+		false, true, 0, -1, 1.5, 1e300, math.MaxInt64, "", "x", "0", "\u0000", "\u202e", strings.Repeat("x", 5000), []any{}, []any{nil}, []any{[]any{}}, []any{1, "x"}, map[string]any{},
+		map[string]any{"roles": nil}, map[string]any{"roles": map[string]any{"admin": map[string]any{}}}, map[string]any{"": 1}, nested(1000),
+	}
+	// What each may be besides what it is in a good token.
+	harmless := map[string]func(any) bool{
+		"nbf": func(v any) bool { return v == 0 || v == 1.5 }, "iat": func(v any) bool { return v == 0 || v == 1.5 },
+		"sub": func(v any) bool { return v == "x" || v == "0" }, "exp": func(any) bool { return false }, "iss": func(any) bool { return false }, "aud": func(any) bool { return false },
+		"nonce": func(any) bool { return false }, "typ": func(any) bool { return false }, "token_use": func(any) bool { return false }, "cnf": func(any) bool { return false },
+		// None of these may change whose token it is.
+		"scope": nil, "scp": nil, "realm_access": nil, "client_id": nil, "azp": nil, "gty": nil, "preferred_username": nil,
+	}
+	for name, good := range harmless {
+		for _, value := range odd {
+			got, err := authenticate(v, issuer.Mint(issuer.Claims("usr_somebody").With(authtest.Claims{name: value})))
+			switch {
+			case err != nil && connect.CodeOf(err) != connect.CodeUnauthenticated:
+				t.Errorf("%s as %.60v: %v", name, value, err)
+			case good == nil && err == nil && got.Subject != "usr_somebody":
+				t.Errorf("%s as %.60v: got %+v", name, value, got)
+			case good != nil && good(value) != (err == nil):
+				t.Errorf("%s as %.60v: got %+v, %v", name, value, got, err)
+			}
+		}
+	}
+}
+
+// nested returns lists in lists.
+func nested(depth int) any {
+	var value any = "x"
+	for range depth {
+		value = []any{value}
+	}
+	return value
+}
+
+// refused requires that a request is refused as it should.
+func refused(t *testing.T, v *auth.Verifier, c authtest.Bad) {
+	t.Helper()
+	got, err := v.Authenticate(request(c.Header))
+	if connect.CodeOf(err) != connect.CodeUnauthenticated || !strings.Contains(err.Error(), c.Says) || !reflect.ValueOf(got).IsZero() {
+		t.Errorf("%s: got %+v, %v; want unauthenticated: %s", c.Name, got, err, c.Says)
+		return
+	}
+	var connectErr *connect.Error
+	if errors.As(err, &connectErr); !strings.HasPrefix(connectErr.Meta().Get("WWW-Authenticate"), `Bearer error="invalid_token", error_description="`) {
+		t.Errorf("%s: it says %v", c.Name, connectErr.Meta())
+	}
+	reason := "TOKEN_INVALID"
+	if strings.Contains(c.Says, "expired") {
+		reason = "TOKEN_EXPIRED"
+	}
+	if rpc.Reason(err) != reason {
+		t.Errorf("%s: the reason is %s, want %s", c.Name, rpc.Reason(err), reason)
 	}
 }
 

@@ -6,6 +6,7 @@ package browsertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"slices"
@@ -36,7 +37,7 @@ func Start(t testing.TB) *Browser {
 	}
 	// The sandbox of Chromium does not start as root, and a container's /dev/shm is small. What is opened here is our own.
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(path), chromedp.NoSandbox,
-		chromedp.Flag("disable-dev-shm-usage", true), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1440, 900))
+		chromedp.Flag("disable-dev-shm-usage", true), chromedp.WindowSize(1440, 900))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stop)
 	// What the library says of messages of a newer browser that it does not know is of no use to anybody.
@@ -55,7 +56,7 @@ func find() (string, error) {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("there is no Chromium on this machine, which the tests of pages need: apt-get install chromium")
+	return "", errors.New("there is no Chromium on this machine, which the tests of pages need: apt-get install chromium")
 }
 
 // Page is a page of a browser.

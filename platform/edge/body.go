@@ -17,9 +17,9 @@ func (e *Edge) hold(r *http.Request) ([]byte, *refusal) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}
-	most := e.limits.BodyBytes
-	tooLarge := &refusal{code: connect.CodeResourceExhausted, status: http.StatusRequestEntityTooLarge, why: fmt.Sprintf("request is larger than %d bytes", most)}
-	if r.ContentLength > int64(most) {
+	tooLarge := &refusal{code: connect.CodeResourceExhausted, status: http.StatusRequestEntityTooLarge, why: fmt.Sprintf("request is larger than %d bytes", maxBody)}
+	if r.ContentLength > maxBody {
+		discard(r)
 		return nil, tooLarge
 	}
 	// A client may announce much and send nothing, so what it announces is believed only as far as it is small.
@@ -35,8 +35,9 @@ func (e *Edge) hold(r *http.Request) ([]byte, *refusal) {
 		n, err := r.Body.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
 		switch {
-		case len(body) > most:
+		case len(body) > maxBody:
 			e.letGo(body)
+			discard(r)
 			return nil, tooLarge
 		case errors.Is(err, io.EOF):
 			return body, nil
@@ -56,6 +57,17 @@ func (e *Edge) hold(r *http.Request) ([]byte, *refusal) {
 				return nil, busy()
 			}
 		}
+	}
+}
+
+// maxDiscarded is how much of a body that is refused is read for nothing.
+const maxDiscarded = 8 << 20
+
+// discard reads what is left of a body that is refused, within reason. Over HTTP/1.1 most clients send all of it before they look for an
+// answer, and would otherwise see nothing but a broken connection. Who asks first whether to send it is not told to.
+func discard(r *http.Request) {
+	if r.ProtoMajor == 1 && r.ContentLength <= maxDiscarded && r.Header.Get("Expect") == "" {
+		_, _ = io.CopyN(io.Discard, r.Body, maxDiscarded) // Whatever comes of it, the answer is the same.
 	}
 }
 

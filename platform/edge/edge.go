@@ -118,13 +118,15 @@ func newEdge(c Config, l limits) *Edge {
 
 // ServeHTTP serves one request.
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !e.rest.serve(w, r, e.receive) {
-		e.receive(w, r)
+	foreign := e.origins.check(r) // Of the request as it came: REST makes a POST of everything.
+	door := func(w http.ResponseWriter, r *http.Request) { e.receive(w, r, foreign) }
+	if !e.rest.serve(w, r, door) {
+		door(w, r)
 	}
 }
 
-// receive serves a request that is one of Connect, gRPC or gRPC-Web, or has become one.
-func (e *Edge) receive(w http.ResponseWriter, r *http.Request) {
+// receive serves a request that is one of Connect, gRPC or gRPC-Web, or has become one, and refuses a foreign one.
+func (e *Edge) receive(w http.ResponseWriter, r *http.Request, foreign *refusal) {
 	correlationID := r.Header.Get(CorrelationHeader)
 	if !rpc.ValidID(correlationID) {
 		correlationID = id.New("cor")
@@ -136,13 +138,13 @@ func (e *Edge) receive(w http.ResponseWriter, r *http.Request) {
 		a.Header().Set("Connection", "close") // Over HTTP/2 this lets what runs on the connection end, and nothing new begin.
 	}
 	defer a.caught(e.log, r)
-	if err := e.serve(a, r, correlationID); err != nil {
+	if err := e.serve(a, r, correlationID, foreign); err != nil {
 		refuse(a, r, err)
 	}
 }
 
 // serve takes a request from the door to its module, or returns why it goes no further.
-func (e *Edge) serve(a *answer, r *http.Request, correlationID string) error {
+func (e *Edge) serve(a *answer, r *http.Request, correlationID string, foreign *refusal) error {
 	defer e.requests.Add(-1)
 	if e.requests.Add(1) > int64(e.limits.Requests) {
 		return busy()
@@ -153,8 +155,8 @@ func (e *Edge) serve(a *answer, r *http.Request, correlationID string) error {
 	if e.origins.answer(a, r) {
 		return nil
 	}
-	if refused := e.origins.check(r); refused != nil {
-		return refused
+	if foreign != nil {
+		return foreign
 	}
 	principal, client, err := e.admit(a, r)
 	if err != nil {
@@ -177,6 +179,11 @@ func (e *Edge) serve(a *answer, r *http.Request, correlationID string) error {
 		return refused
 	}
 	defer e.letGo(body)
+	if rest, ok := r.Body.(*restBody); ok {
+		if body, err = rest.complete(body); err != nil {
+			return err
+		}
+	}
 
 	ctx, cancel := context.WithTimeout(r.Context(), shorter(timeout, r.Header))
 	defer cancel()

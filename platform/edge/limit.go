@@ -10,11 +10,13 @@ import (
 	"connectrpc.com/connect"
 )
 
+// maxBody is the largest body of a request, before it is decompressed; the module limits what comes of it.
+const maxBody = 1 << 20
+
 // limits are what a request, a client and this process may take. They are no settings; tests make them smaller.
 type limits struct {
 	// What one request may take, whatever its client asks for.
 	HeaderLines, HeaderBytes int
-	BodyBytes                int           // Before it is decompressed; the module limits what comes of it.
 	Arrival                  time.Duration // Until the body is there.
 	Call, Stream             time.Duration // Until the answer is.
 	Item                     time.Duration // Until the client has taken an item of a stream.
@@ -27,7 +29,7 @@ type limits struct {
 
 func standard() limits {
 	return limits{
-		HeaderLines: 100, HeaderBytes: 16 << 10, BodyBytes: 1 << 20,
+		HeaderLines: 100, HeaderBytes: 16 << 10,
 		Arrival: 15 * time.Second, Call: 30 * time.Second, Stream: 15 * time.Minute, Item: 10 * time.Second,
 		ClientCalls: 512, ClientStreams: 100, ClientConnections: 1024,
 		Requests: 4096, Streams: 2048, Connections: 8192, HeldBytes: 256 << 20,

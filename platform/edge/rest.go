@@ -17,12 +17,12 @@ import (
 // door does for Connect it does for REST, wherever the module lives, and the JSON is the same.
 type rest struct {
 	routes []*restRoute
-	roots  []string // The first words of the paths. What is below them is REST, whether there is a route or not.
+	roots  map[string]bool // The first words of the paths, and whether what is below them is bare. It is REST, whether there is a route or not.
 }
 
 // newRest returns REST for the public methods of the services.
 func newRest(services []*rpc.Service) *rest {
-	x := &rest{}
+	x := &rest{roots: map[string]bool{}}
 	for _, service := range services {
 		for _, method := range service.Methods {
 			if !method.Public || method.Route == nil {
@@ -30,13 +30,11 @@ func newRest(services []*rpc.Service) *rest {
 			}
 			route := newRestRoute(method)
 			x.routes = append(x.routes, route)
-			if !slices.Contains(x.roots, route.segments[0]) {
-				x.roots = append(x.roots, route.segments[0])
-			}
+			x.roots[route.segments[0]] = method.Route.Bare
 		}
 	}
 	for _, route := range x.routes {
-		if route.creates() {
+		if route.creates() && !route.method.Route.Bare {
 			route.location = slices.ContainsFunc(x.routes, route.isCollectionOf)
 		}
 	}
@@ -139,10 +137,11 @@ func (x *rest) find(r *http.Request) (found *restRoute, values map[string]string
 func (x *rest) serve(w http.ResponseWriter, r *http.Request, door http.HandlerFunc) bool {
 	root, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	root, _, _ = strings.Cut(root, ":")
-	if !slices.Contains(x.roots, root) || r.Method == http.MethodOptions { // Of preflights only the door knows.
+	bare, below := x.roots[root]
+	if !below || r.Method == http.MethodOptions { // Of preflights only the door knows.
 		return false
 	}
-	answer := &restAnswer{ResponseWriter: w, request: r}
+	answer := &restAnswer{ResponseWriter: w, request: r, bare: bare}
 	inner, wrong := x.translate(r, answer)
 	if wrong != nil {
 		// To be refused, it goes as it is to the door, which knows no such method: who may not come in at all is told that.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"sync/atomic"
 
 	"github.com/cleave-go/cleave/platform/rpc"
 )
@@ -21,9 +20,9 @@ const (
 type restAnswer struct {
 	http.ResponseWriter
 	request *http.Request
-	route   *restRoute              // Nil if there is none.
-	refused *problem                // Why the request goes no further than the door.
-	unread  atomic.Pointer[problem] // Why the module could not read the body.
+	route   *restRoute // Nil if there is none.
+	bare    bool       // Errors are as in an older contract.
+	refused *problem   // Why the request goes no further than the door.
 
 	status  int          // Of the door's answer; 0 before it begins.
 	mode    restMode     // What is done with its body.
@@ -55,7 +54,7 @@ func (a *restAnswer) WriteHeader(status int) {
 		a.mode = keep
 	case a.route.method.ServerStream && strings.HasPrefix(kind, connectStream):
 		a.mode = follow
-	case a.route.creates():
+	case a.route.creates() || a.bare:
 		a.mode = keep
 	default:
 		a.start(status)
@@ -177,12 +176,10 @@ func (a *restAnswer) finish() {
 	case a.mode == pass:
 	case a.refused != nil && (a.status == http.StatusNotFound || a.status < http.StatusBadRequest):
 		a.fail(a.refused)
-	case a.status >= http.StatusBadRequest && a.unread.Load() != nil:
-		a.fail(a.unread.Load())
 	case a.status >= http.StatusBadRequest:
 		a.fail(problemOf(a.status, a.held.Bytes()))
 	default:
-		a.created()
+		a.hand()
 	}
 }
 
@@ -193,18 +190,34 @@ func (a *restAnswer) fail(p *problem) {
 	header.Del("Content-Encoding")
 	header.Set(contentType, jsonType)
 	a.start(p.status)
+	if a.bare {
+		_, _ = a.ResponseWriter.Write(p.bare())
+		return
+	}
 	_, _ = a.ResponseWriter.Write(p.text(header.Get(CorrelationHeader)))
 }
 
-// created tells where the new thing is.
-func (a *restAnswer) created() {
+// hand hands over what was kept, and tells where the new thing is if there is one.
+func (a *restAnswer) hand() {
+	text := a.held.Bytes()
+	if a.bare { // Its clients may know it byte for byte, and protojson puts spaces where it likes.
+		var b bytes.Buffer
+		if json.Compact(&b, text) == nil {
+			text = b.Bytes()
+			a.Header().Del("Content-Length")
+		}
+	}
 	if a.route.location {
-		if id := idOf(a.held.Bytes()); id != "" {
+		if id := idOf(text); id != "" {
 			a.Header().Set("Location", a.request.URL.EscapedPath()+"/"+id)
 		}
 	}
-	a.start(http.StatusCreated)
-	_, _ = a.ResponseWriter.Write(a.held.Bytes())
+	status := http.StatusOK
+	if a.route.creates() {
+		status = http.StatusCreated
+	}
+	a.start(status)
+	_, _ = a.ResponseWriter.Write(text)
 }
 
 // idOf returns the id of the one thing that an answer holds.

@@ -12,8 +12,6 @@ import (
 	"buf.build/go/protovalidate"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/protobuf/proto"
-
-	"github.com/cleave-go/cleave/platform/rpc"
 )
 
 // restError is an error as REST tells it: {"error": …}.
@@ -41,13 +39,9 @@ type problem struct {
 	error  restError
 }
 
-// What REST itself refuses.
-var (
-	noSuchRoute  = &problem{http.StatusNotFound, restError{Code: "not_found", Reason: "NO_SUCH_ROUTE", Message: "there is nothing at this path: GET /openapi.json lists what there is"}}
-	bodyTooLarge = &problem{http.StatusRequestEntityTooLarge, restError{
-		Code: "resource_exhausted", Reason: "BODY_TOO_LARGE", Message: fmt.Sprintf("the body is larger than %d bytes", rpc.MaxMessageBytes),
-	}}
-)
+var noSuchRoute = &problem{http.StatusNotFound, restError{
+	Code: "not_found", Reason: "NO_SUCH_ROUTE", Message: "there is nothing at this path: GET /openapi.json lists what there is",
+}}
 
 func methodNotAllowed(verbs []string) *problem {
 	return &problem{http.StatusMethodNotAllowed, restError{
@@ -72,6 +66,9 @@ var statuses = map[string]int{
 	"internal": 500, "unavailable": 503, "data_loss": 500, "unauthenticated": 401,
 }
 
+// reasons are those of refusals of the door, which has none.
+var reasons = map[int]string{http.StatusRequestEntityTooLarge: "BODY_TOO_LARGE"}
+
 // connectError is an error as Connect writes it.
 type connectError struct {
 	Code    string `json:"code"`
@@ -91,7 +88,7 @@ func problemOf(status int, body []byte) *problem {
 	if status == 0 {
 		status = statuses[from.Code]
 	}
-	p := &problem{status, restError{Code: from.Code, Message: readable(from.Message)}}
+	p := &problem{status, restError{Code: from.Code, Message: readable(from.Message), Reason: reasons[status]}}
 	for _, detail := range from.Details {
 		value, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(detail.Value, "="))
 		if err != nil {
@@ -165,9 +162,18 @@ func jsonPath(path string) string {
 func (p *problem) text(correlationID string) []byte {
 	told := p.error
 	told.CorrelationID = correlationID
+	return encode(map[string]restError{"error": told})
+}
+
+// bare returns the body of the error for clients of an older contract.
+func (p *problem) bare() []byte {
+	return bytes.TrimSuffix(encode(map[string]string{"error": p.error.Message}), []byte("\n"))
+}
+
+func encode(value any) []byte {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(map[string]restError{"error": told}) // Strings can be encoded.
+	_ = encoder.Encode(value) // Strings can be encoded.
 	return b.Bytes()
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -11,9 +12,8 @@ import (
 	"strconv"
 	"strings"
 
+	"connectrpc.com/connect"
 	"google.golang.org/protobuf/reflect/protoreflect"
-
-	"github.com/cleave-go/cleave/platform/rpc"
 )
 
 const (
@@ -36,16 +36,18 @@ func (t *restRoute) translate(r *http.Request, values map[string]string, answer 
 	inner.Method = http.MethodPost
 	inner.URL = &url.URL{Path: t.method.Procedure}
 	inner.RequestURI = t.method.Procedure
-	inner.ContentLength = -1
 	inner.Header.Del("Content-Length")
 	inner.Header.Set("Connect-Protocol-Version", "1")
 	inner.Header.Set(contentType, jsonType)
+	if answer.bare {
+		inner.Header.Del("Accept-Encoding") // Its answers are read.
+	}
 	switch {
 	case t.method.Route.Body:
 		if wrong := wrongContent(r); wrong != nil {
 			return nil, wrong
 		}
-		body := &restBody{ReadCloser: r.Body, path: path, answer: answer}
+		body := &restBody{ReadCloser: r.Body, route: t, path: path}
 		if t.fields.ByName(requestID) != nil {
 			body.key = r.Header.Get(idempotencyHeader)
 		}
@@ -56,7 +58,7 @@ func (t *restRoute) translate(r *http.Request, values map[string]string, answer 
 		if wrong != nil {
 			return nil, wrong
 		}
-		inner.Body = io.NopCloser(bytes.NewReader(envelope(0, request)))
+		give(inner, envelope(0, request))
 		inner.Header.Set(contentType, connectStream+"json")
 		inner.Header.Del("Connect-Accept-Encoding")
 	default:
@@ -64,7 +66,7 @@ func (t *restRoute) translate(r *http.Request, values map[string]string, answer 
 		if wrong != nil {
 			return nil, wrong
 		}
-		inner.Body = io.NopCloser(bytes.NewReader(request))
+		give(inner, request)
 	}
 	return inner, nil
 }
@@ -160,61 +162,39 @@ func wrongContent(r *http.Request) *problem {
 	return nil
 }
 
-// restBody is the body of a request with what its path and headers say in it. It is read when the module asks for it: after the door
-// has let the request in.
+// restBody is the body of a request that lacks what its path and headers say. The door reads it as it is, with all its limits, and
+// completes it then.
 type restBody struct {
 	io.ReadCloser
-	path   members
-	key    string      // The Idempotency-Key, where the request has room for one.
-	answer *restAnswer // Is told what is wrong.
-	whole  *bytes.Reader
+	route *restRoute
+	path  members
+	key   string // The Idempotency-Key, where the request has room for one.
 }
 
-var errWrongBody = errors.New("the body cannot be read")
-
-func (b *restBody) Read(p []byte) (int, error) {
-	if b.whole == nil {
-		text, err := b.read()
-		if err != nil {
-			return 0, err
-		}
-		b.whole = bytes.NewReader(text)
-	}
-	return b.whole.Read(p)
-}
-
-func (b *restBody) read() ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(b.ReadCloser, rpc.MaxMessageBytes+1))
-	if tooLarge := new(http.MaxBytesError); len(text) > rpc.MaxMessageBytes || errors.As(err, &tooLarge) {
-		b.answer.unread.Store(bodyTooLarge)
-		return nil, errWrongBody
-	}
-	if err != nil {
-		return nil, err
-	}
+// complete returns the whole request, or why there is none.
+func (b *restBody) complete(text []byte) ([]byte, error) {
 	if text = bytes.TrimSpace(text); len(text) == 0 {
 		text = []byte("{}")
 	}
 	var given map[string]json.RawMessage
-	err = json.Unmarshal(text, &given)
+	err := json.Unmarshal(text, &given)
 	if err == nil && given == nil {
 		err = errors.New("it is null")
 	}
 	if err != nil {
-		b.answer.unread.Store(invalid("", "the body is no JSON object: %v", err))
-		return nil, errWrongBody
+		return nil, &refusal{code: connect.CodeInvalidArgument, status: http.StatusBadRequest, why: fmt.Sprintf("the body is no JSON object: %v", err)}
 	}
 	more := b.path
-	if b.key != "" && given["requestId"] == nil && given[string(requestID)] == nil {
-		more.add(b.answer.route.fields.ByName(requestID), b.key)
+	if field := b.route.fields.ByName(requestID); b.key != "" && given[field.JSONName()] == nil && given[string(requestID)] == nil {
+		more.add(field, b.key)
 	}
 	if len(more.text) == 0 {
 		return text, nil
 	}
 	// A member that is there already is refused by whoever reads it: what the path says is not said twice.
-	text = text[:len(text)-1]
+	whole := append(make([]byte, 0, len(text)+len(more.text)+1), text[:len(text)-1]...)
 	if len(given) > 0 {
-		text = append(text, ',')
+		whole = append(whole, ',')
 	}
-	return append(append(text, more.text...), '}'), nil
+	return append(append(whole, more.text...), '}'), nil
 }

@@ -398,6 +398,27 @@ func TestLogOnlyGrows(t *testing.T) {
 	}
 }
 
+// The plan for reading the log is made once and kept while the log grows, so it must not be one for a short log.
+func TestShortLogIsReadAsLongOnesAre(t *testing.T) {
+	t.Parallel()
+	v := newVillage(t)
+	alpha := v.start(t, "alpha", nil)
+	alpha.mustPublish(t, "sub_1", 1, "one")
+	var plan []string
+	if err := alpha.DB.Tx(t.Context(), func(ctx context.Context, tx pgx.Tx) error {
+		db.Defer(tx, event.ByIndex)
+		rows, _ := tx.Query(ctx, "EXPLAIN "+event.ReadWindow, 1, 1, 1, 1)
+		var err error
+		plan, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if text := strings.Join(plan, "\n"); !strings.Contains(text, "Index Scan using cleave_event_pkey on cleave_event") {
+		t.Errorf("the log is read like this:\n%s", text)
+	}
+}
+
 // What is no event is refused where it is published.
 func TestPublishRefuses(t *testing.T) {
 	t.Parallel()

@@ -39,3 +39,6 @@ var ErrLost = errLost
 
 // RedeliveryKind is the kind of the jobs that deliver refused events again.
 const RedeliveryKind = redeliveryKind
+
+// ByIndex and ReadWindow are what reads the log.
+var ByIndex, ReadWindow = byIndex, readWindow

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	eventv1 "github.com/cleave-go/cleave/gen/cleave/platform/event/v1"
+	"github.com/cleave-go/cleave/platform/db"
 )
 
 // cursor is a place in the log. What is smaller comes before.
@@ -62,28 +63,44 @@ type window struct {
 // windowRows bounds what is read at once. With the largest events that is 32 MiB.
 const windowRows = 500
 
+// readWindow reads what a subscription finds behind a cursor. Types come with the events, from one snapshot: what was published after a
+// type was added must not be passed over.
+//
+// The statement gets its plan once. PostgreSQL would make one for each cursor, which takes longer than to run it, if it saw the cursor in
+// time: near the end of the log it expects few rows then, and else a third of the log.
+var readWindow = `SELECT ` + columns + `, ` + below + `, CASE WHEN s.types ? e.type THEN e.data END
+	FROM (SELECT types FROM cleave_subscriber WHERE id = $1) s, LATERAL (
+		SELECT * FROM cleave_event WHERE (era, transaction, position) > ((SELECT $2::integer), (SELECT $3::xid8), (SELECT $4::bigint))
+		ORDER BY era, transaction, position LIMIT ` + strconv.Itoa(windowRows) + `
+	) e ORDER BY era, transaction, position`
+
+// byIndex comes before it in its transaction. A plan that is made while the log is short, to read all of it, would be kept while it grows.
+const byIndex = "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)"
+
 // read reads the log behind a cursor: the events that the subscription wants, with the types that it wants at this moment.
-func (e *Events) read(ctx context.Context, subscription int64, after cursor) (window, error) {
-	// Types come with the events, from one snapshot: what was published after a type was added must not be passed over.
-	// The statement gets its plan once. PostgreSQL would make one for each cursor, which takes longer than to run it, if it saw the cursor
-	// in time: near the end of the log it expects few rows then, and else a third of the log.
-	rows, err := e.db.Pool().Query(ctx, `
-		SELECT `+columns+`, `+below+`, CASE WHEN s.types ? e.type THEN e.data END
-		FROM (SELECT types FROM cleave_subscriber WHERE id = $1) s, LATERAL (
-			SELECT * FROM cleave_event WHERE (era, transaction, position) > ((SELECT $2::integer), (SELECT $3::xid8), (SELECT $4::bigint))
-			ORDER BY era, transaction, position LIMIT `+strconv.Itoa(windowRows)+`
-		) e ORDER BY era, transaction, position`,
-		subscription, after.era, after.transaction, after.position)
+func (e *Events) read(ctx context.Context, subscription int64, after cursor) (w window, err error) {
+	err = e.db.Tx(ctx, func(_ context.Context, tx pgx.Tx) error {
+		db.Defer(tx, byIndex)
+		db.Defer(tx, readWindow, subscription, after.era, after.transaction, after.position).Query(func(rows pgx.Rows) (err error) {
+			w, err = e.window(rows, after)
+			return err
+		})
+		return nil
+	})
 	if err != nil {
 		return window{}, fmt.Errorf("read the log: %w", err)
 	}
+	return w, nil
+}
+
+// window makes a window of the rows behind a cursor.
+func (e *Events) window(rows pgx.Rows, after cursor) (window, error) {
 	w := window{end: after}
 	seen := 0
 	for rows.Next() {
 		l, ready, data := logged{event: &eventv1.Event{}}, false, []byte(nil)
 		if err := l.scan(rows, &ready, &data); err != nil {
-			rows.Close()
-			return window{}, fmt.Errorf("read the log: %w", err)
+			return window{}, err
 		}
 		seen++
 		if !ready && !e.ignoreXmin {
@@ -96,10 +113,6 @@ func (e *Events) read(ctx context.Context, subscription int64, after cursor) (wi
 			l.event.Data = data
 			w.events = append(w.events, l)
 		}
-	}
-	rows.Close()
-	if err := rows.Err(); err != nil {
-		return window{}, fmt.Errorf("read the log: %w", err)
 	}
 	w.more = seen == windowRows && !w.blocked
 	return w, nil

@@ -9,4 +9,6 @@ type Route struct {
 	Path string
 	// Body says that the body holds the rest of the request; it is in the query otherwise.
 	Body bool
+	// Bare says that errors are {"error": "<message>"} and nothing else, as clients of an older contract expect.
+	Bare bool
 }

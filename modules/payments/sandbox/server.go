@@ -21,12 +21,20 @@ const maxRequest = 64 << 10
 type Server struct {
 	http.Handler
 	pool    *pgxpool.Pool
+	commit  string // how a statement ends that is one transaction
 	control atomic.Pointer[Control]
 }
 
 // New returns the provider over its tables. It does not close the pool.
-func New(pool *pgxpool.Pool) *Server {
-	s := &Server{pool: pool}
+func New(pool *pgxpool.Pool) *Server { return over(pool, waits) }
+
+// NewBeside is New for tables that lie on the server where the caller keeps what it is told, before anybody else hears of it. What the
+// caller commits then comes after what the provider has done in the log of that server, and cannot survive without it. So an answer need
+// not wait for the disk: if the server crashes, both have forgotten it, and the same key does it once.
+func NewBeside(pool *pgxpool.Pool) *Server { return over(pool, doesNotWait) }
+
+func over(pool *pgxpool.Pool, commit string) *Server {
+	s := &Server{pool: pool, commit: commit}
 	s.control.Store(&Control{})
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/charges", func(w http.ResponseWriter, r *http.Request) {

@@ -265,6 +265,53 @@ func (x *Ownership) GetUnlessRoles() []string {
 	return nil
 }
 
+// Rest says how a public method answers over REST, beside its google.api.http rule.
+type Rest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The method belongs to a contract that is older than ours: its errors are {"error": "<message>"} and nothing else, also those that the
+	// edge makes for it, and what it creates has no Location. All methods below the first word of a path are so, or none is.
+	Bare          bool `protobuf:"varint,1,opt,name=bare,proto3" json:"bare,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rest) Reset() {
+	*x = Rest{}
+	mi := &file_cleave_platform_v1_options_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rest) ProtoMessage() {}
+
+func (x *Rest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_v1_options_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rest.ProtoReflect.Descriptor instead.
+func (*Rest) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_v1_options_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Rest) GetBare() bool {
+	if x != nil {
+		return x.Bare
+	}
+	return false
+}
+
 var file_cleave_platform_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
@@ -272,6 +319,14 @@ var file_cleave_platform_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 		Field:         50100,
 		Name:          "cleave.platform.v1.access",
 		Tag:           "bytes,50100,opt,name=access",
+		Filename:      "cleave/platform/v1/options.proto",
+	},
+	{
+		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
+		ExtensionType: (*Rest)(nil),
+		Field:         50101,
+		Name:          "cleave.platform.v1.rest",
+		Tag:           "bytes,50101,opt,name=rest",
 		Filename:      "cleave/platform/v1/options.proto",
 	},
 }
@@ -282,6 +337,10 @@ var (
 	//
 	// optional cleave.platform.v1.Access access = 50100;
 	E_Access = &file_cleave_platform_v1_options_proto_extTypes[0]
+	// How the method answers over REST.
+	//
+	// optional cleave.platform.v1.Rest rest = 50101;
+	E_Rest = &file_cleave_platform_v1_options_proto_extTypes[1]
 )
 
 var File_cleave_platform_v1_options_proto protoreflect.FileDescriptor
@@ -298,7 +357,9 @@ const file_cleave_platform_v1_options_proto_rawDesc = "" +
 	"\x05scope\x18\x04 \x01(\tR\x05scope\x12;\n" +
 	"\townership\x18\x05 \x01(\v2\x1d.cleave.platform.v1.OwnershipR\townership\".\n" +
 	"\tOwnership\x12!\n" +
-	"\funless_roles\x18\x01 \x03(\tR\vunlessRoles*q\n" +
+	"\funless_roles\x18\x01 \x03(\tR\vunlessRoles\"\x1a\n" +
+	"\x04Rest\x12\x12\n" +
+	"\x04bare\x18\x01 \x01(\bR\x04bare*q\n" +
 	"\n" +
 	"Visibility\x12\x1a\n" +
 	"\x16VISIBILITY_UNSPECIFIED\x10\x00\x12\x17\n" +
@@ -311,7 +372,8 @@ const file_cleave_platform_v1_options_proto_rawDesc = "" +
 	"WHO_ANYONE\x10\x01\x12\x11\n" +
 	"\rWHO_SIGNED_IN\x10\x02\x12\f\n" +
 	"\bWHO_ROLE\x10\x03:T\n" +
-	"\x06access\x12\x1e.google.protobuf.MethodOptions\x18\xb4\x87\x03 \x01(\v2\x1a.cleave.platform.v1.AccessR\x06accessB?Z=github.com/cleave-go/cleave/gen/cleave/platform/v1;platformv1b\x06proto3"
+	"\x06access\x12\x1e.google.protobuf.MethodOptions\x18\xb4\x87\x03 \x01(\v2\x1a.cleave.platform.v1.AccessR\x06access:N\n" +
+	"\x04rest\x12\x1e.google.protobuf.MethodOptions\x18\xb5\x87\x03 \x01(\v2\x18.cleave.platform.v1.RestR\x04restB?Z=github.com/cleave-go/cleave/gen/cleave/platform/v1;platformv1b\x06proto3"
 
 var (
 	file_cleave_platform_v1_options_proto_rawDescOnce sync.Once
@@ -326,24 +388,27 @@ func file_cleave_platform_v1_options_proto_rawDescGZIP() []byte {
 }
 
 var file_cleave_platform_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_cleave_platform_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_cleave_platform_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_cleave_platform_v1_options_proto_goTypes = []any{
 	(Visibility)(0),                    // 0: cleave.platform.v1.Visibility
 	(Who)(0),                           // 1: cleave.platform.v1.Who
 	(*Access)(nil),                     // 2: cleave.platform.v1.Access
 	(*Ownership)(nil),                  // 3: cleave.platform.v1.Ownership
-	(*descriptorpb.MethodOptions)(nil), // 4: google.protobuf.MethodOptions
+	(*Rest)(nil),                       // 4: cleave.platform.v1.Rest
+	(*descriptorpb.MethodOptions)(nil), // 5: google.protobuf.MethodOptions
 }
 var file_cleave_platform_v1_options_proto_depIdxs = []int32{
 	0, // 0: cleave.platform.v1.Access.visibility:type_name -> cleave.platform.v1.Visibility
 	1, // 1: cleave.platform.v1.Access.who:type_name -> cleave.platform.v1.Who
 	3, // 2: cleave.platform.v1.Access.ownership:type_name -> cleave.platform.v1.Ownership
-	4, // 3: cleave.platform.v1.access:extendee -> google.protobuf.MethodOptions
-	2, // 4: cleave.platform.v1.access:type_name -> cleave.platform.v1.Access
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	4, // [4:5] is the sub-list for extension type_name
-	3, // [3:4] is the sub-list for extension extendee
+	5, // 3: cleave.platform.v1.access:extendee -> google.protobuf.MethodOptions
+	5, // 4: cleave.platform.v1.rest:extendee -> google.protobuf.MethodOptions
+	2, // 5: cleave.platform.v1.access:type_name -> cleave.platform.v1.Access
+	4, // 6: cleave.platform.v1.rest:type_name -> cleave.platform.v1.Rest
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	5, // [5:7] is the sub-list for extension type_name
+	3, // [3:5] is the sub-list for extension extendee
 	0, // [0:3] is the sub-list for field type_name
 }
 
@@ -358,8 +423,8 @@ func file_cleave_platform_v1_options_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_platform_v1_options_proto_rawDesc), len(file_cleave_platform_v1_options_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   2,
-			NumExtensions: 1,
+			NumMessages:   3,
+			NumExtensions: 2,
 			NumServices:   0,
 		},
 		GoTypes:           file_cleave_platform_v1_options_proto_goTypes,

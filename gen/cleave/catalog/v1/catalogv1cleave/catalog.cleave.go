@@ -28,7 +28,7 @@ var CatalogService = &rpc.Service{
 			Access: rpc.Access{
 				Who: rpc.Anyone,
 			},
-			Route:         &rpc.Route{Verb: "GET", Path: "/v1/products/{id}", Body: false},
+			Route:         &rpc.Route{Verb: "GET", Path: "/v1/products/{id}"},
 			NewRequest:    func() proto.Message { return new(v1.GetProductRequest) },
 			NewResponse:   func() proto.Message { return new(v1.GetProductResponse) },
 			CheckRequest:  rpc.CheckMessage(CopyGetProductRequest),
@@ -42,7 +42,7 @@ var CatalogService = &rpc.Service{
 			Access: rpc.Access{
 				Who: rpc.Anyone,
 			},
-			Route:         &rpc.Route{Verb: "GET", Path: "/v1/products", Body: false},
+			Route:         &rpc.Route{Verb: "GET", Path: "/v1/products"},
 			NewRequest:    func() proto.Message { return new(v1.ListProductsRequest) },
 			NewResponse:   func() proto.Message { return new(v1.ListProductsResponse) },
 			CheckRequest:  rpc.CheckMessage(CopyListProductsRequest),
@@ -56,7 +56,7 @@ var CatalogService = &rpc.Service{
 			Access: rpc.Access{
 				Who: rpc.Anyone,
 			},
-			Route:         &rpc.Route{Verb: "GET", Path: "/v1/variants:batchGet", Body: false},
+			Route:         &rpc.Route{Verb: "GET", Path: "/v1/variants:batchGet"},
 			NewRequest:    func() proto.Message { return new(v1.BatchGetVariantsRequest) },
 			NewResponse:   func() proto.Message { return new(v1.BatchGetVariantsResponse) },
 			CheckRequest:  rpc.CheckMessage(CopyBatchGetVariantsRequest),

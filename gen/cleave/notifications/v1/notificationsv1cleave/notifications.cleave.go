@@ -29,7 +29,7 @@ var NotificationService = &rpc.Service{
 				Scope: "notifications:read",
 				Owned: true,
 			},
-			Route:         &rpc.Route{Verb: "GET", Path: "/v1/messages", Body: false},
+			Route:         &rpc.Route{Verb: "GET", Path: "/v1/messages"},
 			NewRequest:    func() proto.Message { return new(v1.ListMessagesRequest) },
 			NewResponse:   func() proto.Message { return new(v1.ListMessagesResponse) },
 			CheckRequest:  rpc.CheckMessage(CopyListMessagesRequest),

@@ -46,7 +46,7 @@ var CartService = &rpc.Service{
 				Scope: "orders:read",
 				Owned: true,
 			},
-			Route:         &rpc.Route{Verb: "GET", Path: "/v1/carts/{id}", Body: false},
+			Route:         &rpc.Route{Verb: "GET", Path: "/v1/carts/{id}"},
 			NewRequest:    func() proto.Message { return new(v1.GetCartRequest) },
 			NewResponse:   func() proto.Message { return new(v1.GetCartResponse) },
 			CheckRequest:  rpc.CheckMessage(CopyGetCartRequest),

@@ -71,6 +71,7 @@ func (CartItem) Indexes() []ent.Index { return []ent.Index{index.Fields("cart_id
 // Line is a line of a quote or of an order. Both keep their lines as a document, because a line is never looked for nor changed.
 type Line struct {
 	SKU          string `json:"sku"`
+	ProductID    string `json:"product_id,omitempty"` // Lines that are older than it have none.
 	Title        string `json:"title"`
 	Quantity     int64  `json:"quantity"`
 	UnitAmount   int64  `json:"unit_amount"`

@@ -104,11 +104,6 @@ var (
 		PrimaryKey: []*schema.Column{PaymentColumns[0]},
 		Indexes: []*schema.Index{
 			{
-				Name:    "payment_reference",
-				Unique:  false,
-				Columns: []*schema.Column{PaymentColumns[1]},
-			},
-			{
 				Name:    "payment_caller_request_id",
 				Unique:  true,
 				Columns: []*schema.Column{PaymentColumns[8], PaymentColumns[9]},

@@ -47,7 +47,6 @@ func (Payment) Edges() []ent.Edge { return []ent.Edge{edge.To("attempts", Attemp
 
 func (Payment) Indexes() []ent.Index {
 	return []ent.Index{
-		index.Fields("reference"),
 		// The last word against a second payment under an id whose first answer is not kept any more.
 		index.Fields("caller", "request_id").Unique().Annotations(entsql.IndexWhere("request_id <> ''")),
 	}

@@ -51,7 +51,7 @@ var ParityService = &rpc.Service{
 			Access: rpc.Access{
 				Who: rpc.Anyone,
 			},
-			Route:         &rpc.Route{Verb: "GET", Path: "/v1/calls/{case}:watch", Body: false},
+			Route:         &rpc.Route{Verb: "GET", Path: "/v1/calls/{case}:watch"},
 			NewRequest:    func() proto.Message { return new(v1.WatchRequest) },
 			NewResponse:   func() proto.Message { return new(v1.WatchResponse) },
 			CheckRequest:  rpc.CheckMessage(CopyWatchRequest),
