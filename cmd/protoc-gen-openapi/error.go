@@ -13,7 +13,7 @@ type failure struct {
 
 var failures = []failure{
 	{400, "Invalid", "The request is wrong (invalid_argument), or does not fit to how things are (failed_precondition): the reason says in which way.", "invalid_argument", "", "validation error: quantity: must be less than or equal to 10000", nil},
-	{401, "Unauthenticated", "Nobody has signed in, or the token is not valid any more.", "unauthenticated", "SIGN_IN", "sign in first", nil},
+	{401, "Unauthenticated", "Nobody has signed in where somebody must have, or the token is not valid. The header WWW-Authenticate says what is wanted.", "unauthenticated", "SIGN_IN", "sign in first", nil},
 	{403, "Denied", "The caller's roles, or the scopes of the token, do not allow this.", "permission_denied", "", "this is not allowed", nil},
 	{404, "NotFound", "There is no such thing, or it is not the caller's.", "not_found", "", `order "ord_1" not found`, nil},
 	{409, "Conflict", "The request id was used for another request (already_exists), or somebody else was faster (aborted): read, and try again.", "already_exists", "REQUEST_ID_REUSED", "the request id was used for another request", nil},
@@ -81,7 +81,7 @@ func headers(more ...member) members {
 
 // fail adds the errors that an operation may have.
 func (o *operation) fail(responses members) members {
-	possible := map[int]bool{400: true, 401: o.secured, 403: o.restricted, 404: o.names, 409: o.changes, 413: o.body, 415: o.body, 429: true, 503: true}
+	possible := map[int]bool{400: true, 401: true, 403: o.restricted, 404: o.names, 409: o.changes, 413: o.body, 415: o.body, 429: true, 503: true}
 	for _, f := range failures {
 		switch {
 		case !possible[f.status]:

@@ -22,8 +22,7 @@ type operation struct {
 	body       bool                       // The rest of the request is the body.
 	creates    bool                       // By the convention of the edge.
 	located    bool                       // What it creates can be got.
-	secured    bool                       // Its caller has signed in,
-	restricted bool                       // and is not just anybody.
+	restricted bool                       // Its caller needs a role or a scope.
 	names      bool                       // It names something that may not be there.
 	changes    bool                       // It takes a request id.
 	bare       bool                       // Its errors are those of an older contract.
@@ -77,7 +76,6 @@ func (d *document) addMethod(tag string, service *protogen.Service, method *prot
 	o.changes = fields.ByName("request_id") != nil
 	o.names = len(o.bound) > 0
 	a := access(method)
-	o.secured = a.GetWho() != platformv1.Who_WHO_ANYONE
 	o.restricted = a.GetWho() == platformv1.Who_WHO_ROLE || a.GetScope() != ""
 
 	described := members{

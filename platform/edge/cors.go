@@ -48,7 +48,7 @@ func newOrigins(allowed []string) *origins {
 		AllowedOrigins: allowed,
 		AllowedMethods: append(connectcors.AllowedMethods(), http.MethodHead, http.MethodPut, http.MethodPatch, http.MethodDelete),
 		AllowedHeaders: append(connectcors.AllowedHeaders(), "Authorization", "Idempotency-Key", CorrelationHeader, "Traceparent"),
-		ExposedHeaders: append(connectcors.ExposedHeaders(), CorrelationHeader, "RateLimit", "RateLimit-Policy", "Retry-After", challengeHeader),
+		ExposedHeaders: append(connectcors.ExposedHeaders(), CorrelationHeader, "Location", "RateLimit", "RateLimit-Policy", "Retry-After", challengeHeader),
 		MaxAge:         preflightAge,
 	})
 	return o

@@ -7,7 +7,6 @@ package edge
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -53,7 +52,7 @@ type Edge struct {
 	methods            map[string]route // by procedure
 	rest               *rest
 	openAPI            []byte
-	reference          http.Handler
+	plain              map[string]http.HandlerFunc // by path
 	index              string
 	log                *slog.Logger
 	draining, stopping context.Context
@@ -77,7 +76,7 @@ func New(c Config) *Edge { return newEdge(c, standard()) }
 
 func newEdge(c Config, l limits) *Edge {
 	e := &Edge{
-		methods: map[string]route{}, rest: newRest(c.Services), openAPI: c.OpenAPI, reference: reference.New(c.OpenAPI), log: c.Log, draining: c.Draining, stopping: c.Stopping, authenticate: c.Authenticate,
+		methods: map[string]route{}, rest: newRest(c.Services), openAPI: c.OpenAPI, log: c.Log, draining: c.Draining, stopping: c.Stopping, authenticate: c.Authenticate,
 		proxies: c.Proxies, origins: newOrigins(c.Origins),
 		limits: l, signedIn: newRate(c.Rate), anonymous: newRate(c.AnonymousRate), wrongTokens: newRate(c.AnonymousRate),
 		calls: newSlots("requests", l.Requests, l.ClientCalls), streams: newSlots("streams", l.Streams, l.ClientStreams),
@@ -109,6 +108,7 @@ func newEdge(c Config, l limits) *Edge {
 		}
 	}
 	sort.Strings(lines)
+	e.plain = e.plainRoutes()
 	if e.openAPI != nil {
 		lines = append(lines, "\nHow to call them: GET "+reference.Path+" to read, GET "+openAPIPath+" for programs.")
 	}
@@ -243,12 +243,8 @@ func (e *Edge) find(r *http.Request) (route, bool) {
 
 // other answers what is no public method. Whichever protocol a client speaks, it sees the code unimplemented.
 func (e *Edge) other(w http.ResponseWriter, r *http.Request) error {
-	if r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, err := fmt.Fprint(w, e.index)
-		return err
-	}
-	if e.describe(w, r) {
+	if serve := e.plainRoute(r); serve != nil {
+		serve(w, r)
 		return nil
 	}
 	// Whoever reads the status, as curl and scanners do, understands 404 better than Connect's 501.

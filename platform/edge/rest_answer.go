@@ -189,6 +189,9 @@ func (a *restAnswer) fail(p *problem) {
 	header.Del("Content-Length")
 	header.Del("Content-Encoding")
 	header.Set(contentType, jsonType)
+	if p.status == http.StatusUnauthorized && header.Get(challengeHeader) == "" { // Of a stream, which the door has not seen fail.
+		header.Set(challengeHeader, "Bearer")
+	}
 	a.start(p.status)
 	if a.bare {
 		_, _ = a.ResponseWriter.Write(p.bare())

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
@@ -136,10 +137,14 @@ func codeOf(status int) string {
 	}
 }
 
-// readable leaves the names of Go types out of what protojson says.
+// unreadable matches what protojson says of a request, before what is wrong: the name of a Go type, and a place in a text that the
+// client has not written.
+var unreadable = regexp.MustCompile(`^unmarshal .*proto:[ \x{a0}](\(line \d+:\d+\): )?`)
+
+// readable returns what is wrong in words that concern the client.
 func readable(message string) string {
-	if _, why, ok := strings.Cut(message, "proto:"); ok && strings.HasPrefix(message, "unmarshal ") {
-		return "the request cannot be read: " + strings.TrimLeft(why, " \u00a0")
+	if found := unreadable.FindString(message); found != "" {
+		return "the request cannot be read: " + message[len(found):]
 	}
 	return message
 }

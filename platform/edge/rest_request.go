@@ -29,16 +29,24 @@ const (
 // translate returns the Connect request that a plain one means, or what is wrong with it.
 func (t *restRoute) translate(r *http.Request, values map[string]string, answer *restAnswer) (*http.Request, *problem) {
 	var path members
-	for name, value := range values {
-		path.add(t.fields.ByName(protoreflect.Name(name)), value)
+	for _, segment := range t.segments {
+		if name := variable(segment); name != "" {
+			path.add(t.fields.ByName(protoreflect.Name(name)), values[name])
+		}
 	}
 	inner := r.Clone(r.Context())
 	inner.Method = http.MethodPost
 	inner.URL = &url.URL{Path: t.method.Procedure}
 	inner.RequestURI = t.method.Procedure
 	inner.Header.Del("Content-Length")
+	inner.Header.Del("Content-Encoding")
 	inner.Header.Set("Connect-Protocol-Version", "1")
 	inner.Header.Set(contentType, jsonType)
+	if !t.method.Route.Body && r.Header.Get("Sec-Fetch-Mode") == "navigate" {
+		// Links may lead here, and the door would take the request for a page's own, because reads of Connect are posted too.
+		inner.Header.Del("Sec-Fetch-Site")
+		inner.Header.Del("Origin")
+	}
 	if answer.bare {
 		inner.Header.Del("Accept-Encoding") // Its answers are read.
 	}

@@ -125,6 +125,30 @@ func TestREST(t *testing.T) {
 	})
 }
 
+// TestRESTPages holds what pages elsewhere may make a browser send: links may lead to what is read, and nothing else.
+func TestRESTPages(t *testing.T) {
+	t.Parallel()
+	plain(t, func(t *testing.T, d *door) {
+		d.call = func(context.Context, *parityv1.CallRequest) (*parityv1.CallResponse, error) {
+			return &parityv1.CallResponse{}, nil
+		}
+		d.watch = func(context.Context, *parityv1.WatchRequest, *connect.ServerStream[parityv1.WatchResponse]) error {
+			return nil
+		}
+		for _, c := range []struct {
+			verb, path, mode string
+			status           int
+		}{
+			{"GET", "/v1/calls/x:watch", "navigate", 200}, {"GET", "/v1/calls/x:watch", "no-cors", 403},
+			{"POST", "/v1/calls/x", "navigate", 403}, {"POST", "/v1/calls/x", "cors", 403},
+		} {
+			if got := d.ask(t, c.verb, c.path, "", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: "+c.mode); got.status != c.status {
+				t.Errorf("%s %s, %s: got %d %s", c.verb, c.path, c.mode, got.status, got.body)
+			}
+		}
+	})
+}
+
 // TestRESTHeaders holds that the headers of an answer come through, and that what is at fault before the module is told as all errors are.
 func TestRESTHeaders(t *testing.T) {
 	t.Parallel()
@@ -215,8 +239,8 @@ func TestRESTRefuses(t *testing.T) {
 				if got.header.Get("Allow") != c.allow {
 					t.Errorf("the path allows %q", got.header.Get("Allow"))
 				}
-				if strings.Contains(got.body, "parityv1") {
-					t.Errorf("the error tells of Go: %s", got.body)
+				if strings.Contains(got.body, "parityv1") || strings.Contains(got.body, "line 1") {
+					t.Errorf("the error tells of what the client has not written: %s", got.body)
 				}
 			})
 		}
@@ -242,6 +266,9 @@ func TestRESTErrors(t *testing.T) {
 			failure = rpc.Errorf(code, "SOME_REASON", "it is <%s>", code)
 			for _, got := range []answer{d.ask(t, "POST", "/v1/calls/x", ""), d.ask(t, "GET", "/v1/calls/x:watch", "")} {
 				told := got.failure(t)
+				if status == 401 && got.header.Get("Www-Authenticate") != "Bearer" {
+					t.Errorf("the challenge is %q", got.header.Get("Www-Authenticate"))
+				}
 				if got.status != status || told.Code != code.String() || told.Reason != "SOME_REASON" || told.Message != "it is <"+code.String()+">" {
 					t.Errorf("%v: got %d %s", code, got.status, got.body)
 				}

@@ -13,10 +13,12 @@ func TestClients(t *testing.T) {
 	allowed, foreign := pages(t), pages(t)
 	shop := house.AllInOne.Open(t, topology.NewBinaries(t), house.Options{Env: map[string]string{"CLEAVE_CORS_ORIGINS": allowed}})
 	shop.Seed(t)
-	t.Run("guide", func(t *testing.T) {
-		t.Parallel()
-		guide(t, shop.Public())
-	})
+	for _, name := range []string{"calling.md", "rest.md"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			guide(t, name, shop.Public())
+		})
+	}
 	t.Run("browser", func(t *testing.T) {
 		t.Parallel()
 		browser := browsertest.Start(t)

@@ -16,13 +16,13 @@ type example struct{ commands, says string }
 
 var blocks = regexp.MustCompile("(?ms)^```sh\n(.*?)^```\n(?:```\n(.*?)^```\n)?")
 
-// guide runs the examples of the guide as a reader would: in a checkout, in one shell, one after the other.
-func guide(t *testing.T, url string) {
+// guide runs the examples of a guide as a reader would: in a checkout, in one shell, one after the other.
+func guide(t *testing.T, name, url string) {
 	root, err := topology.Root(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(filepath.Join(root, "docs", "guides", "calling.md"))
+	text, err := os.ReadFile(filepath.Join(root, "docs", "guides", name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func guide(t *testing.T, url string) {
 		examples = append(examples, example{found[1], found[2]})
 		script.WriteString(strings.ReplaceAll(found[1], "127.0.0.1:8080", address) + "echo; echo '" + boundary + "'\n")
 	}
-	if len(examples) < 5 {
+	if len(examples) < 4 {
 		t.Fatalf("the guide has the examples %q", examples)
 	}
 	shell := exec.CommandContext(t.Context(), "bash", "-c", "exec 2>&1\n"+script.String())
