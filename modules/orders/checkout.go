@@ -14,7 +14,6 @@ import (
 	"github.com/cleave-go/cleave/gen/cleave/payments/v1/paymentsv1connect"
 	typev1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent"
-	"github.com/cleave-go/cleave/modules/orders/internal/ent/schema"
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/event"
 	"github.com/cleave-go/cleave/platform/saga"
@@ -25,22 +24,32 @@ const holdTTL = 15 * time.Minute
 
 // purchase is the state of a checkout: what its steps need, and what they brought. Its saga has the order's id.
 type purchase struct {
-	UserID        string        `json:"user_id,omitempty"` // missing in what was begun by an earlier release
-	Lines         []schema.Line `json:"lines"`
-	Total         int64         `json:"total"`
-	Currency      string        `json:"currency"`
-	PaymentMethod string        `json:"payment_method"`
-	ReservationID string        `json:"reservation_id,omitempty"`
-	PaymentID     string        `json:"payment_id,omitempty"`
+	UserID        string   `json:"user_id,omitempty"` // missing in what was begun by an earlier release
+	Lines         []bought `json:"lines"`
+	Total         int64    `json:"total"`
+	Currency      string   `json:"currency"`
+	PaymentMethod string   `json:"payment_method"`
+	ReservationID string   `json:"reservation_id,omitempty"`
+	PaymentID     string   `json:"payment_id,omitempty"`
 	// Silences counts how often the provider had not answered when it was asked for the payment.
 	Silences int `json:"silences,omitempty"`
 	// Refusals counts how often the provider refused to give the money back. Each try after one is a request of its own.
 	Refusals int `json:"refusals,omitempty"`
 }
 
+// bought is what a purchase needs of a line. Titles and prices stay with the order, because the state is written anew by most steps.
+type bought struct {
+	SKU      string `json:"sku"`
+	Quantity int64  `json:"quantity"`
+}
+
 func purchaseOf(row *ent.Order) purchase {
+	lines := make([]bought, 0, len(row.Lines))
+	for _, l := range row.Lines {
+		lines = append(lines, bought{l.SKU, l.Quantity})
+	}
 	return purchase{
-		UserID: row.UserID, Lines: row.Lines, Total: row.Total, Currency: row.Currency, PaymentMethod: row.PaymentMethod,
+		UserID: row.UserID, Lines: lines, Total: row.Total, Currency: row.Currency, PaymentMethod: row.PaymentMethod,
 		ReservationID: row.ReservationID, PaymentID: row.PaymentID,
 	}
 }

@@ -10,7 +10,6 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/cleave-go/cleave/modules/orders/internal/ent/schema"
 	"github.com/cleave-go/cleave/platform/saga"
 	"github.com/cleave-go/cleave/platform/saga/sagatest"
 )
@@ -43,7 +42,7 @@ func checkoutModel(faults int, pieces int64, ids ...string) sagatest.Model[*town
 	w := &town{stock: NewStock(map[string]int64{"mug": pieces}), bank: NewBank(), orders: map[string]progress{}}
 	sagas := map[string]purchase{}
 	for _, id := range ids {
-		sagas[id] = purchase{Lines: []schema.Line{{SKU: "mug", Quantity: ordered}}, Total: cost, Currency: "EUR", PaymentMethod: "pm_card"}
+		sagas[id] = purchase{Lines: []bought{{SKU: "mug", Quantity: ordered}}, Total: cost, Currency: "EUR", PaymentMethod: "pm_card"}
 		w.orders[id] = progress{}.after(change{state: pending})
 	}
 	return sagatest.Model[*town, purchase]{

@@ -25,7 +25,7 @@ const (
 	// fetchPause is the least time between two fetches that tokens with unknown keys cause, so that nobody can make this process
 	// hammer the issuer. Who has such a token waits for as long: it may be one of a key that is new.
 	fetchPause = 3 * time.Second
-	// maxWaiting bounds how many calls wait for a fetch. Others are refused at once.
+	// maxWaiting bounds how many calls wait for a fetch. Others are unavailable at once.
 	maxWaiting = 1000
 	// After a failure fetches begin again after minRetry, and then after twice as long each time, at most maxRetry.
 	minRetry = time.Second
@@ -78,29 +78,34 @@ func (k *keyring) failing() bool {
 	return k.failed
 }
 
-// of returns the keys with an id, and the set that they are of. For an id that is not known it waits for a fetch. It returns no set if
-// there is none, and no keys if the issuer does not publish such.
-func (k *keyring) of(ctx context.Context, keyID string) (*keySet, []jose.JSONWebKey) {
+// of returns the keys with an id, and the set that they are of. For an id that is not known it waits for a fetch; it returns no keys if
+// the issuer does not publish such. The error unavailable means that nobody can tell.
+func (k *keyring) of(ctx context.Context, keyID string) (*keySet, []jose.JSONWebKey, error) {
 	for looked := false; ; {
 		set := k.set()
-		if set != nil && len(set.keys[keyID]) > 0 {
-			return set, set.keys[keyID]
+		switch {
+		case set != nil && len(set.keys[keyID]) > 0:
+			return set, set.keys[keyID], nil
+		case k.failing():
+			return nil, nil, unavailable()
+		case looked:
+			return set, nil, nil
 		}
-		if looked || k.failing() {
-			return set, nil
+		var err error
+		if looked, err = k.await(ctx); err != nil {
+			return nil, nil, err
 		}
-		looked = k.await(ctx)
 	}
 }
 
-// await waits for a fetch: the one that runs, or else another one, for which it asks. It reports whether there is no use in waiting
-// again: a fetch that was under way may have begun before the issuer published a key.
-func (k *keyring) await(ctx context.Context) (enough bool) {
+// await waits for a fetch: the one that runs, or else another one, for which it asks. It reports whether that was one which began after
+// the call: another may have begun before the issuer published a key.
+func (k *keyring) await(ctx context.Context) (after bool, err error) {
 	k.mu.Lock()
 	ended, running := k.ended, k.running
 	if k.waiting >= maxWaiting {
 		k.mu.Unlock()
-		return true
+		return false, unavailable()
 	}
 	k.waiting++
 	if !running {
@@ -117,11 +122,11 @@ func (k *keyring) await(ctx context.Context) (enough bool) {
 	}()
 	select {
 	case <-ended:
-		return !running
+		return !running, nil
 	case <-ctx.Done():
 	case <-k.stopped.Done():
 	}
-	return true
+	return false, unavailable()
 }
 
 // run fetches the keys until the keyring is stopped.

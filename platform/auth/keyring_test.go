@@ -208,7 +208,7 @@ func TestHanging(t *testing.T) {
 		}
 		synctest.Wait()
 		w.requires("good while others wait", w.forever(), "ok")
-		w.requires("one too many", token, "unauthenticated")
+		w.requires("one too many", token, "unavailable")
 		if time.Since(began) > 0 {
 			w.Errorf("a call that need not wait has waited %v", time.Since(began))
 		}

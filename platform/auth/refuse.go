@@ -27,3 +27,8 @@ func refusal(reason, sentence string) error {
 	}
 	return err
 }
+
+// unavailable says that nobody can tell at present whether a token is good.
+func unavailable() error {
+	return rpc.Errorf(connect.CodeUnavailable, "", "access tokens cannot be checked: the keys of their issuer cannot be fetched; try again later")
+}

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"connectrpc.com/connect"
-
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
@@ -66,9 +64,9 @@ func (v *Verifier) Authenticate(r *http.Request) (rpc.Principal, error) {
 	if err != nil {
 		return rpc.Principal{}, err
 	}
-	set, keys := v.keys.of(r.Context(), t.keyID)
-	if set == nil || len(keys) == 0 && v.keys.failing() {
-		return rpc.Principal{}, rpc.Errorf(connect.CodeUnavailable, "", "access tokens cannot be checked: the keys of their issuer cannot be fetched; try again later")
+	set, keys, err := v.keys.of(r.Context(), t.keyID)
+	if err != nil {
+		return rpc.Principal{}, err
 	}
 	claims, err := t.verify(keys)
 	if err != nil {
