@@ -133,6 +133,7 @@ func rawRequests(v *visit) {
 		{"POST", "/cleave.payments.v1.PaymentService/GetPayment/", "application/json", `{"id":"x"}`, 404, `"code":"unimplemented"`},
 		{"GET", "/metrics", "", "", 404, ""}, {"GET", "/readyz", "", "", 404, ""}, {"GET", "/debug/pprof/", "", "", 404, ""},
 		{"GET", "/.env", "", "", 404, ""}, {"OPTIONS", "/", "", "", 404, ""},
+		{"HEAD", "/docs", "", "", 200, ""}, {"HEAD", "/openapi.json", "", "", 200, ""}, {"GET", "/docs/page.css", "", "", 404, ""}, {"POST", "/docs", "", "", 404, ""},
 	} {
 		request, err := http.NewRequestWithContext(v.ctx, c.method, v.Public()+c.path, strings.NewReader(c.body))
 		v.must("make a request", err)

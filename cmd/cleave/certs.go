@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -173,7 +174,7 @@ func (c *certs) print(out io.Writer, all []certFiles) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", files.Unit, strings.Join(files.Names, " "), files.NotAfter.Local().Format("2006-01-02 15:04"), files.folder, made)
 	}
 	w.Flush()
-	orders, public := all[slices.IndexFunc(all, func(f certFiles) bool { return f.CA != "" })], all[len(all)-1]
+	unit, public := all[0], all[len(all)-1]
 	_, err := fmt.Fprintf(out, `
 Settings of a unit, here of %s:
   CLEAVE_TLS_CERT_FILE=%s
@@ -183,6 +184,6 @@ Settings of the public port, and of those who call it:
   CLEAVE_PUBLIC_TLS_CERT_FILE=%s
   CLEAVE_PUBLIC_TLS_KEY_FILE=%s
   SSL_CERT_FILE=%s
-`, orders.Unit, orders.Cert, orders.Key, orders.CA, public.Cert, public.Key, orders.CA)
+`, unit.Unit, unit.Cert, unit.Key, unit.CA, public.Cert, public.Key, filepath.Join(c.dir, "ca.crt"))
 	return err
 }

@@ -1,7 +1,7 @@
 // Command protoc-gen-cleave generates the call side of our contracts: beside the messages and Connect clients of a package foov1 a
 // package foov1cleave with
 //
-//   - a value per service that describes it (name, methods, who may call them),
+//   - a value per service that describes it (name, methods, who may call them, where they are over REST),
 //   - a constructor per service that returns its Connect client interface, direct or over the network, see platform/rpc,
 //   - a constructor per service that joins an implementation to it,
 //   - a function per message that copies it.

@@ -106,7 +106,7 @@ func (u *unit) client(t *testing.T, accept func(mtls.ID) error) *http.Client {
 	transport := u.Transport(func() *http.Transport {
 		protocols := new(http.Protocols)
 		protocols.SetHTTP2(true)
-		made := &http.Transport{Protocols: protocols, IdleConnTimeout: 10 * time.Millisecond}
+		made := &http.Transport{Protocols: protocols, IdleConnTimeout: time.Minute}
 		t.Cleanup(made.CloseIdleConnections)
 		return made
 	}, accept)

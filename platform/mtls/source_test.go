@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cleave-go/cleave/platform/mtls"
+	"github.com/cleave-go/cleave/platform/mtls/authority"
 	"github.com/cleave-go/cleave/platform/mtls/mtlstest"
 )
 
@@ -95,8 +96,8 @@ func TestOpen(t *testing.T) {
 			return err
 		},
 		"does not match": func() error {
-			f.Write(f.Key, home.Unit("orders").Key)
-			_, err := mtls.OpenPublic(f.Files, log)
+			mixed := mtlstest.NewFolder(t, authority.Pair{Cert: home.Public().Cert, Key: home.Public().Key})
+			_, err := mtls.OpenPublic(mixed.Files, log)
 			return err
 		},
 	} {

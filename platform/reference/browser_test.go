@@ -77,7 +77,6 @@ func TestPage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newStand(t)
 			page := browser.Open(t, s.url+"/docs", before...)
-			page.CheckAccess(t)
 			page.Do(t, chromedp.Evaluate(openAll, nil))
 			page.CheckAccess(t)
 			if wide := browsertest.Evaluate[bool](t, page, `document.documentElement.scrollWidth > innerWidth`); wide {

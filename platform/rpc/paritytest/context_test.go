@@ -18,8 +18,11 @@ var (
 	deadlineExceeded = Seen{Code: connect.CodeDeadlineExceeded, Message: "context deadline exceeded"}
 )
 
-// soon is a deadline that a case waits for.
-const soon = 50 * time.Millisecond
+// A case waits for these deadlines. Before later a call has surely come to its callee, over a new connection and on a busy machine.
+const (
+	soon  = 50 * time.Millisecond
+	later = 2 * time.Second
+)
 
 // noted is what a case wants of notes besides.
 func (s Seen) noted(notes ...string) Seen {
@@ -59,7 +62,7 @@ func TestDeadline(t *testing.T) {
 				<-release
 				return &parityv1.CallResponse{}, nil
 			})
-			ctx, cancel := context.WithTimeout(p.Context, soon)
+			ctx, cancel := context.WithTimeout(p.Context, later)
 			defer cancel()
 			return p.Call(ctx, &parityv1.CallRequest{})
 		}},

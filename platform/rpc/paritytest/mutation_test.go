@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 
+	"connectrpc.com/connect"
+
 	parityv1 "github.com/cleave-go/cleave/gen/cleave/platform/parity/v1"
 )
 
@@ -38,19 +40,20 @@ func TestLateChanges(t *testing.T) {
 	unchanged := Seen{Response: &parityv1.CallResponse{Payload: mutable()}}
 	Run(t,
 		Case{Name: "of the request by the caller, who left", Want: unchanged, Do: func(_ *testing.T, p *Pair) Seen {
+			ctx, leave := context.WithCancel(p.Context)
+			defer leave()
 			changed, saw := make(chan struct{}), make(chan *parityv1.Payload, 1)
 			p.OnCall(func(_ context.Context, request *parityv1.CallRequest) (*parityv1.CallResponse, error) {
+				leave()
 				<-changed
 				saw <- request.GetPayload()
 				return &parityv1.CallResponse{}, nil
 			})
-			ctx, cancel := context.WithTimeout(p.Context, soon)
-			defer cancel()
 			payload := mutable()
 			left := p.Call(ctx, &parityv1.CallRequest{Payload: payload})
 			mutate(payload)
 			close(changed)
-			if left.Code != deadlineExceeded.Code {
+			if left.Code != connect.CodeCanceled {
 				return left
 			}
 			return Seen{Response: &parityv1.CallResponse{Payload: <-saw}}

@@ -238,7 +238,7 @@ func TestStreamDeadline(t *testing.T) {
 	exceeded := deadlineExceeded
 	exceeded.Items = items(1)
 	watch := func(p *Pair) Seen {
-		ctx, cancel := context.WithTimeout(p.Context, 4*soon)
+		ctx, cancel := context.WithTimeout(p.Context, later)
 		defer cancel()
 		return p.Watch(ctx, &parityv1.WatchRequest{})
 	}

@@ -1,14 +1,20 @@
 package paritytest
 
 import (
+	"crypto/tls"
 	"io"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 
+	"github.com/cleave-go/cleave/platform/mtls"
+	"github.com/cleave-go/cleave/platform/mtls/mtlstest"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
@@ -17,7 +23,8 @@ type Way struct {
 	Name string
 	// Local says that caller and callee share a process. The other fields are those of a network way.
 	Local bool
-	TLS   bool
+	// TLS says that they show each other certificates.
+	TLS bool
 	// HTTP2 says that the connection speaks HTTP/2 only, and otherwise HTTP/1.1 only.
 	HTTP2    bool
 	Protocol []connect.ClientOption
@@ -29,7 +36,7 @@ func Ways() []Way {
 		{Name: "in-process", Local: true},
 		{Name: "Connect HTTP/1.1"},
 		{Name: "Connect h2c", HTTP2: true},
-		{Name: "Connect TLS", HTTP2: true, TLS: true},
+		{Name: "Connect mutual TLS", HTTP2: true, TLS: true},
 		{Name: "gRPC h2c", HTTP2: true, Protocol: []connect.ClientOption{connect.WithGRPC()}},
 		{Name: "gRPC-Web HTTP/1.1", Protocol: []connect.ClientOption{connect.WithGRPCWeb()}},
 	}
@@ -40,19 +47,36 @@ func (w Way) Serve(t testing.TB, handler http.Handler) rpc.Peer {
 	server := httptest.NewUnstartedServer(handler)
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // A case that breaks connections is no news.
 	server.Config.Protocols = w.protocols()
-	transport := &http.Transport{Protocols: w.protocols()}
+	client := &http.Client{Transport: &http.Transport{Protocols: w.protocols()}}
 	if w.TLS {
-		server.EnableHTTP2 = w.HTTP2
-		server.StartTLS()
-		transport.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
-	} else {
-		server.Start()
+		home := mtlstest.New(t)
+		config := source(t, home, "parity").ServerConfig()
+		config.NextProtos = []string{"h2"}
+		// Not StartTLS: it would add a certificate of its own.
+		server.Listener = tls.NewListener(server.Listener, config)
+		client.Transport = source(t, home, "caller").Transport(func() *http.Transport {
+			return &http.Transport{Protocols: w.protocols(), IdleConnTimeout: time.Minute}
+		}, func(mtls.ID) error { return nil })
 	}
+	server.Start()
 	t.Cleanup(func() {
-		transport.CloseIdleConnections()
+		client.CloseIdleConnections()
 		server.Close()
 	})
-	return rpc.Peer{URL: server.URL, Client: &http.Client{Transport: transport}, Options: w.Protocol}
+	peer := rpc.Peer{URL: server.URL, Client: client, Options: w.Protocol}
+	if w.TLS {
+		peer.URL = "https" + strings.TrimPrefix(peer.URL, "http")
+	}
+	return peer
+}
+
+// source returns the certificate of a unit.
+func source(t testing.TB, home *mtlstest.Authority, unit string) *mtls.Source {
+	s, err := mtls.Open(mtlstest.NewFolder(t, home.Unit(unit), home).Files, mtlstest.TrustDomain, func(mtls.ID) error { return nil }, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func (w Way) protocols() *http.Protocols {
