@@ -72,6 +72,7 @@ func TestHolds(t *testing.T) {
 		{"orders", "orders", true}, {"orders", "payments", false}, {"orders-edge", "edge", true}, {"edge-orders", "orders", true}, {"orders-edge", "orders-edge", false},
 		{"ns/shop/sa/sales", "payments", true}, {"ns/shop/sa/sales", "edge", false}, {"ns/shop/sa/sales", "ns/shop/sa/sales", false},
 		{"payments", "edge", true}, {"payments", "payments", false}, {"orders", "", false},
+		{"ns/guest/sa/nightly-orders", "orders", false}, {"ns/guest/sa/x-edge-y", "edge", false}, {"orders-x/y", "orders", false},
 	} {
 		if got := m.Holds(c.unit, c.module); got != c.want {
 			t.Errorf("the unit %q holds %q: %v", c.unit, c.module, got)
