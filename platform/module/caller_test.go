@@ -78,6 +78,9 @@ func TestHolds(t *testing.T) {
 			t.Errorf("the unit %q holds %q: %v", c.unit, c.module, got)
 		}
 	}
+	if _, err := ParseMap([]byte(`{"modules":[{"name":"edge"}]}`)); err == nil || !strings.Contains(err.Error(), "a module is called edge") {
+		t.Errorf("a module called edge: %v", err)
+	}
 	_, err = ParseMap([]byte(`{"modules":[{"name":"orders"}],"units":{"sales":["orders","paymets"]}}`))
 	if err == nil || !strings.Contains(err.Error(), "the unit sales holds paymets, which is no module on it") {
 		t.Errorf("a misspelt module: %v", err)
