@@ -424,7 +424,7 @@ func TestBatchCrossesTheSeam(t *testing.T) {
 	t.Parallel()
 	roles := make([]string, 100)
 	for i := range roles {
-		roles[i] = strings.Repeat("<", 60) // In JSON each takes six bytes.
+		roles[i] = strings.Repeat(`"`, 80) // In JSON each takes two bytes.
 	}
 	principal := rpc.EncodePrincipal(rpc.Principal{Subject: "usr_1", Roles: roles})
 	for name, one := range map[string]*eventv1.Event{
