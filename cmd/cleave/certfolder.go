@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/cleave-go/cleave/platform/mtls"
@@ -125,7 +127,7 @@ func (f *certFolder) units() ([]string, error) {
 	return units, err
 }
 
-// unit returns the certificate of a unit, made if there is none or it shall be renewed.
+// unit returns the certificate of a unit, made if there is none, or it has expired or shall be renewed.
 func (f *certFolder) unit(id mtls.ID, validity time.Duration, renew bool) (certFiles, error) {
 	files, err := f.sign(id.Unit, authority.Unit(id, validity), renew)
 	if err != nil {
@@ -135,18 +137,43 @@ func (f *certFolder) unit(id mtls.ID, validity time.Duration, renew bool) (certF
 	return files, write(files.CA, f.trusted, 0o644)
 }
 
-// public returns the certificate of the public port.
+// public returns the certificate of the public port. A host that it had it keeps, and one that it lacks it gets.
 func (f *certFolder) public(hosts []string, validity time.Duration, renew bool) (certFiles, error) {
+	leaf, err := readCertificate(f.file("public", "tls.crt"))
+	switch {
+	case err == nil:
+		had := hostsOf(leaf)
+		for _, host := range hosts {
+			if ip := net.ParseIP(host); ip != nil {
+				host = ip.String()
+			}
+			if !slices.Contains(had, host) {
+				had, renew = append(had, host), true
+			}
+		}
+		hosts = had
+	case !errors.Is(err, fs.ErrNotExist) && !renew:
+		return certFiles{}, fmt.Errorf("the certificate of public cannot be read: %w: replace it with --renew", err)
+	}
 	return f.sign("public", authority.Server(validity, hosts...), renew)
+}
+
+// hostsOf returns the names and addresses of hosts in a certificate.
+func hostsOf(leaf *x509.Certificate) []string {
+	hosts := slices.Clone(leaf.DNSNames)
+	for _, ip := range leaf.IPAddresses {
+		hosts = append(hosts, ip.String())
+	}
+	return hosts
 }
 
 func (f *certFolder) sign(name string, template *x509.Certificate, renew bool) (certFiles, error) {
 	files := certFiles{Unit: name, Cert: f.file(name, "tls.crt"), Key: f.file(name, "tls.key"), folder: f.file(name)}
-	_, err := tls.LoadX509KeyPair(files.Cert, files.Key)
+	pair, err := tls.LoadX509KeyPair(files.Cert, files.Key)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !renew {
 		return files, fmt.Errorf("the certificate of %s cannot be read: %w: replace it with --renew", name, err)
 	}
-	if err != nil || renew {
+	if err != nil || renew || time.Now().After(pair.Leaf.NotAfter) {
 		if time.Now().After(f.authority.Certificate.NotAfter) {
 			return files, fmt.Errorf("the authority in %s has expired: make another with --new-ca, then --renew", f.path)
 		}
@@ -170,10 +197,7 @@ func (f *certFolder) sign(name string, template *x509.Certificate, renew bool) (
 	for _, uri := range leaf.URIs {
 		files.Names = append(files.Names, uri.String())
 	}
-	files.Names = append(files.Names, leaf.DNSNames...)
-	for _, ip := range leaf.IPAddresses {
-		files.Names = append(files.Names, ip.String())
-	}
+	files.Names = append(files.Names, hostsOf(leaf)...)
 	return files, nil
 }
 

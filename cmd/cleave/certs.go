@@ -37,7 +37,8 @@ func certsCommand() *cobra.Command {
 		Use:   "certs",
 		Short: "Make an authority and certificates for units on a laptop",
 		Long: `Makes an authority for development, and a certificate that it signs for each module of the house, for the edge, and for the
-public port on this machine. What is there already is kept, so it may be repeated, for instance for one more unit.
+public port on this machine. What is there already is kept until it expires, so it may be repeated, for instance for one more unit
+or host.
 
 A unit that holds several modules is named after them, with dashes between: --unit orders-payments. Running units read their
 files again when they change, so nothing has to be restarted:

@@ -142,6 +142,38 @@ func TestCerts(t *testing.T) {
 	}
 }
 
+// TestCertsKeeps holds that the command, repeated, leaves alone what is good, and nothing else.
+func TestCertsKeeps(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	certify(t, dir, "--host", "shop.test")
+	for _, c := range []struct {
+		args  []string
+		hosts string
+		made  bool
+	}{
+		{nil, "localhost shop.test 127.0.0.1 ::1", false},
+		{[]string{"--host", "shop.test,0:0:0:0:0:0:0:1"}, "localhost shop.test 127.0.0.1 ::1", false},
+		{[]string{"--host", "pay.test"}, "localhost shop.test pay.test 127.0.0.1 ::1", true},
+		{[]string{"--renew"}, "localhost shop.test pay.test 127.0.0.1 ::1", true},
+	} {
+		if public := certify(t, dir, c.args...)["public"]; strings.Join(public.Names, " ") != c.hosts || public.Made != c.made {
+			t.Errorf("cleave certs %v: the public port has %v, new: %v", c.args, public.Names, public.Made)
+		}
+	}
+	folder, err := openCertFolder(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := folder.unit(mtls.ID{TrustDomain: "cleave", Unit: "orders"}, -time.Minute, true); err != nil {
+		t.Fatal(err)
+	}
+	after := certify(t, dir)
+	if orders := after["orders"]; !orders.Made || time.Until(orders.NotAfter) < 24*time.Hour || after["payments"].Made {
+		t.Errorf("of orders, which has expired, and payments, which has not, there are %v and %v", orders, after["payments"])
+	}
+}
+
 func read(t *testing.T, path string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(path)

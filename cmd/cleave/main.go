@@ -112,7 +112,7 @@ func (p *publicPort) addFlags(c *cobra.Command) {
 	c.Flags().StringVar(&p.token, "token", "", "access token, where one has to sign in; better by CLEAVE_TOKEN, which other users of the machine do not see")
 }
 
-// client returns a client that shows the token.
+// client returns a client that shows the token. It goes where it is sent and no further: a redirect would take the token along.
 func (p *publicPort) client() *http.Client {
 	token := p.token
 	if token == "" {
@@ -121,7 +121,7 @@ func (p *publicPort) client() *http.Client {
 	if token == "" {
 		return http.DefaultClient
 	}
-	return &http.Client{Transport: bearer(token)}
+	return &http.Client{Transport: bearer(token), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 // explain says what to do about an error of the shop.

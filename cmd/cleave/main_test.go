@@ -75,6 +75,29 @@ func TestDemo(t *testing.T) {
 	}
 }
 
+// TestTokenStays holds that a token is shown to whom it is for, and not to whom that one points.
+func TestTokenStays(t *testing.T) {
+	t.Parallel()
+	shown := make(chan string, 10)
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { shown <- "elsewhere " + r.Header.Get("Authorization") }))
+	t.Cleanup(elsewhere.Close)
+	shop := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		shown <- "shop " + r.Header.Get("Authorization")
+		http.Redirect(w, r, elsewhere.URL+r.URL.Path, http.StatusTemporaryRedirect)
+	}))
+	t.Cleanup(shop.Close)
+	if _, err := run(t, "seed", "--url", shop.URL, "--token", "secret"); err == nil {
+		t.Error("the seed has gone well")
+	}
+	close(shown)
+	if first := <-shown; first != "shop Bearer secret" {
+		t.Errorf("the first request was %q", first)
+	}
+	for more := range shown {
+		t.Errorf("and then %q", more)
+	}
+}
+
 // TestHelp holds that each command names its flags with their defaults.
 func TestHelp(t *testing.T) {
 	t.Parallel()

@@ -206,6 +206,9 @@ func TestCertificateSettings(t *testing.T) {
 			map[string]string{"CLEAVE_ELSEWHERE_URL": "https://elsewhere"},
 			"module elsewhere is at https://elsewhere: set CLEAVE_TLS_CERT_FILE, CLEAVE_TLS_KEY_FILE and CLEAVE_TLS_CA_FILE, for this unit to show who it is",
 		},
+		"a peer with TLS in capitals": {
+			map[string]string{"CLEAVE_ELSEWHERE_URL": "HTTPS://elsewhere"}, "CLEAVE_ELSEWHERE_URL: is not a URL that begins with http:// or https://",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			configure(t)

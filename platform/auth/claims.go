@@ -104,12 +104,12 @@ func (r rules) checkPurpose(c claims) error {
 }
 
 // ofProgram reports whether the token is a program's own, got with its credentials, and of no person: it names the client as its
-// subject (RFC 9068), or says so as Auth0 and Keycloak do.
+// subject (RFC 9068; Okta calls it cid), or says so as Auth0, Microsoft Entra and Keycloak do.
 func (c claims) ofProgram() bool {
-	if c["gty"] == "client-credentials" {
+	if c["gty"] == "client-credentials" || c["idtyp"] == "app" {
 		return true
 	}
-	for _, name := range []string{"client_id", "azp"} {
+	for _, name := range []string{"client_id", "azp", "cid"} {
 		if client, _ := c[name].(string); client != "" && (c["sub"] == client || c["preferred_username"] == "service-account-"+strings.ToLower(client)) {
 			return true
 		}

@@ -3,6 +3,7 @@ package auth
 import (
 	"net"
 	"net/http"
+	"slices"
 
 	"github.com/cleave-go/cleave/platform/rpc"
 )
@@ -10,8 +11,9 @@ import (
 // Development takes every caller of this machine for one user who has not had to sign in, and everybody else for nobody. It is for a
 // public port that listens on loopback only and has no issuer.
 //
-// This machine is who calls it by a name of its own: not a request that a proxy passes on, nor that of a web page whose name was made
-// to lead here. A request with a token is refused, because nobody can check it.
+// This machine is who calls it by a name of its own: not a request that a proxy says it passes on, nor that of a web page whose name was
+// made to lead here. What a proxy passes on without a word, under a name of this machine, as nginx does unless told otherwise, cannot be
+// told from it. A request with a token is refused, because nobody can check it.
 func Development(user rpc.Principal) func(*http.Request) (rpc.Principal, error) {
 	return func(r *http.Request) (rpc.Principal, error) {
 		if _, err := Anonymous(r); err != nil || !fromHere(r) {
@@ -36,5 +38,8 @@ func fromHere(r *http.Request) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	return isLoopback(host) && r.Header.Get("X-Forwarded-For") == "" && r.Header.Get("Forwarded") == ""
+	return isLoopback(host) && !slices.ContainsFunc(proxied, func(name string) bool { return r.Header[name] != nil })
 }
+
+// proxied are the headers by which proxies tell of themselves, or for whom they ask.
+var proxied = []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip"}

@@ -33,6 +33,10 @@ func TestDevelopment(t *testing.T) {
 		"no name":                           {},
 		"through a proxy":                   {host: "localhost", header: http.Header{"X-Forwarded-For": {"127.0.0.1"}}},
 		"through a modern proxy":            {host: "localhost", header: http.Header{"Forwarded": {"for=127.0.0.1"}}},
+		"through a proxy that hides nobody": {host: "localhost", header: http.Header{"X-Forwarded-For": {""}}},
+		"as nginx is often told":            {host: "localhost", header: http.Header{"X-Real-Ip": {"192.0.2.1"}}},
+		"through a cache":                   {host: "localhost", header: http.Header{"Via": {"1.1 varnish"}}},
+		"through a proxy that ends TLS":     {host: "localhost", header: http.Header{"X-Forwarded-Proto": {"https"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := httptest.NewRequest(http.MethodPost, "/", nil)

@@ -68,6 +68,9 @@ func TestGood(t *testing.T) {
 		"a program":                 {claims: authtest.Claims{"client_id": "usr_somebody"}},
 		"a program of before":       {claims: authtest.Claims{"client_id": nil, "azp": "usr_somebody"}},
 		"a program at Auth0":        {claims: authtest.Claims{"gty": "client-credentials"}},
+		"a program at Okta":         {claims: authtest.Claims{"client_id": nil, "cid": "usr_somebody"}},
+		"a program at Entra":        {claims: authtest.Claims{"client_id": nil, "azp": "app", "idtyp": "app"}},
+		"a person at Entra":         {claims: authtest.Claims{"client_id": nil, "azp": "app", "idtyp": "user"}, roles: "customer"},
 		"a program at Keycloak":     {claims: authtest.Claims{"client_id": "Till", "preferred_username": "service-account-till"}},
 		"a program with a role":     {claims: authtest.Claims{"client_id": "usr_somebody", "roles": []string{"staff"}}, roles: "staff"},
 	} {
@@ -186,7 +189,7 @@ func TestOddClaims(t *testing.T) {
 		"sub": func(v any) bool { return v == "x" || v == "0" }, "exp": func(any) bool { return false }, "iss": func(any) bool { return false }, "aud": func(any) bool { return false },
 		"nonce": func(any) bool { return false }, "typ": func(any) bool { return false }, "token_use": func(any) bool { return false }, "cnf": func(any) bool { return false },
 		// None of these may change whose token it is.
-		"scope": nil, "scp": nil, "realm_access": nil, "client_id": nil, "azp": nil, "gty": nil, "preferred_username": nil,
+		"scope": nil, "scp": nil, "realm_access": nil, "client_id": nil, "azp": nil, "gty": nil, "cid": nil, "idtyp": nil, "preferred_username": nil,
 	}
 	for name, good := range harmless {
 		for _, value := range odd {

@@ -419,6 +419,25 @@ func TestShortLogIsReadAsLongOnesAre(t *testing.T) {
 	}
 }
 
+// A batch crosses the seam whatever it consists of: one that is too large would be handed over in vain forever.
+func TestBatchCrossesTheSeam(t *testing.T) {
+	t.Parallel()
+	roles := make([]string, 100)
+	for i := range roles {
+		roles[i] = strings.Repeat(`"`, 80) // In JSON each takes two bytes.
+	}
+	principal := rpc.EncodePrincipal(rpc.Principal{Subject: "usr_1", Roles: roles})
+	for name, one := range map[string]*eventv1.Event{
+		"much data": {Data: make([]byte, 64<<10)}, "a long subject": {Subject: strings.Repeat("s", 128)}, "many roles": {Data: make([]byte, 10<<10), Principal: principal},
+	} {
+		log := slices.Repeat([]*eventv1.Event{one}, 500)
+		n := event.BatchOf(log)
+		if size := proto.Size(&eventv1.DeliverRequest{Events: log[:n]}); n < 1 || size > 2<<20 {
+			t.Errorf("%s: %d events of %d bytes are a batch", name, n, size)
+		}
+	}
+}
+
 // What is no event is refused where it is published.
 func TestPublishRefuses(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,7 @@ package event
 import (
 	"context"
 
+	eventv1 "github.com/cleave-go/cleave/gen/cleave/platform/event/v1"
 	"github.com/cleave-go/cleave/gen/cleave/platform/event/v1/eventv1connect"
 )
 
@@ -33,6 +34,15 @@ func (e *Events) TakeLease(ctx context.Context, subscription int64) (move func(c
 		return nil, err
 	}
 	return func(ctx context.Context) error { return l.advance(ctx, at, true, nil) }, nil
+}
+
+// BatchOf returns how many of the events are handed over at once.
+func BatchOf(events []*eventv1.Event) int {
+	all := make([]logged, len(events))
+	for i, event := range events {
+		all[i].event = event
+	}
+	return batchOf(all)
 }
 
 var ErrLost = errLost

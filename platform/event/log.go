@@ -40,7 +40,9 @@ type logged struct {
 }
 
 // size is about how many bytes the event takes on its way.
-func (l logged) size() int { return len(l.event.Data) + len(l.event.Subject) + 256 }
+func (l logged) size() int {
+	return len(l.event.Data) + len(l.event.Subject) + len(l.event.Principal) + 256
+}
 
 // columns are what scan reads.
 const columns = "era, transaction, position, id, type, subject, sequence, time, correlation_id, trace, coalesce(principal, '')"

@@ -72,10 +72,14 @@ func TestHolds(t *testing.T) {
 		{"orders", "orders", true}, {"orders", "payments", false}, {"orders-edge", "edge", true}, {"edge-orders", "orders", true}, {"orders-edge", "orders-edge", false},
 		{"ns/shop/sa/sales", "payments", true}, {"ns/shop/sa/sales", "edge", false}, {"ns/shop/sa/sales", "ns/shop/sa/sales", false},
 		{"payments", "edge", true}, {"payments", "payments", false}, {"orders", "", false},
+		{"ns/guest/sa/nightly-orders", "orders", false}, {"ns/guest/sa/x-edge-y", "edge", false}, {"orders-x/y", "orders", false},
 	} {
 		if got := m.Holds(c.unit, c.module); got != c.want {
 			t.Errorf("the unit %q holds %q: %v", c.unit, c.module, got)
 		}
+	}
+	if _, err := ParseMap([]byte(`{"modules":[{"name":"edge"}]}`)); err == nil || !strings.Contains(err.Error(), "a module is called edge") {
+		t.Errorf("a module called edge: %v", err)
 	}
 	_, err = ParseMap([]byte(`{"modules":[{"name":"orders"}],"units":{"sales":["orders","paymets"]}}`))
 	if err == nil || !strings.Contains(err.Error(), "the unit sales holds paymets, which is no module on it") {

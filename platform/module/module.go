@@ -132,6 +132,9 @@ func ParseMap(text []byte) (Map, error) {
 	if err := json.Unmarshal(text, &m); err != nil {
 		return Map{}, fmt.Errorf("read the map of the house: %w", err)
 	}
+	if slices.Contains(m.Names(), rpc.EdgeCaller) {
+		return Map{}, fmt.Errorf("read the map of the house: a module is called %s, as the public port is when it calls: choose another name", rpc.EdgeCaller)
+	}
 	for unit, modules := range m.Units {
 		for _, name := range modules {
 			if name != rpc.EdgeCaller && !slices.Contains(m.Names(), name) {

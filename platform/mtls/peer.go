@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -34,13 +35,20 @@ func (s *Source) verify(m *material, peer []*x509.Certificate, usage x509.ExtKey
 	if id.TrustDomain != s.trustDomain {
 		return ID{}, until, fmt.Errorf("the peer is %s, and the trust domain is %s", id, s.trustDomain)
 	}
-	until = peer[0].NotAfter
-	for _, certificate := range chains[0] {
-		if certificate.NotAfter.Before(until) {
-			until = certificate.NotAfter
+	_, until = longest(chains)
+	return id, until, nil
+}
+
+// longest returns the chain that is valid for longest, and until when. There are several while an authority has two certificates of the
+// same key: an older one, and one with which it was renewed.
+func longest(chains [][]*x509.Certificate) (best []*x509.Certificate, until time.Time) {
+	for _, chain := range chains {
+		first := slices.MinFunc(chain, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
+		if best == nil || first.NotAfter.After(until) {
+			best, until = chain, first.NotAfter
 		}
 	}
-	return id, until, nil
+	return best, until
 }
 
 // ServerConfig returns the configuration of a port for units.

@@ -3,8 +3,10 @@ package mtls_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -293,6 +295,42 @@ func TestEnd(t *testing.T) {
 		}
 		if want.IsZero() && (end.Before(before.Add(time.Hour)) || end.After(time.Now().Add(time.Hour))) || !want.IsZero() && !end.Equal(want) {
 			t.Errorf("it ends at %v, want %v, or in an hour", end, want)
+		}
+	}
+}
+
+// TestRenewedAuthority holds that a request does not end with the older certificate of an authority that has been renewed with its key.
+func TestRenewedAuthority(t *testing.T) {
+	t.Parallel()
+	home := mtlstest.New(t)
+	whole, err := home.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.X509KeyPair(whole.Cert, whole.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	older := *pair.Leaf
+	older.NotAfter = time.Now().Add(5 * time.Minute)
+	der, err := x509.CreateCertificate(rand.Reader, &older, &older, pair.Leaf.PublicKey, pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	shown := home.Unit("orders")
+	orders, err := tls.X509KeyPair(shown.Cert, shown.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, authorities := range map[string][]byte{"the older one first": append(bytes.Clone(before), whole.Cert...), "the older one last": append(bytes.Clone(whole.Cert), before...)} {
+		payments := open(t, home.Unit("payments"), home)
+		payments.Write(payments.CA, authorities)
+		payments.look()
+		r := httptest.NewRequest(http.MethodPost, "/", nil)
+		r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{orders.Leaf}}
+		if _, end, err := payments.Peer(r); err != nil || time.Until(end) < 10*time.Minute {
+			t.Errorf("%s: it ends at %v, %v", name, end, err)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -37,7 +38,7 @@ type Source struct {
 	current atomic.Pointer[material]
 	// Of the goroutine that looks at the files:
 	last   sight
-	warned *material // Of which has been told that it expires soon.
+	warned []*x509.Certificate // Of which has been told that they expire soon; of what is used, and no other.
 }
 
 // sight is what a look at the files has found, if it is not what is used.
@@ -52,6 +53,8 @@ type material struct {
 	contents
 	certificate tls.Certificate
 	authorities *x509.CertPool
+	// chain leads from the certificate to its authority; it is the certificate alone if the authorities are not known, or it is of none.
+	chain []*x509.Certificate
 }
 
 // contents are those of the three files.
@@ -130,15 +133,22 @@ func (s *Source) look() {
 	s.log.Info("certificates were read again", m.attrs()...)
 }
 
-// warn tells of a certificate that should have been renewed by now.
+// warn tells of a certificate that should have been renewed by now, and of an authority that should have been replaced: with it everything
+// ends that it has signed, and to replace it takes longer.
 func (s *Source) warn() {
 	m := s.current.Load()
-	leaf := m.certificate.Leaf
-	if s.warned == m || leaf.NotAfter.Sub(s.now()) > leaf.NotAfter.Sub(leaf.NotBefore)/10 {
-		return
+	s.warned = slices.DeleteFunc(s.warned, func(c *x509.Certificate) bool { return !slices.Contains(m.chain, c) })
+	for i, c := range m.chain {
+		if slices.Contains(s.warned, c) || c.NotAfter.Sub(s.now()) > c.NotAfter.Sub(c.NotBefore)/10 {
+			continue
+		}
+		s.warned = append(s.warned, c)
+		if i == 0 {
+			s.log.Error("the certificate is about to expire, or has: renew it in its file", append(m.attrs(), "file", s.files.Cert)...)
+		} else {
+			s.log.Error("the authority of the certificate is about to expire, or has: replace it", "authority", c.Subject.String(), "not_after", c.NotAfter, "file", s.files.CA)
+		}
 	}
-	s.warned = m
-	s.log.Error("the certificate is about to expire, or has: renew it in its file", append(m.attrs(), "file", s.files.Cert)...)
 }
 
 // attrs say in a log which certificate it is.
@@ -176,7 +186,7 @@ func (s *Source) parse(c contents) (*material, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s with the key in %s: %w", s.files.Cert, s.files.Key, err)
 	}
-	m := &material{contents: c, certificate: certificate}
+	m := &material{contents: c, certificate: certificate, chain: []*x509.Certificate{certificate.Leaf}}
 	if s.files.CA == "" {
 		return m, nil
 	}
@@ -193,7 +203,24 @@ func (s *Source) parse(c contents) (*material, error) {
 	if m.authorities, err = parseAuthorities([]byte(c.ca)); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.files.CA, err)
 	}
+	// In the middle of a rotation it may lead to none of them.
+	if chains, err := certificate.Leaf.Verify(x509.VerifyOptions{
+		Roots: m.authorities, Intermediates: intermediates(certificate), CurrentTime: s.now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+	}); err == nil {
+		m.chain, _ = longest(chains)
+	}
 	return m, nil
+}
+
+// intermediates returns what is in the file of a certificate behind it.
+func intermediates(certificate tls.Certificate) *x509.CertPool {
+	pool := x509.NewCertPool()
+	for _, der := range certificate.Certificate[1:] {
+		if c, err := x509.ParseCertificate(der); err == nil {
+			pool.AddCert(c)
+		}
+	}
+	return pool
 }
 
 // parseAuthorities takes nothing but certificates of authorities, and all of them: half a file is none.

@@ -2,6 +2,7 @@ package mtls_test
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"log/slog"
@@ -121,6 +122,30 @@ func TestExpiry(t *testing.T) {
 		u.Look()
 	}
 	if strings.Count(u.log.String(), "about to expire") != 1 {
+		t.Errorf("it says:\n%s", u.log)
+	}
+}
+
+// TestAuthorityExpiry holds that somebody is told, once, before an authority expires, however young the certificates are that it signs.
+func TestAuthorityExpiry(t *testing.T) {
+	t.Parallel()
+	home := mtlstest.New(t)
+	u := open(t, home.Unit("orders"), home)
+	u.Put(home.Unit("orders", func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = time.Now().Add(20*time.Hour), time.Now().Add(23*time.Hour+30*time.Minute)
+	}))
+	u.forward(21 * time.Hour)
+	u.look()
+	u.Look()
+	before := u.log.String()
+	if strings.Contains(before, "authority") {
+		t.Errorf("it says:\n%s", before)
+	}
+	u.forward(time.Hour)
+	for range 3 {
+		u.Look()
+	}
+	if after := strings.TrimPrefix(u.log.String(), before); strings.Count(after, "the authority of the certificate is about to expire") != 1 || strings.Count(after, "\n") != 1 {
 		t.Errorf("it says:\n%s", u.log)
 	}
 }

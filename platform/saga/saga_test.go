@@ -350,7 +350,6 @@ func TestStuckWaitsForAPerson(t *testing.T) {
 	b.ends("trip_1", "undone")
 }
 
-// A process that stops in order gives its sagas back: another one goes on at once.
 // A saga is driven on behalf of whoever started it, also by a process that takes it over, and by no more of his call than that.
 func TestGoesOnOnBehalf(t *testing.T) {
 	t.Parallel()
@@ -388,6 +387,7 @@ func TestGoesOnOnBehalf(t *testing.T) {
 	}
 }
 
+// A process that stops in order gives its sagas back: another one goes on at once.
 func TestStopGivesLeasesBack(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
