@@ -224,7 +224,7 @@ func manyStreams(t *testing.T, s *shop) {
 	if watched.Load() != most || refused.Load() != asked-most {
 		t.Errorf("%d were let in and %d refused, want %d and %d", watched.Load(), refused.Load(), most, asked-most)
 	}
-	v.settled(v.buy("pm_card_visa", item{v.product(1990, 1), 1}).GetId(), confirmed, "") // Which is no stream.
+	v.order(v.buy("pm_card_visa", item{v.product(1990, 1), 1}).GetId()) // For which no stream is needed.
 	close(leave)
 	watching.Wait()
 }

@@ -172,6 +172,7 @@ func newTransport() *http.Transport {
 			PingTimeout:     5 * time.Second,
 		},
 		IdleConnTimeout:     90 * time.Second,
+		DisableCompression:  true, // What a client does not want compressed is not, on the way to the edge either.
 		TLSHandshakeTimeout: 5 * time.Second,
 	}
 }

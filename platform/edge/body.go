@@ -23,10 +23,11 @@ func (e *Edge) hold(r *http.Request) ([]byte, *refusal) {
 		return nil, tooLarge
 	}
 	// A client may announce much and send nothing, so what it announces is believed only as far as it is small.
-	body := make([]byte, 0, 512)
-	if r.ContentLength > 512 {
-		body = make([]byte, 0, min(r.ContentLength+1, 16<<10))
+	size := int64(512)
+	if r.ContentLength >= 0 {
+		size = min(r.ContentLength+1, 16<<10) // The one more is where its end is found.
 	}
+	body := make([]byte, 0, size)
 	if e.held.Add(int64(cap(body))) > e.limits.HeldBytes {
 		e.letGo(body)
 		return nil, busy()
@@ -81,6 +82,15 @@ func give(r *http.Request, body []byte) {
 		r.Body, r.GetBody = http.NoBody, nil
 		return
 	}
-	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	r.GetBody = func() (io.ReadCloser, error) {
+		again := &heldBody{}
+		again.Reset(body)
+		return again, nil
+	}
 	r.Body, _ = r.GetBody()
 }
+
+// heldBody is a body that is in memory.
+type heldBody struct{ bytes.Reader }
+
+func (*heldBody) Close() error { return nil }

@@ -68,6 +68,9 @@ func (o *origins) answer(w http.ResponseWriter, r *http.Request) bool {
 // whose answers the browser would keep from the page. Where nobody has to sign in, whoever sits at the browser is who they are sent for.
 // Links may lead here.
 func (o *origins) check(r *http.Request) *refusal {
+	if r.Header["Origin"] == nil && r.Header["Sec-Fetch-Site"] == nil {
+		return nil // No browser, or an old one with a page of its own.
+	}
 	read := r.Method == http.MethodGet || r.Method == http.MethodHead
 	if o.any || read && r.Header.Get("Sec-Fetch-Mode") == "navigate" {
 		return nil

@@ -28,7 +28,7 @@ type Config struct {
 	Services []*rpc.Service
 	// OpenAPI is the document that describes them, in JSON; nil if there is none.
 	OpenAPI []byte
-	// Route returns the handler that leads to a module. It is asked once per module.
+	// Route returns the handler that leads to a module: an [rpc.Server], or what [Forward] returns. It is asked once per module.
 	Route func(module string) http.Handler
 	// Log takes what went wrong in the edge itself. Nil means nobody reads it.
 	Log *slog.Logger
@@ -185,7 +185,10 @@ func (e *Edge) serve(a *answer, r *http.Request, correlationID string, foreign *
 		}
 	}
 
-	ctx, cancel := context.WithTimeout(r.Context(), shorter(timeout, r.Header))
+	// The module sees these metadata, and no header that a client could have made them of.
+	ctx, cancel := context.WithTimeout(rpc.WithMetadata(r.Context(), rpc.Metadata{
+		Principal: principal, Caller: rpc.EdgeCaller, RequestID: id.New("req"), CorrelationID: correlationID, Trace: r.Header.Get("Traceparent"),
+	}), shorter(timeout, r.Header))
 	defer cancel()
 	if route.stream {
 		defer context.AfterFunc(e.stopping, cancel)()
@@ -193,10 +196,6 @@ func (e *Edge) serve(a *answer, r *http.Request, correlationID string, foreign *
 	}
 	inner := r.WithContext(ctx)
 	inner.Header = passOn(r.Header)
-	metadata := rpc.Metadata{Principal: principal, Caller: rpc.EdgeCaller, RequestID: id.New("req"), CorrelationID: correlationID, Trace: r.Header.Get("Traceparent")}
-	if err := metadata.Encode(inner.Header); err != nil {
-		return err
-	}
 	give(inner, body)
 	route.handler.ServeHTTP(a, inner)
 	return nil

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+
+	"github.com/cleave-go/cleave/platform/rpc"
 )
 
 // Forward returns a handler that leads to the module at a URL.
@@ -18,6 +20,7 @@ func Forward(module string, target *url.URL, transport http.RoundTripper, log *s
 	return &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
+			_ = rpc.MetadataOf(r.In.Context()).Encode(r.Out.Header) // Strings can be encoded.
 			if deadline, ok := r.In.Context().Deadline(); ok {
 				tell(r.Out.Header, time.Until(deadline))
 			}

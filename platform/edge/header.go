@@ -13,14 +13,21 @@ const CorrelationHeader = "X-Correlation-Id"
 // secure sets the headers of every answer that keep a browser from doing more with it than to show it to its program. A page that is
 // meant for people replaces those that stand in its way.
 func secure(header http.Header, tls bool) {
-	header.Set("Cache-Control", "no-store")
-	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	header.Set("Cross-Origin-Resource-Policy", "same-origin")
-	header.Set("Referrer-Policy", "no-referrer")
-	header.Set("X-Content-Type-Options", "nosniff")
+	for name, values := range secured {
+		header[name] = values
+	}
 	if tls {
 		header.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
 	}
+}
+
+// secured are shared by all answers: whoever sets one for his own replaces it.
+var secured = http.Header{
+	"Cache-Control":                {"no-store"},
+	"Content-Security-Policy":      {"default-src 'none'; frame-ancestors 'none'"},
+	"Cross-Origin-Resource-Policy": {"same-origin"},
+	"Referrer-Policy":              {"no-referrer"},
+	"X-Content-Type-Options":       {"nosniff"},
 }
 
 // checkHeader refuses headers that no honest client sends. What is larger still the server refuses itself.
@@ -41,16 +48,17 @@ func (e *Edge) checkHeader(header http.Header) *refusal {
 
 // passed are the headers of a request that are for the module. Everything else, tokens and cookies among it, is for the edge or for
 // nobody. So nothing that a client names in Connection can take away what the edge adds.
-var passed = []string{
-	"Accept", "Accept-Encoding", "Connect-Accept-Encoding", "Connect-Content-Encoding", "Connect-Protocol-Version", "Connect-Timeout-Ms",
-	"Content-Encoding", "Content-Type", "Grpc-Accept-Encoding", "Grpc-Encoding", "Grpc-Timeout", "Te", "User-Agent", "X-Grpc-Web", "X-User-Agent",
+var passed = map[string]bool{
+	"Accept": true, "Accept-Encoding": true, "Connect-Accept-Encoding": true, "Connect-Content-Encoding": true, "Connect-Protocol-Version": true,
+	"Connect-Timeout-Ms": true, "Content-Encoding": true, "Content-Type": true, "Grpc-Accept-Encoding": true, "Grpc-Encoding": true,
+	"Grpc-Timeout": true, "Te": true, "User-Agent": true, "X-Grpc-Web": true, "X-User-Agent": true,
 }
 
 // passOn returns the headers that the module sees.
 func passOn(header http.Header) http.Header {
-	kept := make(http.Header, 16)
-	for _, name := range passed {
-		if values := header[name]; len(values) > 0 {
+	kept := http.Header{}
+	for name, values := range header {
+		if passed[name] {
 			kept[name] = values
 		}
 	}

@@ -74,11 +74,17 @@ func (i *calleeInterceptor) WrapStreamingClient(next connect.StreamingClientFunc
 	return next
 }
 
-// receivedContext makes the context that a method sees when it is called over HTTP.
+// receivedContext makes the context that a method sees when it is called over HTTP. A handler before the server, as the edge is one,
+// may have put the metadata into the context; otherwise they are in the headers.
 func receivedContext(ctx context.Context, method *Method, header http.Header, end Next) (context.Context, error) {
-	metadata, err := DecodeMetadata(header)
-	if err != nil {
-		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("metadata: %w", err))
+	var metadata Metadata
+	if c := callOf(ctx); c != nil {
+		metadata = c.metadata
+	} else {
+		var err error
+		if metadata, err = DecodeMetadata(header); err != nil {
+			return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("metadata: %w", err))
+		}
 	}
 	return &calleeContext{parent: ctx, call: &call{metadata: metadata, method: method, end: end}}, nil
 }

@@ -78,7 +78,7 @@ func (s *Server) service(wanted *Service) *served {
 }
 
 // ServeHTTP serves the services, public methods and others: whoever exposes it decides who comes in. It believes the metadata in
-// the headers.
+// the context, see [WithMetadata], or else in the headers.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
 // refuseResponse logs why a method's response cannot be sent, and returns what the caller is told.
