@@ -444,7 +444,7 @@ func TestAnotherDriverSeesOrderThrough(t *testing.T) {
 	c.resume(id)
 	c.ends(id, confirmed, "")
 	close(buying.release)
-	c.faults.on(c.user, "CancelPayment", cancelling)
+	c.faults.on("", "CancelPayment", cancelling) // Since it was resumed the order is nobody's.
 	if err := c.cancel(id); err != nil {
 		t.Fatal(err)
 	}

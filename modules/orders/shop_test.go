@@ -196,10 +196,10 @@ func (c *customer) watch(orderID string, after int64) (seen []*ordersv1.OrderTra
 }
 
 // resume takes the checkout of an order from whoever drives it, as the end of a lease does. Within a second another driver has it, which
-// calls in nobody's name.
+// calls in nobody's name, as for what was begun before it was written down whose it is: so faults can tell the two.
 func (c *customer) resume(orderID string) {
 	c.t.Helper()
-	c.Exec(c.t, "UPDATE orders.cleave_saga SET fence = fence + 1, due = now() WHERE id = $1 AND due IS NOT NULL", orderID)
+	c.Exec(c.t, "UPDATE orders.cleave_saga SET fence = fence + 1, due = now(), origin = NULL WHERE id = $1 AND due IS NOT NULL", orderID)
 }
 
 // ends waits until an order has settled, and requires how, and that stock and money are as they then have to be.
