@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -129,7 +130,7 @@ func TestSlowBody(t *testing.T) {
 			d.forbid(t)
 			conn := dial(t, d)
 			io.WriteString(conn, request)
-			if _, err := io.Copy(io.Discard, conn); errors.Is(err, context.DeadlineExceeded) {
+			if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("the connection is still open: %v", err)
 			}
 		})
