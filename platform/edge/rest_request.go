@@ -42,11 +42,6 @@ func (t *restRoute) translate(r *http.Request, values map[string]string, answer 
 	inner.Header.Del("Content-Encoding")
 	inner.Header.Set("Connect-Protocol-Version", "1")
 	inner.Header.Set(contentType, jsonType)
-	if !t.method.Route.Body && r.Header.Get("Sec-Fetch-Mode") == "navigate" {
-		// Links may lead here, and the door would take the request for a page's own, because reads of Connect are posted too.
-		inner.Header.Del("Sec-Fetch-Site")
-		inner.Header.Del("Origin")
-	}
 	if answer.bare {
 		inner.Header.Del("Accept-Encoding") // Its answers are read.
 	}
