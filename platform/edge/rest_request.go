@@ -65,6 +65,7 @@ func (t *restRoute) translate(r *http.Request, values map[string]string, answer 
 		give(inner, envelope(0, request))
 		inner.Header.Set(contentType, connectStream+"json")
 		inner.Header.Del("Connect-Accept-Encoding")
+		inner.Header.Del("Connect-Content-Encoding")
 	default:
 		request, wrong := t.inQuery(r.URL.RawQuery, values, path)
 		if wrong != nil {
