@@ -55,6 +55,13 @@ func (d *document) addErrors() {
 		{"type", "object"}, {"description", "What went wrong, as it was told before."}, {"required", []string{"error"}},
 		{"properties", members{{"error", text("For people.")}}},
 	}})
+	d.Components.Schemas = append(d.Components.Schemas, member{"ConnectError", members{
+		{"type", "object"}, {"description", "What went wrong, as Connect tells it."}, {"required", []string{"code", "message"}},
+		{"properties", members{
+			{"code", text("What kind of error it is.")}, {"message", text("For people. It may change.")},
+			{"details", members{{"type", "array"}, {"description", "For programs."}, {"items", members{{"type", "object"}}}}},
+		}},
+	}})
 	d.Components.Responses = append(d.Components.Responses, member{"Failure", anyOther.response(members{{"schema", ref("schemas", "Error")}})})
 }
 
@@ -77,6 +84,18 @@ func headers(more ...member) members {
 	return append(members{
 		{"X-Correlation-Id", ref("headers", "CorrelationId")}, {"RateLimit", ref("headers", "RateLimit")}, {"RateLimit-Policy", ref("headers", "RateLimitPolicy")},
 	}, more...)
+}
+
+// plainErrors are those of what is no method: the door's own.
+func plainErrors() (responses members) {
+	for _, f := range failures {
+		if f.status == 401 || f.status == 429 || f.status == 503 {
+			responses = append(responses, member{fmt.Sprint(f.status), f.response(members{
+				{"schema", ref("schemas", "ConnectError")}, {"example", members{{"code", f.code}, {"message", f.message}}},
+			})})
+		}
+	}
+	return append(responses, member{"default", anyOther.response(members{{"schema", ref("schemas", "ConnectError")}})})
 }
 
 // fail adds the errors that an operation may have.

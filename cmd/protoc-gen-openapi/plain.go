@@ -12,13 +12,12 @@ func (d *document) addPlain() {
 		if p.kind == "application/json" {
 			schema = members{{"type", "object"}}
 		}
-		limited := operation{}
 		// Nothing can be wrong with the path, and a path is always there.
 		_ = d.addOperation(p.path, "get", members{
 			{"operationId", p.id}, {"tags", []string{"About"}}, {"summary", p.summary}, {"description", p.description + " Anyone may read it."}, {"security", []members{}},
-			{"responses", limited.fail(members{{"200", members{
-				{"description", p.description}, {"headers", members{{"X-Correlation-Id", ref("headers", "CorrelationId")}}}, {"content", members{{p.kind, members{{"schema", schema}}}}},
-			}}})},
+			{"responses", append(members{{"200", members{
+				{"description", p.description}, {"headers", headers()}, {"content", members{{p.kind, members{{"schema", schema}}}}},
+			}}}, plainErrors()...)},
 		})
 	}
 }

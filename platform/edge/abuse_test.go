@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -129,7 +130,7 @@ func TestSlowBody(t *testing.T) {
 			d.forbid(t)
 			conn := dial(t, d)
 			io.WriteString(conn, request)
-			if _, err := io.Copy(io.Discard, conn); errors.Is(err, context.DeadlineExceeded) {
+			if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("the connection is still open: %v", err)
 			}
 		})
@@ -179,16 +180,14 @@ func TestQuietStream(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, far: %v", p.name, far), func(t *testing.T) {
 				t.Parallel()
 				d := newDoorWith(t, far, func(_ *edge.Config, l *edge.Limits) {
-					l.Arrival, l.Call, l.Item = 50*time.Millisecond, 50*time.Millisecond, 50*time.Millisecond
+					l.Arrival, l.Call, l.Item = 250*time.Millisecond, 250*time.Millisecond, 250*time.Millisecond // In which a busy machine sends a request, too.
 				})
 				d.watch = func(_ context.Context, _ *parityv1.WatchRequest, stream *connect.ServerStream[parityv1.WatchResponse]) error {
-					for i := range int32(3) {
-						time.Sleep(200 * time.Millisecond)
-						if err := stream.Send(&parityv1.WatchResponse{Index: i}); err != nil {
-							return err
-						}
+					time.Sleep(400 * time.Millisecond)
+					if err := stream.Send(&parityv1.WatchResponse{}); err != nil {
+						return err
 					}
-					time.Sleep(200 * time.Millisecond)
+					time.Sleep(400 * time.Millisecond)
 					return nil
 				}
 				stream, err := p.client(t, d.url).Watch(limited(t), &parityv1.WatchRequest{})
@@ -199,7 +198,7 @@ func TestQuietStream(t *testing.T) {
 				for stream.Receive() {
 					items++
 				}
-				if err := errors.Join(stream.Err(), stream.Close()); err != nil || items != 3 {
+				if err := errors.Join(stream.Err(), stream.Close()); err != nil || items != 1 {
 					t.Errorf("%d items came, and %v", items, err)
 				}
 			})

@@ -37,22 +37,25 @@ func TestOtherPages(t *testing.T) {
 		"a link":                          {nil, "GET", "/", http.Header{"Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Mode": {"navigate"}}, 200, false, ""},
 		"a preflight":                     {nil, "OPTIONS", callPath, http.Header{"Origin": {"https://evil.example"}, "Access-Control-Request-Method": {"POST"}}, 403, false, ""},
 
-		"a page that may":               {[]string{"https://shop.example"}, "POST", callPath, http.Header{"Content-Type": json, "Origin": {"https://shop.example"}, "Sec-Fetch-Site": {"cross-site"}}, 200, true, "https://shop.example"},
-		"its preflight":                 {[]string{"https://shop.example"}, "OPTIONS", callPath, http.Header{"Origin": {"https://shop.example"}, "Access-Control-Request-Method": {"POST"}}, 204, false, "https://shop.example"},
-		"a page that may not":           {[]string{"https://shop.example"}, "POST", callPath, http.Header{"Content-Type": json, "Origin": {"https://evil.example"}, "Sec-Fetch-Site": {"cross-site"}}, 403, false, ""},
-		"the preflight of that":         {[]string{"https://shop.example"}, "OPTIONS", callPath, http.Header{"Origin": {"https://evil.example"}, "Access-Control-Request-Method": {"POST"}}, 204, false, ""},
-		"a page of a like name":         {[]string{"https://shop.example"}, "POST", callPath, http.Header{"Content-Type": json, "Origin": {"https://shop.example.evil.example"}}, 403, false, ""},
-		"a page without TLS":            {[]string{"https://shop.example"}, "POST", callPath, http.Header{"Content-Type": json, "Origin": {"http://shop.example"}}, 403, false, ""},
-		"every page":                    {[]string{"*"}, "POST", callPath, http.Header{"Content-Type": json, "Origin": {"https://any.example"}, "Sec-Fetch-Site": {"cross-site"}}, 200, true, "*"},
-		"a preflight of every page":     {[]string{"*"}, "OPTIONS", callPath, http.Header{"Origin": {"https://any.example"}, "Access-Control-Request-Method": {"POST"}}, 204, false, "*"},
-		"a method that is none":         {[]string{"https://shop.example"}, "OPTIONS", callPath, http.Header{"Origin": {"https://shop.example"}, "Access-Control-Request-Method": {"TRACE"}}, 204, false, ""},
-		"OPTIONS that is no preflight":  {[]string{"https://shop.example"}, "OPTIONS", callPath, http.Header{}, 404, false, ""},
-		"a page that may, of a 404":     {[]string{"https://shop.example"}, "POST", "/nothing", http.Header{"Origin": {"https://shop.example"}}, 404, false, "https://shop.example"},
-		"a header that only we may set": {[]string{"https://shop.example"}, "OPTIONS", callPath, http.Header{"Origin": {"https://shop.example"}, "Access-Control-Request-Method": {"POST"}, "Access-Control-Request-Headers": {"cleave-principal"}}, 204, false, ""},
+		"a page that may":                   {[]string{"https://shop.example"}, "POST", callPath, http.Header{"Content-Type": json, "Origin": {"https://shop.example"}, "Sec-Fetch-Site": {"cross-site"}}, 200, true, "https://shop.example"},
+		"its preflight":                     {[]string{"https://shop.example"}, "OPTIONS", callPath, http.Header{"Origin": {"https://shop.example"}, "Access-Control-Request-Method": {"POST"}}, 204, false, "https://shop.example"},
+		"a page that may not":               {[]string{"https://shop.example"}, "POST", callPath, http.Header{"Content-Type": json, "Origin": {"https://evil.example"}, "Sec-Fetch-Site": {"cross-site"}}, 403, false, ""},
+		"the preflight of that":             {[]string{"https://shop.example"}, "OPTIONS", callPath, http.Header{"Origin": {"https://evil.example"}, "Access-Control-Request-Method": {"POST"}}, 204, false, ""},
+		"a page of a like name":             {[]string{"https://shop.example"}, "POST", callPath, http.Header{"Content-Type": json, "Origin": {"https://shop.example.evil.example"}}, 403, false, ""},
+		"a page without TLS":                {[]string{"https://shop.example"}, "POST", callPath, http.Header{"Content-Type": json, "Origin": {"http://shop.example"}}, 403, false, ""},
+		"every page":                        {[]string{"*"}, "POST", callPath, http.Header{"Content-Type": json, "Origin": {"https://any.example"}, "Sec-Fetch-Site": {"cross-site"}}, 200, true, "*"},
+		"a preflight of every page":         {[]string{"*"}, "OPTIONS", callPath, http.Header{"Origin": {"https://any.example"}, "Access-Control-Request-Method": {"POST"}}, 204, false, "*"},
+		"a method that is none":             {[]string{"https://shop.example"}, "OPTIONS", callPath, http.Header{"Origin": {"https://shop.example"}, "Access-Control-Request-Method": {"TRACE"}}, 204, false, ""},
+		"OPTIONS that is no preflight":      {[]string{"https://shop.example"}, "OPTIONS", callPath, http.Header{}, 404, false, ""},
+		"a page that may, of a 404":         {[]string{"https://shop.example"}, "POST", "/nothing", http.Header{"Origin": {"https://shop.example"}}, 404, false, "https://shop.example"},
+		"a page that may, of the reference": {[]string{"https://shop.example"}, "GET", "/docs", http.Header{"Origin": {"https://shop.example"}}, 200, false, "https://shop.example"},
+		"a header that only we may set":     {[]string{"https://shop.example"}, "OPTIONS", callPath, http.Header{"Origin": {"https://shop.example"}, "Access-Control-Request-Method": {"POST"}, "Access-Control-Request-Headers": {"cleave-principal"}}, 204, false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newDoorWith(t, false, func(e *edge.Config, _ *edge.Limits) { e.Origins = c.origins })
+			d := newDoorWith(t, false, func(e *edge.Config, _ *edge.Limits) {
+				e.Origins, e.OpenAPI = c.origins, []byte(`{"openapi":"3.1.0","info":{"title":"x"},"paths":{"/a":{"get":{}}}}`)
+			})
 			called := false
 			d.call = func(context.Context, *parityv1.CallRequest) (*parityv1.CallResponse, error) {
 				called = true

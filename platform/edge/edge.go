@@ -133,7 +133,7 @@ func (e *Edge) receive(w http.ResponseWriter, r *http.Request, foreign *refusal)
 	}
 	a := &answer{ResponseWriter: w, http2: r.ProtoMajor == 2}
 	a.Header().Set(CorrelationHeader, correlationID)
-	secure(a.Header(), r.TLS != nil)
+	secure(a.Header(), r)
 	if e.draining.Err() != nil {
 		a.Header().Set("Connection", "close") // Over HTTP/2 this lets what runs on the connection end, and nothing new begin.
 	}

@@ -3,6 +3,8 @@ package edge
 import (
 	"net/http"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 )
 
 // Limits are what tests make smaller.
@@ -38,3 +40,10 @@ func (r Rate) Known() int { return len(r.rate.young) + len(r.rate.old) }
 
 // MaxClients is how many a generation knows.
 const MaxClients = maxClients
+
+// Complete returns the body of a plain request for a message with the Idempotency-Key.
+func Complete(message proto.Message, body, key string) (string, error) {
+	b := &restBody{route: &restRoute{fields: message.ProtoReflect().Descriptor().Fields()}, key: key}
+	whole, err := b.complete([]byte(body))
+	return string(whole), err
+}

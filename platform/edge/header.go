@@ -3,6 +3,8 @@ package edge
 import (
 	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"connectrpc.com/connect"
 )
@@ -12,13 +14,20 @@ const CorrelationHeader = "X-Correlation-Id"
 
 // secure sets the headers of every answer that keep a browser from doing more with it than to show it to its program. A page that is
 // meant for people replaces those that stand in its way.
-func secure(header http.Header, tls bool) {
+func secure(header http.Header, r *http.Request) {
 	for name, values := range secured {
 		header[name] = values
 	}
-	if tls {
+	// A browser keeps this for the name without its port, so for localhost it would shut out everything else on a developer's machine.
+	if r.TLS != nil && !loopback(r.Host) {
 		header.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
 	}
+}
+
+// loopback reports whether a host, with a port or without, is the machine of whoever asks for it.
+func loopback(host string) bool {
+	name := strings.ToLower(strings.TrimSuffix((&url.URL{Host: host}).Hostname(), "."))
+	return name == "localhost" || strings.HasSuffix(name, ".localhost") || addressOf(name).IsLoopback()
 }
 
 // secured are shared by all answers: whoever sets one for his own replaces it.

@@ -199,17 +199,29 @@ func TestOnePath(t *testing.T) {
 	}
 }
 
-// TestHSTS holds that browsers are told to stay with TLS where there is TLS.
+// TestHSTS holds that browsers are told to stay with TLS where there is TLS, but for what is a developer's own machine: a browser would
+// keep it for every other port of that.
 func TestHSTS(t *testing.T) {
 	t.Parallel()
-	server := serveTLS(t, edge.New(edge.Config{Services: nil}))
-	response, err := server.Client().Get(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response.Body.Close()
-	if got := response.Header.Get("Strict-Transport-Security"); got != "max-age=31536000; includeSubDomains" {
-		t.Errorf("it is %q", got)
+	door := serveTLS(t, edge.New(edge.Config{Services: nil}))
+	const stay = "max-age=31536000; includeSubDomains"
+	for host, want := range map[string]string{
+		"shop.example": stay, "shop.example:8443": stay, "localhost.example": stay, "notlocalhost": stay, "192.0.2.1": stay, "": "", // It has the address then.
+		"localhost": "", "localhost:8443": "", "LOCALHOST.": "", "shop.localhost:8443": "", "127.0.0.1:8443": "", "127.1.2.3": "", "[::1]:8443": "", "[::1]": "",
+	} {
+		r, err := http.NewRequestWithContext(limited(t), http.MethodGet, door.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = host
+		response, err := door.Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if got := response.Header.Get("Strict-Transport-Security"); got != want {
+			t.Errorf("%s: it is %q, want %q", host, got, want)
+		}
 	}
 }
 

@@ -64,7 +64,9 @@ func (a *restAnswer) WriteHeader(status int) {
 // start begins the plain answer.
 func (a *restAnswer) start(status int) {
 	a.started = true
-	a.Header().Del("Accept-Encoding") // Connect's: what a request may be compressed with.
+	for _, name := range []string{"Accept-Encoding", "Connect-Accept-Encoding", "Connect-Content-Encoding"} {
+		a.Header().Del(name) // Connect's: what messages may be compressed with.
+	}
 	a.ResponseWriter.WriteHeader(status)
 }
 

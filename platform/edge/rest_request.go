@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -42,11 +43,6 @@ func (t *restRoute) translate(r *http.Request, values map[string]string, answer 
 	inner.Header.Del("Content-Encoding")
 	inner.Header.Set("Connect-Protocol-Version", "1")
 	inner.Header.Set(contentType, jsonType)
-	if !t.method.Route.Body && r.Header.Get("Sec-Fetch-Mode") == "navigate" {
-		// Links may lead here, and the door would take the request for a page's own, because reads of Connect are posted too.
-		inner.Header.Del("Sec-Fetch-Site")
-		inner.Header.Del("Origin")
-	}
 	if answer.bare {
 		inner.Header.Del("Accept-Encoding") // Its answers are read.
 	}
@@ -69,6 +65,7 @@ func (t *restRoute) translate(r *http.Request, values map[string]string, answer 
 		give(inner, envelope(0, request))
 		inner.Header.Set(contentType, connectStream+"json")
 		inner.Header.Del("Connect-Accept-Encoding")
+		inner.Header.Del("Connect-Content-Encoding")
 	default:
 		request, wrong := t.inQuery(r.URL.RawQuery, values, path)
 		if wrong != nil {
@@ -184,25 +181,55 @@ func (b *restBody) complete(text []byte) ([]byte, error) {
 	if text = bytes.TrimSpace(text); len(text) == 0 {
 		text = []byte("{}")
 	}
-	var given map[string]json.RawMessage
-	err := json.Unmarshal(text, &given)
-	if err == nil && given == nil {
-		err = errors.New("it is null")
+	err := json.Unmarshal(text, &unread{})
+	if err == nil && text[0] != '{' {
+		err = errors.New("it begins with " + string(text[:1]))
 	}
 	if err != nil {
 		return nil, &refusal{code: connect.CodeInvalidArgument, status: http.StatusBadRequest, why: fmt.Sprintf("the body is no JSON object: %v", err)}
 	}
 	more := b.path
-	if field := b.route.fields.ByName(requestID); b.key != "" && given[field.JSONName()] == nil && given[string(requestID)] == nil {
-		more.add(field, b.key)
+	if b.key != "" {
+		field := b.route.fields.ByName(requestID)
+		start, end, found := find(text, field)
+		switch {
+		case !found:
+			more.add(field, b.key)
+		case string(text[start:end]) == "null", string(text[start:end]) == `""`: // It says nothing, so the header does.
+			text = slices.Concat(text[:start], quote(b.key), text[end:])
+		}
 	}
 	if len(more.text) == 0 {
 		return text, nil
 	}
 	// A member that is there already is refused by whoever reads it: what the path says is not said twice.
 	whole := append(make([]byte, 0, len(text)+len(more.text)+1), text[:len(text)-1]...)
-	if len(given) > 0 {
+	if len(bytes.TrimSpace(text[1:len(text)-1])) > 0 {
 		whole = append(whole, ',')
 	}
 	return append(append(whole, more.text...), '}'), nil
 }
+
+// find returns where the value of a field is in a JSON object.
+func find(object []byte, field protoreflect.FieldDescriptor) (start, end int, found bool) {
+	decoder := json.NewDecoder(bytes.NewReader(object))
+	_, _ = decoder.Token() // The brace. It is known that nothing here fails.
+	for decoder.More() {
+		name, _ := decoder.Token()
+		if name != field.JSONName() && name != string(field.Name()) {
+			_ = decoder.Decode(&unread{})
+			continue
+		}
+		var value json.RawMessage
+		_ = decoder.Decode(&value)
+		end = int(decoder.InputOffset())
+		return end - len(value), end, true
+	}
+	return 0, 0, false
+}
+
+// unread is JSON of which nothing is kept: a million bytes of small values take many times as much when they are.
+type unread struct{}
+
+// UnmarshalJSON is called with what is valid.
+func (*unread) UnmarshalJSON([]byte) error { return nil }

@@ -311,6 +311,7 @@ func TestRESTStream(t *testing.T) {
 			r.Close = true
 			r.Header.Set("Accept", c.accept)
 			r.Header.Set(edge.CorrelationHeader, "mine")
+			r.Header.Set("Connect-Content-Encoding", "br") // What is none of its business does nothing.
 			response, err := http.DefaultClient.Do(r)
 			if err != nil {
 				t.Fatal(err)
@@ -318,6 +319,11 @@ func TestRESTStream(t *testing.T) {
 			defer response.Body.Close()
 			if kind := response.Header.Get("Content-Type"); response.StatusCode != 200 || kind != c.kind {
 				t.Errorf("%s: got %d, %s", c.path, response.StatusCode, kind)
+			}
+			for name := range response.Header {
+				if strings.HasPrefix(name, "Connect-") {
+					t.Errorf("%s: the answer has the header %s", c.path, name)
+				}
 			}
 			lines := bufio.NewReader(response.Body)
 			for _, index := range []string{"1", "2"} {

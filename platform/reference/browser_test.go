@@ -89,6 +89,7 @@ func TestPage(t *testing.T) {
 	t.Run("stream", func(t *testing.T) { stream(t, browser) })
 	t.Run("keyboard", func(t *testing.T) { keyboard(t, browser) })
 	t.Run("search", func(t *testing.T) { search(t, browser) })
+	t.Run("clipboard", func(t *testing.T) { clipboard(t, browser) })
 }
 
 // sober holds that a page has asked nobody else for anything, and that the browser has found nothing wrong.
@@ -238,6 +239,18 @@ func search(t *testing.T, browser *browsertest.Browser) {
 	}
 	expect(t, "the page says", text(t, page, "nav .nothing"), "No operation is called like that.")
 	page.CheckAccess(t)
+}
+
+// clipboard holds that a button to copy is there only where it works.
+func clipboard(t *testing.T, browser *browsertest.Browser) {
+	_, port, _ := strings.Cut(strings.TrimPrefix(newStand(t).url, "http://"), ":")
+	for host, want := range map[string]bool{"localhost": true, "0.0.0.0": false} { // The latter is this machine, too, and no secure context.
+		page := browser.Open(t, "http://"+host+":"+port+"/docs")
+		page.Do(t, chromedp.WaitVisible(".try"))
+		if shown := browsertest.Evaluate[bool](t, page, `document.querySelector(".copy").offsetParent !== null`); shown != want {
+			t.Errorf("from %s the button is shown: %v", host, shown)
+		}
+	}
 }
 
 func text(t *testing.T, page *browsertest.Page, selector string) (text string) {

@@ -79,7 +79,8 @@ function prepare(section) {
   show();
   form.addEventListener("input", show);
   token?.addEventListener("input", show);
-  details.hidden = copy.hidden = false;
+  details.hidden = false;
+  copy.hidden = !navigator.clipboard; // Pages that were loaded without TLS, from elsewhere than localhost, have none.
   copy.addEventListener("click", async () => {
     await navigator.clipboard.writeText(shown.textContent);
     const label = copy.firstChild;

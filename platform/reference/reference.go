@@ -98,7 +98,7 @@ func newAsset(text []byte, contentType, cache string) *asset {
 func (a *asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	text, tag := a.plain, a.hash
 	h := w.Header()
-	h.Set("Vary", "Accept-Encoding")
+	h.Add("Vary", "Accept-Encoding") // To what the answer varies with already, such as Origin.
 	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 		text, tag = a.zipped, a.hash+"-gzip"
 		h.Set("Content-Encoding", "gzip")
