@@ -191,6 +191,7 @@ func smallContract(v *visit) {
 	exactly(placed, 201, `{"order_id":"`+told.OrderID+`","status":"created"}`)
 	exactly(v.ask("GET", "/orders/"+told.OrderID, ""), 200, `{"id":"`+told.OrderID+`","user_id":"usr_development","product_id":"`+product+`","quantity":2}`)
 	exactly(v.ask("GET", "/orders/ord_none", ""), 404, `{"error":"Order not found"}`)
+	exactly(v.ask("GET", "/orders/"+strings.Repeat("9", 100), ""), 404, `{"error":"Order not found"}`)
 	// It is an order like every other, which is seen through.
 	v.settled(told.OrderID, confirmed, "")
 	equal(v, "in stock", v.available(sku), 8)

@@ -85,6 +85,10 @@ func cannotWork(t *testing.T, binaries *topology.Binaries) {
 			says: []string{"svc: " + taken + " is taken: stop the program that listens there, or set CLEAVE_INTERNAL_ADDR"},
 		},
 		{
+			name: "an internal port for everybody", tags: []string{"orders"}, code: 1, env: map[string]string{"CLEAVE_INTERNAL_ADDR": "0.0.0.0:0"},
+			says: []string{"svc: CLEAVE_INTERNAL_ADDR is ", "any of them could call as any module: set CLEAVE_TLS_CERT_FILE, ", "or CLEAVE_INTERNAL_TLS=off if "},
+		},
+		{
 			name: "a taken public port", tags: []string{"edge"}, code: 1, env: map[string]string{"CLEAVE_PUBLIC_ADDR": taken},
 			says: []string{"svc: " + taken + " is taken: stop the program that listens there, or set CLEAVE_PUBLIC_ADDR"},
 		},

@@ -52,8 +52,21 @@ func (u *unit) listen() (ports, error) {
 			return p, err
 		}
 	}
+	if err := u.checkInternal(p.internal); err != nil {
+		return p, err
+	}
 	p.admin, err = open(adminAddr, u.values.String(adminAddr))
 	return p, err
+}
+
+// checkInternal refuses an internal port where any machine could call as any module, unless somebody has said that this is guarded
+// against otherwise.
+func (u *unit) checkInternal(listener net.Listener) error {
+	if listener == nil || isLoopback(listener) || u.certificates.units != nil || u.values.String(internalTLS) == "off" {
+		return nil
+	}
+	return fmt.Errorf("%s is %s, which other machines reach, and without certificates any of them could call as any module: set %s, %s and %s, "+
+		"or %s=off if a mesh or a network policy lets only units of the house in", internalAddr, listener.Addr(), tlsCert, tlsKey, tlsCA, internalTLS)
 }
 
 // publicAddr returns the address of the public port. PORT, which hosts of containers set, stands in for one that is not set.

@@ -16,6 +16,7 @@ import (
 const (
 	publicAddr   = "CLEAVE_PUBLIC_ADDR"
 	internalAddr = "CLEAVE_INTERNAL_ADDR"
+	internalTLS  = "CLEAVE_INTERNAL_TLS"
 	adminAddr    = "CLEAVE_ADMIN_ADDR"
 	databaseURL  = "DATABASE_URL"
 	dataDir      = "CLEAVE_DATA_DIR"
@@ -40,7 +41,8 @@ func (p Program) settings(house module.Map) []config.Setting {
 		list = append(list, publicCertificateSettings...)
 	}
 	if len(p.Modules) > 0 {
-		list = append(list, config.Setting{Name: internalAddr, Default: "127.0.0.1:9080", Help: "address of the port for other modules; not opened where every module is local", Check: config.IsAddr})
+		list = append(list, config.Setting{Name: internalAddr, Default: "127.0.0.1:9080", Help: "address of the port for other modules; not opened where every module is local", Check: config.IsAddr},
+			config.Setting{Name: internalTLS, Default: "required", Help: "required: other machines reach that port with certificates only; off: also over plain HTTP, where a mesh or a network policy says who may", Check: config.OneOf("required", "off")})
 	}
 	list = append(list, config.Setting{Name: adminAddr, Default: "127.0.0.1:9090", Help: "address of the operator's port: /livez, /readyz, /metrics", Check: config.IsAddr})
 	if len(p.Modules) > 0 {
@@ -93,7 +95,7 @@ func (p Program) houseSettings(house module.Map) []config.Setting {
 	list = append(list, authSettings()...)
 	list = append(list, doorSettings()...)
 	list = append(list, publicCertificateSettings...)
-	for _, name := range []string{publicAddr, internalAddr, dataDir, peerPattern, "CLEAVE_DATABASE_SECRET", "CLEAVE_DATABASE_MAX_CONNS", "CLEAVE_MIGRATE"} {
+	for _, name := range []string{publicAddr, internalAddr, internalTLS, dataDir, peerPattern, "CLEAVE_DATABASE_SECRET", "CLEAVE_DATABASE_MAX_CONNS", "CLEAVE_MIGRATE"} {
 		list = append(list, config.Setting{Name: name})
 	}
 	return list

@@ -20,6 +20,7 @@ import (
 	"connectrpc.com/connect"
 
 	parityv1 "github.com/cleave-go/cleave/gen/cleave/platform/parity/v1"
+	"github.com/cleave-go/cleave/gen/cleave/platform/parity/v1/parityv1connect"
 	"github.com/cleave-go/cleave/platform/edge"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
@@ -337,6 +338,33 @@ func TestManyBytes(t *testing.T) {
 	if err := <-called; err != nil {
 		t.Errorf("when there is room again: %v", err)
 	}
+}
+
+// TestManyFoldedBytes holds that what is small only because it is compressed counts as what it may become.
+func TestManyFoldedBytes(t *testing.T) {
+	t.Parallel()
+	d := newDoorWith(t, false, func(_ *edge.Config, l *edge.Limits) { l.HeldBytes = rpc.MaxMessageBytes + 1<<20 })
+	began, finish := make(chan struct{}), make(chan struct{})
+	d.call = func(context.Context, *parityv1.CallRequest) (*parityv1.CallResponse, error) {
+		began <- struct{}{}
+		<-finish
+		return &parityv1.CallResponse{}, nil
+	}
+	folded := parityv1connect.NewParityServiceClient(http.DefaultClient, d.url, connect.WithSendGzip())
+	large := &parityv1.CallRequest{Payload: &parityv1.Payload{Text: strings.Repeat("x", 3<<20)}}
+	called := make(chan error, 1)
+	go func() {
+		_, err := folded.Call(limited(t), large)
+		called <- err
+	}()
+	<-began
+	_, err := folded.Call(limited(t), large)
+	require(t, err, connect.CodeUnavailable, "too much is going on here: call again")
+	close(finish)
+	if err := <-called; err != nil {
+		t.Error(err)
+	}
+	idle(t, d)
 }
 
 // TestManyConnections holds that one address cannot have all connections.

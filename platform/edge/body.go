@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"connectrpc.com/connect"
+
+	"github.com/cleave-go/cleave/platform/rpc"
 )
 
 // hold reads the body of a request to its end, so that modules never wait for a slow client, and a far one can be asked again when it
@@ -70,6 +72,26 @@ func discard(r *http.Request) {
 	if r.ProtoMajor == 1 && r.ContentLength <= maxDiscarded && r.Header.Get("Expect") == "" {
 		_, _ = io.CopyN(io.Discard, r.Body, maxDiscarded) // Whatever comes of it, the answer is the same.
 	}
+}
+
+// maxRatio is how much more a compressed body can be than what is sent of it: the most that DEFLATE can do.
+const maxRatio = 1032
+
+// unfolds takes note of what a body may become where it is decompressed, until the request has been served. A few bytes a request would
+// otherwise be gigabytes.
+func (e *Edge) unfolds(h http.Header, body []byte) (done func(), refused *refusal) {
+	more := int64(0)
+	for _, name := range []string{"Content-Encoding", "Connect-Content-Encoding", "Grpc-Encoding"} {
+		if encoding := h.Get(name); encoding != "" && encoding != "identity" {
+			more = min(int64(len(body))*maxRatio, rpc.MaxMessageBytes)
+		}
+	}
+	done = func() { e.held.Add(-more) }
+	if e.held.Add(more) > e.limits.HeldBytes && more > 0 {
+		done()
+		return nil, busy()
+	}
+	return done, nil
 }
 
 // letGo gives back what a body took.

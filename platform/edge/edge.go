@@ -179,6 +179,11 @@ func (e *Edge) serve(a *answer, r *http.Request, correlationID string, foreign *
 		return refused
 	}
 	defer e.letGo(body)
+	unfolded, refused := e.unfolds(r.Header, body)
+	if refused != nil {
+		return refused
+	}
+	defer unfolded()
 	if rest, ok := r.Body.(*restBody); ok {
 		if body, err = rest.complete(body); err != nil {
 			return err

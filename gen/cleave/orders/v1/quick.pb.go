@@ -154,7 +154,7 @@ func (x *CreateQuickOrderResponse) GetStatus() string {
 // GetQuickOrderRequest names an order.
 type GetQuickOrderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// ord_…
+	// ord_…; there is no order with any other.
 	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -285,9 +285,9 @@ const file_cleave_orders_v1_quick_proto_rawDesc = "" +
 	"\x18CreateQuickOrderResponse\x12H\n" +
 	"\border_id\x18\x01 \x01(\tB,\xbaH)r'\x92\x02$ord_01a1fdad074278e680c5e4fa22541122R\border_id\x12'\n" +
 	"\x06status\x18\x02 \x01(\tB\x0f\xbaH\fr\n" +
-	"\x92\x02\acreatedR\x06status\"X\n" +
-	"\x14GetQuickOrderRequest\x12@\n" +
-	"\x02id\x18\x01 \x01(\tB0\xbaH-r+\x10\x01\x18@\x92\x02$ord_01a1fdad074278e680c5e4fa22541122R\x02id\"\xfb\x01\n" +
+	"\x92\x02\acreatedR\x06status\"T\n" +
+	"\x14GetQuickOrderRequest\x12<\n" +
+	"\x02id\x18\x01 \x01(\tB,\xbaH)r'\x92\x02$ord_01a1fdad074278e680c5e4fa22541122R\x02id\"\xfb\x01\n" +
 	"\x15GetQuickOrderResponse\x12<\n" +
 	"\x02id\x18\x01 \x01(\tB,\xbaH)r'\x92\x02$ord_01a1fdad074278e680c5e4fa22541122R\x02id\x121\n" +
 	"\auser_id\x18\x02 \x01(\tB\x17\xbaH\x14r\x12\x92\x02\x0fusr_developmentR\auser_id\x12L\n" +
