@@ -181,7 +181,7 @@ func BenchmarkGoroutine(b *testing.B) {
 	}
 }
 
-// The chain is the error boundary and validation, with rules and without.
+// The chain is the error boundary, the access rule and validation, with rules of the message and without.
 func BenchmarkChain(b *testing.B) {
 	server := benchServer(b)
 	for name, c := range map[string]struct {

@@ -19,8 +19,8 @@ func NewMemoryTransport(handler http.Handler) http.RoundTripper { return &memory
 // Chain returns what the server runs around a method.
 func Chain(s *Server, method *Method) Next { return s.chain(method) }
 
-// CalleeContext returns the context of a callee whose method does nothing.
+// CalleeContext returns the context of a callee whose method does nothing, called by a module.
 func CalleeContext(ctx context.Context, method *Method) context.Context {
 	end := Next(func(context.Context, proto.Message) (proto.Message, error) { return nil, nil })
-	return &calleeContext{parent: ctx, call: &call{method: method, end: end}}
+	return &calleeContext{parent: ctx, call: &call{metadata: Metadata{Caller: "bench"}, method: method, end: end}}
 }
