@@ -49,12 +49,17 @@ func (h *health) problem(ctx context.Context) string {
 	return ""
 }
 
-// adminHandler serves the operator's port: health, metrics, the names of the modules, and their services for the operator.
-func (u *unit) adminHandler() http.Handler {
+// newMetrics returns the metrics of the process, to which its parts add theirs.
+func newMetrics() *prometheus.Registry {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
+	return registry
+}
+
+// adminHandler serves the operator's port: health, metrics, the names of the modules, and their services for the operator.
+func (u *unit) adminHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(u.metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)

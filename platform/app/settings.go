@@ -182,7 +182,7 @@ func (p Program) load() (*unit, error) {
 	for _, name := range config.Unknown(p.houseSettings(house), "CLEAVE_", os.Environ()) {
 		log.Warn("unknown setting, see --help", "name", name)
 	}
-	return &unit{Program: p, house: house, values: values, log: log}, nil
+	return &unit{Program: p, house: house, values: values, log: log, metrics: newMetrics()}, nil
 }
 
 // newLogger returns the log of the process.

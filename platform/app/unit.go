@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/cleave-go/cleave/platform/config"
 	"github.com/cleave-go/cleave/platform/edge"
 	"github.com/cleave-go/cleave/platform/event"
@@ -30,6 +32,7 @@ type unit struct {
 
 	certificates certificates
 
+	metrics  *prometheus.Registry
 	health   health
 	operator *rpc.Server // The services for the operator's port.
 	jobs     jobsPage
