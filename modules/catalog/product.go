@@ -1,6 +1,8 @@
 package catalog
 
 import (
+	"slices"
+
 	catalogv1 "github.com/cleave-go/cleave/gen/cleave/catalog/v1"
 )
 
@@ -12,6 +14,15 @@ const (
 	published state = "published"
 	archived  state = "archived"
 )
+
+// transitions are the legal ones. What was archived does not come back: orders refer to it as it was.
+var transitions = map[state][]state{
+	draft:     {published},
+	published: {archived},
+}
+
+// canBecome reports whether a product may go from one state to another.
+func (s state) canBecome(next state) bool { return slices.Contains(transitions[s], next) }
 
 var messageStates = map[state]catalogv1.ProductState{
 	draft:     catalogv1.ProductState_PRODUCT_STATE_DRAFT,

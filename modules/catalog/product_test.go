@@ -1,10 +1,35 @@
 package catalog
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	catalogv1 "github.com/cleave-go/cleave/gen/cleave/catalog/v1"
+	"github.com/cleave-go/cleave/platform/statetest"
 )
+
+var allStates = []state{draft, published, archived}
+
+func TestTransitions(t *testing.T) {
+	t.Parallel()
+	legal := map[state]string{draft: "published", published: "archived", archived: ""}
+	for _, from := range allStates {
+		for _, to := range allStates {
+			if got, want := from.canBecome(to), slices.Contains(strings.Fields(legal[from]), string(to)); got != want {
+				t.Errorf("%s → %s is legal: %v, want %v", from, to, got, want)
+			}
+		}
+	}
+	if len(allStates) != len(messageStates) {
+		t.Errorf("%d states are tried of %d", len(allStates), len(messageStates))
+	}
+}
+
+func TestProductDiagram(t *testing.T) {
+	t.Parallel()
+	statetest.Diagram(t, "product", draft, transitions)
+}
 
 func TestEveryStateHasItsMessage(t *testing.T) {
 	t.Parallel()
