@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	catalogv1 "github.com/cleave-go/cleave/gen/cleave/catalog/v1"
+	typev1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
 	"github.com/cleave-go/cleave/platform/statetest"
 )
 
@@ -36,11 +37,11 @@ func TestEveryStateHasItsMessage(t *testing.T) {
 	for value := range catalogv1.ProductState_name {
 		m := catalogv1.ProductState(value)
 		if m == catalogv1.ProductState_PRODUCT_STATE_UNSPECIFIED {
-			if s := stateOf(m); s != published {
-				t.Errorf("without a state a product is %s, want %s", s, published)
+			if s := stateOf(m, "otherwise"); s != "otherwise" {
+				t.Errorf("no state is %s", s)
 			}
-		} else if messageStates[stateOf(m)] != m {
-			t.Errorf("%s comes back as %s", m, messageStates[stateOf(m)])
+		} else if messageStates[stateOf(m, "")] != m {
+			t.Errorf("%s comes back as %s", m, messageStates[stateOf(m, "")])
 		}
 	}
 }
@@ -58,7 +59,8 @@ func TestNextPriceVersion(t *testing.T) {
 		{"cheaper", 0, "EUR", 8},
 		{"another currency", 100, "USD", 8},
 	} {
-		if got := nextPriceVersion(7, 100, "EUR", c.amount, c.currency); got != c.want {
+		got := nextPriceVersion(7, &typev1.Money{Amount: 100, Currency: "EUR"}, &typev1.Money{Amount: c.amount, Currency: c.currency})
+		if got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
 		}
 	}
