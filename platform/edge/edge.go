@@ -69,6 +69,7 @@ type Edge struct {
 type route struct {
 	handler http.Handler
 	stream  bool
+	maxAge  time.Duration // Of its answers; 0 if they are not kept.
 }
 
 // New returns the handler of the public port.
@@ -103,7 +104,7 @@ func newEdge(c Config, l limits) *Edge {
 			if modules[service.Module] == nil {
 				modules[service.Module] = c.Route(service.Module)
 			}
-			e.methods[method.Procedure] = route{modules[service.Module], method.ServerStream}
+			e.methods[method.Procedure] = route{modules[service.Module], method.ServerStream, method.MaxAge}
 			lines = append(lines, "  POST "+method.Procedure)
 		}
 	}
@@ -202,6 +203,12 @@ func (e *Edge) serve(a *answer, r *http.Request, requestID, correlationID string
 	inner := r.WithContext(ctx)
 	inner.Header = passOn(r.Header)
 	give(inner, body)
+	if route.maxAge > 0 && got(a, r) {
+		whole := &kept{ResponseWriter: a, request: r, maxAge: route.maxAge}
+		route.handler.ServeHTTP(whole, inner)
+		whole.finish()
+		return nil
+	}
 	route.handler.ServeHTTP(a, inner)
 	return nil
 }
