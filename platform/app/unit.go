@@ -260,5 +260,7 @@ func (u *unit) edge(listener net.Listener, server *rpc.Server) *edge.Edge {
 	}}
 	c.Authenticate = u.authenticate(listener)
 	u.guard(listener, &c)
-	return edge.New(c)
+	door := edge.New(c)
+	u.metrics.MustRegister(door.Metrics()...)
+	return door
 }
