@@ -21,6 +21,7 @@ import (
 	"github.com/cleave-go/cleave/platform/module"
 	"github.com/cleave-go/cleave/platform/rpc"
 	"github.com/cleave-go/cleave/platform/saga"
+	"github.com/cleave-go/cleave/platform/telemetry"
 )
 
 // unit is a program at work: the modules that share a process.
@@ -32,15 +33,16 @@ type unit struct {
 
 	certificates certificates
 
-	metrics  *prometheus.Registry
-	health   health
-	operator *rpc.Server // The services for the operator's port.
-	jobs     jobsPage
-	failed   chan error // The first part that fails stops the unit.
-	stoppers []func(context.Context)
-	draining context.Context // Done when the unit is not ready any more, because it is about to stop.
-	stopping context.Context // Done when the unit has begun to stop.
-	replica  string          // What no other living process is called, and its successor after a kill is; "" if there is no such name.
+	telemetry *telemetry.Telemetry
+	metrics   *prometheus.Registry
+	health    health
+	operator  *rpc.Server // The services for the operator's port.
+	jobs      jobsPage
+	failed    chan error // The first part that fails stops the unit.
+	stoppers  []func(context.Context)
+	draining  context.Context // Done when the unit is not ready any more, because it is about to stop.
+	stopping  context.Context // Done when the unit has begun to stop.
+	replica   string          // What no other living process is called, and its successor after a kill is; "" if there is no such name.
 }
 
 // fail reports that a part has failed.
@@ -74,6 +76,9 @@ func (u *unit) serve(ctx context.Context) error {
 	u.draining, u.stopping = draining, stopping
 	defer u.stop()
 	began := time.Now()
+	if err := u.openTelemetry(ctx); err != nil {
+		return err
+	}
 	if err := u.openCertificates(); err != nil {
 		return err
 	}
@@ -100,6 +105,7 @@ func (u *unit) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	u.metrics.MustRegister(server.Metrics())
 	directory := rpc.NewDirectory(server, u.names(), u.peers())
 	if err := u.build(ctx, server, directory, databases); err != nil {
 		return err
@@ -186,6 +192,7 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 		}
 		tasks := module.NewTasks(log)
 		sagas := saga.New(databases.byModule[m.Name], jobs, tasks, log)
+		u.metrics.MustRegister(sagas.Metrics())
 		host := &module.Host{
 			Log: log, Config: u.values, DB: databases.byModule[m.Name], Jobs: jobs, Sagas: sagas, Tasks: tasks, Calls: directory.Caller(m.Name, m.Calls),
 		}
@@ -249,7 +256,7 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 // edge returns the handler of the public port.
 func (u *unit) edge(listener net.Listener, server *rpc.Server) *edge.Edge {
 	local := u.local()
-	c := edge.Config{Services: u.Edge, OpenAPI: u.OpenAPI, Log: u.log, Draining: u.draining, Stopping: u.stopping, Route: func(name string) http.Handler {
+	c := edge.Config{Services: u.Edge, OpenAPI: u.OpenAPI, Log: u.log, Trace: u.telemetry.Traces(), Draining: u.draining, Stopping: u.stopping, Route: func(name string) http.Handler {
 		if local[name] {
 			return server
 		}

@@ -12,11 +12,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"go.opentelemetry.io/otel/attribute"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/id"
@@ -118,7 +122,13 @@ func Handle[A river.JobArgs](c *Client, work func(ctx context.Context, args A) e
 		if err != nil {
 			return err
 		}
-		return work(ctx, job.Args)
+		ctx, span := rpc.StartSpan(ctx, "process "+job.Kind, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
+			semconv.MessagingSystemKey.String("river"), semconv.MessagingOperationName("process"), semconv.MessagingOperationTypeProcess,
+			semconv.MessagingDestinationName(job.Kind), semconv.MessagingMessageID(strconv.FormatInt(job.ID, 10)), attribute.Int("cleave.attempt", job.Attempt)))
+		defer span.End() // Of a job that panics.
+		err = work(ctx, job.Args)
+		rpc.EndSpan(span, err)
+		return err
 	}))
 }
 
