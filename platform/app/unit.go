@@ -32,17 +32,18 @@ type unit struct {
 	log    *slog.Logger
 
 	certificates certificates
+	telemetry    *telemetry.Telemetry
 
-	telemetry *telemetry.Telemetry
-	metrics   *prometheus.Registry
-	health    health
-	operator  *rpc.Server // The services for the operator's port.
-	jobs      jobsPage
-	failed    chan error // The first part that fails stops the unit.
-	stoppers  []func(context.Context)
-	draining  context.Context // Done when the unit is not ready any more, because it is about to stop.
-	stopping  context.Context // Done when the unit has begun to stop.
-	replica   string          // What no other living process is called, and its successor after a kill is; "" if there is no such name.
+	metrics  *prometheus.Registry
+	observer observer
+	health   health
+	operator *rpc.Server // The services for the operator's port.
+	jobs     jobsPage
+	failed   chan error // The first part that fails stops the unit.
+	stoppers []func(context.Context)
+	draining context.Context // Done when the unit is not ready any more, because it is about to stop.
+	stopping context.Context // Done when the unit has begun to stop.
+	replica  string          // What no other living process is called, and its successor after a kill is; "" if there is no such name.
 }
 
 // fail reports that a part has failed.
@@ -181,6 +182,7 @@ func (u *unit) names() []string {
 
 // build makes the modules and starts their jobs.
 func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Directory, databases *databases) error {
+	u.observe()
 	var all []*job.Client
 	var driven []*saga.Client
 	var events []*event.Events
@@ -221,6 +223,7 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 		}
 		u.onStop(tasks.Stop)
 		u.jobs.add(m.Name, jobs)
+		u.measure(&observed{db: host.DB, jobs: jobs, events: host.Events, sagas: sagas, log: log})
 		all = append(all, jobs)
 		driven = append(driven, sagas)
 		events = append(events, host.Events)
