@@ -19,6 +19,7 @@ import (
 	"github.com/cleave-go/cleave/platform/event"
 	"github.com/cleave-go/cleave/platform/job"
 	"github.com/cleave-go/cleave/platform/module"
+	"github.com/cleave-go/cleave/platform/resilience"
 	"github.com/cleave-go/cleave/platform/rpc"
 	"github.com/cleave-go/cleave/platform/saga"
 )
@@ -31,6 +32,9 @@ type unit struct {
 	log    *slog.Logger
 
 	certificates certificates
+
+	network *resilience.Network
+	remotes map[string]*resilience.Peer // Modules that are in other units.
 
 	metrics  *prometheus.Registry
 	health   health
@@ -75,6 +79,9 @@ func (u *unit) serve(ctx context.Context) error {
 	defer u.stop()
 	began := time.Now()
 	if err := u.openCertificates(); err != nil {
+		return err
+	}
+	if err := u.openNetwork(); err != nil {
 		return err
 	}
 	ports, err := u.listen()
@@ -142,6 +149,9 @@ func (u *unit) seed(ctx context.Context) error {
 	u.failed = make(chan error, 1)
 	defer u.stop()
 	if err := u.openCertificates(); err != nil {
+		return err
+	}
+	if err := u.openNetwork(); err != nil {
 		return err
 	}
 	databases, err := u.openDatabases(ctx)
