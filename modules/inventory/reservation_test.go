@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	inventoryv1 "github.com/cleave-go/cleave/gen/cleave/inventory/v1"
+	"github.com/cleave-go/cleave/platform/statetest"
 )
 
 var allStates = []state{held, committed, shipped, released, expired, returned}
@@ -63,4 +64,9 @@ func TestSum(t *testing.T) {
 			t.Errorf("%s: %v, %v, want %v, %v", c.name, got, err, c.want, c.err)
 		}
 	}
+}
+
+func TestStatesAreDrawn(t *testing.T) {
+	t.Parallel()
+	statetest.Drawn(t, "../../docs/states/reservation.md", held, transitions)
 }
