@@ -28,6 +28,7 @@ var migrations embed.FS
 // Module is the notifications module. What happened before it was there is no news any more.
 var Module = module.Module{
 	Name:   "notifications",
+	Owner:  "cleave",
 	Serves: []*rpc.Service{notificationsv1cleave.NotificationService, notificationsv1cleave.FactService},
 	Listens: []module.Subscription{{
 		Publisher: "orders",
@@ -48,7 +49,7 @@ func build(host *module.Host, sender sender) ([]rpc.Handler, error) {
 		log:    host.Log,
 		sender: sender,
 	}
-	s.nudge = host.Jobs.Every("notifications.send", sweepEvery, s.sweep)
+	s.nudge = host.Jobs.Every(sendSweep, sweepEvery, s.sweep)
 	job.Handle(host.Jobs, func(context.Context, sendMessage) error { return nil })
 	host.Jobs.Every("notifications.purge", purgeEvery, s.purge)
 	listen(s, host.Events, confirmed)

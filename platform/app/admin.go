@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -49,13 +47,6 @@ func (h *health) problem(ctx context.Context) string {
 	return ""
 }
 
-// newMetrics returns the metrics of the process, to which its parts add theirs.
-func newMetrics() *prometheus.Registry {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
-	return registry
-}
-
 // adminHandler serves the operator's port: health, metrics, the names of the modules, and their services for the operator.
 func (u *unit) adminHandler() http.Handler {
 	mux := http.NewServeMux()
@@ -74,8 +65,9 @@ func (u *unit) adminHandler() http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(u.names()) // Whoever asked has gone.
 	})
+	mux.Handle("GET /peers", u.network)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintln(w, "/livez\n/readyz\n/metrics\n/modules\n/jobs")
+		fmt.Fprintln(w, "/livez\n/readyz\n/metrics\n/modules\n/peers\n/jobs")
 	})
 	u.jobs.handle(mux)
 	mux.Handle("/", u.operator)

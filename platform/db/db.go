@@ -33,13 +33,15 @@ type Config struct {
 	Migrate bool
 	// MaxConns bounds the connections of the module.
 	MaxConns int
-	Log      *slog.Logger
+	// Tracer sees every statement; nil if nobody wants to.
+	Tracer pgx.QueryTracer
+	Log    *slog.Logger
 }
 
 // DB is the database of one module.
 type DB struct {
-	pool   *pgxpool.Pool
-	module string
+	pool, watch *pgxpool.Pool
+	module      string
 }
 
 var moduleName = regexp.MustCompile(`^[a-z][a-z0-9]{0,30}$`)
@@ -69,7 +71,12 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 		pool.Close()
 		return nil, err
 	}
-	return &DB{pool: pool, module: c.Module}, nil
+	watch, err := newWatch(pool)
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return &DB{pool: pool, watch: watch, module: c.Module}, nil
 }
 
 // prepare makes sure that the role can log in and that the schema is what the code needs.
@@ -160,6 +167,7 @@ func (c Config) login(admin *pgx.ConnConfig) (*pgxpool.Pool, error) {
 	config.ConnConfig.RuntimeParams["search_path"] = c.Module
 	config.ConnConfig.RuntimeParams["application_name"] = "cleave " + c.Module
 	config.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "60000"
+	config.ConnConfig.Tracer = c.Tracer
 	config.MaxConns = int32(max(c.MaxConns, 4))
 	config.MinIdleConns = 1
 	config.MaxConnIdleTime = 5 * time.Minute
@@ -176,7 +184,10 @@ func (d *DB) Pool() *pgxpool.Pool { return d.pool }
 func (d *DB) Ping(ctx context.Context) error { return d.pool.Ping(ctx) }
 
 // Close closes the connections. It waits for those in use.
-func (d *DB) Close() { d.pool.Close() }
+func (d *DB) Close() {
+	d.watch.Close()
+	d.pool.Close()
+}
 
 // isConnectionLoss reports whether the connection broke under a statement.
 func isConnectionLoss(err error) bool {

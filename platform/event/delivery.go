@@ -12,11 +12,13 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
 
 	eventv1 "github.com/cleave-go/cleave/gen/cleave/platform/event/v1"
 	"github.com/cleave-go/cleave/gen/cleave/platform/event/v1/eventv1cleave"
 	"github.com/cleave-go/cleave/gen/cleave/platform/event/v1/eventv1connect"
 	"github.com/cleave-go/cleave/platform/fault"
+	"github.com/cleave-go/cleave/platform/rpc"
 )
 
 // How events are delivered.
@@ -146,6 +148,7 @@ func (d *deliveries) sweep(ctx context.Context) error {
 		if w == nil {
 			w = &worker{events: d.events, subscription: f.id, subscriber: f.name, wake: make(chan struct{}, 1), there: make(chan struct{}, 1)}
 			w.ctx, w.cancel = context.WithCancel(d.events.stopping)
+			w.delivered = d.events.metrics.delivered.WithLabelValues(f.name)
 			w.client = eventv1cleave.NewDeliveryServiceClient(d.events.caller(eventv1cleave.DeliveryService.Of(f.name)).At(f.name))
 			d.events.running.Go(w.run)
 		}
@@ -171,6 +174,7 @@ type worker struct {
 	subscriber   string
 	types        []string // that it listened to when it was looked at last; guarded by the deliveries
 	client       eventv1connect.DeliveryServiceClient
+	delivered    prometheus.Counter
 	wake         chan struct{}   // There may be something to deliver.
 	there        chan struct{}   // The subscriber can be reached.
 	ctx          context.Context // Done when no delivery is to be begun any more.
@@ -367,6 +371,7 @@ func (w *worker) hand(lease *lease, found window, last bool) (released bool, err
 				return false, err
 			}
 			fault.Point("event/deliver/applied")
+			w.delivered.Add(float64(handled - len(failures)))
 			if handled < len(rest) {
 				to = rest[handled-1].cursor
 			}
@@ -421,7 +426,9 @@ func (e *Events) call(ctx context.Context, client eventv1connect.DeliveryService
 	for _, l := range batch {
 		request.Events = append(request.Events, l.event)
 	}
-	response, err := client.Deliver(ctx, request)
+	traced, span := startDelivery(ctx, e.module, subscriber, request.Events)
+	response, err := client.Deliver(traced, request)
+	rpc.EndSpan(span, err)
 	select {
 	case err := <-lost:
 		return nil, 0, err
@@ -440,7 +447,7 @@ func (e *Events) call(ctx context.Context, client eventv1connect.DeliveryService
 		if i < 0 {
 			return nil, 0, connect.NewError(connect.CodeInternal, fmt.Errorf("%s answered with the failure of an event that it was not given", subscriber))
 		}
-		e.log.Warn("event was refused, and is tried again by itself", "subscriber", subscriber, "event", failure.GetEventId(),
+		e.log.WarnContext(about(ctx, batch[i].event), "event was refused, and is tried again by itself", "subscriber", subscriber, "event", failure.GetEventId(),
 			"type", batch[i].event.GetType(), "error", failure.GetError())
 		failures = append(failures, redelivery{
 			Subscriber: subscriber, Event: failure.GetEventId(), Type: batch[i].event.GetType(), Subject: batch[i].event.GetSubject(),

@@ -72,13 +72,13 @@ func isUnavailable(err error) bool {
 func (e *Events) apply(ctx context.Context, publisher string, events []*eventv1.Event, force bool) error {
 	ctx, cancel := context.WithTimeout(ctx, eventTimeout)
 	defer cancel()
-	begun := false
+	begun, duplicates := false, 0
 	err := e.db.Tx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		fresh, err := e.claim(ctx, tx, publisher, events, force)
 		if err != nil {
 			return err
 		}
-		begun = true
+		begun, duplicates = true, len(events)-len(fresh)
 		for _, event := range events {
 			if !fresh[event.GetId()] {
 				continue
@@ -92,6 +92,9 @@ func (e *Events) apply(ctx context.Context, publisher string, events []*eventv1.
 	})
 	if err != nil && !begun { // No handler has seen them, so nothing is wrong with them.
 		return fmt.Errorf("%w: %w", connect.NewError(connect.CodeUnavailable, errors.New("the inbox cannot be written")), err)
+	}
+	if err == nil && duplicates > 0 {
+		e.metrics.duplicates.WithLabelValues(publisher).Add(float64(duplicates))
 	}
 	return err
 }
@@ -138,7 +141,7 @@ func (e *Events) handle(ctx context.Context, tx pgx.Tx, publisher string, event 
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			e.log.Error("event handler panicked", "type", event.GetType(), "event", event.GetId(), "panic", p, "stack", string(debug.Stack()))
+			e.log.ErrorContext(about(ctx, event), "event handler panicked", "type", event.GetType(), "event", event.GetId(), "panic", p, "stack", string(debug.Stack()))
 			err = fmt.Errorf("%s panicked", event.GetType())
 		}
 	}()
@@ -147,8 +150,12 @@ func (e *Events) handle(ctx context.Context, tx pgx.Tx, publisher string, event 
 		return err
 	}
 	metadata := rpc.Metadata{Principal: principal, CorrelationID: event.GetCorrelationId(), Trace: event.GetTrace(), Caller: publisher}
-	return handle(rpc.WithMetadata(ctx, metadata), tx, Event{
+	ctx, span := startHandler(ctx, rpc.WithMetadata(ctx, metadata), publisher, e.module, event)
+	defer span.End() // Of a handler that panics.
+	err = handle(ctx, tx, Event{
 		ID: event.GetId(), Source: publisher, Type: event.GetType(), Subject: event.GetSubject(), Sequence: event.GetSequence(),
 		Time: event.GetTime().AsTime(), CorrelationID: event.GetCorrelationId(), Trace: event.GetTrace(),
 	}, event.GetData())
+	rpc.EndSpan(span, err)
+	return err
 }
