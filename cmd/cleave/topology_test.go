@@ -47,8 +47,8 @@ func TestTopologyIsGenerated(t *testing.T) {
 func TestTopology(t *testing.T) {
 	t.Parallel()
 	sales := standing(t, `["orders","payments"]`, "", `[
-		{"module":"catalog","service":"cleave.catalog.v1.CatalogService","breaker":"open","in_flight":3,"addresses":[{"url":"http://a:9080","up":true},{"url":"http://b:9080","up":false}]},
-		{"module":"inventory","service":"cleave.inventory.v1.InventoryService","breaker":"closed","in_flight":0,"addresses":[{"url":"http://c:9080","up":false}]}]`)
+		{"module":"orders","target":"catalog","service":"cleave.catalog.v1.CatalogService","breaker":"open","in_flight":3,"addresses":[{"url":"http://a:9080","up":true},{"url":"http://b:9080","up":false}]},
+		{"module":"orders","target":"inventory","service":"cleave.inventory.v1.InventoryService","breaker":"closed","in_flight":0,"addresses":[{"url":"http://c:9080","up":false}]}]`)
 	catalog, edge := standing(t, `["catalog"]`, "catalog: the database does not answer", ""), standing(t, `[]`, "", "")
 	others := standing(t, `["inventory","notifications","catalog"]`, "", "[]")
 	gone, other := nobody(t), httptest.NewServer(http.NotFoundHandler())
@@ -71,7 +71,7 @@ func TestTopology(t *testing.T) {
 			catalog + " catalog no: catalog: the database does not answer", edge + " edge yes", gone + " ? no: nobody answers",
 			other.URL + " ? no: there is no operator's port of Cleave",
 		}, []string{
-			catalog + ": catalog: the database does not answer", "calls CatalogService of catalog no more", "reaches InventoryService of inventory at none of its addresses",
+			catalog + ": catalog: the database does not answer", "orders calls CatalogService of catalog no more", "orders reaches InventoryService of inventory at none of its addresses",
 			"no unit that was asked and is ready holds catalog, inventory, notifications",
 		}},
 	} {

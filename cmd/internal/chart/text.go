@@ -59,7 +59,7 @@ func (c *Chart) textCalls(w io.Writer) {
 			switch direct, peer := u.way(call); {
 			case direct:
 				fmt.Fprintln(w, "-\t-\tin process")
-			case peer == nil:
+			case peer == nil: // It does not tell: the edge has no breakers, and another release may have none.
 				fmt.Fprintln(w, "?\t?\t?")
 			default:
 				fmt.Fprintf(w, "%s\t%d\t%s\n", peer.Breaker, peer.InFlight, addresses(peer.Addresses))
@@ -94,7 +94,7 @@ func addresses(all []Address) string {
 			said = append(said, a.URL+" (down)")
 		}
 	}
-	return or(strings.Join(said, " "), "nowhere")
+	return or(strings.Join(said, " "), "-")
 }
 
 // count returns how many there are, "-" for none.
