@@ -107,7 +107,7 @@ func (c *crowd) receive(ctx context.Context, o Options) time.Duration {
 	began, next := time.Now(), time.Duration(0)
 	for number := uint64(1); ; number++ {
 		next += time.Duration(random.ExpFloat64() * float64(time.Second) / o.Rate)
-		if next >= o.For || !wait(ctx, began.Add(min(next, o.For))) {
+		if next >= o.For || !wait(ctx, began.Add(next)) {
 			break
 		}
 		arrived, e := began.Add(next), pick(profile, random)
