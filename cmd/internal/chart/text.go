@@ -59,10 +59,12 @@ func (c *Chart) textCalls(w io.Writer) {
 			switch direct, peer := u.way(call); {
 			case direct:
 				fmt.Fprintln(w, "-\t-\tin process")
-			case peer == nil: // It does not tell: the edge has no breakers, and another release may have none.
-				fmt.Fprintln(w, "?\t?\t?")
-			default:
+			case peer != nil:
 				fmt.Fprintf(w, "%s\t%d\t%s\n", peer.Breaker, peer.InFlight, addresses(peer.Addresses))
+			case u.Peers != nil: // The edge passes requests on, without a breaker.
+				fmt.Fprintln(w, "-\t-\tanother unit")
+			default:
+				fmt.Fprintln(w, "?\t?\t?")
 			}
 		}
 	}
