@@ -86,11 +86,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	report.Interrupted = ctx.Err() != nil
 	report.processorTime(before, readProcessorTime(looking, o.Admins))
 	if c.flash != nil {
-		sale, err := c.flash.end(context.WithoutCancel(ctx), c)
-		if err != nil {
-			return nil, err
-		}
-		report.Sale = sale
+		report.Sale = c.flash.end(context.WithoutCancel(ctx), c)
 	}
 	return report, nil
 }
