@@ -38,8 +38,17 @@ type Peer struct {
 	// Breaker is closed, half-open or open.
 	Breaker  string `json:"breaker"`
 	InFlight int64  `json:"in_flight"`
+	Policy   Policy `json:"policy"`
 	// Addresses are those that its name had when it was looked up last; none if nobody has called yet.
 	Addresses []Address `json:"addresses"`
+}
+
+// Policy is what bounds the calls to a peer.
+type Policy struct {
+	// Timeout is that of a call whose caller has none, and Attempts how often one is made that is safe to repeat.
+	Timeout     string `json:"timeout"`
+	Attempts    int    `json:"attempts"`
+	CallsAtOnce int    `json:"calls_at_once"`
 }
 
 // Address is one of the places at which a peer lives. One that is not up has failed a moment ago.
