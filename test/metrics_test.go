@@ -152,6 +152,7 @@ func metrics(t *testing.T, s *shop) {
 		least, most float64
 		series      int
 	}{
+		{"cleave_ready", nil, units, units, int(units)},
 		{"cleave_event_lag", []string{"orders", "notifications"}, 0, 1e5, 1},
 		{"cleave_event_lag_seconds", []string{"orders", "notifications"}, 0, 600, 1},
 		{"cleave_event_delivered_total", []string{"orders", "notifications"}, 1, 1e6, 1},
