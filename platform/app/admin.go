@@ -21,8 +21,9 @@ func (u *unit) adminHandler(listener net.Listener) http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(u.names()) // Whoever asked has gone.
 	})
+	mux.Handle("GET /peers", u.network)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintln(w, "/livez\n/readyz\n/startupz\n/metrics\n/modules\n/jobs\n/debug/pprof/")
+		fmt.Fprintln(w, "/livez\n/readyz\n/startupz\n/metrics\n/modules\n/peers\n/jobs\n/debug/pprof/")
 	})
 	u.jobs.handle(mux)
 	u.profiles(mux)
