@@ -77,14 +77,13 @@ check-generated:
 	before=$$($(generated-sum)); $(MAKE) --no-print-directory generate; \
 	test "$$before" = "$$($(generated-sum))" || { git status --short; echo "generated code is not up to date: commit what make generate wrote"; exit 1; }
 
-generated-sum = git ls-files -co --exclude-standard gen third_party cmd/internal/house docs/topology.md modules/*/internal/ent platform/health platform/rpc | sort | xargs cat | sha256sum
+generated-sum = git ls-files -co --exclude-standard gen third_party cmd/internal/house docs/topology.md modules/*/internal/ent platform/rpc | sort | xargs cat | sha256sum
 
 .PHONY: generate
 generate: $(BUF) ## Make all generated code anew: contracts, ent, the map of the house and its picture
 	go run ./internal/tools/protodeps third_party/proto
 	$(BUF) generate
 	cd platform/rpc/conformance && $(abspath $(BUF)) generate
-	$(BUF) generate --template platform/health/buf.gen.yaml
 	go generate ./modules/... ./platform/...
 	go run ./cmd/all map > cmd/internal/house/house.json.new
 	mv cmd/internal/house/house.json.new cmd/internal/house/house.json

@@ -7,9 +7,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-
-	healthv1 "github.com/cleave-go/cleave/platform/health/internal/grpc/health/v1"
-	"github.com/cleave-go/cleave/platform/health/internal/grpc/health/v1/healthv1connect"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 )
 
 const (
@@ -27,16 +25,23 @@ var (
 	errEnding  = errors.New("the program is stopping")
 )
 
+// grpcPath is where gRPC's service of health is.
+const grpcPath = "/grpc.health.v1.Health/"
+
 // GRPC returns the path and the handler of gRPC's service of health, which speaks Connect, too. The empty name is the program, and each
-// service that was added is known by its own.
+// service that was added is known by its own. The messages are gRPC's own; connectrpc.com/grpchealth wants a later Connect than this house has.
 func (h *Health) GRPC() (string, http.Handler) {
-	return healthv1connect.NewHealthHandler(service{h}, connect.WithReadMaxBytes(maxRequest))
+	s, limit, mux := service{h}, connect.WithReadMaxBytes(maxRequest), http.NewServeMux()
+	mux.Handle(grpcPath+"Check", connect.NewUnaryHandlerSimple(grpcPath+"Check", s.check, limit))
+	mux.Handle(grpcPath+"List", connect.NewUnaryHandlerSimple(grpcPath+"List", s.list, limit))
+	mux.Handle(grpcPath+"Watch", connect.NewServerStreamHandlerSimple(grpcPath+"Watch", s.watch, limit))
+	return grpcPath, mux
 }
 
 type service struct{ *Health }
 
-// Check says how a service is.
-func (s service) Check(ctx context.Context, r *healthv1.HealthCheckRequest) (*healthv1.HealthCheckResponse, error) {
+// check says how a service is.
+func (s service) check(ctx context.Context, r *healthv1.HealthCheckRequest) (*healthv1.HealthCheckResponse, error) {
 	statuses := s.statuses(ctx)
 	status, known := statuses[r.GetService()]
 	if !known {
@@ -45,8 +50,8 @@ func (s service) Check(ctx context.Context, r *healthv1.HealthCheckRequest) (*he
 	return &healthv1.HealthCheckResponse{Status: status}, nil
 }
 
-// List says how all services are.
-func (s service) List(ctx context.Context, _ *healthv1.HealthListRequest) (*healthv1.HealthListResponse, error) {
+// list says how all services are.
+func (s service) list(ctx context.Context, _ *healthv1.HealthListRequest) (*healthv1.HealthListResponse, error) {
 	response := &healthv1.HealthListResponse{Statuses: map[string]*healthv1.HealthCheckResponse{}}
 	for name, status := range s.statuses(ctx) {
 		response.Statuses[name] = &healthv1.HealthCheckResponse{Status: status}
@@ -54,9 +59,9 @@ func (s service) List(ctx context.Context, _ *healthv1.HealthListRequest) (*heal
 	return response, nil
 }
 
-// Watch says how a service is, and again when that changes. A service that is not known may still be one day, so by the contract that is no
+// watch says how a service is, and again when that changes. A service that is not known may still be one day, so by the contract that is no
 // error here.
-func (s service) Watch(ctx context.Context, r *healthv1.HealthCheckRequest, stream *connect.ServerStream[healthv1.HealthCheckResponse]) error {
+func (s service) watch(ctx context.Context, r *healthv1.HealthCheckRequest, stream *connect.ServerStream[healthv1.HealthCheckResponse]) error {
 	if !s.enter() {
 		return connect.NewError(connect.CodeResourceExhausted, errTooMany)
 	}

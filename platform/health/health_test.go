@@ -12,10 +12,9 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/cleave-go/cleave/platform/health"
-	healthv1 "github.com/cleave-go/cleave/platform/health/internal/grpc/health/v1"
-	"github.com/cleave-go/cleave/platform/health/internal/grpc/health/v1/healthv1connect"
 )
 
 // However many want an answer at once or soon after each other, it is asked for once, and it gets old.
@@ -51,8 +50,26 @@ func TestAnswer(t *testing.T) {
 	})
 }
 
+// client calls gRPC's service of health.
+type client struct {
+	check, watch *connect.Client[healthv1.HealthCheckRequest, healthv1.HealthCheckResponse]
+	list         *connect.Client[healthv1.HealthListRequest, healthv1.HealthListResponse]
+}
+
+func (c client) Check(ctx context.Context, r *healthv1.HealthCheckRequest) (healthv1.HealthCheckResponse_ServingStatus, error) {
+	answer, err := c.check.CallUnary(ctx, connect.NewRequest(r))
+	if err != nil {
+		return 0, err
+	}
+	return answer.Msg.GetStatus(), nil
+}
+
+func (c client) Watch(ctx context.Context, r *healthv1.HealthCheckRequest) (*connect.ServerStreamForClient[healthv1.HealthCheckResponse], error) {
+	return c.watch.CallServerStream(ctx, connect.NewRequest(r))
+}
+
 // port serves a program's health, over HTTP/1.1 and HTTP/2.
-func port(t *testing.T, h *health.Health) (string, healthv1connect.HealthClient) {
+func port(t *testing.T, h *health.Health) (string, client) {
 	t.Helper()
 	mux := http.NewServeMux()
 	h.Handle(mux)
@@ -67,7 +84,12 @@ func port(t *testing.T, h *health.Health) (string, healthv1connect.HealthClient)
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	t.Cleanup(transport.CloseIdleConnections)
-	return server.URL, healthv1connect.NewHealthClient(&http.Client{Transport: transport}, server.URL, connect.WithGRPC())
+	web, path := &http.Client{Transport: transport}, server.URL+"/grpc.health.v1.Health/"
+	return server.URL, client{
+		check: connect.NewClient[healthv1.HealthCheckRequest, healthv1.HealthCheckResponse](web, path+"Check", connect.WithGRPC()),
+		watch: connect.NewClient[healthv1.HealthCheckRequest, healthv1.HealthCheckResponse](web, path+"Watch", connect.WithGRPC()),
+		list:  connect.NewClient[healthv1.HealthListRequest, healthv1.HealthListResponse](web, path+"List", connect.WithGRPC()),
+	}
 }
 
 // What gRPC is told follows what is: before the start, when a database goes and comes back, and at the end. A service is as well as what it
@@ -92,7 +114,7 @@ func TestGRPC(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return answer.GetStatus()
+		return answer
 	}
 	watch := func(service string) (next func() string) {
 		stream, err := client.Watch(t.Context(), &healthv1.HealthCheckRequest{Service: service})
@@ -140,7 +162,7 @@ func TestGRPC(t *testing.T) {
 	if _, err := client.Check(t.Context(), &healthv1.HealthCheckRequest{Service: "cleave.nobody.v1.NobodyService"}); connect.CodeOf(err) != connect.CodeNotFound {
 		t.Errorf("a service that is not here: %v, want not_found", err)
 	}
-	if list, err := client.List(t.Context(), &healthv1.HealthListRequest{}); err != nil || len(list.GetStatuses()) != 3 {
+	if list, err := client.list.CallUnary(t.Context(), connect.NewRequest(&healthv1.HealthListRequest{})); err != nil || len(list.Msg.GetStatuses()) != 3 {
 		t.Errorf("the list is %v, %v", list, err)
 	}
 	h.Doing("stopping")

@@ -1,4 +1,4 @@
-// Command protodeps prints the third-party .proto files that our contracts need, from the descriptors in the Go modules
+// Command protodeps prints the third-party .proto files that our contracts import, from the descriptors in the Go modules
 // that go.mod pins. The contracts then build against exactly the version that the binary links, with no schema registry.
 //
 //	go run ./internal/tools/protodeps third_party/proto
@@ -13,15 +13,13 @@ import (
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"github.com/jhump/protoreflect/v2/protoprint"
 	"google.golang.org/genproto/googleapis/api/annotations"
-	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// roots are the files that our contracts import, and gRPC's contract of health; what these import comes along.
+// roots are the files that our contracts import; what these import comes along.
 var roots = []protoreflect.FileDescriptor{
 	validate.File_buf_validate_validate_proto,
 	annotations.File_google_api_annotations_proto,
-	grpc_health_v1.File_grpc_health_v1_health_proto,
 }
 
 func main() {
