@@ -53,6 +53,9 @@ type Line struct {
 	Service string
 }
 
+// Trace returns the id of the trace that it belongs to, in hexadecimal digits.
+func (l Line) Trace() string { return fmt.Sprintf("%x", l.GetTraceId()) }
+
 // Text returns an attribute as text, "" if there is none.
 func (l Line) Text(name string) string { return text(l.GetAttributes(), name) }
 
