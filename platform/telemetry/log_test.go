@@ -52,7 +52,7 @@ func TestLineSaysWhereItBelongs(t *testing.T) {
 // What is no terminal gets no colours, also if it is text.
 func TestLineForPeople(t *testing.T) {
 	t.Parallel()
-	want := regexp.MustCompile(`^\d\d:\d\d:\d\d\.\d{3} INF it is done {30}module=orders order=ord_1 correlation_id=cor-1 trace_id=4bf92f3577b34da6a3ce929d0e0e4736 span_id=00f067aa0ba902b7\n$`)
+	want := regexp.MustCompile(`^\d\d:\d\d:\d\d\.\d{3} INF it is done {31}module=orders order=ord_1 correlation_id=cor-1 trace_id=4bf92f3577b34da6a3ce929d0e0e4736 span_id=00f067aa0ba902b7\n$`)
 	if got := written(t, "text"); !want.MatchString(got) {
 		t.Errorf("the line is %q", got)
 	}
