@@ -21,7 +21,6 @@ const (
 	adminAddr    = "CLEAVE_ADMIN_ADDR"
 	databaseURL  = "DATABASE_URL"
 	dataDir      = "CLEAVE_DATA_DIR"
-	peerPattern  = "CLEAVE_PEER_URL"
 )
 
 // moduleSetting returns the name of a setting of a module: CLEAVE_ORDERS_URL.
@@ -67,15 +66,13 @@ func (p Program) settings(house module.Map) []config.Setting {
 		list = append(list, m.Settings...)
 	}
 	local := p.local()
-	remote := false
 	for _, name := range p.neighbours(house) {
 		if !local[name] {
-			remote = true
-			list = append(list, config.Setting{Name: moduleSetting(name, "URL"), Help: "internal port of module " + name, Check: config.IsURL("http", "https")})
+			list = append(list, config.Setting{Name: moduleSetting(name, "URL"), Help: "internal port of module " + name + "; several URLs are separated by commas", Check: isURLs})
 		}
 	}
-	if remote {
-		list = append(list, config.Setting{Name: peerPattern, Default: "http://{module}:9080", Help: "internal port of the modules that have no URL of their own; https where " + tlsCert + " is set", Check: isPeerURL})
+	if p.remote(house) {
+		list = append(list, peerSettings()...)
 	}
 	list = append(list, unitCertificateSettings...)
 	list = append(list,
@@ -97,15 +94,11 @@ func (p Program) houseSettings(house module.Map) []config.Setting {
 	list = append(list, authSettings()...)
 	list = append(list, doorSettings()...)
 	list = append(list, publicCertificateSettings...)
-	for _, name := range []string{publicAddr, internalAddr, internalTLS, dataDir, peerPattern, "CLEAVE_DATABASE_SECRET", "CLEAVE_DATABASE_MAX_CONNS", "CLEAVE_MIGRATE"} {
+	list = append(list, peerSettings()...)
+	for _, name := range []string{publicAddr, internalAddr, internalTLS, dataDir, "CLEAVE_DATABASE_SECRET", "CLEAVE_DATABASE_MAX_CONNS", "CLEAVE_MIGRATE"} {
 		list = append(list, config.Setting{Name: name})
 	}
 	return list
-}
-
-// isPeerURL takes URLs in which {module} stands for the name of a module.
-func isPeerURL(value string) error {
-	return config.IsURL("http", "https")(strings.ReplaceAll(value, "{module}", "module"))
 }
 
 // local returns the modules of this binary.
@@ -115,6 +108,12 @@ func (p Program) local() map[string]bool {
 		local[m.Name] = true
 	}
 	return local
+}
+
+// remote reports whether a module lives elsewhere.
+func (p Program) remote(house module.Map) bool {
+	local := p.local()
+	return slices.ContainsFunc(p.neighbours(house), func(name string) bool { return !local[name] })
 }
 
 // neighbours returns the names of all modules: those on the map, and those that only this binary knows of.

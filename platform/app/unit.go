@@ -19,6 +19,7 @@ import (
 	"github.com/cleave-go/cleave/platform/event"
 	"github.com/cleave-go/cleave/platform/job"
 	"github.com/cleave-go/cleave/platform/module"
+	"github.com/cleave-go/cleave/platform/resilience"
 	"github.com/cleave-go/cleave/platform/rpc"
 	"github.com/cleave-go/cleave/platform/saga"
 	"github.com/cleave-go/cleave/platform/telemetry"
@@ -33,6 +34,9 @@ type unit struct {
 
 	certificates certificates
 	telemetry    *telemetry.Telemetry
+
+	network *resilience.Network
+	remotes map[string]*resilience.Peer // Modules that are in other units.
 
 	metrics  *prometheus.Registry
 	observer observer
@@ -81,6 +85,9 @@ func (u *unit) serve(ctx context.Context) error {
 		return err
 	}
 	if err := u.openCertificates(); err != nil {
+		return err
+	}
+	if err := u.openNetwork(); err != nil {
 		return err
 	}
 	ports, err := u.listen()
@@ -150,6 +157,9 @@ func (u *unit) seed(ctx context.Context) error {
 	u.failed = make(chan error, 1)
 	defer u.stop()
 	if err := u.openCertificates(); err != nil {
+		return err
+	}
+	if err := u.openNetwork(); err != nil {
 		return err
 	}
 	databases, err := u.openDatabases(ctx)
@@ -268,5 +278,7 @@ func (u *unit) edge(listener net.Listener, server *rpc.Server) *edge.Edge {
 	}}
 	c.Authenticate = u.authenticate(listener)
 	u.guard(listener, &c)
-	return edge.New(c)
+	door := edge.New(c)
+	u.metrics.MustRegister(door.Metrics()...)
+	return door
 }

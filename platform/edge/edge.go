@@ -67,6 +67,7 @@ type Edge struct {
 	signedIn, anonymous, wrongTokens *rate
 	calls, streams                   *slots
 	requests, held                   atomic.Int64
+	refused                          refusals
 }
 
 type route struct {
@@ -83,6 +84,7 @@ func newEdge(c Config, l limits) *Edge {
 		proxies: c.Proxies, origins: newOrigins(c.Origins),
 		limits: l, signedIn: newRate(c.Rate), anonymous: newRate(c.AnonymousRate), wrongTokens: newRate(c.AnonymousRate),
 		calls: newSlots("requests", l.Requests, l.ClientCalls), streams: newSlots("streams", l.Streams, l.ClientStreams),
+		refused: newRefusals(),
 	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
@@ -147,6 +149,7 @@ func (e *Edge) receive(w http.ResponseWriter, r *http.Request, foreign *refusal)
 	}
 	defer a.caught(e.log, r)
 	if err := e.serve(a, r, requestID, correlationID, foreign); err != nil {
+		e.refused.count(err)
 		refuse(a, r, err)
 	}
 }

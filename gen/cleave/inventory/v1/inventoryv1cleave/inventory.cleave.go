@@ -433,6 +433,15 @@ func CopyReleaseReservationRequest(c *rpc.Copier, m *v1.ReleaseReservationReques
 	r.RequestId = c.String(m.RequestId)
 	r.Id = c.String(m.Id)
 	r.ReserveRequestId = c.String(m.ReserveRequestId)
+	if len(m.Lines) > 0 {
+		r.Lines = make([]*v1.Line, len(m.Lines))
+		for i, v := range m.Lines {
+			if v == nil {
+				v = new(v1.Line)
+			}
+			r.Lines[i] = CopyLine(c, v)
+		}
+	}
 	c.Unknown(m, r)
 	c.Leave()
 	return r
@@ -496,6 +505,15 @@ func CopyShipReservationRequest(c *rpc.Copier, m *v1.ShipReservationRequest) *v1
 	}
 	r.RequestId = c.String(m.RequestId)
 	r.Id = c.String(m.Id)
+	if len(m.Lines) > 0 {
+		r.Lines = make([]*v1.Line, len(m.Lines))
+		for i, v := range m.Lines {
+			if v == nil {
+				v = new(v1.Line)
+			}
+			r.Lines[i] = CopyLine(c, v)
+		}
+	}
 	c.Unknown(m, r)
 	c.Leave()
 	return r
@@ -528,6 +546,15 @@ func CopyReturnReservationRequest(c *rpc.Copier, m *v1.ReturnReservationRequest)
 	r.RequestId = c.String(m.RequestId)
 	r.Id = c.String(m.Id)
 	r.Discard = m.Discard
+	if len(m.Lines) > 0 {
+		r.Lines = make([]*v1.Line, len(m.Lines))
+		for i, v := range m.Lines {
+			if v == nil {
+				v = new(v1.Line)
+			}
+			r.Lines[i] = CopyLine(c, v)
+		}
+	}
 	c.Unknown(m, r)
 	c.Leave()
 	return r
