@@ -63,16 +63,18 @@ check-generated:
 	before=$$($(generated-sum)); $(MAKE) --no-print-directory generate; \
 	test "$$before" = "$$($(generated-sum))" || { git status --short; echo "generated code is not up to date: commit what make generate wrote"; exit 1; }
 
-generated-sum = git ls-files -co --exclude-standard gen third_party cmd/internal/house modules/*/internal/ent platform/rpc | sort | xargs cat | sha256sum
+generated-sum = git ls-files -co --exclude-standard gen third_party cmd/internal/house docs/topology.md modules/*/internal/ent platform/rpc | sort | xargs cat | sha256sum
 
 .PHONY: generate
-generate: $(BUF) ## Make all generated code anew: contracts, ent, the map of the house
+generate: $(BUF) ## Make all generated code anew: contracts, ent, the map of the house and its picture
 	go run ./internal/tools/protodeps third_party/proto
 	$(BUF) generate
 	cd platform/rpc/conformance && $(abspath $(BUF)) generate
 	go generate ./modules/... ./platform/...
 	go run ./cmd/all map > cmd/internal/house/house.json.new
 	mv cmd/internal/house/house.json.new cmd/internal/house/house.json
+	go run ./cmd/cleave topology --markdown > docs/topology.md.new
+	mv docs/topology.md.new docs/topology.md
 
 .PHONY: migrate-new
 migrate-new: ## Write the next migration of a module from its ent schema: make migrate-new MODULE=orders NAME=add_notes

@@ -15,8 +15,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/cleave-go/cleave/cmd/internal/house"
-	"github.com/cleave-go/cleave/platform/module"
 	"github.com/cleave-go/cleave/platform/mtls"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
@@ -124,14 +122,7 @@ func (c *certs) check() ([]string, error) {
 	if err := mtls.CheckTrustDomain(c.trustDomain); err != nil {
 		return nil, err
 	}
-	text := house.Map
-	if file := os.Getenv("CLEAVE_MAP_FILE"); file != "" {
-		var err error
-		if text, err = os.ReadFile(file); err != nil {
-			return nil, fmt.Errorf("CLEAVE_MAP_FILE: %w", err)
-		}
-	}
-	m, err := module.ParseMap(text)
+	m, err := readMap()
 	if err != nil {
 		return nil, err
 	}

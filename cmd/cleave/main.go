@@ -48,7 +48,7 @@ func command() *cobra.Command {
 	root := &cobra.Command{
 		Use: "cleave", Short: "The tool beside Cleave", SilenceErrors: true, SilenceUsage: true,
 	}
-	root.AddCommand(certsCommand(), demoCommand(), seedCommand(), eventsCommand(), sagasCommand(), verifyCommand())
+	root.AddCommand(certsCommand(), demoCommand(), seedCommand(), eventsCommand(), sagasCommand(), topologyCommand(), verifyCommand())
 	return root
 }
 

@@ -77,7 +77,7 @@ func TestVerify(t *testing.T) {
 	if err != nil || !strings.Contains(printed, "\nacknowledged 8 = terminal 8 + open 0\n") || !strings.Contains(printed, "2 confirmed") {
 		t.Fatalf("where all is well verify says %v\n%s", err, printed)
 	}
-	code, rules, summary := verified(t, "--admin", admin, "--acknowledged", file, "--deadline", "0s")
+	code, rules, summary := verified(t, "--admin", admin, "--acknowledged", file, "--deadline", "0s", "--grace", "1m")
 	if code != 0 || len(rules) != 0 || summary["holds"] != true || summary["acknowledged"] != 8.0 || summary["open"] != 0.0 {
 		t.Errorf("where all is well verify ends with %d, %v and %v", code, rules, summary)
 	}

@@ -11,8 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
-	"github.com/cleave-go/cleave/gen/cleave/orders/v1/ordersv1connect"
-	"github.com/cleave-go/cleave/platform/id"
+	"github.com/cleave-go/cleave/internal/customer"
 )
 
 const (
@@ -31,8 +30,7 @@ type purchase struct{ placed, confirmed time.Time }
 
 // buyer is a customer with a connection of HTTP/1.1, who speaks Connect with binary messages.
 type buyer struct {
-	carts  ordersv1connect.CartServiceClient
-	orders ordersv1connect.OrderServiceClient
+	*customer.Customer
 	skus   []string
 	random *rand.Rand
 }
@@ -52,8 +50,7 @@ func (c customers) each(ctx context.Context, do func(ctx context.Context, number
 		transport := &http.Transport{}
 		client := &http.Client{Transport: transport}
 		b := &buyer{
-			carts: ordersv1connect.NewCartServiceClient(client, c.url), orders: ordersv1connect.NewOrderServiceClient(client, c.url),
-			skus: c.skus, random: rand.New(rand.NewPCG(c.seed, uint64(i))),
+			Customer: customer.New(client, c.url), skus: c.skus, random: rand.New(rand.NewPCG(c.seed, uint64(i))),
 		}
 		group.Go(func() error {
 			defer transport.CloseIdleConnections()
@@ -116,54 +113,36 @@ func (b *buyer) cart(ctx context.Context, carts <-chan string) (string, error) {
 func (b *buyer) fill(ctx context.Context) (cartID string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, buyTimeout)
 	defer cancel()
-	cart, err := b.carts.CreateCart(ctx, &ordersv1.CreateCartRequest{RequestId: id.New("rq")})
-	if err != nil {
-		return "", fmt.Errorf("create cart: %w", err)
-	}
-	cartID = cart.GetCart().GetId()
+	var items []customer.Item
 	for range 1 + b.random.IntN(mostItems) { // Now and then the same SKU twice, which the cart has once.
-		if _, err := b.carts.SetCartItem(ctx, &ordersv1.SetCartItemRequest{
-			RequestId: id.New("rq"), CartId: cartID, Sku: b.skus[b.random.IntN(len(b.skus))], Quantity: 1 + b.random.Int64N(3),
-		}); err != nil {
-			return "", fmt.Errorf("put into cart: %w", err)
-		}
+		items = append(items, customer.Item{SKU: b.skus[b.random.IntN(len(b.skus))], Pieces: 1 + b.random.Int64N(3)})
 	}
-	return cartID, nil
+	return b.Fill(ctx, items...)
 }
 
 // order has a cart quoted, orders it, and watches until the order is confirmed.
 func (b *buyer) order(ctx context.Context, cartID string) (p purchase, err error) {
 	ctx, cancel := context.WithTimeout(ctx, buyTimeout)
 	defer cancel()
-	quote, err := b.carts.CreateQuote(ctx, &ordersv1.CreateQuoteRequest{RequestId: id.New("rq"), CartId: cartID})
+	quote, err := b.Quote(ctx, cartID)
 	if err != nil {
-		return p, fmt.Errorf("quote: %w", err)
+		return p, err
 	}
 	p.placed = time.Now()
-	placed, err := b.orders.PlaceOrder(ctx, &ordersv1.PlaceOrderRequest{
-		RequestId: id.New("rq"), QuoteId: quote.GetQuote().GetId(), PaymentMethod: "pm_card_visa",
-	})
+	placed, err := b.Place(ctx, quote.GetId(), "pm_card_visa")
 	if err != nil {
-		return p, fmt.Errorf("place order: %w", err)
+		return p, err
 	}
-	p.confirmed, err = b.watch(ctx, placed.GetOrder().GetId())
+	p.confirmed, err = b.watch(ctx, placed.GetId())
 	return p, err
 }
 
 // watch returns when an order was confirmed.
 func (b *buyer) watch(ctx context.Context, orderID string) (time.Time, error) {
-	stream, err := b.orders.WatchOrder(ctx, &ordersv1.WatchOrderRequest{Id: orderID})
-	if err != nil {
-		return time.Time{}, fmt.Errorf("watch order: %w", err)
-	}
-	defer stream.Close()
 	var last ordersv1.OrderState
 	var seen time.Time
-	for stream.Receive() {
-		last, seen = stream.Msg().GetTransition().GetState(), time.Now()
-	}
-	if err := stream.Err(); err != nil {
-		return time.Time{}, fmt.Errorf("watch order: %w", err)
+	if _, err := b.Watch(ctx, orderID, 0, func(t *ordersv1.OrderTransition) { last, seen = t.GetState(), time.Now() }); err != nil {
+		return time.Time{}, err
 	}
 	if last != ordersv1.OrderState_ORDER_STATE_CONFIRMED {
 		return time.Time{}, fmt.Errorf("order %s ended as %s", orderID, last)

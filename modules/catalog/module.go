@@ -21,6 +21,7 @@ var migrations embed.FS
 // Module is the catalog module.
 var Module = module.Module{
 	Name:       "catalog",
+	Owner:      "cleave",
 	Serves:     []*rpc.Service{catalogv1cleave.CatalogService},
 	Migrations: migrations,
 	Build:      build,

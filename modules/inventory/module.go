@@ -22,6 +22,7 @@ var migrations embed.FS
 // Module is the inventory module.
 var Module = module.Module{
 	Name:       "inventory",
+	Owner:      "cleave",
 	Serves:     []*rpc.Service{inventoryv1cleave.InventoryService, inventoryv1cleave.FactService},
 	Migrations: migrations,
 	Build:      build,

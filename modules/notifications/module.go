@@ -28,6 +28,7 @@ var migrations embed.FS
 // Module is the notifications module. What happened before it was there is no news any more.
 var Module = module.Module{
 	Name:   "notifications",
+	Owner:  "cleave",
 	Serves: []*rpc.Service{notificationsv1cleave.NotificationService, notificationsv1cleave.FactService},
 	Listens: []module.Subscription{{
 		Publisher: "orders",

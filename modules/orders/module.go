@@ -26,6 +26,7 @@ var migrations embed.FS
 // Module is the orders module.
 var Module = module.Module{
 	Name:   "orders",
+	Owner:  "cleave",
 	Serves: []*rpc.Service{ordersv1cleave.CartService, ordersv1cleave.OrderService, ordersv1cleave.QuickOrderService, ordersv1cleave.FactService},
 	Calls:  []*rpc.Service{catalogv1cleave.CatalogService, inventoryv1cleave.InventoryService, paymentsv1cleave.PaymentService},
 	Settings: []config.Setting{{

@@ -24,6 +24,7 @@ var migrations embed.FS
 // Module is the payments module.
 var Module = module.Module{
 	Name:   "payments",
+	Owner:  "cleave",
 	Serves: []*rpc.Service{paymentsv1cleave.PaymentService, paymentsv1cleave.FactService},
 	Settings: []config.Setting{{
 		Name: sandboxURL, Help: "the sandbox provider as a process of its own, see docs/guides/sandbox.md; without it, it runs in this one",

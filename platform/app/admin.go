@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -47,13 +45,6 @@ func (h *health) problem(ctx context.Context) string {
 		}
 	}
 	return ""
-}
-
-// newMetrics returns the metrics of the process, to which its parts add theirs.
-func newMetrics() *prometheus.Registry {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
-	return registry
 }
 
 // adminHandler serves the operator's port: health, metrics, the names of the modules, and their services for the operator.

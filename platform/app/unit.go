@@ -37,6 +37,7 @@ type unit struct {
 	remotes map[string]*resilience.Peer // Modules that are in other units.
 
 	metrics  *prometheus.Registry
+	observer observer
 	health   health
 	operator *rpc.Server // The services for the operator's port.
 	jobs     jobsPage
@@ -185,6 +186,7 @@ func (u *unit) names() []string {
 
 // build makes the modules and starts their jobs.
 func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Directory, databases *databases) error {
+	u.observe()
 	var all []*job.Client
 	var driven []*saga.Client
 	var events []*event.Events
@@ -224,6 +226,7 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 		}
 		u.onStop(tasks.Stop)
 		u.jobs.add(m.Name, jobs)
+		u.measure(&observed{db: host.DB, jobs: jobs, events: host.Events, sagas: sagas, log: log})
 		all = append(all, jobs)
 		driven = append(driven, sagas)
 		events = append(events, host.Events)

@@ -38,8 +38,8 @@ type Config struct {
 
 // DB is the database of one module.
 type DB struct {
-	pool   *pgxpool.Pool
-	module string
+	pool, watch *pgxpool.Pool
+	module      string
 }
 
 var moduleName = regexp.MustCompile(`^[a-z][a-z0-9]{0,30}$`)
@@ -69,7 +69,12 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 		pool.Close()
 		return nil, err
 	}
-	return &DB{pool: pool, module: c.Module}, nil
+	watch, err := newWatch(pool)
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return &DB{pool: pool, watch: watch, module: c.Module}, nil
 }
 
 // prepare makes sure that the role can log in and that the schema is what the code needs.
@@ -176,7 +181,10 @@ func (d *DB) Pool() *pgxpool.Pool { return d.pool }
 func (d *DB) Ping(ctx context.Context) error { return d.pool.Ping(ctx) }
 
 // Close closes the connections. It waits for those in use.
-func (d *DB) Close() { d.pool.Close() }
+func (d *DB) Close() {
+	d.watch.Close()
+	d.pool.Close()
+}
 
 // isConnectionLoss reports whether the connection broke under a statement.
 func isConnectionLoss(err error) bool {

@@ -19,10 +19,9 @@ func (e *Edge) hold(r *http.Request) ([]byte, *refusal) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}
-	tooLarge := &refusal{code: connect.CodeResourceExhausted, status: http.StatusRequestEntityTooLarge, why: fmt.Sprintf("request is larger than %d bytes", maxBody)}
 	if r.ContentLength > maxBody {
 		discard(r)
-		return nil, tooLarge
+		return nil, tooLarge()
 	}
 	// A client may announce much and send nothing, so what it announces is believed only as far as it is small.
 	size := int64(512)
@@ -41,7 +40,7 @@ func (e *Edge) hold(r *http.Request) ([]byte, *refusal) {
 		case len(body) > maxBody:
 			e.letGo(body)
 			discard(r)
-			return nil, tooLarge
+			return nil, tooLarge()
 		case errors.Is(err, io.EOF):
 			return body, nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
@@ -61,6 +60,10 @@ func (e *Edge) hold(r *http.Request) ([]byte, *refusal) {
 			}
 		}
 	}
+}
+
+func tooLarge() *refusal {
+	return &refusal{code: connect.CodeResourceExhausted, status: http.StatusRequestEntityTooLarge, why: fmt.Sprintf("request is larger than %d bytes", maxBody)}
 }
 
 // maxDiscarded is how much of a body that is refused is read for nothing.

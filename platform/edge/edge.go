@@ -127,9 +127,9 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // receive serves a request that is one of Connect, gRPC or gRPC-Web, or has become one, and refuses a foreign one.
 func (e *Edge) receive(w http.ResponseWriter, r *http.Request, foreign *refusal) {
-	correlationID := r.Header.Get(CorrelationHeader)
-	if !rpc.ValidID(correlationID) {
-		correlationID = id.New("cor")
+	requestID, correlationID := id.New("req"), r.Header.Get(CorrelationHeader)
+	if !rpc.ValidID(correlationID) { // Then the request is all there is to join, and its number will do.
+		correlationID = "cor" + strings.TrimPrefix(requestID, "req")
 	}
 	a := &answer{ResponseWriter: w, http2: r.ProtoMajor == 2}
 	a.Header().Set(CorrelationHeader, correlationID)
@@ -138,13 +138,13 @@ func (e *Edge) receive(w http.ResponseWriter, r *http.Request, foreign *refusal)
 		a.Header().Set("Connection", "close") // Over HTTP/2 this lets what runs on the connection end, and nothing new begin.
 	}
 	defer a.caught(e.log, r)
-	if err := e.serve(a, r, correlationID, foreign); err != nil {
+	if err := e.serve(a, r, requestID, correlationID, foreign); err != nil {
 		refuse(a, r, err)
 	}
 }
 
 // serve takes a request from the door to its module, or returns why it goes no further.
-func (e *Edge) serve(a *answer, r *http.Request, correlationID string, foreign *refusal) error {
+func (e *Edge) serve(a *answer, r *http.Request, requestID, correlationID string, foreign *refusal) error {
 	defer e.requests.Add(-1)
 	if e.requests.Add(1) > int64(e.limits.Requests) {
 		return busy()
@@ -192,7 +192,7 @@ func (e *Edge) serve(a *answer, r *http.Request, correlationID string, foreign *
 
 	// The module sees these metadata, and no header that a client could have made them of.
 	ctx, cancel := context.WithTimeout(rpc.WithMetadata(r.Context(), rpc.Metadata{
-		Principal: principal, Caller: rpc.EdgeCaller, RequestID: id.New("req"), CorrelationID: correlationID, Trace: r.Header.Get("Traceparent"),
+		Principal: principal, Caller: rpc.EdgeCaller, RequestID: requestID, CorrelationID: correlationID, Trace: r.Header.Get("Traceparent"),
 	}), shorter(timeout, r.Header))
 	defer cancel()
 	if route.stream {
@@ -231,8 +231,8 @@ func (e *Edge) admit(a *answer, r *http.Request) (rpc.Principal, client, error) 
 		return principal, caller, nil
 	}
 	left, wait := rate.take(caller, now)
-	a.Header().Set("RateLimit-Policy", rate.policy)
-	a.Header().Set("RateLimit", rate.state(left, wait))
+	header := a.Header()
+	header["Ratelimit-Policy"], header["Ratelimit"] = rate.policy, []string{rate.state(left, wait)} // As http.Header spells them.
 	if wait > 0 {
 		return principal, caller, tooMany(wait)
 	}

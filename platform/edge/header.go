@@ -15,8 +15,8 @@ const CorrelationHeader = "X-Correlation-Id"
 // secure sets the headers of every answer that keep a browser from doing more with it than to show it to its program. A page that is
 // meant for people replaces those that stand in its way.
 func secure(header http.Header, r *http.Request) {
-	for name, values := range secured {
-		header[name] = values
+	for _, s := range secured {
+		header[s.name] = s.values
 	}
 	// A browser keeps this for the name without its port, so for localhost it would shut out everything else on a developer's machine.
 	if r.TLS != nil && !loopback(r.Host) {
@@ -31,12 +31,15 @@ func loopback(host string) bool {
 }
 
 // secured are shared by all answers: whoever sets one for his own replaces it.
-var secured = http.Header{
-	"Cache-Control":                {"no-store"},
-	"Content-Security-Policy":      {"default-src 'none'; frame-ancestors 'none'"},
-	"Cross-Origin-Resource-Policy": {"same-origin"},
-	"Referrer-Policy":              {"no-referrer"},
-	"X-Content-Type-Options":       {"nosniff"},
+var secured = []struct {
+	name   string // As http.Header spells it.
+	values []string
+}{
+	{"Cache-Control", []string{"no-store"}},
+	{"Content-Security-Policy", []string{"default-src 'none'; frame-ancestors 'none'"}},
+	{"Cross-Origin-Resource-Policy", []string{"same-origin"}},
+	{"Referrer-Policy", []string{"no-referrer"}},
+	{"X-Content-Type-Options", []string{"nosniff"}},
 }
 
 // checkHeader refuses headers that no honest client sends. What is larger still the server refuses itself.

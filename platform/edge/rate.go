@@ -23,7 +23,7 @@ type rate struct {
 	every time.Duration // A request comes back after that.
 	burst time.Duration // What a full bucket is worth.
 	// policy tells a client of its rate, as state does of what is left (draft-ietf-httpapi-ratelimit-headers).
-	policy string
+	policy []string
 
 	mu         sync.Mutex
 	young, old map[client]time.Time
@@ -37,7 +37,7 @@ func newRate(perSecond int) *rate {
 	}
 	every := time.Second / time.Duration(perSecond)
 	return &rate{
-		every: every, burst: 2 * time.Second, policy: fmt.Sprintf(`"client";q=%d;w=2`, 2*perSecond),
+		every: every, burst: 2 * time.Second, policy: []string{fmt.Sprintf(`"client";q=%d;w=2`, 2*perSecond)},
 		young: map[client]time.Time{}, old: map[client]time.Time{},
 	}
 }

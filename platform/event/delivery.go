@@ -12,6 +12,7 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
 
 	eventv1 "github.com/cleave-go/cleave/gen/cleave/platform/event/v1"
 	"github.com/cleave-go/cleave/gen/cleave/platform/event/v1/eventv1cleave"
@@ -146,6 +147,7 @@ func (d *deliveries) sweep(ctx context.Context) error {
 		if w == nil {
 			w = &worker{events: d.events, subscription: f.id, subscriber: f.name, wake: make(chan struct{}, 1), there: make(chan struct{}, 1)}
 			w.ctx, w.cancel = context.WithCancel(d.events.stopping)
+			w.delivered = d.events.metrics.delivered.WithLabelValues(f.name)
 			w.client = eventv1cleave.NewDeliveryServiceClient(d.events.caller(eventv1cleave.DeliveryService.Of(f.name)).At(f.name))
 			d.events.running.Go(w.run)
 		}
@@ -171,6 +173,7 @@ type worker struct {
 	subscriber   string
 	types        []string // that it listened to when it was looked at last; guarded by the deliveries
 	client       eventv1connect.DeliveryServiceClient
+	delivered    prometheus.Counter
 	wake         chan struct{}   // There may be something to deliver.
 	there        chan struct{}   // The subscriber can be reached.
 	ctx          context.Context // Done when no delivery is to be begun any more.
@@ -367,6 +370,7 @@ func (w *worker) hand(lease *lease, found window, last bool) (released bool, err
 				return false, err
 			}
 			fault.Point("event/deliver/applied")
+			w.delivered.Add(float64(handled - len(failures)))
 			if handled < len(rest) {
 				to = rest[handled-1].cursor
 			}

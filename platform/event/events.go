@@ -40,6 +40,7 @@ type Events struct {
 	owner   string // Tells this process from others in leases.
 	listens map[string]Subscription
 	caller  func(services ...*rpc.Service) *rpc.Caller
+	metrics metrics
 
 	handlers map[string]handler // by type
 	err      error
@@ -67,7 +68,7 @@ type Message[M any] interface {
 // New returns the events of a module. Nothing is delivered before [Events.Start].
 func New(c Config) (*Events, error) {
 	e := &Events{
-		db: c.DB, jobs: c.Jobs, log: c.Log, module: c.DB.Module(), owner: id.New("dlv"), caller: c.Caller,
+		db: c.DB, jobs: c.Jobs, log: c.Log, module: c.DB.Module(), owner: id.New("dlv"), caller: c.Caller, metrics: newMetrics(),
 		listens: map[string]Subscription{}, handlers: map[string]handler{},
 		ignoreXmin: fault.Bug("event-ignore-xmin"), skipInbox: fault.Bug("event-skip-inbox"),
 	}
@@ -84,6 +85,7 @@ func New(c Config) (*Events, error) {
 			return nil, fmt.Errorf("module %s listens to %s from nowhere: set From to event.Now or event.Beginning in its module.go", e.module, s.Publisher)
 		}
 		e.listens[s.Publisher] = s
+		e.metrics.duplicates.WithLabelValues(s.Publisher) // From 0 on.
 	}
 	e.stopping, e.beginStop = context.WithCancel(context.Background())
 	e.work, e.cancel = context.WithCancel(context.Background())

@@ -74,6 +74,7 @@ func (e *Events) redeliver(ctx context.Context, r redelivery) error {
 	for _, failure := range response.GetFailures() {
 		return errors.New(failure.GetError())
 	}
+	e.metrics.delivered.WithLabelValues(r.Subscriber).Inc()
 	return nil
 }
 

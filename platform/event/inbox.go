@@ -72,13 +72,13 @@ func isUnavailable(err error) bool {
 func (e *Events) apply(ctx context.Context, publisher string, events []*eventv1.Event, force bool) error {
 	ctx, cancel := context.WithTimeout(ctx, eventTimeout)
 	defer cancel()
-	begun := false
+	begun, duplicates := false, 0
 	err := e.db.Tx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		fresh, err := e.claim(ctx, tx, publisher, events, force)
 		if err != nil {
 			return err
 		}
-		begun = true
+		begun, duplicates = true, len(events)-len(fresh)
 		for _, event := range events {
 			if !fresh[event.GetId()] {
 				continue
@@ -92,6 +92,9 @@ func (e *Events) apply(ctx context.Context, publisher string, events []*eventv1.
 	})
 	if err != nil && !begun { // No handler has seen them, so nothing is wrong with them.
 		return fmt.Errorf("%w: %w", connect.NewError(connect.CodeUnavailable, errors.New("the inbox cannot be written")), err)
+	}
+	if err == nil && duplicates > 0 {
+		e.metrics.duplicates.WithLabelValues(publisher).Add(float64(duplicates))
 	}
 	return err
 }

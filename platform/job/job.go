@@ -15,8 +15,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivertype"
 
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/id"
@@ -56,6 +58,7 @@ type Client struct {
 	river   *river.Client[pgx.Tx]
 	sweeps  sweeps
 	tending sweeps // The lease, which is held until the last job has ended.
+	worked  *prometheus.CounterVec
 	log     *slog.Logger
 
 	id      string
@@ -64,7 +67,7 @@ type Client struct {
 
 // New returns a client that works nothing before [Client.Start].
 func New(d *db.DB, log *slog.Logger) (*Client, error) {
-	c := &Client{db: d, workers: river.NewWorkers(), log: log, id: id.New("worker")}
+	c := &Client{db: d, workers: river.NewWorkers(), worked: newWorked(), log: log, id: id.New("worker")}
 	Handle(c, func(ctx context.Context, _ purgeRequests) error {
 		for {
 			removed, err := idempotency.Purge(ctx, d.Pool(), purgeBatch)
@@ -109,17 +112,24 @@ func (purgeRequests) Kind() string { return "platform.purge_requests" }
 // Handle says how jobs of kind A are worked. An error puts the job back, to be tried again with growing pauses. It must be called
 // before Start. What a job calls it calls on behalf of whoever was the caller when it was inserted.
 func Handle[A river.JobArgs](c *Client, work func(ctx context.Context, args A) error) {
+	count := c.counted((*new(A)).Kind())
 	river.AddWorker(c.workers, river.WorkFunc(func(ctx context.Context, job *river.Job[A]) error {
-		var kept metadata
-		if err := json.Unmarshal(job.Metadata, &kept); err != nil {
-			return fmt.Errorf("read the metadata of job %d: %w", job.ID, err)
+		err := errPanicked // Unless it comes back.
+		defer func() { count(err) }()
+		if ctx, err = onBehalf(ctx, job.JobRow); err == nil {
+			err = work(ctx, job.Args)
 		}
-		ctx, err := rpc.WithOrigin(ctx, kept.Origin)
-		if err != nil {
-			return err
-		}
-		return work(ctx, job.Args)
+		return err
 	}))
+}
+
+// onBehalf returns the context of a job: on behalf of whoever was the caller when it was inserted.
+func onBehalf(ctx context.Context, job *rivertype.JobRow) (context.Context, error) {
+	var kept metadata
+	if err := json.Unmarshal(job.Metadata, &kept); err != nil {
+		return nil, fmt.Errorf("read the metadata of job %d: %w", job.ID, err)
+	}
+	return rpc.WithOrigin(ctx, kept.Origin)
 }
 
 // metadata is what stands in a job's metadata beside what River keeps there.

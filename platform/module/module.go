@@ -23,6 +23,8 @@ import (
 type Module struct {
 	// Name is the module's name, its schema and part of its settings' names: small letters and digits.
 	Name string
+	// Owner is the team that answers for it, as cleave topology tells; empty if the house says so nowhere.
+	Owner string
 	// Serves are the services of the module's contract.
 	Serves []*rpc.Service
 	// Calls are the services of other modules that it calls. It cannot call others.
@@ -68,6 +70,7 @@ type Map struct {
 // MapModule is what one module declares.
 type MapModule struct {
 	Name   string       `json:"name"`
+	Owner  string       `json:"owner,omitempty"`
 	Serves []MapService `json:"serves"`
 	// Calls are the names of the services that it calls.
 	Calls []string `json:"calls"`
@@ -95,7 +98,7 @@ type MapSubscription struct {
 func NewMap(modules []Module) Map {
 	m := Map{Modules: []MapModule{}}
 	for _, module := range modules {
-		entry := MapModule{Name: module.Name, Serves: []MapService{}, Calls: []string{}}
+		entry := MapModule{Name: module.Name, Owner: module.Owner, Serves: []MapService{}, Calls: []string{}}
 		for _, service := range module.Serves {
 			s := MapService{Name: service.Name, Public: []string{}, Internal: []string{}}
 			for _, method := range service.Methods {

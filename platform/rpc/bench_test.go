@@ -191,7 +191,7 @@ func BenchmarkChain(b *testing.B) {
 		"with rules":    {parityv1cleave.ParityService.Methods[0], &parityv1.CallRequest{Case: "bench", Payload: benchPayload()}},
 		"without rules": {parityv1cleave.ParityService.Methods[1], &parityv1.LookRequest{Case: "bench"}},
 	} {
-		run := rpc.Chain(server, c.method)
+		run := rpc.Chain(server, parityv1cleave.ParityService, c.method)
 		b.Run(name, func(b *testing.B) {
 			ctx := rpc.CalleeContext(benchContext(b), c.method)
 			b.ReportAllocs()

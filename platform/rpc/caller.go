@@ -42,17 +42,20 @@ func (i *callerInterceptor) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc 
 			return nil, err
 		}
 		procedure := request.Spec().Procedure
-		if err := i.methods[procedure].CheckRequest(request.Any().(proto.Message)); err != nil {
+		method := i.methods[procedure]
+		if err := method.CheckRequest(request.Any().(proto.Message)); err != nil {
 			return nil, requestError(err)
 		}
+		ctx, span := i.startCall(ctx, method, &metadata)
 		if err := metadata.Encode(request.Header()); err != nil {
 			return nil, err
 		}
 		response, err := next(ctx, request)
 		if err != nil {
-			return nil, i.received(ctx, procedure, err)
+			err, response = i.received(ctx, procedure, err), nil
 		}
-		return response, nil
+		endCall(span, err, err != nil)
+		return response, err
 	}
 }
 

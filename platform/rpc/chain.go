@@ -21,8 +21,8 @@ func (n Next) serve(ctx context.Context, request proto.Message) (proto.Message, 
 // error, but it neither changes the messages nor answers for the method.
 type Interceptor func(method *Method, next Next) Next
 
-// chain folds the interceptors around a method: outermost the error boundary, inside of them the access rule, innermost validation.
-func (s *Server) chain(method *Method) Next {
+// chain folds the interceptors around a method: outermost what measures it, then the error boundary, inside of them the access rule, innermost validation.
+func (s *Server) chain(service *Service, method *Method) Next {
 	next := validate(s.validator, method, func(ctx context.Context, request proto.Message) (proto.Message, error) {
 		return callOf(ctx).end.serve(ctx, request)
 	})
@@ -30,7 +30,7 @@ func (s *Server) chain(method *Method) Next {
 	for i := len(s.interceptors) - 1; i >= 0; i-- {
 		next = s.interceptors[i](method, next)
 	}
-	return boundary(s.log, method, next)
+	return s.observe(service, method, boundary(s.log.With("module", service.Module), method, next))
 }
 
 // boundary lets nothing out of a method but a response or a sealed error.

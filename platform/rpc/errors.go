@@ -132,7 +132,6 @@ func responseError(err error) *connect.Error {
 func callAttrs(ctx context.Context, method *Method) []slog.Attr {
 	m := MetadataOf(ctx)
 	return []slog.Attr{
-		slog.String("procedure", method.Procedure), slog.String("caller", m.Caller),
-		slog.String("correlation_id", m.CorrelationID), slog.String("request_id", m.RequestID),
+		slog.String("procedure", method.Procedure), slog.String("caller", m.Caller), slog.String("request_id", m.RequestID),
 	}
 }

@@ -17,7 +17,7 @@ func (c *Copier) Problem() error { return c.problem }
 func NewMemoryTransport(handler http.Handler) http.RoundTripper { return &memoryTransport{handler} }
 
 // Chain returns what the server runs around a method.
-func Chain(s *Server, method *Method) Next { return s.chain(method) }
+func Chain(s *Server, service *Service, method *Method) Next { return s.chain(service, method) }
 
 // CalleeContext returns the context of a callee whose method does nothing, called by a module.
 func CalleeContext(ctx context.Context, method *Method) context.Context {

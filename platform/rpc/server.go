@@ -9,6 +9,7 @@ import (
 
 	"buf.build/go/protovalidate"
 	"connectrpc.com/connect"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // compressMinBytes is the size below which an answer is not worth compressing.
@@ -20,6 +21,7 @@ type Server struct {
 	log          *slog.Logger
 	validator    protovalidate.Validator
 	interceptors []Interceptor
+	durations    *prometheus.HistogramVec
 	mux          *http.ServeMux
 
 	mu       sync.RWMutex
@@ -41,7 +43,7 @@ func NewServer(log *slog.Logger, interceptors ...Interceptor) (*Server, error) {
 		return nil, fmt.Errorf("make validator: %w", err)
 	}
 	return &Server{
-		log: log, validator: validator, interceptors: interceptors, mux: http.NewServeMux(), services: map[string]*served{},
+		log: log, validator: validator, interceptors: interceptors, durations: newDurations(), mux: http.NewServeMux(), services: map[string]*served{},
 	}, nil
 }
 
@@ -53,7 +55,7 @@ func (s *Server) Handle(h Handler) error {
 			return fmt.Errorf("%s: %w", method.Procedure, err)
 		}
 		added.methods[method.Procedure] = method
-		added.chains[method.Procedure] = s.chain(method)
+		added.chains[method.Procedure] = s.chain(h.Service, method)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

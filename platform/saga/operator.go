@@ -37,13 +37,16 @@ var (
 	endedStates = []sagav1.State{sagav1.State_STATE_DONE, sagav1.State_STATE_UNDONE}
 )
 
-// look selects what an operator sees of sagas. The state has the numbers of the contract.
+// stateNow is the state of a saga, with the numbers of the contract.
+const stateNow = "CASE WHEN phase = 'done' THEN 4 WHEN phase = 'undone' THEN 5 WHEN stuck THEN 3 WHEN leased AND due > now() THEN 1 ELSE 2 END"
+
+// look selects what an operator sees of sagas.
 const look = `SELECT s.id, s.kind, s.phase, s.position, s.state, s.attempt, s.reason, s.wish, s.driver, s.create_time, s.steps,
 		now() - s.create_time, now() - s.progress_time, s.due - now(),
 		last.number, last.time, last.time - s.create_time, last.step, last.what, last.attempt, last.duration, last.note
 	FROM (
 		SELECT id, kind, phase, position, attempt, reason, wish, driver, create_time, progress_time, due, number, steps,
-			CASE WHEN phase = 'done' THEN 4 WHEN phase = 'undone' THEN 5 WHEN stuck THEN 3 WHEN leased AND due > now() THEN 1 ELSE 2 END AS state
+			` + stateNow + ` AS state
 		FROM cleave_saga
 	) s LEFT JOIN cleave_saga_step last ON last.saga_id = s.id AND last.number = s.number`
 

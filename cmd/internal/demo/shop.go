@@ -11,32 +11,22 @@ import (
 	"connectrpc.com/connect"
 
 	catalogv1 "github.com/cleave-go/cleave/gen/cleave/catalog/v1"
-	"github.com/cleave-go/cleave/gen/cleave/catalog/v1/catalogv1connect"
-	inventoryv1 "github.com/cleave-go/cleave/gen/cleave/inventory/v1"
-	"github.com/cleave-go/cleave/gen/cleave/inventory/v1/inventoryv1connect"
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
-	"github.com/cleave-go/cleave/gen/cleave/orders/v1/ordersv1connect"
 	typev1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
+	"github.com/cleave-go/cleave/internal/customer"
 	"github.com/cleave-go/cleave/platform/id"
 )
 
 // Shopper is a customer who shops through the public port of a shop that has the demo catalogue.
 type Shopper struct {
-	Catalog   catalogv1connect.CatalogServiceClient
-	Inventory inventoryv1connect.InventoryServiceClient
-	Carts     ordersv1connect.CartServiceClient
-	Orders    ordersv1connect.OrderServiceClient
+	*customer.Customer
 	// Out gets the timeline.
 	Out io.Writer
 }
 
 // NewShopper returns a customer at the door with the given URL.
 func NewShopper(client *http.Client, url string, out io.Writer, options ...connect.ClientOption) *Shopper {
-	return &Shopper{
-		Catalog: catalogv1connect.NewCatalogServiceClient(client, url, options...), Inventory: inventoryv1connect.NewInventoryServiceClient(client, url, options...),
-		Carts: ordersv1connect.NewCartServiceClient(client, url, options...), Orders: ordersv1connect.NewOrderServiceClient(client, url, options...),
-		Out: out,
-	}
+	return &Shopper{Customer: customer.New(client, url, options...), Out: out}
 }
 
 // Shop plays every scene. It fails if one does not end as it should.
@@ -111,30 +101,28 @@ func (s *Shopper) browse(ctx context.Context) ([]string, error) {
 
 // Buy fills a cart, asks for a quote, places the order and watches it until it settles.
 func (s *Shopper) Buy(ctx context.Context, paymentMethod string, items map[string]int64) (*ordersv1.Order, error) {
-	cart, err := s.Carts.CreateCart(ctx, &ordersv1.CreateCartRequest{RequestId: id.New("rq")})
+	var wanted []customer.Item
+	for sku, pieces := range items {
+		wanted = append(wanted, customer.Item{SKU: sku, Pieces: pieces})
+	}
+	cartID, err := s.Fill(ctx, wanted...)
 	if err != nil {
-		return nil, fmt.Errorf("create cart: %w", err)
+		return nil, err
 	}
-	cartID := cart.GetCart().GetId()
-	for sku, quantity := range items {
-		if _, err := s.Carts.SetCartItem(ctx, &ordersv1.SetCartItemRequest{RequestId: id.New("rq"), CartId: cartID, Sku: sku, Quantity: quantity}); err != nil {
-			return nil, fmt.Errorf("fill cart: %w", err)
-		}
-	}
-	quote, err := s.Carts.CreateQuote(ctx, &ordersv1.CreateQuoteRequest{RequestId: id.New("rq"), CartId: cartID})
+	quote, err := s.Quote(ctx, cartID)
 	if err != nil {
-		return nil, fmt.Errorf("quote: %w", err)
+		return nil, err
 	}
-	for _, l := range quote.GetQuote().GetLines() {
+	for _, l := range quote.GetLines() {
 		s.say("  %d × %s (%s) at %s\n", l.GetQuantity(), l.GetTitle(), l.GetSku(), Amount(l.GetUnitPrice()))
 	}
-	s.say("  total %s, paid with %s\n", Amount(quote.GetQuote().GetTotal()), paymentMethod)
-	placed, err := s.Orders.PlaceOrder(ctx, &ordersv1.PlaceOrderRequest{RequestId: id.New("rq"), QuoteId: quote.GetQuote().GetId(), PaymentMethod: paymentMethod})
+	s.say("  total %s, paid with %s\n", Amount(quote.GetTotal()), paymentMethod)
+	order, err := s.Place(ctx, quote.GetId(), paymentMethod)
 	if err != nil {
-		return nil, fmt.Errorf("place order: %w", err)
+		return nil, err
 	}
-	s.say("  order %s\n", placed.GetOrder().GetId())
-	return s.Watch(ctx, placed.GetOrder().GetId(), 0)
+	s.say("  order %s\n", order.GetId())
+	return s.Watch(ctx, order.GetId(), 0)
 }
 
 // Cancel cancels an order and watches it until it settles.
@@ -151,21 +139,14 @@ func (s *Shopper) Cancel(ctx context.Context, orderID string) (*ordersv1.Order, 
 
 // Watch prints what happens to an order until it settles, and returns the order.
 func (s *Shopper) Watch(ctx context.Context, orderID string, after int64) (*ordersv1.Order, error) {
-	stream, err := s.Orders.WatchOrder(ctx, &ordersv1.WatchOrderRequest{Id: orderID, AfterSequence: after})
-	if err != nil {
-		return nil, fmt.Errorf("watch order: %w", err)
-	}
-	defer stream.Close()
 	var began time.Time
-	for stream.Receive() {
-		t := stream.Msg().GetTransition()
+	if _, err := s.Customer.Watch(ctx, orderID, after, func(t *ordersv1.OrderTransition) {
 		if began.IsZero() {
 			began = t.GetTime().AsTime()
 		}
 		s.say("  %+6d ms  %-16s %s\n", t.GetTime().AsTime().Sub(began).Milliseconds(), StateName(t.GetState()), t.GetNote())
-	}
-	if err := stream.Err(); err != nil {
-		return nil, fmt.Errorf("watch order: %w", err)
+	}); err != nil {
+		return nil, err
 	}
 	answer, err := s.Orders.GetOrder(ctx, &ordersv1.GetOrderRequest{Id: orderID})
 	if err != nil {
@@ -175,15 +156,6 @@ func (s *Shopper) Watch(ctx context.Context, orderID string, after int64) (*orde
 		s.say("             %s\n", reason)
 	}
 	return answer.GetOrder(), nil
-}
-
-// Available returns how many pieces of a SKU can be sold.
-func (s *Shopper) Available(ctx context.Context, sku string) (int64, error) {
-	answer, err := s.Inventory.BatchGetAvailability(ctx, &inventoryv1.BatchGetAvailabilityRequest{Skus: []string{sku}})
-	if err != nil {
-		return 0, fmt.Errorf("read stock: %w", err)
-	}
-	return answer.GetAvailabilities()[0].GetAvailable(), nil
 }
 
 func (s *Shopper) say(format string, args ...any) { fmt.Fprintf(s.Out, format, args...) }

@@ -1,0 +1,34 @@
+package app
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// newMetrics returns the metrics of the process, to which its parts add theirs. docs/guides/metrics.md lists them.
+func newMetrics() *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
+	return registry
+}
+
+// measure adds what a module counts itself, and what its database knows.
+func (u *unit) measure(m *observed) {
+	registry := prometheus.WrapRegistererWith(prometheus.Labels{"module": m.db.Module()}, u.metrics)
+	registry.MustRegister(m.jobs.Metrics()...)
+	registry.MustRegister(m.events.Metrics()...)
+	u.observer.add(m)
+}
+
+// observe adds what the databases of the modules know, as they are built.
+func (u *unit) observe() {
+	if len(u.Modules) > 0 {
+		u.observer.budget = float64(u.values.Int("CLEAVE_DATABASE_MAX_CONNS"))
+		u.metrics.MustRegister(&u.observer)
+	}
+}
+
+// gauge describes a value that is asked for when somebody looks.
+func gauge(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, labels, nil)
+}

@@ -1,0 +1,179 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/cleave-go/cleave/platform/db"
+	"github.com/cleave-go/cleave/platform/event"
+	"github.com/cleave-go/cleave/platform/job"
+	"github.com/cleave-go/cleave/platform/saga"
+)
+
+// lookEvery is how old the figures may be that a database is asked for, so that many who scrape cost no more than one.
+const lookEvery = 10 * time.Second
+
+// observed is a module whose database is looked at.
+type observed struct {
+	db     *db.DB
+	jobs   *job.Client
+	events *event.Events
+	sagas  *saga.Client
+	log    *slog.Logger
+
+	mu      sync.Mutex
+	looking chan struct{} // Closed when the look that is under way has ended; nil if there is none.
+	at      time.Time     // Of the latest look.
+	latest  look
+}
+
+// look is what a database has said of itself.
+type look struct {
+	up     bool // It has said something.
+	whole  bool // It has said all.
+	jobs   *job.Look
+	events *[]event.Look
+	sagas  *[]saga.Look
+}
+
+// observer looks at the databases of a unit when somebody scrapes, and not otherwise. It looks at each by one batch of statements, on a
+// connection apart from the module's pool, at most every ten seconds, and for no longer than db.WatchTimeout.
+type observer struct {
+	budget  float64
+	mu      sync.Mutex
+	modules []*observed
+}
+
+func (o *observer) add(m *observed) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.modules = append(o.modules, m)
+}
+
+// recent returns what the database has said in the last ten seconds. It asks anew if nobody has, and waits for that.
+func (m *observed) recent() look {
+	m.mu.Lock()
+	if m.looking == nil && (m.at.IsZero() || time.Since(m.at) >= lookEvery) {
+		m.looking = make(chan struct{})
+		go m.look(m.looking)
+	}
+	looking := m.looking
+	m.mu.Unlock()
+	if looking != nil {
+		<-looking // It is bounded.
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.latest
+}
+
+func (m *observed) look(done chan struct{}) {
+	ctx, cancel := context.WithTimeout(context.Background(), db.WatchTimeout)
+	defer cancel()
+	var batch pgx.Batch
+	found := look{jobs: m.jobs.Look(&batch), events: m.events.Look(&batch), sagas: m.sagas.Look(&batch)}
+	err := m.db.Watch().SendBatch(ctx, &batch).Close()
+	found.up, found.whole = answered(err), err == nil
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case err != nil && (m.latest.whole || m.at.IsZero()):
+		m.log.Warn("the database of a module does not tell how it is: its figures are left out", "error", err)
+	case err == nil && !m.latest.whole && !m.at.IsZero():
+		m.log.Info("the database of a module tells again how it is")
+	}
+	m.latest, m.at, m.looking = found, time.Now(), nil
+	close(done)
+}
+
+// answered reports whether a database is there that answers a statement like this: also one that has taken too long for it is.
+func answered(err error) bool {
+	var refused *pgconn.PgError
+	return err == nil || errors.As(err, &refused) && refused.Code == "57014"
+}
+
+var (
+	eventLag        = gauge("cleave_event_lag", "Events of the module that a subscriber wants and has not got, at most 100000.", "module", "subscriber")
+	eventLagSeconds = gauge("cleave_event_lag_seconds", "Age of the oldest event of the module that a subscriber wants and has not got; 0 if there is none.", "module", "subscriber")
+	eventFailed     = gauge("cleave_event_failed", "Events that the module has refused: retrying, or kept for a person to decide; at most 10000.", "module", "publisher", "state")
+	jobsNow         = gauge("cleave_jobs", "Jobs of the module by state, at most 10000 of each; discarded ones wait for a person to decide.", "module", "state")
+	jobAge          = gauge("cleave_job_age_seconds", "How long the oldest job of the module has been waiting that is due; 0 if there is none.", "module")
+	sagasNow        = gauge("cleave_sagas", "Open sagas of the module by the step where they are: running, waiting to be tried again, or stuck until a person looks; the oldest 10000 of all.", "module", "kind", "step", "state")
+	sagaAge         = gauge("cleave_saga_age_seconds", "Age of the oldest open saga at a step, since it began; 0 if there is none.", "module", "kind", "step")
+	databaseUp      = gauge("cleave_db_up", "1 if the module's database has answered when it was looked at last, in the last ten seconds.", "module")
+	poolCount       = gauge("db_client_connections", "Connections of the module to its database: used, or idle.", "db_client_connection_pool_name", "db_client_connection_state")
+	poolMax         = gauge("db_client_connection_max", "How many connections to its database the module may have.", "db_client_connection_pool_name")
+	poolWait        = gauge("db_client_connection_wait_seconds_total", "How long, in sum, statements of the module have waited for a connection because none was idle.", "db_client_connection_pool_name")
+	poolBudget      = gauge("cleave_db_connection_budget", "Connections that this process may have, divided among its modules: CLEAVE_DATABASE_MAX_CONNS.")
+)
+
+// Describe is of prometheus.Collector.
+func (o *observer) Describe(descs chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{
+		eventLag, eventLagSeconds, eventFailed, jobsNow, jobAge, sagasNow, sagaAge, databaseUp, poolCount, poolMax, poolWait, poolBudget,
+	} {
+		descs <- desc
+	}
+}
+
+// Collect is of prometheus.Collector. It looks at all databases side by side.
+func (o *observer) Collect(metrics chan<- prometheus.Metric) {
+	set := func(desc *prometheus.Desc, value float64, labels ...string) {
+		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
+	}
+	set(poolBudget, o.budget)
+	o.mu.Lock()
+	modules := o.modules[:len(o.modules):len(o.modules)]
+	o.mu.Unlock()
+	var looking sync.WaitGroup
+	for _, m := range modules {
+		looking.Go(func() {
+			found, name := m.recent(), m.db.Module()
+			set(databaseUp, one(found.up), name)
+			if found.whole {
+				found.collect(name, set)
+			}
+		})
+		pool, name := m.db.Pool().Stat(), m.db.Module()
+		set(poolCount, float64(pool.AcquiredConns()), name, "used")
+		set(poolCount, float64(pool.IdleConns()), name, "idle")
+		set(poolMax, float64(pool.MaxConns()), name)
+		metrics <- prometheus.MustNewConstMetric(poolWait, prometheus.CounterValue, pool.EmptyAcquireWaitTime().Seconds(), name)
+	}
+	looking.Wait()
+}
+
+// collect tells what a database has said. What it has not said is left out.
+func (l look) collect(module string, set func(desc *prometheus.Desc, value float64, labels ...string)) {
+	for _, s := range *l.events {
+		set(eventLag, float64(s.Events), module, s.Subscriber)
+		set(eventLagSeconds, s.Oldest.Seconds(), module, s.Subscriber)
+		set(eventFailed, float64(s.Retrying), s.Subscriber, module, "retrying")
+		set(eventFailed, float64(s.Kept), s.Subscriber, module, "kept")
+	}
+	for state, count := range l.jobs.Counts {
+		set(jobsNow, float64(count), module, state)
+	}
+	set(jobAge, l.jobs.Waiting.Seconds(), module)
+	for _, s := range *l.sagas {
+		set(sagasNow, float64(s.Running), module, s.Kind, s.Step, "running")
+		set(sagasNow, float64(s.Waiting), module, s.Kind, s.Step, "waiting")
+		set(sagasNow, float64(s.Stuck), module, s.Kind, s.Step, "stuck")
+		set(sagaAge, s.Oldest.Seconds(), module, s.Kind, s.Step)
+	}
+}
+
+// one is 1 for what is true.
+func one(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,37 @@
+package db
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+const (
+	// watchConns is one connection for probes and one for figures, so that neither waits for the other.
+	watchConns = 2
+	// WatchTimeout bounds what is done on a connection of [DB.Watch]: PostgreSQL ends a statement that takes longer.
+	WatchTimeout = 2 * time.Second
+)
+
+// newWatch returns the connections of [DB.Watch], of which none is open yet.
+//
+// Their statements are bounded and each has an index. PostgreSQL makes a plan once, perhaps while the tables are small enough to be read as
+// a whole, and keeps it while they grow: so it is not given the choice.
+func newWatch(pool *pgxpool.Pool) (*pgxpool.Pool, error) {
+	config := pool.Config()
+	config.MaxConns, config.MinConns, config.MinIdleConns = watchConns, 0, 0
+	config.MaxConnIdleTime = time.Minute
+	config.ConnConfig.ConnectTimeout = WatchTimeout
+	config.ConnConfig.Tracer = nil // Nobody follows a trace to here.
+	config.ConnConfig.RuntimeParams["application_name"] += " watch"
+	config.ConnConfig.RuntimeParams["statement_timeout"] = "2000"
+	config.ConnConfig.RuntimeParams["enable_seqscan"] = "off"
+	config.ConnConfig.RuntimeParams["enable_bitmapscan"] = "off"
+	config.ConnConfig.RuntimeParams["jit"] = "off"
+	return pgxpool.NewWithConfig(context.Background(), config)
+}
+
+// Watch returns a few connections apart from the pool, for whoever looks at the database from outside: they answer also while the module
+// has used up its own. They are opened when somebody looks, and closed when nobody has for a minute.
+func (d *DB) Watch() *pgxpool.Pool { return d.watch }
