@@ -882,12 +882,12 @@ const file_cleave_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x19PRODUCT_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13PRODUCT_STATE_DRAFT\x10\x01\x12\x1b\n" +
 	"\x17PRODUCT_STATE_PUBLISHED\x10\x02\x12\x1a\n" +
-	"\x16PRODUCT_STATE_ARCHIVED\x10\x032\xf0\x04\n" +
-	"\x0eCatalogService\x12\x7f\n" +
+	"\x16PRODUCT_STATE_ARCHIVED\x10\x032\xfd\x04\n" +
+	"\x0eCatalogService\x12\x83\x01\n" +
 	"\n" +
-	"GetProduct\x12$.cleave.catalog.v1.GetProductRequest\x1a%.cleave.catalog.v1.GetProductResponse\"$\xa2\xbb\x18\x04\b\x02\x10\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/products/{id}\x90\x02\x01\x12\x80\x01\n" +
-	"\fListProducts\x12&.cleave.catalog.v1.ListProductsRequest\x1a'.cleave.catalog.v1.ListProductsResponse\"\x1f\xa2\xbb\x18\x04\b\x02\x10\x01\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/products\x90\x02\x01\x12\x95\x01\n" +
-	"\x10BatchGetVariants\x12*.cleave.catalog.v1.BatchGetVariantsRequest\x1a+.cleave.catalog.v1.BatchGetVariantsResponse\"(\xa2\xbb\x18\x04\b\x02\x10\x01\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/variants:batchGet\x90\x02\x01\x12\xc1\x01\n" +
+	"GetProduct\x12$.cleave.catalog.v1.GetProductRequest\x1a%.cleave.catalog.v1.GetProductResponse\"(\xa2\xbb\x18\x04\b\x02\x10\x01\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/products/{id}\x90\x02\x01\x12\x84\x01\n" +
+	"\fListProducts\x12&.cleave.catalog.v1.ListProductsRequest\x1a'.cleave.catalog.v1.ListProductsResponse\"#\xa2\xbb\x18\x04\b\x02\x10\x01\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/products\x90\x02\x01\x12\x99\x01\n" +
+	"\x10BatchGetVariants\x12*.cleave.catalog.v1.BatchGetVariantsRequest\x1a+.cleave.catalog.v1.BatchGetVariantsResponse\",\xa2\xbb\x18\x04\b\x02\x10\x01\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/variants:batchGet\x90\x02\x01\x12\xc1\x01\n" +
 	"\x13BatchUpsertProducts\x12-.cleave.catalog.v1.BatchUpsertProductsRequest\x1a..cleave.catalog.v1.BatchUpsertProductsResponse\"K\xa2\xbb\x18!\b\x02\x10\x03\x1a\x05staff\x1a\x05admin\"\rcatalog:write\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/products:batchUpsert\x90\x02\x02B=Z;github.com/cleave-go/cleave/gen/cleave/catalog/v1;catalogv1b\x06proto3"
 
 var (

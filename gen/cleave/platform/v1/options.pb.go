@@ -136,6 +136,59 @@ func (Who) EnumDescriptor() ([]byte, []int) {
 	return file_cleave_platform_v1_options_proto_rawDescGZIP(), []int{1}
 }
 
+// Priority says which public methods are served first when there is too much.
+type Priority int32
+
+const (
+	// As most methods.
+	Priority_PRIORITY_UNSPECIFIED Priority = 0
+	// Refused first: whoever is refused has lost little, and can come again.
+	Priority_PRIORITY_LOW Priority = 1
+	// Refused last: what everything else is there for.
+	Priority_PRIORITY_HIGH Priority = 2
+)
+
+// Enum value maps for Priority.
+var (
+	Priority_name = map[int32]string{
+		0: "PRIORITY_UNSPECIFIED",
+		1: "PRIORITY_LOW",
+		2: "PRIORITY_HIGH",
+	}
+	Priority_value = map[string]int32{
+		"PRIORITY_UNSPECIFIED": 0,
+		"PRIORITY_LOW":         1,
+		"PRIORITY_HIGH":        2,
+	}
+)
+
+func (x Priority) Enum() *Priority {
+	p := new(Priority)
+	*p = x
+	return p
+}
+
+func (x Priority) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Priority) Descriptor() protoreflect.EnumDescriptor {
+	return file_cleave_platform_v1_options_proto_enumTypes[2].Descriptor()
+}
+
+func (Priority) Type() protoreflect.EnumType {
+	return &file_cleave_platform_v1_options_proto_enumTypes[2]
+}
+
+func (x Priority) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Priority.Descriptor instead.
+func (Priority) EnumDescriptor() ([]byte, []int) {
+	return file_cleave_platform_v1_options_proto_rawDescGZIP(), []int{2}
+}
+
 // Access says who may call a method. Every method has it: one without does not pass `make generate`.
 type Access struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -329,6 +382,14 @@ var file_cleave_platform_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 		Tag:           "bytes,50101,opt,name=rest",
 		Filename:      "cleave/platform/v1/options.proto",
 	},
+	{
+		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
+		ExtensionType: (*Priority)(nil),
+		Field:         50102,
+		Name:          "cleave.platform.v1.priority",
+		Tag:           "varint,50102,opt,name=priority,enum=cleave.platform.v1.Priority",
+		Filename:      "cleave/platform/v1/options.proto",
+	},
 }
 
 // Extension fields to descriptorpb.MethodOptions.
@@ -341,6 +402,10 @@ var (
 	//
 	// optional cleave.platform.v1.Rest rest = 50101;
 	E_Rest = &file_cleave_platform_v1_options_proto_extTypes[1]
+	// How soon the edge refuses the method when there is too much.
+	//
+	// optional cleave.platform.v1.Priority priority = 50102;
+	E_Priority = &file_cleave_platform_v1_options_proto_extTypes[2]
 )
 
 var File_cleave_platform_v1_options_proto protoreflect.FileDescriptor
@@ -371,9 +436,14 @@ const file_cleave_platform_v1_options_proto_rawDesc = "" +
 	"\n" +
 	"WHO_ANYONE\x10\x01\x12\x11\n" +
 	"\rWHO_SIGNED_IN\x10\x02\x12\f\n" +
-	"\bWHO_ROLE\x10\x03:T\n" +
+	"\bWHO_ROLE\x10\x03*I\n" +
+	"\bPriority\x12\x18\n" +
+	"\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fPRIORITY_LOW\x10\x01\x12\x11\n" +
+	"\rPRIORITY_HIGH\x10\x02:T\n" +
 	"\x06access\x12\x1e.google.protobuf.MethodOptions\x18\xb4\x87\x03 \x01(\v2\x1a.cleave.platform.v1.AccessR\x06access:N\n" +
-	"\x04rest\x12\x1e.google.protobuf.MethodOptions\x18\xb5\x87\x03 \x01(\v2\x18.cleave.platform.v1.RestR\x04restB?Z=github.com/cleave-go/cleave/gen/cleave/platform/v1;platformv1b\x06proto3"
+	"\x04rest\x12\x1e.google.protobuf.MethodOptions\x18\xb5\x87\x03 \x01(\v2\x18.cleave.platform.v1.RestR\x04rest:Z\n" +
+	"\bpriority\x12\x1e.google.protobuf.MethodOptions\x18\xb6\x87\x03 \x01(\x0e2\x1c.cleave.platform.v1.PriorityR\bpriorityB?Z=github.com/cleave-go/cleave/gen/cleave/platform/v1;platformv1b\x06proto3"
 
 var (
 	file_cleave_platform_v1_options_proto_rawDescOnce sync.Once
@@ -387,28 +457,31 @@ func file_cleave_platform_v1_options_proto_rawDescGZIP() []byte {
 	return file_cleave_platform_v1_options_proto_rawDescData
 }
 
-var file_cleave_platform_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_cleave_platform_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_cleave_platform_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_cleave_platform_v1_options_proto_goTypes = []any{
 	(Visibility)(0),                    // 0: cleave.platform.v1.Visibility
 	(Who)(0),                           // 1: cleave.platform.v1.Who
-	(*Access)(nil),                     // 2: cleave.platform.v1.Access
-	(*Ownership)(nil),                  // 3: cleave.platform.v1.Ownership
-	(*Rest)(nil),                       // 4: cleave.platform.v1.Rest
-	(*descriptorpb.MethodOptions)(nil), // 5: google.protobuf.MethodOptions
+	(Priority)(0),                      // 2: cleave.platform.v1.Priority
+	(*Access)(nil),                     // 3: cleave.platform.v1.Access
+	(*Ownership)(nil),                  // 4: cleave.platform.v1.Ownership
+	(*Rest)(nil),                       // 5: cleave.platform.v1.Rest
+	(*descriptorpb.MethodOptions)(nil), // 6: google.protobuf.MethodOptions
 }
 var file_cleave_platform_v1_options_proto_depIdxs = []int32{
 	0, // 0: cleave.platform.v1.Access.visibility:type_name -> cleave.platform.v1.Visibility
 	1, // 1: cleave.platform.v1.Access.who:type_name -> cleave.platform.v1.Who
-	3, // 2: cleave.platform.v1.Access.ownership:type_name -> cleave.platform.v1.Ownership
-	5, // 3: cleave.platform.v1.access:extendee -> google.protobuf.MethodOptions
-	5, // 4: cleave.platform.v1.rest:extendee -> google.protobuf.MethodOptions
-	2, // 5: cleave.platform.v1.access:type_name -> cleave.platform.v1.Access
-	4, // 6: cleave.platform.v1.rest:type_name -> cleave.platform.v1.Rest
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	5, // [5:7] is the sub-list for extension type_name
-	3, // [3:5] is the sub-list for extension extendee
+	4, // 2: cleave.platform.v1.Access.ownership:type_name -> cleave.platform.v1.Ownership
+	6, // 3: cleave.platform.v1.access:extendee -> google.protobuf.MethodOptions
+	6, // 4: cleave.platform.v1.rest:extendee -> google.protobuf.MethodOptions
+	6, // 5: cleave.platform.v1.priority:extendee -> google.protobuf.MethodOptions
+	3, // 6: cleave.platform.v1.access:type_name -> cleave.platform.v1.Access
+	5, // 7: cleave.platform.v1.rest:type_name -> cleave.platform.v1.Rest
+	2, // 8: cleave.platform.v1.priority:type_name -> cleave.platform.v1.Priority
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	6, // [6:9] is the sub-list for extension type_name
+	3, // [3:6] is the sub-list for extension extendee
 	0, // [0:3] is the sub-list for field type_name
 }
 
@@ -422,9 +495,9 @@ func file_cleave_platform_v1_options_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_platform_v1_options_proto_rawDesc), len(file_cleave_platform_v1_options_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      3,
 			NumMessages:   3,
-			NumExtensions: 2,
+			NumExtensions: 3,
 			NumServices:   0,
 		},
 		GoTypes:           file_cleave_platform_v1_options_proto_goTypes,

@@ -28,6 +28,7 @@ var CatalogService = &rpc.Service{
 			Access: rpc.Access{
 				Who: rpc.Anyone,
 			},
+			Priority:      rpc.Low,
 			Route:         &rpc.Route{Verb: "GET", Path: "/v1/products/{id}"},
 			NewRequest:    func() proto.Message { return new(v1.GetProductRequest) },
 			NewResponse:   func() proto.Message { return new(v1.GetProductResponse) },
@@ -42,6 +43,7 @@ var CatalogService = &rpc.Service{
 			Access: rpc.Access{
 				Who: rpc.Anyone,
 			},
+			Priority:      rpc.Low,
 			Route:         &rpc.Route{Verb: "GET", Path: "/v1/products"},
 			NewRequest:    func() proto.Message { return new(v1.ListProductsRequest) },
 			NewResponse:   func() proto.Message { return new(v1.ListProductsResponse) },
@@ -56,6 +58,7 @@ var CatalogService = &rpc.Service{
 			Access: rpc.Access{
 				Who: rpc.Anyone,
 			},
+			Priority:      rpc.Low,
 			Route:         &rpc.Route{Verb: "GET", Path: "/v1/variants:batchGet"},
 			NewRequest:    func() proto.Message { return new(v1.BatchGetVariantsRequest) },
 			NewResponse:   func() proto.Message { return new(v1.BatchGetVariantsResponse) },
