@@ -37,6 +37,13 @@ chaos: ## Kill 200 processes during 10,000 checkouts, then verify: CHECKOUTS=, K
 	mkdir -p .cleave/chaos
 	go test ./test/chaos -run TestChaos -v -count=1 -timeout=2h -artifacts -outputdir=.cleave/chaos -args -checkouts=$(CHECKOUTS) -kills=$(KILLS) -seed=$(SEED)
 
+# Bash counts its own SECONDS, which make does not see.
+SECONDS ?= 600
+RATE ?= 20
+.PHONY: soak
+soak: ## Let customers come for ten minutes, and see that nothing grows: SECONDS= and RATE= make another run
+	go test ./test/soak -run TestSoak -v -count=1 -timeout=$$(($(SECONDS) + 900))s -args -seconds=$(SECONDS) -rate=$(RATE)
+
 .PHONY: bench
 bench: ## Measure speed and size, as ratios of two things in one run
 	go run ./internal/bench
@@ -50,12 +57,19 @@ check: $(BUF) ## Everything but the tests: format, vet, contracts, generated cod
 	$(BUF) format --diff --exit-code proto
 	$(BUF) breaking --against '.git#ref=$(BASE)'
 	$(MAKE) --no-print-directory check-openapi
+	$(MAKE) --no-print-directory check-observability
 	$(MAKE) --no-print-directory check-generated
 
 .PHONY: check-openapi
 check-openapi: $(BUF) ## Hold the OpenAPI document against redocly's recommended rules
 	@lint="$(REDOCLY) lint gen/openapi/openapi.json --extends recommended"; export REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true; \
 	$$lint --format json 2>/dev/null | tr -d ' \n' | grep -q '"errors":0,"warnings":0' || { $$lint; echo "the OpenAPI document breaks these rules"; exit 1; }
+
+.PHONY: check-observability
+check-observability: ## Hold the alerts against their cases, and the configurations of Prometheus and Alertmanager against these
+	promtool check config deploy/observability/prometheus/prometheus.yml
+	promtool test rules deploy/observability/prometheus/tests/*.yml
+	amtool check-config deploy/observability/alertmanager/alertmanager.yml
 
 # Generated code is made anew in place and compared with what was there; a difference stays, to be looked at.
 .PHONY: check-generated
@@ -76,10 +90,18 @@ generate: $(BUF) ## Make all generated code anew: contracts, ent, the map of the
 	go run ./cmd/cleave topology --markdown > docs/topology.md.new
 	mv docs/topology.md.new docs/topology.md
 
+.PHONY: diagrams
+diagrams: ## Draw the state machines of the modules anew, in docs/states
+	CLEAVE_UPDATE_DIAGRAMS=1 go test -count=1 -run 'Diagram$$' ./modules/...
+
 .PHONY: migrate-new
 migrate-new: ## Write the next migration of a module from its ent schema: make migrate-new MODULE=orders NAME=add_notes
 	@test -n "$(MODULE)" -a -n "$(NAME)" || { echo "usage: make migrate-new MODULE=orders NAME=add_notes"; exit 2; }
 	go run ./internal/tools/migratenew $(MODULE) $(NAME)
+
+.PHONY: states
+states: ## Draw the state machines in docs/states anew from the code
+	CLEAVE_WRITE_STATES=1 go test ./modules/... -run 'TestStatesAreDrawn' -count=1
 
 .PHONY: tools
 tools: $(BUF) ## Install what the tests and make generate need from npm

@@ -73,6 +73,7 @@ func (u *unit) openCertificates() error {
 		watching.Wait()
 	})
 	u.certificates = c
+	u.measureCertificates()
 	return u.checkPeers()
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/cleave-go/cleave/platform/config"
 	"github.com/cleave-go/cleave/platform/module"
 	"github.com/cleave-go/cleave/platform/rpc"
+	"github.com/cleave-go/cleave/platform/telemetry"
 )
 
 // The names of the settings that are read in more than one place.
@@ -74,13 +75,14 @@ func (p Program) settings(house module.Map) []config.Setting {
 		list = append(list, peerSettings()...)
 	}
 	list = append(list, unitCertificateSettings...)
-	return append(list,
+	list = append(list,
 		config.Setting{Name: "CLEAVE_MAP_FILE", Help: "file that replaces the map of the house which this binary carries"},
 		config.Setting{Name: "CLEAVE_DRAIN_DELAY", Default: "0s", Help: "how long to serve on after /readyz has gone red, for balancers to notice", Check: config.IsDuration},
 		config.Setting{Name: "CLEAVE_SHUTDOWN_TIMEOUT", Default: "20s", Help: "how long to wait for running requests and jobs at the stop", Check: config.IsDuration},
 		config.Setting{Name: "CLEAVE_LOG_LEVEL", Default: "info", Help: "debug, info, warn or error", Check: config.OneOf("debug", "info", "warn", "error")},
 		config.Setting{Name: "CLEAVE_LOG_FORMAT", Default: "auto", Help: "text, json, or auto: text on a terminal", Check: config.OneOf("auto", "text", "json")},
 	)
+	return append(list, telemetry.Settings()...)
 }
 
 // houseSettings returns what some unit of the house reads: one file of settings may serve them all.
@@ -181,23 +183,12 @@ func (p Program) load() (*unit, error) {
 	for _, name := range config.Unknown(p.houseSettings(house), "CLEAVE_", os.Environ()) {
 		log.Warn("unknown setting, see --help", "name", name)
 	}
-	return &unit{Program: p, house: house, values: values, log: log, metrics: newMetrics()}, nil
+	return &unit{Program: p, house: house, values: values, log: log, telemetry: &telemetry.Telemetry{}, metrics: newMetrics()}, nil
 }
 
 // newLogger returns the log of the process.
 func newLogger(file *os.File, values config.Values) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(values.String("CLEAVE_LOG_LEVEL"))) // Checked by the setting.
-	options := &slog.HandlerOptions{Level: level}
-	format := values.String("CLEAVE_LOG_FORMAT")
-	if format == "auto" {
-		format = "json"
-		if info, err := file.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-			format = "text"
-		}
-	}
-	if format == "text" {
-		return slog.New(slog.NewTextHandler(file, options))
-	}
-	return slog.New(slog.NewJSONHandler(file, options))
+	return telemetry.NewLog(file, values.String("CLEAVE_LOG_FORMAT"), level)
 }

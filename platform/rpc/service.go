@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"net/http"
+	"time"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
@@ -46,6 +47,9 @@ type Method struct {
 	Public bool
 	// Route is where the edge serves a public method over REST; nil if it does not.
 	Route *Route
+	// MaxAge is for how long an answer may be used by anybody who got it, without asking again; 0 if nobody may keep it. A method with a
+	// MaxAge is not told who calls it.
+	MaxAge time.Duration
 	// Operator says that only the operator's port serves the method.
 	Operator bool
 	// Access says who may call the method if it is public.

@@ -434,6 +434,15 @@ func CopyReleaseReservationRequest(c *rpc.Copier, m *v1.ReleaseReservationReques
 	r.RequestId = c.String(m.RequestId)
 	r.Id = c.String(m.Id)
 	r.ReserveRequestId = c.String(m.ReserveRequestId)
+	if len(m.Lines) > 0 {
+		r.Lines = make([]*v1.Line, len(m.Lines))
+		for i, v := range m.Lines {
+			if v == nil {
+				v = new(v1.Line)
+			}
+			r.Lines[i] = CopyLine(c, v)
+		}
+	}
 	c.Unknown(m, r)
 	c.Leave()
 	return r
@@ -497,6 +506,15 @@ func CopyShipReservationRequest(c *rpc.Copier, m *v1.ShipReservationRequest) *v1
 	}
 	r.RequestId = c.String(m.RequestId)
 	r.Id = c.String(m.Id)
+	if len(m.Lines) > 0 {
+		r.Lines = make([]*v1.Line, len(m.Lines))
+		for i, v := range m.Lines {
+			if v == nil {
+				v = new(v1.Line)
+			}
+			r.Lines[i] = CopyLine(c, v)
+		}
+	}
 	c.Unknown(m, r)
 	c.Leave()
 	return r
@@ -529,6 +547,15 @@ func CopyReturnReservationRequest(c *rpc.Copier, m *v1.ReturnReservationRequest)
 	r.RequestId = c.String(m.RequestId)
 	r.Id = c.String(m.Id)
 	r.Discard = m.Discard
+	if len(m.Lines) > 0 {
+		r.Lines = make([]*v1.Line, len(m.Lines))
+		for i, v := range m.Lines {
+			if v == nil {
+				v = new(v1.Line)
+			}
+			r.Lines[i] = CopyLine(c, v)
+		}
+	}
 	c.Unknown(m, r)
 	c.Leave()
 	return r
