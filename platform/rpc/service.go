@@ -70,7 +70,7 @@ type Priority int
 
 // The priorities. Most methods have none of their own.
 const (
-	Low  Priority = iota - 1 // Refused first.
+	Low Priority = iota - 1 // Refused first.
 	Normal
 	High // Refused last.
 )
