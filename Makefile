@@ -37,6 +37,13 @@ chaos: ## Kill 200 processes during 10,000 checkouts, then verify: CHECKOUTS=, K
 	mkdir -p .cleave/chaos
 	go test ./test/chaos -run TestChaos -v -count=1 -timeout=2h -artifacts -outputdir=.cleave/chaos -args -checkouts=$(CHECKOUTS) -kills=$(KILLS) -seed=$(SEED)
 
+# Bash counts its own SECONDS, which make does not see.
+SECONDS ?= 600
+RATE ?= 20
+.PHONY: soak
+soak: ## Let customers come for ten minutes, and see that nothing grows: SECONDS= and RATE= make another run
+	go test ./test/soak -run TestSoak -v -count=1 -timeout=$$(($(SECONDS) + 900))s -args -seconds=$(SECONDS) -rate=$(RATE)
+
 .PHONY: bench
 bench: ## Measure speed and size, as ratios of two things in one run
 	go run ./internal/bench

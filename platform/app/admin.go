@@ -65,8 +65,9 @@ func (u *unit) adminHandler() http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(u.names()) // Whoever asked has gone.
 	})
+	mux.Handle("GET /peers", u.network)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintln(w, "/livez\n/readyz\n/metrics\n/modules\n/jobs")
+		fmt.Fprintln(w, "/livez\n/readyz\n/metrics\n/modules\n/peers\n/jobs")
 	})
 	u.jobs.handle(mux)
 	mux.Handle("/", u.operator)

@@ -62,7 +62,7 @@ func (u *unit) databaseConfig(m module.Module, common string) db.Config {
 	c := db.Config{
 		Module: m.Name, URL: u.values.String(moduleSetting(m.Name, "DATABASE_URL")), Secret: u.values.String("CLEAVE_DATABASE_SECRET"),
 		Migrations: m.Migrations, Migrate: u.values.String("CLEAVE_MIGRATE") == "auto",
-		MaxConns: u.values.Int("CLEAVE_DATABASE_MAX_CONNS") / len(u.Modules), Log: u.log,
+		MaxConns: u.values.Int("CLEAVE_DATABASE_MAX_CONNS") / len(u.Modules), Tracer: u.telemetry.Statements(), Log: u.log,
 	}
 	if c.URL == "" {
 		c.URL = common

@@ -3,6 +3,8 @@ package app
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/cleave-go/cleave/platform/mtls"
 )
 
 // newMetrics returns the metrics of the process, to which its parts add theirs. docs/guides/metrics.md lists them.
@@ -25,6 +27,19 @@ func (u *unit) observe() {
 	if len(u.Modules) > 0 {
 		u.observer.budget = float64(u.values.Int("CLEAVE_DATABASE_MAX_CONNS"))
 		u.metrics.MustRegister(&u.observer)
+	}
+}
+
+// measureCertificates adds when the certificates end.
+func (u *unit) measureCertificates() {
+	for use, source := range map[string]*mtls.Source{"unit": u.certificates.units, "public": u.certificates.public} {
+		if source == nil {
+			continue
+		}
+		u.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "cleave_certificate_expiry_timestamp_seconds", ConstLabels: prometheus.Labels{"use": use},
+			Help: "When a certificate ends, or the authority that it needs if that ends before: of the unit, or of the public port.",
+		}, func() float64 { return float64(source.Expires().Unix()) }))
 	}
 }
 

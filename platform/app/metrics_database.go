@@ -40,7 +40,7 @@ type look struct {
 	whole  bool // It has said all.
 	jobs   *job.Look
 	events *[]event.Look
-	sagas  *[]saga.Look
+	sagas  *[]saga.Place
 }
 
 // observer looks at the databases of a unit when somebody scrapes, and not otherwise. It looks at each by one batch of statements, on a

@@ -19,8 +19,10 @@ import (
 	"github.com/cleave-go/cleave/platform/event"
 	"github.com/cleave-go/cleave/platform/job"
 	"github.com/cleave-go/cleave/platform/module"
+	"github.com/cleave-go/cleave/platform/resilience"
 	"github.com/cleave-go/cleave/platform/rpc"
 	"github.com/cleave-go/cleave/platform/saga"
+	"github.com/cleave-go/cleave/platform/telemetry"
 )
 
 // unit is a program at work: the modules that share a process.
@@ -31,6 +33,10 @@ type unit struct {
 	log    *slog.Logger
 
 	certificates certificates
+	telemetry    *telemetry.Telemetry
+
+	network *resilience.Network
+	remotes map[string]*resilience.Peer // Modules that are in other units.
 
 	metrics  *prometheus.Registry
 	observer observer
@@ -75,7 +81,13 @@ func (u *unit) serve(ctx context.Context) error {
 	u.draining, u.stopping = draining, stopping
 	defer u.stop()
 	began := time.Now()
+	if err := u.openTelemetry(ctx); err != nil {
+		return err
+	}
 	if err := u.openCertificates(); err != nil {
+		return err
+	}
+	if err := u.openNetwork(); err != nil {
 		return err
 	}
 	ports, err := u.listen()
@@ -101,6 +113,7 @@ func (u *unit) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	u.metrics.MustRegister(server.Metrics())
 	directory := rpc.NewDirectory(server, u.names(), u.peers())
 	if err := u.build(ctx, server, directory, databases); err != nil {
 		return err
@@ -143,6 +156,9 @@ func (u *unit) seed(ctx context.Context) error {
 	u.failed = make(chan error, 1)
 	defer u.stop()
 	if err := u.openCertificates(); err != nil {
+		return err
+	}
+	if err := u.openNetwork(); err != nil {
 		return err
 	}
 	databases, err := u.openDatabases(ctx)
@@ -188,6 +204,7 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 		}
 		tasks := module.NewTasks(log)
 		sagas := saga.New(databases.byModule[m.Name], jobs, tasks, log)
+		u.metrics.MustRegister(sagas.Metrics())
 		host := &module.Host{
 			Log: log, Config: u.values, DB: databases.byModule[m.Name], Jobs: jobs, Sagas: sagas, Tasks: tasks, Calls: directory.Caller(m.Name, m.Calls),
 		}
@@ -252,7 +269,7 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 // edge returns the handler of the public port.
 func (u *unit) edge(listener net.Listener, server *rpc.Server) *edge.Edge {
 	local := u.local()
-	c := edge.Config{Services: u.Edge, OpenAPI: u.OpenAPI, Log: u.log, Draining: u.draining, Stopping: u.stopping, Route: func(name string) http.Handler {
+	c := edge.Config{Services: u.Edge, OpenAPI: u.OpenAPI, Log: u.log, Trace: u.telemetry.Traces(), Draining: u.draining, Stopping: u.stopping, Route: func(name string) http.Handler {
 		if local[name] {
 			return server
 		}
@@ -260,5 +277,7 @@ func (u *unit) edge(listener net.Listener, server *rpc.Server) *edge.Edge {
 	}}
 	c.Authenticate = u.authenticate(listener)
 	u.guard(listener, &c)
-	return edge.New(c)
+	door := edge.New(c)
+	u.metrics.MustRegister(door.Metrics()...)
+	return door
 }

@@ -33,7 +33,9 @@ type Config struct {
 	Migrate bool
 	// MaxConns bounds the connections of the module.
 	MaxConns int
-	Log      *slog.Logger
+	// Tracer sees every statement; nil if nobody wants to.
+	Tracer pgx.QueryTracer
+	Log    *slog.Logger
 }
 
 // DB is the database of one module.
@@ -165,6 +167,7 @@ func (c Config) login(admin *pgx.ConnConfig) (*pgxpool.Pool, error) {
 	config.ConnConfig.RuntimeParams["search_path"] = c.Module
 	config.ConnConfig.RuntimeParams["application_name"] = "cleave " + c.Module
 	config.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "60000"
+	config.ConnConfig.Tracer = c.Tracer
 	config.MaxConns = int32(max(c.MaxConns, 4))
 	config.MinIdleConns = 1
 	config.MaxConnIdleTime = 5 * time.Minute

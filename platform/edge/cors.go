@@ -47,7 +47,7 @@ func newOrigins(allowed []string) *origins {
 	o.cors = cors.New(cors.Options{
 		AllowedOrigins: allowed,
 		AllowedMethods: append(connectcors.AllowedMethods(), http.MethodHead, http.MethodPut, http.MethodPatch, http.MethodDelete),
-		AllowedHeaders: append(connectcors.AllowedHeaders(), "Authorization", "Idempotency-Key", CorrelationHeader, "Traceparent"),
+		AllowedHeaders: append(connectcors.AllowedHeaders(), "Authorization", "Idempotency-Key", CorrelationHeader, traceHeader),
 		ExposedHeaders: append(connectcors.ExposedHeaders(), CorrelationHeader, "Location", "RateLimit", "RateLimit-Policy", "Retry-After", challengeHeader),
 		MaxAge:         preflightAge,
 	})
