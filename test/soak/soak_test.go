@@ -25,7 +25,7 @@ const (
 	// burst is how many then come in a second for a while. It is more than the shop can take at once.
 	burst = 150
 	// settleTime is how long the shop has, after the last customer, to end what they have begun.
-	settleTime = 30 * time.Second
+	settleTime = time.Minute
 	// sampleEvery is how often it is looked at under load.
 	sampleEvery = time.Second
 	// patience is for what a run takes besides.
