@@ -42,9 +42,10 @@ var OrderService = &rpc.Service{
 			Idempotency: connect.IdempotencyNoSideEffects,
 			Public:      true,
 			Access: rpc.Access{
-				Who:   rpc.SignedIn,
-				Scope: "orders:read",
-				Owned: true,
+				Who:         rpc.SignedIn,
+				Scope:       "orders:read",
+				Owned:       true,
+				OwnedUnless: []string{"staff", "admin"},
 			},
 			Route:         &rpc.Route{Verb: "GET", Path: "/v1/orders/{id}"},
 			NewRequest:    func() proto.Message { return new(v1.GetOrderRequest) },
@@ -58,9 +59,10 @@ var OrderService = &rpc.Service{
 			Idempotency: connect.IdempotencyNoSideEffects,
 			Public:      true,
 			Access: rpc.Access{
-				Who:   rpc.SignedIn,
-				Scope: "orders:read",
-				Owned: true,
+				Who:         rpc.SignedIn,
+				Scope:       "orders:read",
+				Owned:       true,
+				OwnedUnless: []string{"staff", "admin"},
 			},
 			Route:         &rpc.Route{Verb: "GET", Path: "/v1/orders"},
 			NewRequest:    func() proto.Message { return new(v1.ListOrdersRequest) },
@@ -75,9 +77,10 @@ var OrderService = &rpc.Service{
 			ServerStream: true,
 			Public:       true,
 			Access: rpc.Access{
-				Who:   rpc.SignedIn,
-				Scope: "orders:read",
-				Owned: true,
+				Who:         rpc.SignedIn,
+				Scope:       "orders:read",
+				Owned:       true,
+				OwnedUnless: []string{"staff", "admin"},
 			},
 			Route:         &rpc.Route{Verb: "GET", Path: "/v1/orders/{id}:watch"},
 			NewRequest:    func() proto.Message { return new(v1.WatchOrderRequest) },
@@ -91,9 +94,10 @@ var OrderService = &rpc.Service{
 			Idempotency: connect.IdempotencyNoSideEffects,
 			Public:      true,
 			Access: rpc.Access{
-				Who:   rpc.SignedIn,
-				Scope: "orders:read",
-				Owned: true,
+				Who:         rpc.SignedIn,
+				Scope:       "orders:read",
+				Owned:       true,
+				OwnedUnless: []string{"staff", "admin"},
 			},
 			Route:         &rpc.Route{Verb: "GET", Path: "/v1/orders/{order_id}/events"},
 			NewRequest:    func() proto.Message { return new(v1.ListOrderEventsRequest) },
@@ -107,9 +111,10 @@ var OrderService = &rpc.Service{
 			Idempotency: connect.IdempotencyIdempotent,
 			Public:      true,
 			Access: rpc.Access{
-				Who:   rpc.SignedIn,
-				Scope: "orders:write",
-				Owned: true,
+				Who:         rpc.SignedIn,
+				Scope:       "orders:write",
+				Owned:       true,
+				OwnedUnless: []string{"staff", "admin"},
 			},
 			Route:         &rpc.Route{Verb: "POST", Path: "/v1/orders/{id}:cancel", Body: true},
 			NewRequest:    func() proto.Message { return new(v1.CancelOrderRequest) },
@@ -294,6 +299,7 @@ func CopyListOrdersRequest(c *rpc.Copier, m *v1.ListOrdersRequest) *v1.ListOrder
 	}
 	r.PageSize = m.PageSize
 	r.PageToken = c.String(m.PageToken)
+	r.UserId = c.String(m.UserId)
 	c.Unknown(m, r)
 	c.Leave()
 	return r
