@@ -111,6 +111,7 @@ func (u *unit) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	u.onStop(u.telemetry.StopMetrics)
 	server, err := rpc.NewServer(u.log, u.endStreams)
 	if err != nil {
 		return err
