@@ -19,6 +19,7 @@ import (
 	"github.com/cleave-go/cleave/platform/fault"
 	"github.com/cleave-go/cleave/platform/id"
 	"github.com/cleave-go/cleave/platform/idempotency"
+	"github.com/cleave-go/cleave/platform/module"
 	"github.com/cleave-go/cleave/platform/page"
 	"github.com/cleave-go/cleave/platform/rpc"
 	"github.com/cleave-go/cleave/platform/saga"
@@ -28,10 +29,12 @@ import (
 type service struct {
 	store   *db.Store[*ent.Client]
 	catalog catalogv1connect.CatalogServiceClient
-	sagas   *saga.Saga[purchase]
-	changes *changes
-	events  *event.Events
-	saved   string // The payment method of quick orders.
+	// catalogOr is the catalog where an answer can be given without it.
+	catalogOr *module.Optional
+	sagas     *saga.Saga[purchase]
+	changes   *changes
+	events    *event.Events
+	saved     string // The payment method of quick orders.
 }
 
 type tx = db.Tx[*ent.Client]
