@@ -76,7 +76,8 @@ type Edge struct {
 type route struct {
 	handler http.Handler
 	stream  bool
-	room    int // See [room]; of a stream, which has slots of its own, all of them.
+	room    int           // See [room]; of a stream, which has slots of its own, all of them.
+	maxAge  time.Duration // Of its answers; 0 if they are not kept.
 }
 
 // New returns the handler of the public port.
@@ -116,7 +117,7 @@ func newEdge(c Config, l limits) *Edge {
 			if method.ServerStream {
 				places = l.Streams
 			}
-			e.methods[method.Procedure] = route{modules[service.Module], method.ServerStream, places}
+			e.methods[method.Procedure] = route{modules[service.Module], method.ServerStream, places, method.MaxAge}
 			lines = append(lines, "  POST "+method.Procedure)
 		}
 	}
@@ -222,6 +223,12 @@ func (e *Edge) serve(a *answer, r *http.Request, requestID, correlationID string
 	inner := r.WithContext(ctx)
 	inner.Header = passOn(r.Header)
 	give(inner, body)
+	if route.maxAge > 0 && got(a, r) {
+		whole := &kept{ResponseWriter: a, request: r, maxAge: route.maxAge}
+		route.handler.ServeHTTP(whole, inner)
+		whole.finish()
+		return nil
+	}
 	route.handler.ServeHTTP(a, inner)
 	return nil
 }

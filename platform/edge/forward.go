@@ -31,6 +31,10 @@ func Forward(module string, target *url.URL, transport http.RoundTripper, log *s
 		FlushInterval: -1, // Items of a stream go on at once.
 		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		ModifyResponse: func(r *http.Response) error {
+			for _, s := range secured { // The edge says them itself, and a proxy adds to what is there.
+				r.Header.Del(s.name)
+			}
+			r.Header.Del(CorrelationHeader)
 			endWell(r, module, log)
 			return nil
 		},

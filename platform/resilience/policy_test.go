@@ -113,6 +113,7 @@ func TestBreaker(t *testing.T) {
 		b.network.ServeHTTP(w, httptest.NewRequest("GET", "/peers", nil))
 		var list []struct {
 			Module, Target, Service, Breaker string
+			Policy                           struct{ Timeout string }
 			Addresses                        []struct{ Up bool }
 		}
 		if err := json.Unmarshal(w.Body.Bytes(), &list); err != nil {
@@ -120,7 +121,7 @@ func TestBreaker(t *testing.T) {
 		}
 		for _, peer := range list {
 			if peer.Service == "cleave.platform.parity.v1.ParityService" {
-				if peer.Module != "caller" || peer.Target != "parity" || len(peer.Addresses) != 1 {
+				if peer.Module != "caller" || peer.Target != "parity" || peer.Policy.Timeout == "" || len(peer.Addresses) != 1 {
 					t.Errorf("the operator is told %+v", peer)
 				}
 				return peer.Breaker

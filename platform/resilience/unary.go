@@ -7,6 +7,8 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/failsafe-go/failsafe-go"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -50,6 +52,7 @@ func (c *unary) do() (connect.AnyResponse, error) {
 		last := c.made == c.set.network.figures.Attempts
 		response, err := c.attempt(last)
 		if err != nil && !last && c.repeats(err) {
+			trace.SpanFromContext(c.caller).AddEvent("repeated", trace.WithAttributes(semconv.ErrorTypeKey.String(connect.CodeOf(err).String())))
 			return nil, &repeat{err}
 		}
 		return response, err
