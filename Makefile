@@ -95,6 +95,10 @@ migrate-new: ## Write the next migration of a module from its ent schema: make m
 	@test -n "$(MODULE)" -a -n "$(NAME)" || { echo "usage: make migrate-new MODULE=orders NAME=add_notes"; exit 2; }
 	go run ./internal/tools/migratenew $(MODULE) $(NAME)
 
+.PHONY: states
+states: ## Draw the state machines in docs/states anew from the code
+	CLEAVE_WRITE_STATES=1 go test ./modules/... -run 'TestStatesAreDrawn' -count=1
+
 .PHONY: tools
 tools: $(BUF) ## Install what the tests and make generate need from npm
 

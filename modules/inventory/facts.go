@@ -26,7 +26,7 @@ func (f facts) StreamStockFacts(ctx context.Context, _ *inventoryv1.StreamStockF
 	for {
 		rows, _ := f.store.Pool().Query(ctx, `SELECT sku, on_hand, reserved,
 				(SELECT coalesce(sum(delta), 0)::bigint FROM movement m WHERE m.sku = stock.sku),
-				(SELECT coalesce(sum(l.quantity), 0)::bigint FROM reservation_line l JOIN reservation r ON r.id = l.reservation_id
+				(SELECT coalesce(sum(l.quantity - l.shipped - l.withdrawn), 0)::bigint FROM reservation_line l JOIN reservation r ON r.id = l.reservation_id
 					WHERE l.sku = stock.sku AND r.state IN ('held', 'committed'))
 			FROM stock WHERE sku > $1 ORDER BY sku LIMIT $2`, after, stockPage)
 		page, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*inventoryv1.StockFact, error) {
@@ -49,15 +49,21 @@ func (f facts) StreamStockFacts(ctx context.Context, _ *inventoryv1.StreamStockF
 func (f facts) StreamReservationFacts(ctx context.Context, _ *inventoryv1.StreamReservationFactsRequest, stream *connect.ServerStream[inventoryv1.StreamReservationFactsResponse]) error {
 	after := ""
 	for {
-		rows, _ := f.store.Pool().Query(ctx, "SELECT "+columns+" FROM reservation WHERE id > $1 ORDER BY id LIMIT $2", after, reservationPage)
+		rows, _ := f.store.Pool().Query(ctx, "SELECT "+columns+`,
+				ARRAY(SELECT shipped FROM reservation_line WHERE reservation_id = reservation.id ORDER BY sku),
+				ARRAY(SELECT returned FROM reservation_line WHERE reservation_id = reservation.id ORDER BY sku),
+				ARRAY(SELECT withdrawn FROM reservation_line WHERE reservation_id = reservation.id ORDER BY sku)
+			FROM reservation WHERE id > $1 ORDER BY id LIMIT $2`, after, reservationPage)
 		page, err := pgx.CollectRows(rows, func(from pgx.CollectableRow) (*inventoryv1.ReservationFact, error) {
-			row, err := scan(from)
+			var shipped, returned, withdrawn []int64
+			row, err := scan(from, &shipped, &returned, &withdrawn)
 			if err != nil {
 				return nil, err
 			}
 			m := message(row)
 			return &inventoryv1.ReservationFact{
 				Id: m.GetId(), Reference: m.GetReference(), State: m.GetState(), ExpireTime: timestamppb.New(row.expireTime), Lines: m.GetLines(),
+				Shipped: counted(row.lines, shipped), Returned: counted(row.lines, returned), Withdrawn: counted(row.lines, withdrawn),
 			}, nil
 		})
 		if err != nil {
@@ -71,4 +77,14 @@ func (f facts) StreamReservationFacts(ctx context.Context, _ *inventoryv1.Stream
 		}
 		after = page[len(page)-1].GetId()
 	}
+}
+
+// counted returns the lines with what was counted of them, without those of which there is nothing.
+func counted(lines []line, counts []int64) (messages []*inventoryv1.Line) {
+	for i, l := range lines {
+		if counts[i] > 0 {
+			messages = append(messages, &inventoryv1.Line{Sku: l.sku, Quantity: counts[i]})
+		}
+	}
+	return messages
 }

@@ -52,6 +52,10 @@ func (s *service) complete(ctx context.Context, kept *inventoryv1.Reservation) e
 }
 
 func (s *service) ReleaseReservation(ctx context.Context, r *inventoryv1.ReleaseReservationRequest) (answer *inventoryv1.ReleaseReservationResponse, err error) {
+	lines, err := linesOf(r.GetLines())
+	if err != nil {
+		return nil, err
+	}
 	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
 		answer, err = idempotency.Once(ctx, tx, r, func() (*inventoryv1.ReleaseReservationResponse, error) {
 			reservationID := r.GetId()
@@ -61,6 +65,13 @@ func (s *service) ReleaseReservation(ctx context.Context, r *inventoryv1.Release
 					return &inventoryv1.ReleaseReservationResponse{}, err
 				}
 				reservationID = kept.GetReservation().GetId()
+			}
+			if len(lines) > 0 {
+				row, done, err := perform(ctx, tx, reservationID, withdraw, lines)
+				if err == nil {
+					changeStock(tx, done, change{reserved: -1})
+				}
+				return &inventoryv1.ReleaseReservationResponse{Reservation: message(row)}, err
 			}
 			row, err := release(ctx, tx, reservationID)
 			return &inventoryv1.ReleaseReservationResponse{Reservation: message(row)}, err
@@ -100,37 +111,64 @@ func (s *service) ExtendReservation(ctx context.Context, r *inventoryv1.ExtendRe
 }
 
 func (s *service) ShipReservation(ctx context.Context, r *inventoryv1.ShipReservationRequest) (answer *inventoryv1.ShipReservationResponse, err error) {
+	lines, err := linesOf(r.GetLines())
+	if err != nil {
+		return nil, err
+	}
 	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
 		answer, err = idempotency.Once(ctx, tx, r, func() (*inventoryv1.ShipReservationResponse, error) {
-			row, moved, err := move(ctx, tx, r.GetId(), shipped)
-			if err == nil && moved {
-				err = moveStock(ctx, tx, row.lines, change{onHand: -1, reserved: -1}, movementsOf(tx, row, -1, "shipped"))
+			row, done, err := perform(ctx, tx, r.GetId(), ship, lines)
+			if err == nil && len(done) > 0 {
+				err = moveStock(ctx, tx, done, change{onHand: -1, reserved: -1}, movementsOf(tx, row, done, -1, "shipped"))
 			}
 			return &inventoryv1.ShipReservationResponse{Reservation: message(row)}, err
 		})
 		return err
 	})
+	if err == nil {
+		fault.Point("inventory/ship/committed")
+	}
 	return answer, err
 }
 
 func (s *service) ReturnReservation(ctx context.Context, r *inventoryv1.ReturnReservationRequest) (answer *inventoryv1.ReturnReservationResponse, err error) {
+	lines, err := linesOf(r.GetLines())
+	if err != nil {
+		return nil, err
+	}
 	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
 		answer, err = idempotency.Once(ctx, tx, r, func() (*inventoryv1.ReturnReservationResponse, error) {
-			row, moved, err := move(ctx, tx, r.GetId(), returned)
-			if err == nil && moved && !r.GetDiscard() {
-				err = moveStock(ctx, tx, row.lines, change{onHand: +1}, movementsOf(tx, row, +1, "returned"))
+			row, done, err := perform(ctx, tx, r.GetId(), takeBack, lines)
+			if err == nil && len(done) > 0 && !r.GetDiscard() {
+				err = moveStock(ctx, tx, done, change{onHand: +1}, movementsOf(tx, row, done, +1, "returned"))
 			}
 			return &inventoryv1.ReturnReservationResponse{Reservation: message(row)}, err
 		})
 		return err
 	})
+	if err == nil {
+		fault.Point("inventory/return/committed")
+	}
 	return answer, err
 }
 
-// movementsOf returns the movements of all lines of a reservation.
-func movementsOf(tx tx, row *row, sign int64, reason string) []*ent.MovementCreate {
-	movements := make([]*ent.MovementCreate, 0, len(row.lines))
-	for _, l := range row.lines {
+// linesOf adds up the lines of a request. No lines are none.
+func linesOf(messages []*inventoryv1.Line) ([]line, error) {
+	lines := make([]line, 0, len(messages))
+	for _, l := range messages {
+		lines = append(lines, line{l.GetSku(), l.GetQuantity()})
+	}
+	lines, err := sum(lines)
+	if err != nil {
+		return nil, connect.NewError(connect.CodeInvalidArgument, err)
+	}
+	return lines, nil
+}
+
+// movementsOf returns the movements of pieces of a reservation.
+func movementsOf(tx tx, row *row, lines []line, sign int64, reason string) []*ent.MovementCreate {
+	movements := make([]*ent.MovementCreate, 0, len(lines))
+	for _, l := range lines {
 		movements = append(movements, tx.Ent.Movement.Create().SetSku(l.sku).SetDelta(sign*l.quantity).SetReason(reason).SetReservationID(row.id))
 	}
 	return movements

@@ -20,7 +20,15 @@ type claim struct {
 	lines         []line
 	state         state
 	overdue       bool
+	// By SKU, of a reservation that was committed: what has gone, come back, and been given back instead.
+	gone, back, withdrawn map[string]int64
 }
+
+// left returns how many pieces of a line are set aside.
+func (c *claim) left(l line) int64 { return l.quantity - c.gone[l.sku] - c.withdrawn[l.sku] }
+
+// out returns how many pieces of a line have gone and not come back.
+func (c *claim) out(l line) int64 { return c.gone[l.sku] - c.back[l.sku] }
 
 // model is the inventory in a few lines: what is on hand and who has a claim on it.
 type model struct {
@@ -38,7 +46,7 @@ func (m *model) reserved(sku string, withOverdue bool) (sum int64) {
 		}
 		for _, l := range c.lines {
 			if l.sku == sku {
-				sum += l.quantity
+				sum += c.left(l)
 			}
 		}
 	}
@@ -111,7 +119,8 @@ func (m *model) Reserve(t *rapid.T) {
 			}
 		}
 	}
-	m.claims = append(m.claims, &claim{id: reservation.GetId(), requestID: requestID, lines: summed, state: held})
+	m.claims = append(m.claims, &claim{id: reservation.GetId(), requestID: requestID, lines: summed, state: held,
+		gone: map[string]int64{}, back: map[string]int64{}, withdrawn: map[string]int64{}})
 }
 
 // Commit commits a reservation of any state.
@@ -134,10 +143,11 @@ func (m *model) Release(t *rapid.T) {
 	if c == nil {
 		return
 	}
-	if err := m.b.release(c.id); (err != nil) != (c.state == shipped || c.state == returned) {
-		t.Fatalf("release a reservation that is %s: %v", c.state, err)
+	possible := c.state != shipped && c.state != returned && !c.begun()
+	if err := m.b.release(c.id); (err == nil) != possible {
+		t.Fatalf("release a reservation that is %s, of which %v have gone: %v", c.state, c.gone, err)
 	}
-	if c.state.claims() {
+	if possible && c.state.claims() {
 		c.state = released
 	}
 }
@@ -167,38 +177,126 @@ func (m *model) SweepComes(t *rapid.T) {
 	}
 }
 
-// Ship ships a reservation of any state.
+// begun reports whether something was done with some of the pieces of a committed reservation.
+func (c *claim) begun() bool {
+	return c.state == committed && slices.ContainsFunc(c.lines, func(l line) bool { return c.left(l) < l.quantity })
+}
+
+// settle says where a reservation is when pieces of it were shipped, returned or withdrawn.
+func (c *claim) settle() {
+	var left, out, gone int64
+	for _, l := range c.lines {
+		left, out, gone = left+c.left(l), out+c.out(l), gone+c.gone[l.sku]
+	}
+	switch {
+	case left > 0:
+		c.state = committed
+	case out > 0:
+		c.state = shipped
+	case gone > 0:
+		c.state = returned
+	default:
+		c.state = released
+	}
+}
+
+// some draws pieces of a reservation, perhaps more than there are, and reports whether there are so many; none are named if it draws none.
+func (m *model) some(t *rapid.T, c *claim, there func(line) int64) (named, done []line, possible bool) {
+	possible = true
+	for _, l := range c.lines {
+		n := rapid.Int64Range(0, 3).Draw(t, "pieces of "+l.sku)
+		if n > 0 {
+			named = append(named, line{l.sku, n})
+		}
+		possible = possible && n <= there(l)
+	}
+	if named != nil {
+		return named, named, possible
+	}
+	for _, l := range c.lines {
+		if there(l) > 0 {
+			done = append(done, line{l.sku, there(l)})
+		}
+	}
+	return nil, done, true
+}
+
+func messages(lines []line) (list []*inventoryv1.Line) {
+	for _, l := range lines {
+		list = append(list, &inventoryv1.Line{Sku: l.sku, Quantity: l.quantity})
+	}
+	return list
+}
+
+// Ship ships pieces of a reservation of any state, or all.
 func (m *model) Ship(t *rapid.T) {
 	c := m.claim(t)
 	if c == nil {
 		return
 	}
-	err := m.b.ship(c.id)
-	if possible := c.state == committed || c.state == shipped; (err == nil) != possible {
-		t.Fatalf("ship a reservation that is %s: %v", c.state, err)
+	named, done, possible := m.some(t, c, c.left)
+	_, err := m.b.client.ShipReservation(m.b.ctx, &inventoryv1.ShipReservationRequest{RequestId: m.b.requestID(), Id: c.id, Lines: messages(named)})
+	already := named == nil && c.state == shipped
+	possible = possible && c.state == committed
+	if (err == nil) != (possible || already) {
+		t.Fatalf("ship %v of a reservation that is %s, of which %v have gone: %v", named, c.state, c.gone, err)
 	}
-	if c.state == committed {
-		c.state = shipped
-		m.add(c.lines, -1)
+	if possible {
+		for _, l := range done {
+			c.gone[l.sku] += l.quantity
+		}
+		c.settle()
+		m.add(done, -1)
 	}
 }
 
-// Return gives back a reservation of any state, into the stock or not.
+// Return gives back pieces of a reservation of any state, or all, into the stock or not.
 func (m *model) Return(t *rapid.T) {
 	c := m.claim(t)
 	if c == nil {
 		return
 	}
 	discard := rapid.Bool().Draw(t, "discard")
-	_, err := m.b.client.ReturnReservation(m.b.ctx, &inventoryv1.ReturnReservationRequest{RequestId: m.b.requestID(), Id: c.id, Discard: discard})
-	if possible := c.state == shipped || c.state == returned; (err == nil) != possible {
-		t.Fatalf("return a reservation that is %s: %v", c.state, err)
+	named, done, possible := m.some(t, c, c.out)
+	_, err := m.b.client.ReturnReservation(m.b.ctx, &inventoryv1.ReturnReservationRequest{
+		RequestId: m.b.requestID(), Id: c.id, Discard: discard, Lines: messages(named),
+	})
+	already := named == nil && c.state == returned
+	possible = possible && len(done) > 0 && (c.state == committed || c.state == shipped)
+	if (err == nil) != (possible || already) {
+		t.Fatalf("return %v of a reservation that is %s, of which %v have gone: %v", named, c.state, c.gone, err)
 	}
-	if c.state == shipped {
-		c.state = returned
-		if !discard {
-			m.add(c.lines, +1)
+	if possible {
+		for _, l := range done {
+			c.back[l.sku] += l.quantity
 		}
+		c.settle()
+		if !discard {
+			m.add(done, +1)
+		}
+	}
+}
+
+// Withdraw gives pieces of a reservation of any state back that have not gone.
+func (m *model) Withdraw(t *rapid.T) {
+	c := m.claim(t)
+	if c == nil {
+		return
+	}
+	named, _, possible := m.some(t, c, c.left)
+	if named == nil {
+		return
+	}
+	_, err := m.b.client.ReleaseReservation(m.b.ctx, &inventoryv1.ReleaseReservationRequest{RequestId: m.b.requestID(), Id: c.id, Lines: messages(named)})
+	possible = possible && c.state == committed
+	if (err == nil) != possible {
+		t.Fatalf("withdraw %v of a reservation that is %s, of which %v have gone: %v", named, c.state, c.gone, err)
+	}
+	if possible {
+		for _, l := range named {
+			c.withdrawn[l.sku] += l.quantity
+		}
+		c.settle()
 	}
 }
 
@@ -216,7 +314,7 @@ func (m *model) Undo(t *rapid.T) {
 		return
 	}
 	reservation, err := m.b.undo(c.requestID)
-	gone := c.state == shipped || c.state == returned
+	gone := c.state == shipped || c.state == returned || c.begun()
 	if (err != nil) != gone || !gone && reservation.GetId() != c.id {
 		t.Fatalf("undo a reservation that is %s: %v, %v", c.state, reservation, err)
 	}

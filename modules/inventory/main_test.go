@@ -177,11 +177,11 @@ func (b *bundle) consistent(t testing.TB) {
 	t.Helper()
 	for what, query := range map[string]string{
 		"0 <= reserved <= on hand": "SELECT sku FROM inventory.stock WHERE reserved < 0 OR reserved > on_hand",
-		"reserved = what live reservations claim": `SELECT sku FROM inventory.stock s WHERE reserved <> (SELECT coalesce(sum(l.quantity), 0)
+		"reserved = what live reservations claim": `SELECT sku FROM inventory.stock s WHERE reserved <> (SELECT coalesce(sum(l.quantity - l.shipped - l.withdrawn), 0)
 			FROM inventory.reservation_line l JOIN inventory.reservation r ON r.id = l.reservation_id WHERE l.sku = s.sku AND r.state IN ('held', 'committed'))`,
 		"on hand = what came and went": "SELECT sku FROM inventory.stock s WHERE on_hand <> (SELECT coalesce(sum(delta), 0) FROM inventory.movement m WHERE m.sku = s.sku)",
 		"what was shipped has gone": `SELECT r.id FROM inventory.reservation r JOIN inventory.reservation_line l ON l.reservation_id = r.id
-			WHERE (r.state IN ('shipped', 'returned')) <> (SELECT coalesce(sum(delta) = -l.quantity, false) FROM inventory.movement m
+			WHERE -l.shipped <> (SELECT coalesce(sum(delta), 0) FROM inventory.movement m
 				WHERE m.reservation_id = r.id AND m.sku = l.sku AND m.reason = 'shipped')`,
 		"claims are on stock": "SELECT sku FROM inventory.reservation_line l WHERE NOT EXISTS (SELECT FROM inventory.stock s WHERE s.sku = l.sku)",
 	} {

@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"sort"
@@ -58,6 +59,85 @@ var messageStates = map[state]inventoryv1.ReservationState{
 type line struct {
 	sku      string
 	quantity int64
+}
+
+// portion is what has become of the pieces of one SKU in a reservation that was committed.
+type portion struct {
+	sku                                    string
+	quantity, shipped, returned, withdrawn int64
+}
+
+// left returns how many pieces are still set aside, and out how many were shipped and have not come back.
+func (p portion) left() int64 { return p.quantity - p.shipped - p.withdrawn }
+func (p portion) out() int64  { return p.shipped - p.returned }
+
+// deed is what is done with pieces of a reservation that was committed.
+type deed struct {
+	// name is what has been done then, for people.
+	name string
+	// there returns how many pieces it can be done with.
+	there func(portion) int64
+	// count returns where a portion keeps how many it was done with.
+	count func(*portion) *int64
+	// from are the states of a reservation in which it can be done, and to is where the reservation is when it is done with all.
+	from []state
+	to   state
+}
+
+var (
+	ship     = deed{"shipped", portion.left, func(p *portion) *int64 { return &p.shipped }, []state{committed}, shipped}
+	takeBack = deed{"returned", portion.out, func(p *portion) *int64 { return &p.returned }, []state{committed, shipped}, returned}
+	withdraw = deed{"withdrawn", portion.left, func(p *portion) *int64 { return &p.withdrawn }, []state{committed}, released}
+)
+
+// errFewer says that a reservation has fewer pieces than something shall be done with.
+type errFewer struct {
+	line
+	there int64
+	deed  string
+}
+
+func (e errFewer) Error() string {
+	return fmt.Sprintf("%s: %d pieces can be %s, not %d", e.sku, e.there, e.deed, e.quantity)
+}
+
+// do counts the lines, or all pieces with which it can be done if there are none, and returns what it was done with. The lines are one a
+// SKU.
+func (d deed) do(portions []portion, lines []line) (done []line, err error) {
+	if len(lines) == 0 {
+		for _, p := range portions {
+			if n := d.there(p); n > 0 {
+				lines = append(lines, line{p.sku, n})
+			}
+		}
+	}
+	for _, l := range lines {
+		i := slices.IndexFunc(portions, func(p portion) bool { return p.sku == l.sku })
+		if i < 0 {
+			return nil, errFewer{l, 0, d.name}
+		}
+		if there := d.there(portions[i]); l.quantity > there {
+			return nil, errFewer{l, there, d.name}
+		}
+		*d.count(&portions[i]) += l.quantity
+	}
+	return lines, nil
+}
+
+// stateAfter returns where a reservation that was committed is, by what has become of its pieces.
+func stateAfter(portions []portion) state {
+	is := released
+	for _, p := range portions {
+		switch {
+		case p.left() > 0:
+			return committed
+		case p.out() > 0:
+			is = shipped
+		case p.shipped > 0 && is == released:
+			is = returned
+		}
+	}
+	return is
 }
 
 // errTooMany says that quantities cannot be added up.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"connectrpc.com/connect"
@@ -27,11 +28,12 @@ const columns = `id, reference, state, expire_time,
 	ARRAY(SELECT sku FROM reservation_line WHERE reservation_id = reservation.id ORDER BY sku),
 	ARRAY(SELECT quantity FROM reservation_line WHERE reservation_id = reservation.id ORDER BY sku)`
 
-func scan(from pgx.Row) (*row, error) {
+// scan reads the columns, and more that come after them.
+func scan(from pgx.Row, more ...any) (*row, error) {
 	var r row
 	var skus []string
 	var quantities []int64
-	if err := from.Scan(&r.id, &r.reference, &r.state, &r.expireTime, &skus, &quantities); err != nil {
+	if err := from.Scan(append([]any{&r.id, &r.reference, &r.state, &r.expireTime, &skus, &quantities}, more...)...); err != nil {
 		return nil, err
 	}
 	for i, sku := range skus {
@@ -105,7 +107,7 @@ func commitHold(tx tx, reservationID string) *inventoryv1.Reservation {
 // becomes of the stock is the caller's.
 func move(ctx context.Context, tx tx, reservationID string, next state) (r *row, moved bool, err error) {
 	for {
-		r, err = scan(tx.QueryRow(ctx, "UPDATE reservation SET state = $2 WHERE id = $1 AND state = ANY($3) RETURNING "+columns,
+		r, err = scan(tx.QueryRow(ctx, "UPDATE reservation SET state = $2 WHERE id = $1 AND state = ANY($3) AND NOT ("+partly+") RETURNING "+columns,
 			reservationID, next, before(next)))
 		if err == nil {
 			return r, true, nil
@@ -116,7 +118,14 @@ func move(ctx context.Context, tx tx, reservationID string, next state) (r *row,
 		if r, err = loadReservation(ctx, tx, reservationID, "FOR UPDATE"); err != nil {
 			return nil, false, err
 		}
+		var gone bool
+		if err := tx.QueryRow(ctx, "SELECT "+partly, reservationID).Scan(&gone); err != nil {
+			return nil, false, fmt.Errorf("load lines of reservation %s: %w", reservationID, err)
+		}
 		switch {
+		case r.state == committed && next == released && gone:
+			return nil, false, rpc.Errorf(connect.CodeFailedPrecondition, "PARTLY_SHIPPED",
+				"pieces of reservation %s have gone: name the lines that shall be released", reservationID)
 		case r.state.canBecome(next): // Another moved it between the two statements. It is locked now.
 		case r.state.isAs(next):
 			return r, false, nil
@@ -124,6 +133,56 @@ func move(ctx context.Context, tx tx, reservationID string, next state) (r *row,
 			return nil, false, errState(r, "become "+string(next))
 		}
 	}
+}
+
+// partly is true if something was done with some pieces of the reservation $1.
+const partly = "EXISTS (SELECT FROM reservation_line WHERE reservation_id = $1 AND shipped + withdrawn > 0)"
+
+// perform does something with pieces of a reservation, which it locks, and returns what it was done with: nothing if no lines are named and
+// the reservation is where it would be. What becomes of the stock is the caller's.
+func perform(ctx context.Context, tx tx, reservationID string, d deed, lines []line) (r *row, done []line, err error) {
+	if r, err = loadReservation(ctx, tx, reservationID, "FOR UPDATE"); err != nil {
+		return nil, nil, err
+	}
+	if len(lines) == 0 && r.state == d.to {
+		return r, nil, nil
+	}
+	if !slices.Contains(d.from, r.state) {
+		return nil, nil, errState(r, "be "+d.name)
+	}
+	rows, err := tx.Query(ctx, "SELECT sku, quantity, shipped, returned, withdrawn FROM reservation_line WHERE reservation_id = $1 ORDER BY sku", r.id)
+	if err != nil {
+		return nil, nil, fmt.Errorf("load lines of reservation %s: %w", r.id, err)
+	}
+	portions, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p portion, err error) {
+		return p, row.Scan(&p.sku, &p.quantity, &p.shipped, &p.returned, &p.withdrawn)
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("load lines of reservation %s: %w", r.id, err)
+	}
+	if done, err = d.do(portions, lines); err != nil {
+		return nil, nil, rpc.Errorf(connect.CodeFailedPrecondition, "TOO_MANY", "reservation %s: %s", r.id, err)
+	}
+	if len(done) == 0 { // Nothing has gone that could come back.
+		return nil, nil, errState(r, "be "+d.name)
+	}
+	updatePortions(tx, r.id, portions)
+	if next := stateAfter(portions); next != r.state {
+		r.state = next
+		tx.Defer("UPDATE reservation SET state = $2 WHERE id = $1", r.id, next)
+	}
+	return r, done, nil
+}
+
+func updatePortions(tx tx, reservationID string, portions []portion) {
+	var skus []string
+	var shipped, returned, withdrawn []int64
+	for _, p := range portions {
+		skus, shipped, returned, withdrawn = append(skus, p.sku), append(shipped, p.shipped), append(returned, p.returned), append(withdrawn, p.withdrawn)
+	}
+	tx.Defer(`UPDATE reservation_line AS line SET shipped = p.shipped, returned = p.returned, withdrawn = p.withdrawn
+		FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) AS p (sku, shipped, returned, withdrawn)
+		WHERE reservation_id = $1 AND line.sku = p.sku`, reservationID, skus, shipped, returned, withdrawn)
 }
 
 // extend lets a hold last at least for ttl from now on.

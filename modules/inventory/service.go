@@ -87,13 +87,9 @@ func adjust(ctx context.Context, tx tx, r *inventoryv1.AdjustStockRequest, delta
 }
 
 func (s *service) Reserve(ctx context.Context, r *inventoryv1.ReserveRequest) (*inventoryv1.ReserveResponse, error) {
-	lines := make([]line, 0, len(r.GetLines()))
-	for _, l := range r.GetLines() {
-		lines = append(lines, line{l.GetSku(), l.GetQuantity()})
-	}
-	lines, err := sum(lines)
+	lines, err := linesOf(r.GetLines())
 	if err != nil {
-		return nil, connect.NewError(connect.CodeInvalidArgument, err)
+		return nil, err
 	}
 	for range maxRounds {
 		answer, err := s.reserveOnce(ctx, r, lines)

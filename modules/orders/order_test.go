@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
+	"github.com/cleave-go/cleave/platform/statetest"
 )
 
 var allStates = []state{
@@ -58,4 +59,9 @@ func TestEveryStateHasItsMessage(t *testing.T) {
 	if len(seen) != len(ordersv1.OrderState_name)-1 || seen[ordersv1.OrderState_ORDER_STATE_UNSPECIFIED] {
 		t.Errorf("%d states are told of %d", len(seen), len(ordersv1.OrderState_name)-1)
 	}
+}
+
+func TestStatesAreDrawn(t *testing.T) {
+	t.Parallel()
+	statetest.Drawn(t, "../../docs/states/order.md", pending, transitions)
 }

@@ -76,6 +76,18 @@ const (
 // open reports whether the provider has yet to tell.
 func (o outcome) open() bool { return o == pending || o == unanswered }
 
+// refundState returns what the outcome of a refund is called in the contract.
+func (o outcome) refundState() paymentsv1.RefundState {
+	switch o {
+	case succeeded:
+		return paymentsv1.RefundState_REFUND_STATE_SETTLED
+	case refused:
+		return paymentsv1.RefundState_REFUND_STATE_FAILED
+	default:
+		return paymentsv1.RefundState_REFUND_STATE_PENDING
+	}
+}
+
 // attempt is something that the provider is asked to do. One without an id is not written down yet.
 type attempt struct {
 	id      string

@@ -63,6 +63,17 @@ type begun struct {
 func (s *service) perform(
 	ctx context.Context, r idempotency.Request, write func(ctx context.Context, tx tx) (*begun, error),
 ) (*paymentsv1.Payment, error) {
+	row, _, err := s.attempt(ctx, r, write)
+	if err != nil {
+		return nil, err
+	}
+	return message(row), nil
+}
+
+// attempt is perform, and tells also which attempt the request has come to.
+func (s *service) attempt(
+	ctx context.Context, r idempotency.Request, write func(ctx context.Context, tx tx) (*begun, error),
+) (*ent.Payment, *ent.Attempt, error) {
 	var kept *wrapperspb.StringValue // What is kept under the request id is the attempt, not the answer, which changes.
 	var written *begun
 	err := s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
@@ -80,13 +91,16 @@ func (s *service) perform(
 		written, err = s.load(ctx, kept.GetValue())
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	row, err := s.finishSoon(ctx, written)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return message(row), nil
+	if settled := attemptOf(row, written.ID); settled != nil {
+		return row, settled, nil
+	}
+	return row, written.Attempt, nil // It was settled before: nobody has read it again.
 }
 
 // finishSoon is finish for a caller, who repeats his request until the outcome is known. When the provider is down there may be

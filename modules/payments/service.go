@@ -72,7 +72,7 @@ func (s *service) VoidPayment(ctx context.Context, r *paymentsv1.VoidPaymentRequ
 }
 
 func (s *service) RefundPayment(ctx context.Context, r *paymentsv1.RefundPaymentRequest) (*paymentsv1.RefundPaymentResponse, error) {
-	payment, err := s.perform(ctx, r, func(ctx context.Context, tx tx) (*begun, error) {
+	row, written, err := s.attempt(ctx, r, func(ctx context.Context, tx tx) (*begun, error) {
 		row, err := lockPayment(ctx, tx, r.GetId())
 		if err != nil {
 			return nil, err
@@ -86,7 +86,12 @@ func (s *service) RefundPayment(ctx context.Context, r *paymentsv1.RefundPayment
 		}
 		return begin(tx, row, a)
 	})
-	return &paymentsv1.RefundPaymentResponse{Payment: payment}, err
+	if err != nil {
+		return nil, err
+	}
+	return &paymentsv1.RefundPaymentResponse{Payment: message(row), Refund: &paymentsv1.Refund{
+		Id: written.ID, State: outcome(written.Outcome).refundState(), Amount: money(written.Amount, row.Currency), DeclineCode: written.DeclineCode,
+	}}, nil
 }
 
 func (s *service) GetPayment(ctx context.Context, r *paymentsv1.GetPaymentRequest) (*paymentsv1.GetPaymentResponse, error) {

@@ -247,3 +247,46 @@ func TestAPaymentThatIsNotThere(t *testing.T) {
 		wantError(t, err, connect.CodeNotFound, "")
 	}
 }
+
+// Whoever has money refunded learns what became of that, and not only of the payment.
+func TestRefundTellsWhatBecameOfIt(t *testing.T) {
+	b := setup(t)
+	ask := func(requestID, paymentID string) *paymentsv1.Refund {
+		t.Helper()
+		answer, err := b.RefundPayment(b.ctx, &paymentsv1.RefundPaymentRequest{RequestId: requestID, Id: paymentID, Amount: euros(300)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.GetRefund()
+	}
+	paid := func(requestID, method string) string {
+		t.Helper()
+		if _, err := b.try(authorize, requestID, method, 1000); err != nil {
+			t.Fatal(err)
+		}
+		paymentID := b.must(t, isAuthorized, authorize, requestID, method, 1000).GetId()
+		if _, err := b.try(capture, requestID, paymentID, 0); err != nil {
+			t.Fatal(err)
+		}
+		b.must(t, isCaptured, capture, requestID, paymentID, 0)
+		return paymentID
+	}
+	good, lost := paid("good", methodVisa), paid("lost", methodTimeoutThenCharge)
+	first := ask("r", good)
+	if first.GetState() != paymentsv1.RefundState_REFUND_STATE_SETTLED || first.GetAmount().GetAmount() != 300 {
+		t.Errorf("the refund is %v, want it settled", first)
+	}
+	if again := ask("r", good); again.GetId() != first.GetId() || again.GetState() != first.GetState() {
+		t.Errorf("asked again the refund is %v, want %v", again, first)
+	}
+	if got := ask("l", lost); got.GetState() != paymentsv1.RefundState_REFUND_STATE_PENDING {
+		t.Errorf("while the provider has not answered the refund is %v", got)
+	}
+	if got := ask("l", lost); got.GetState() != paymentsv1.RefundState_REFUND_STATE_SETTLED {
+		t.Errorf("when the provider has answered the refund is %v", got)
+	}
+	b.exec(t, "UPDATE payments.sandbox_charge SET refunded = captured")
+	if got := ask("no", good); got.GetState() != paymentsv1.RefundState_REFUND_STATE_FAILED || got.GetDeclineCode() == "" {
+		t.Errorf("when the provider has refused the refund is %v", got)
+	}
+}

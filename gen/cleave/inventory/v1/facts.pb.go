@@ -32,8 +32,8 @@ type StockFact struct {
 	Reserved int64 `protobuf:"varint,3,opt,name=reserved,proto3" json:"reserved,omitempty"`
 	// The sum of all movements: what should be on hand.
 	Moved int64 `protobuf:"varint,4,opt,name=moved,proto3" json:"moved,omitempty"`
-	// The pieces of all reservations that are held or committed, holds included whose time is up but that have not been ended: what
-	// should be reserved.
+	// The pieces of all reservations that are held or committed and have neither been shipped nor given back, holds included whose time is
+	// up but that have not been ended: what should be reserved.
 	Held          int64 `protobuf:"varint,5,opt,name=held,proto3" json:"held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -114,7 +114,13 @@ type ReservationFact struct {
 	// When a held one expires.
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	// One line a SKU, in the order of the SKUs.
-	Lines         []*Line `protobuf:"bytes,5,rep,name=lines,proto3" json:"lines,omitempty"`
+	Lines []*Line `protobuf:"bytes,5,rep,name=lines,proto3" json:"lines,omitempty"`
+	// What became of the pieces, one line a SKU of which there are any: that were shipped, of which some may have come back,
+	Shipped []*Line `protobuf:"bytes,6,rep,name=shipped,proto3" json:"shipped,omitempty"`
+	// that came back,
+	Returned []*Line `protobuf:"bytes,7,rep,name=returned,proto3" json:"returned,omitempty"`
+	// and that were given back out of a reservation of which others were shipped.
+	Withdrawn     []*Line `protobuf:"bytes,8,rep,name=withdrawn,proto3" json:"withdrawn,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -180,6 +186,27 @@ func (x *ReservationFact) GetExpireTime() *timestamppb.Timestamp {
 func (x *ReservationFact) GetLines() []*Line {
 	if x != nil {
 		return x.Lines
+	}
+	return nil
+}
+
+func (x *ReservationFact) GetShipped() []*Line {
+	if x != nil {
+		return x.Shipped
+	}
+	return nil
+}
+
+func (x *ReservationFact) GetReturned() []*Line {
+	if x != nil {
+		return x.Returned
+	}
+	return nil
+}
+
+func (x *ReservationFact) GetWithdrawn() []*Line {
+	if x != nil {
+		return x.Withdrawn
 	}
 	return nil
 }
@@ -358,14 +385,17 @@ const file_cleave_inventory_v1_facts_proto_rawDesc = "" +
 	"\aon_hand\x18\x02 \x01(\x03R\x06onHand\x12\x1a\n" +
 	"\breserved\x18\x03 \x01(\x03R\breserved\x12\x14\n" +
 	"\x05moved\x18\x04 \x01(\x03R\x05moved\x12\x12\n" +
-	"\x04held\x18\x05 \x01(\x03R\x04held\"\xea\x01\n" +
+	"\x04held\x18\x05 \x01(\x03R\x04held\"\x8f\x03\n" +
 	"\x0fReservationFact\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\treference\x18\x02 \x01(\tR\treference\x12;\n" +
 	"\x05state\x18\x03 \x01(\x0e2%.cleave.inventory.v1.ReservationStateR\x05state\x12;\n" +
 	"\vexpire_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x12/\n" +
-	"\x05lines\x18\x05 \x03(\v2\x19.cleave.inventory.v1.LineR\x05lines\"\x19\n" +
+	"\x05lines\x18\x05 \x03(\v2\x19.cleave.inventory.v1.LineR\x05lines\x123\n" +
+	"\ashipped\x18\x06 \x03(\v2\x19.cleave.inventory.v1.LineR\ashipped\x125\n" +
+	"\breturned\x18\a \x03(\v2\x19.cleave.inventory.v1.LineR\breturned\x127\n" +
+	"\twithdrawn\x18\b \x03(\v2\x19.cleave.inventory.v1.LineR\twithdrawn\"\x19\n" +
 	"\x17StreamStockFactsRequest\"P\n" +
 	"\x18StreamStockFactsResponse\x124\n" +
 	"\x05facts\x18\x01 \x03(\v2\x1e.cleave.inventory.v1.StockFactR\x05facts\"\x1f\n" +
@@ -401,20 +431,23 @@ var file_cleave_inventory_v1_facts_proto_goTypes = []any{
 	(*Line)(nil),                           // 8: cleave.inventory.v1.Line
 }
 var file_cleave_inventory_v1_facts_proto_depIdxs = []int32{
-	6, // 0: cleave.inventory.v1.ReservationFact.state:type_name -> cleave.inventory.v1.ReservationState
-	7, // 1: cleave.inventory.v1.ReservationFact.expire_time:type_name -> google.protobuf.Timestamp
-	8, // 2: cleave.inventory.v1.ReservationFact.lines:type_name -> cleave.inventory.v1.Line
-	0, // 3: cleave.inventory.v1.StreamStockFactsResponse.facts:type_name -> cleave.inventory.v1.StockFact
-	1, // 4: cleave.inventory.v1.StreamReservationFactsResponse.facts:type_name -> cleave.inventory.v1.ReservationFact
-	2, // 5: cleave.inventory.v1.FactService.StreamStockFacts:input_type -> cleave.inventory.v1.StreamStockFactsRequest
-	4, // 6: cleave.inventory.v1.FactService.StreamReservationFacts:input_type -> cleave.inventory.v1.StreamReservationFactsRequest
-	3, // 7: cleave.inventory.v1.FactService.StreamStockFacts:output_type -> cleave.inventory.v1.StreamStockFactsResponse
-	5, // 8: cleave.inventory.v1.FactService.StreamReservationFacts:output_type -> cleave.inventory.v1.StreamReservationFactsResponse
-	7, // [7:9] is the sub-list for method output_type
-	5, // [5:7] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	6,  // 0: cleave.inventory.v1.ReservationFact.state:type_name -> cleave.inventory.v1.ReservationState
+	7,  // 1: cleave.inventory.v1.ReservationFact.expire_time:type_name -> google.protobuf.Timestamp
+	8,  // 2: cleave.inventory.v1.ReservationFact.lines:type_name -> cleave.inventory.v1.Line
+	8,  // 3: cleave.inventory.v1.ReservationFact.shipped:type_name -> cleave.inventory.v1.Line
+	8,  // 4: cleave.inventory.v1.ReservationFact.returned:type_name -> cleave.inventory.v1.Line
+	8,  // 5: cleave.inventory.v1.ReservationFact.withdrawn:type_name -> cleave.inventory.v1.Line
+	0,  // 6: cleave.inventory.v1.StreamStockFactsResponse.facts:type_name -> cleave.inventory.v1.StockFact
+	1,  // 7: cleave.inventory.v1.StreamReservationFactsResponse.facts:type_name -> cleave.inventory.v1.ReservationFact
+	2,  // 8: cleave.inventory.v1.FactService.StreamStockFacts:input_type -> cleave.inventory.v1.StreamStockFactsRequest
+	4,  // 9: cleave.inventory.v1.FactService.StreamReservationFacts:input_type -> cleave.inventory.v1.StreamReservationFactsRequest
+	3,  // 10: cleave.inventory.v1.FactService.StreamStockFacts:output_type -> cleave.inventory.v1.StreamStockFactsResponse
+	5,  // 11: cleave.inventory.v1.FactService.StreamReservationFacts:output_type -> cleave.inventory.v1.StreamReservationFactsResponse
+	10, // [10:12] is the sub-list for method output_type
+	8,  // [8:10] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_cleave_inventory_v1_facts_proto_init() }

@@ -35,9 +35,9 @@ const (
 	ReservationState_RESERVATION_STATE_UNSPECIFIED ReservationState = 0
 	// Held until its time is up.
 	ReservationState_RESERVATION_STATE_HELD ReservationState = 1
-	// Sold, and to be shipped.
+	// Sold, and to be shipped; some pieces may be out already.
 	ReservationState_RESERVATION_STATE_COMMITTED ReservationState = 2
-	// Shipped: not in stock any more.
+	// Shipped: nothing of it is in stock any more.
 	ReservationState_RESERVATION_STATE_SHIPPED ReservationState = 3
 	// Given back by whoever held it.
 	ReservationState_RESERVATION_STATE_RELEASED ReservationState = 4
@@ -760,8 +760,10 @@ type ReleaseReservationRequest struct {
 	Id        string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
 	// The request_id of the Reserve, of the same caller.
 	ReserveRequestId string `protobuf:"bytes,3,opt,name=reserve_request_id,json=reserveRequestId,proto3" json:"reserve_request_id,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Which pieces, of a reservation that is named by its id; all of them if it is empty.
+	Lines         []*Line `protobuf:"bytes,4,rep,name=lines,proto3" json:"lines,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReleaseReservationRequest) Reset() {
@@ -813,6 +815,13 @@ func (x *ReleaseReservationRequest) GetReserveRequestId() string {
 		return x.ReserveRequestId
 	}
 	return ""
+}
+
+func (x *ReleaseReservationRequest) GetLines() []*Line {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
 }
 
 // ReleaseReservationResponse holds the reservation; none if the Reserve was not carried out.
@@ -972,8 +981,10 @@ func (x *ExtendReservationResponse) GetReservation() *Reservation {
 type ShipReservationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Chosen by the client; a repetition with the same id and content gets the first answer again.
-	RequestId     string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	Id            string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Id        string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// Which pieces; all that are left if it is empty.
+	Lines         []*Line `protobuf:"bytes,3,rep,name=lines,proto3" json:"lines,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1020,6 +1031,13 @@ func (x *ShipReservationRequest) GetId() string {
 		return x.Id
 	}
 	return ""
+}
+
+func (x *ShipReservationRequest) GetLines() []*Line {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
 }
 
 // ShipReservationResponse holds the reservation.
@@ -1074,7 +1092,9 @@ type ReturnReservationRequest struct {
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	Id        string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
 	// The pieces cannot be sold again: they do not go back into the stock.
-	Discard       bool `protobuf:"varint,3,opt,name=discard,proto3" json:"discard,omitempty"`
+	Discard bool `protobuf:"varint,3,opt,name=discard,proto3" json:"discard,omitempty"`
+	// Which pieces; all that are out if it is empty.
+	Lines         []*Line `protobuf:"bytes,4,rep,name=lines,proto3" json:"lines,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1128,6 +1148,13 @@ func (x *ReturnReservationRequest) GetDiscard() bool {
 		return x.Discard
 	}
 	return false
+}
+
+func (x *ReturnReservationRequest) GetLines() []*Line {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
 }
 
 // ReturnReservationResponse holds the reservation.
@@ -1313,13 +1340,14 @@ const file_cleave_inventory_v1_inventory_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\trequestId\x12\x19\n" +
 	"\x02id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"_\n" +
 	"\x19CommitReservationResponse\x12B\n" +
-	"\vreservation\x18\x01 \x01(\v2 .cleave.inventory.v1.ReservationR\vreservation\"\xb8\x01\n" +
+	"\vreservation\x18\x01 \x01(\v2 .cleave.inventory.v1.ReservationR\vreservation\"\xf4\x01\n" +
 	"\x19ReleaseReservationRequest\x12)\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\trequestId\x12\x17\n" +
 	"\x02id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x02id\x126\n" +
-	"\x12reserve_request_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x10reserveRequestId:\x1f\xbaH\x1c\"\x1a\n" +
+	"\x12reserve_request_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x10reserveRequestId\x12:\n" +
+	"\x05lines\x18\x04 \x03(\v2\x19.cleave.inventory.v1.LineB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\x05lines:\x1f\xbaH\x1c\"\x1a\n" +
 	"\x02id\n" +
 	"\x12reserve_request_id\x10\x01\"`\n" +
 	"\x1aReleaseReservationResponse\x12B\n" +
@@ -1332,20 +1360,22 @@ const file_cleave_inventory_v1_inventory_proto_rawDesc = "" +
 	"\x03ttl\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x13\xbaH\x10\xc8\x01\x01\xaa\x01\n" +
 	"\"\x04\b\x80\xa3\x052\x02\b\x01R\x03ttl\"_\n" +
 	"\x19ExtendReservationResponse\x12B\n" +
-	"\vreservation\x18\x01 \x01(\v2 .cleave.inventory.v1.ReservationR\vreservation\"^\n" +
+	"\vreservation\x18\x01 \x01(\v2 .cleave.inventory.v1.ReservationR\vreservation\"\x9a\x01\n" +
 	"\x16ShipReservationRequest\x12)\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\trequestId\x12\x19\n" +
-	"\x02id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"]\n" +
+	"\x02id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\x12:\n" +
+	"\x05lines\x18\x03 \x03(\v2\x19.cleave.inventory.v1.LineB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\x05lines\"]\n" +
 	"\x17ShipReservationResponse\x12B\n" +
-	"\vreservation\x18\x01 \x01(\v2 .cleave.inventory.v1.ReservationR\vreservation\"z\n" +
+	"\vreservation\x18\x01 \x01(\v2 .cleave.inventory.v1.ReservationR\vreservation\"\xb6\x01\n" +
 	"\x18ReturnReservationRequest\x12)\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\trequestId\x12\x19\n" +
 	"\x02id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\x12\x18\n" +
-	"\adiscard\x18\x03 \x01(\bR\adiscard\"_\n" +
+	"\adiscard\x18\x03 \x01(\bR\adiscard\x12:\n" +
+	"\x05lines\x18\x04 \x03(\v2\x19.cleave.inventory.v1.LineB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\x05lines\"_\n" +
 	"\x19ReturnReservationResponse\x12B\n" +
 	"\vreservation\x18\x01 \x01(\v2 .cleave.inventory.v1.ReservationR\vreservation\"2\n" +
 	"\x15GetReservationRequest\x12\x19\n" +
@@ -1359,9 +1389,9 @@ const file_cleave_inventory_v1_inventory_proto_rawDesc = "" +
 	"\x19RESERVATION_STATE_SHIPPED\x10\x03\x12\x1e\n" +
 	"\x1aRESERVATION_STATE_RELEASED\x10\x04\x12\x1d\n" +
 	"\x19RESERVATION_STATE_EXPIRED\x10\x05\x12\x1e\n" +
-	"\x1aRESERVATION_STATE_RETURNED\x10\x062\xba\t\n" +
-	"\x10InventoryService\x12\xab\x01\n" +
-	"\x14BatchGetAvailability\x120.cleave.inventory.v1.BatchGetAvailabilityRequest\x1a1.cleave.inventory.v1.BatchGetAvailabilityResponse\".\xa2\xbb\x18\x04\b\x02\x10\x01\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/availabilities:batchGet\x90\x02\x01\x12\xa7\x01\n" +
+	"\x1aRESERVATION_STATE_RETURNED\x10\x062\xbe\t\n" +
+	"\x10InventoryService\x12\xaf\x01\n" +
+	"\x14BatchGetAvailability\x120.cleave.inventory.v1.BatchGetAvailabilityRequest\x1a1.cleave.inventory.v1.BatchGetAvailabilityResponse\"2\xa2\xbb\x18\x04\b\x02\x10\x01\xb8\xbb\x18\x01\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/availabilities:batchGet\x90\x02\x01\x12\xa7\x01\n" +
 	"\vAdjustStock\x12'.cleave.inventory.v1.AdjustStockRequest\x1a(.cleave.inventory.v1.AdjustStockResponse\"E\xa2\xbb\x18#\b\x02\x10\x03\x1a\x05staff\x1a\x05admin\"\x0finventory:write\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/stock:adjust\x90\x02\x02\x12_\n" +
 	"\aReserve\x12#.cleave.inventory.v1.ReserveRequest\x1a$.cleave.inventory.v1.ReserveResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x02\x12}\n" +
 	"\x11CommitReservation\x12-.cleave.inventory.v1.CommitReservationRequest\x1a..cleave.inventory.v1.CommitReservationResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x02\x12\x80\x01\n" +
@@ -1423,35 +1453,38 @@ var file_cleave_inventory_v1_inventory_proto_depIdxs = []int32{
 	24, // 7: cleave.inventory.v1.ReserveRequest.ttl:type_name -> google.protobuf.Duration
 	3,  // 8: cleave.inventory.v1.ReserveResponse.reservation:type_name -> cleave.inventory.v1.Reservation
 	3,  // 9: cleave.inventory.v1.CommitReservationResponse.reservation:type_name -> cleave.inventory.v1.Reservation
-	3,  // 10: cleave.inventory.v1.ReleaseReservationResponse.reservation:type_name -> cleave.inventory.v1.Reservation
-	24, // 11: cleave.inventory.v1.ExtendReservationRequest.ttl:type_name -> google.protobuf.Duration
-	3,  // 12: cleave.inventory.v1.ExtendReservationResponse.reservation:type_name -> cleave.inventory.v1.Reservation
-	3,  // 13: cleave.inventory.v1.ShipReservationResponse.reservation:type_name -> cleave.inventory.v1.Reservation
-	3,  // 14: cleave.inventory.v1.ReturnReservationResponse.reservation:type_name -> cleave.inventory.v1.Reservation
-	3,  // 15: cleave.inventory.v1.GetReservationResponse.reservation:type_name -> cleave.inventory.v1.Reservation
-	4,  // 16: cleave.inventory.v1.InventoryService.BatchGetAvailability:input_type -> cleave.inventory.v1.BatchGetAvailabilityRequest
-	6,  // 17: cleave.inventory.v1.InventoryService.AdjustStock:input_type -> cleave.inventory.v1.AdjustStockRequest
-	9,  // 18: cleave.inventory.v1.InventoryService.Reserve:input_type -> cleave.inventory.v1.ReserveRequest
-	11, // 19: cleave.inventory.v1.InventoryService.CommitReservation:input_type -> cleave.inventory.v1.CommitReservationRequest
-	13, // 20: cleave.inventory.v1.InventoryService.ReleaseReservation:input_type -> cleave.inventory.v1.ReleaseReservationRequest
-	15, // 21: cleave.inventory.v1.InventoryService.ExtendReservation:input_type -> cleave.inventory.v1.ExtendReservationRequest
-	17, // 22: cleave.inventory.v1.InventoryService.ShipReservation:input_type -> cleave.inventory.v1.ShipReservationRequest
-	19, // 23: cleave.inventory.v1.InventoryService.ReturnReservation:input_type -> cleave.inventory.v1.ReturnReservationRequest
-	21, // 24: cleave.inventory.v1.InventoryService.GetReservation:input_type -> cleave.inventory.v1.GetReservationRequest
-	5,  // 25: cleave.inventory.v1.InventoryService.BatchGetAvailability:output_type -> cleave.inventory.v1.BatchGetAvailabilityResponse
-	8,  // 26: cleave.inventory.v1.InventoryService.AdjustStock:output_type -> cleave.inventory.v1.AdjustStockResponse
-	10, // 27: cleave.inventory.v1.InventoryService.Reserve:output_type -> cleave.inventory.v1.ReserveResponse
-	12, // 28: cleave.inventory.v1.InventoryService.CommitReservation:output_type -> cleave.inventory.v1.CommitReservationResponse
-	14, // 29: cleave.inventory.v1.InventoryService.ReleaseReservation:output_type -> cleave.inventory.v1.ReleaseReservationResponse
-	16, // 30: cleave.inventory.v1.InventoryService.ExtendReservation:output_type -> cleave.inventory.v1.ExtendReservationResponse
-	18, // 31: cleave.inventory.v1.InventoryService.ShipReservation:output_type -> cleave.inventory.v1.ShipReservationResponse
-	20, // 32: cleave.inventory.v1.InventoryService.ReturnReservation:output_type -> cleave.inventory.v1.ReturnReservationResponse
-	22, // 33: cleave.inventory.v1.InventoryService.GetReservation:output_type -> cleave.inventory.v1.GetReservationResponse
-	25, // [25:34] is the sub-list for method output_type
-	16, // [16:25] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	2,  // 10: cleave.inventory.v1.ReleaseReservationRequest.lines:type_name -> cleave.inventory.v1.Line
+	3,  // 11: cleave.inventory.v1.ReleaseReservationResponse.reservation:type_name -> cleave.inventory.v1.Reservation
+	24, // 12: cleave.inventory.v1.ExtendReservationRequest.ttl:type_name -> google.protobuf.Duration
+	3,  // 13: cleave.inventory.v1.ExtendReservationResponse.reservation:type_name -> cleave.inventory.v1.Reservation
+	2,  // 14: cleave.inventory.v1.ShipReservationRequest.lines:type_name -> cleave.inventory.v1.Line
+	3,  // 15: cleave.inventory.v1.ShipReservationResponse.reservation:type_name -> cleave.inventory.v1.Reservation
+	2,  // 16: cleave.inventory.v1.ReturnReservationRequest.lines:type_name -> cleave.inventory.v1.Line
+	3,  // 17: cleave.inventory.v1.ReturnReservationResponse.reservation:type_name -> cleave.inventory.v1.Reservation
+	3,  // 18: cleave.inventory.v1.GetReservationResponse.reservation:type_name -> cleave.inventory.v1.Reservation
+	4,  // 19: cleave.inventory.v1.InventoryService.BatchGetAvailability:input_type -> cleave.inventory.v1.BatchGetAvailabilityRequest
+	6,  // 20: cleave.inventory.v1.InventoryService.AdjustStock:input_type -> cleave.inventory.v1.AdjustStockRequest
+	9,  // 21: cleave.inventory.v1.InventoryService.Reserve:input_type -> cleave.inventory.v1.ReserveRequest
+	11, // 22: cleave.inventory.v1.InventoryService.CommitReservation:input_type -> cleave.inventory.v1.CommitReservationRequest
+	13, // 23: cleave.inventory.v1.InventoryService.ReleaseReservation:input_type -> cleave.inventory.v1.ReleaseReservationRequest
+	15, // 24: cleave.inventory.v1.InventoryService.ExtendReservation:input_type -> cleave.inventory.v1.ExtendReservationRequest
+	17, // 25: cleave.inventory.v1.InventoryService.ShipReservation:input_type -> cleave.inventory.v1.ShipReservationRequest
+	19, // 26: cleave.inventory.v1.InventoryService.ReturnReservation:input_type -> cleave.inventory.v1.ReturnReservationRequest
+	21, // 27: cleave.inventory.v1.InventoryService.GetReservation:input_type -> cleave.inventory.v1.GetReservationRequest
+	5,  // 28: cleave.inventory.v1.InventoryService.BatchGetAvailability:output_type -> cleave.inventory.v1.BatchGetAvailabilityResponse
+	8,  // 29: cleave.inventory.v1.InventoryService.AdjustStock:output_type -> cleave.inventory.v1.AdjustStockResponse
+	10, // 30: cleave.inventory.v1.InventoryService.Reserve:output_type -> cleave.inventory.v1.ReserveResponse
+	12, // 31: cleave.inventory.v1.InventoryService.CommitReservation:output_type -> cleave.inventory.v1.CommitReservationResponse
+	14, // 32: cleave.inventory.v1.InventoryService.ReleaseReservation:output_type -> cleave.inventory.v1.ReleaseReservationResponse
+	16, // 33: cleave.inventory.v1.InventoryService.ExtendReservation:output_type -> cleave.inventory.v1.ExtendReservationResponse
+	18, // 34: cleave.inventory.v1.InventoryService.ShipReservation:output_type -> cleave.inventory.v1.ShipReservationResponse
+	20, // 35: cleave.inventory.v1.InventoryService.ReturnReservation:output_type -> cleave.inventory.v1.ReturnReservationResponse
+	22, // 36: cleave.inventory.v1.InventoryService.GetReservation:output_type -> cleave.inventory.v1.GetReservationResponse
+	28, // [28:37] is the sub-list for method output_type
+	19, // [19:28] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_cleave_inventory_v1_inventory_proto_init() }

@@ -115,6 +115,62 @@ func (PaymentState) EnumDescriptor() ([]byte, []int) {
 	return file_cleave_payments_v1_payments_proto_rawDescGZIP(), []int{0}
 }
 
+// RefundState is what became of a refund.
+type RefundState int32
+
+const (
+	RefundState_REFUND_STATE_UNSPECIFIED RefundState = 0
+	// The provider has yet to tell.
+	RefundState_REFUND_STATE_PENDING RefundState = 1
+	// The money is on its way back.
+	RefundState_REFUND_STATE_SETTLED RefundState = 2
+	// The provider refused.
+	RefundState_REFUND_STATE_FAILED RefundState = 3
+)
+
+// Enum value maps for RefundState.
+var (
+	RefundState_name = map[int32]string{
+		0: "REFUND_STATE_UNSPECIFIED",
+		1: "REFUND_STATE_PENDING",
+		2: "REFUND_STATE_SETTLED",
+		3: "REFUND_STATE_FAILED",
+	}
+	RefundState_value = map[string]int32{
+		"REFUND_STATE_UNSPECIFIED": 0,
+		"REFUND_STATE_PENDING":     1,
+		"REFUND_STATE_SETTLED":     2,
+		"REFUND_STATE_FAILED":      3,
+	}
+)
+
+func (x RefundState) Enum() *RefundState {
+	p := new(RefundState)
+	*p = x
+	return p
+}
+
+func (x RefundState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RefundState) Descriptor() protoreflect.EnumDescriptor {
+	return file_cleave_payments_v1_payments_proto_enumTypes[1].Descriptor()
+}
+
+func (RefundState) Type() protoreflect.EnumType {
+	return &file_cleave_payments_v1_payments_proto_enumTypes[1]
+}
+
+func (x RefundState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RefundState.Descriptor instead.
+func (RefundState) EnumDescriptor() ([]byte, []int) {
+	return file_cleave_payments_v1_payments_proto_rawDescGZIP(), []int{1}
+}
+
 // Cancellation is how far a CancelPayment has come.
 type Cancellation int32
 
@@ -155,11 +211,11 @@ func (x Cancellation) String() string {
 }
 
 func (Cancellation) Descriptor() protoreflect.EnumDescriptor {
-	return file_cleave_payments_v1_payments_proto_enumTypes[1].Descriptor()
+	return file_cleave_payments_v1_payments_proto_enumTypes[2].Descriptor()
 }
 
 func (Cancellation) Type() protoreflect.EnumType {
-	return &file_cleave_payments_v1_payments_proto_enumTypes[1]
+	return &file_cleave_payments_v1_payments_proto_enumTypes[2]
 }
 
 func (x Cancellation) Number() protoreflect.EnumNumber {
@@ -168,7 +224,7 @@ func (x Cancellation) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Cancellation.Descriptor instead.
 func (Cancellation) EnumDescriptor() ([]byte, []int) {
-	return file_cleave_payments_v1_payments_proto_rawDescGZIP(), []int{1}
+	return file_cleave_payments_v1_payments_proto_rawDescGZIP(), []int{2}
 }
 
 // Payment is one attempt to be paid.
@@ -661,17 +717,89 @@ func (x *RefundPaymentRequest) GetAmount() *v1.Money {
 	return nil
 }
 
-// RefundPaymentResponse holds the payment.
+// Refund is money that goes back.
+type Refund struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// att_…
+	Id     string      `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	State  RefundState `protobuf:"varint,2,opt,name=state,proto3,enum=cleave.payments.v1.RefundState" json:"state,omitempty"`
+	Amount *v1.Money   `protobuf:"bytes,3,opt,name=amount,proto3" json:"amount,omitempty"`
+	// Why the provider refused; empty otherwise.
+	DeclineCode   string `protobuf:"bytes,4,opt,name=decline_code,json=declineCode,proto3" json:"decline_code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Refund) Reset() {
+	*x = Refund{}
+	mi := &file_cleave_payments_v1_payments_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Refund) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Refund) ProtoMessage() {}
+
+func (x *Refund) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_payments_v1_payments_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Refund.ProtoReflect.Descriptor instead.
+func (*Refund) Descriptor() ([]byte, []int) {
+	return file_cleave_payments_v1_payments_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Refund) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Refund) GetState() RefundState {
+	if x != nil {
+		return x.State
+	}
+	return RefundState_REFUND_STATE_UNSPECIFIED
+}
+
+func (x *Refund) GetAmount() *v1.Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *Refund) GetDeclineCode() string {
+	if x != nil {
+		return x.DeclineCode
+	}
+	return ""
+}
+
+// RefundPaymentResponse holds the payment and the refund.
 type RefundPaymentResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Payment       *Payment               `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
+	Refund        *Refund                `protobuf:"bytes,2,opt,name=refund,proto3" json:"refund,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RefundPaymentResponse) Reset() {
 	*x = RefundPaymentResponse{}
-	mi := &file_cleave_payments_v1_payments_proto_msgTypes[8]
+	mi := &file_cleave_payments_v1_payments_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -683,7 +811,7 @@ func (x *RefundPaymentResponse) String() string {
 func (*RefundPaymentResponse) ProtoMessage() {}
 
 func (x *RefundPaymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_payments_v1_payments_proto_msgTypes[8]
+	mi := &file_cleave_payments_v1_payments_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -696,12 +824,19 @@ func (x *RefundPaymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundPaymentResponse.ProtoReflect.Descriptor instead.
 func (*RefundPaymentResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_payments_v1_payments_proto_rawDescGZIP(), []int{8}
+	return file_cleave_payments_v1_payments_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RefundPaymentResponse) GetPayment() *Payment {
 	if x != nil {
 		return x.Payment
+	}
+	return nil
+}
+
+func (x *RefundPaymentResponse) GetRefund() *Refund {
+	if x != nil {
+		return x.Refund
 	}
 	return nil
 }
@@ -719,7 +854,7 @@ type CancelPaymentRequest struct {
 
 func (x *CancelPaymentRequest) Reset() {
 	*x = CancelPaymentRequest{}
-	mi := &file_cleave_payments_v1_payments_proto_msgTypes[9]
+	mi := &file_cleave_payments_v1_payments_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -731,7 +866,7 @@ func (x *CancelPaymentRequest) String() string {
 func (*CancelPaymentRequest) ProtoMessage() {}
 
 func (x *CancelPaymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_payments_v1_payments_proto_msgTypes[9]
+	mi := &file_cleave_payments_v1_payments_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -744,7 +879,7 @@ func (x *CancelPaymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelPaymentRequest.ProtoReflect.Descriptor instead.
 func (*CancelPaymentRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_payments_v1_payments_proto_rawDescGZIP(), []int{9}
+	return file_cleave_payments_v1_payments_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CancelPaymentRequest) GetRequestId() string {
@@ -773,7 +908,7 @@ type CancelPaymentResponse struct {
 
 func (x *CancelPaymentResponse) Reset() {
 	*x = CancelPaymentResponse{}
-	mi := &file_cleave_payments_v1_payments_proto_msgTypes[10]
+	mi := &file_cleave_payments_v1_payments_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -785,7 +920,7 @@ func (x *CancelPaymentResponse) String() string {
 func (*CancelPaymentResponse) ProtoMessage() {}
 
 func (x *CancelPaymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_payments_v1_payments_proto_msgTypes[10]
+	mi := &file_cleave_payments_v1_payments_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -798,7 +933,7 @@ func (x *CancelPaymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelPaymentResponse.ProtoReflect.Descriptor instead.
 func (*CancelPaymentResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_payments_v1_payments_proto_rawDescGZIP(), []int{10}
+	return file_cleave_payments_v1_payments_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CancelPaymentResponse) GetCancellation() Cancellation {
@@ -825,7 +960,7 @@ type GetPaymentRequest struct {
 
 func (x *GetPaymentRequest) Reset() {
 	*x = GetPaymentRequest{}
-	mi := &file_cleave_payments_v1_payments_proto_msgTypes[11]
+	mi := &file_cleave_payments_v1_payments_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -837,7 +972,7 @@ func (x *GetPaymentRequest) String() string {
 func (*GetPaymentRequest) ProtoMessage() {}
 
 func (x *GetPaymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_payments_v1_payments_proto_msgTypes[11]
+	mi := &file_cleave_payments_v1_payments_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -850,7 +985,7 @@ func (x *GetPaymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPaymentRequest.ProtoReflect.Descriptor instead.
 func (*GetPaymentRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_payments_v1_payments_proto_rawDescGZIP(), []int{11}
+	return file_cleave_payments_v1_payments_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetPaymentRequest) GetId() string {
@@ -870,7 +1005,7 @@ type GetPaymentResponse struct {
 
 func (x *GetPaymentResponse) Reset() {
 	*x = GetPaymentResponse{}
-	mi := &file_cleave_payments_v1_payments_proto_msgTypes[12]
+	mi := &file_cleave_payments_v1_payments_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -882,7 +1017,7 @@ func (x *GetPaymentResponse) String() string {
 func (*GetPaymentResponse) ProtoMessage() {}
 
 func (x *GetPaymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_payments_v1_payments_proto_msgTypes[12]
+	mi := &file_cleave_payments_v1_payments_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -895,7 +1030,7 @@ func (x *GetPaymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPaymentResponse.ProtoReflect.Descriptor instead.
 func (*GetPaymentResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_payments_v1_payments_proto_rawDescGZIP(), []int{12}
+	return file_cleave_payments_v1_payments_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetPaymentResponse) GetPayment() *Payment {
@@ -953,9 +1088,15 @@ const file_cleave_payments_v1_payments_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\trequestId\x12\x19\n" +
 	"\x02id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\x12p\n" +
 	"\x06amount\x18\x03 \x01(\v2\x15.cleave.type.v1.MoneyBA\xbaH>\xba\x01;\n" +
-	"\x0famount.positive\x12\x17amount must be positive\x1a\x0fthis.amount > 0R\x06amount\"N\n" +
+	"\x0famount.positive\x12\x17amount must be positive\x1a\x0fthis.amount > 0R\x06amount\"\xa1\x01\n" +
+	"\x06Refund\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x125\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x1f.cleave.payments.v1.RefundStateR\x05state\x12-\n" +
+	"\x06amount\x18\x03 \x01(\v2\x15.cleave.type.v1.MoneyR\x06amount\x12!\n" +
+	"\fdecline_code\x18\x04 \x01(\tR\vdeclineCode\"\x82\x01\n" +
 	"\x15RefundPaymentResponse\x125\n" +
-	"\apayment\x18\x01 \x01(\v2\x1b.cleave.payments.v1.PaymentR\apayment\"\x7f\n" +
+	"\apayment\x18\x01 \x01(\v2\x1b.cleave.payments.v1.PaymentR\apayment\x122\n" +
+	"\x06refund\x18\x02 \x01(\v2\x1a.cleave.payments.v1.RefundR\x06refund\"\x7f\n" +
 	"\x14CancelPaymentRequest\x12)\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tB\n" +
@@ -982,7 +1123,12 @@ const file_cleave_payments_v1_payments_proto_rawDesc = "" +
 	"\x14PAYMENT_STATE_VOIDED\x10\t\x12\x19\n" +
 	"\x15PAYMENT_STATE_UNKNOWN\x10\n" +
 	"\x12\x1a\n" +
-	"\x16PAYMENT_STATE_DISPUTED\x10\v*y\n" +
+	"\x16PAYMENT_STATE_DISPUTED\x10\v*x\n" +
+	"\vRefundState\x12\x1c\n" +
+	"\x18REFUND_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14REFUND_STATE_PENDING\x10\x01\x12\x18\n" +
+	"\x14REFUND_STATE_SETTLED\x10\x02\x12\x17\n" +
+	"\x13REFUND_STATE_FAILED\x10\x03*y\n" +
 	"\fCancellation\x12\x1c\n" +
 	"\x18CANCELLATION_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11CANCELLATION_DONE\x10\x01\x12\x1a\n" +
@@ -1009,60 +1155,65 @@ func file_cleave_payments_v1_payments_proto_rawDescGZIP() []byte {
 	return file_cleave_payments_v1_payments_proto_rawDescData
 }
 
-var file_cleave_payments_v1_payments_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_cleave_payments_v1_payments_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_cleave_payments_v1_payments_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_cleave_payments_v1_payments_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_cleave_payments_v1_payments_proto_goTypes = []any{
 	(PaymentState)(0),                // 0: cleave.payments.v1.PaymentState
-	(Cancellation)(0),                // 1: cleave.payments.v1.Cancellation
-	(*Payment)(nil),                  // 2: cleave.payments.v1.Payment
-	(*AuthorizePaymentRequest)(nil),  // 3: cleave.payments.v1.AuthorizePaymentRequest
-	(*AuthorizePaymentResponse)(nil), // 4: cleave.payments.v1.AuthorizePaymentResponse
-	(*CapturePaymentRequest)(nil),    // 5: cleave.payments.v1.CapturePaymentRequest
-	(*CapturePaymentResponse)(nil),   // 6: cleave.payments.v1.CapturePaymentResponse
-	(*VoidPaymentRequest)(nil),       // 7: cleave.payments.v1.VoidPaymentRequest
-	(*VoidPaymentResponse)(nil),      // 8: cleave.payments.v1.VoidPaymentResponse
-	(*RefundPaymentRequest)(nil),     // 9: cleave.payments.v1.RefundPaymentRequest
-	(*RefundPaymentResponse)(nil),    // 10: cleave.payments.v1.RefundPaymentResponse
-	(*CancelPaymentRequest)(nil),     // 11: cleave.payments.v1.CancelPaymentRequest
-	(*CancelPaymentResponse)(nil),    // 12: cleave.payments.v1.CancelPaymentResponse
-	(*GetPaymentRequest)(nil),        // 13: cleave.payments.v1.GetPaymentRequest
-	(*GetPaymentResponse)(nil),       // 14: cleave.payments.v1.GetPaymentResponse
-	(*v1.Money)(nil),                 // 15: cleave.type.v1.Money
-	(*timestamppb.Timestamp)(nil),    // 16: google.protobuf.Timestamp
+	(RefundState)(0),                 // 1: cleave.payments.v1.RefundState
+	(Cancellation)(0),                // 2: cleave.payments.v1.Cancellation
+	(*Payment)(nil),                  // 3: cleave.payments.v1.Payment
+	(*AuthorizePaymentRequest)(nil),  // 4: cleave.payments.v1.AuthorizePaymentRequest
+	(*AuthorizePaymentResponse)(nil), // 5: cleave.payments.v1.AuthorizePaymentResponse
+	(*CapturePaymentRequest)(nil),    // 6: cleave.payments.v1.CapturePaymentRequest
+	(*CapturePaymentResponse)(nil),   // 7: cleave.payments.v1.CapturePaymentResponse
+	(*VoidPaymentRequest)(nil),       // 8: cleave.payments.v1.VoidPaymentRequest
+	(*VoidPaymentResponse)(nil),      // 9: cleave.payments.v1.VoidPaymentResponse
+	(*RefundPaymentRequest)(nil),     // 10: cleave.payments.v1.RefundPaymentRequest
+	(*Refund)(nil),                   // 11: cleave.payments.v1.Refund
+	(*RefundPaymentResponse)(nil),    // 12: cleave.payments.v1.RefundPaymentResponse
+	(*CancelPaymentRequest)(nil),     // 13: cleave.payments.v1.CancelPaymentRequest
+	(*CancelPaymentResponse)(nil),    // 14: cleave.payments.v1.CancelPaymentResponse
+	(*GetPaymentRequest)(nil),        // 15: cleave.payments.v1.GetPaymentRequest
+	(*GetPaymentResponse)(nil),       // 16: cleave.payments.v1.GetPaymentResponse
+	(*v1.Money)(nil),                 // 17: cleave.type.v1.Money
+	(*timestamppb.Timestamp)(nil),    // 18: google.protobuf.Timestamp
 }
 var file_cleave_payments_v1_payments_proto_depIdxs = []int32{
 	0,  // 0: cleave.payments.v1.Payment.state:type_name -> cleave.payments.v1.PaymentState
-	15, // 1: cleave.payments.v1.Payment.amount:type_name -> cleave.type.v1.Money
-	15, // 2: cleave.payments.v1.Payment.captured:type_name -> cleave.type.v1.Money
-	15, // 3: cleave.payments.v1.Payment.refunded:type_name -> cleave.type.v1.Money
-	16, // 4: cleave.payments.v1.Payment.create_time:type_name -> google.protobuf.Timestamp
-	16, // 5: cleave.payments.v1.Payment.update_time:type_name -> google.protobuf.Timestamp
-	15, // 6: cleave.payments.v1.AuthorizePaymentRequest.amount:type_name -> cleave.type.v1.Money
-	2,  // 7: cleave.payments.v1.AuthorizePaymentResponse.payment:type_name -> cleave.payments.v1.Payment
-	2,  // 8: cleave.payments.v1.CapturePaymentResponse.payment:type_name -> cleave.payments.v1.Payment
-	2,  // 9: cleave.payments.v1.VoidPaymentResponse.payment:type_name -> cleave.payments.v1.Payment
-	15, // 10: cleave.payments.v1.RefundPaymentRequest.amount:type_name -> cleave.type.v1.Money
-	2,  // 11: cleave.payments.v1.RefundPaymentResponse.payment:type_name -> cleave.payments.v1.Payment
-	1,  // 12: cleave.payments.v1.CancelPaymentResponse.cancellation:type_name -> cleave.payments.v1.Cancellation
-	2,  // 13: cleave.payments.v1.CancelPaymentResponse.payment:type_name -> cleave.payments.v1.Payment
-	2,  // 14: cleave.payments.v1.GetPaymentResponse.payment:type_name -> cleave.payments.v1.Payment
-	3,  // 15: cleave.payments.v1.PaymentService.AuthorizePayment:input_type -> cleave.payments.v1.AuthorizePaymentRequest
-	5,  // 16: cleave.payments.v1.PaymentService.CapturePayment:input_type -> cleave.payments.v1.CapturePaymentRequest
-	7,  // 17: cleave.payments.v1.PaymentService.VoidPayment:input_type -> cleave.payments.v1.VoidPaymentRequest
-	9,  // 18: cleave.payments.v1.PaymentService.RefundPayment:input_type -> cleave.payments.v1.RefundPaymentRequest
-	11, // 19: cleave.payments.v1.PaymentService.CancelPayment:input_type -> cleave.payments.v1.CancelPaymentRequest
-	13, // 20: cleave.payments.v1.PaymentService.GetPayment:input_type -> cleave.payments.v1.GetPaymentRequest
-	4,  // 21: cleave.payments.v1.PaymentService.AuthorizePayment:output_type -> cleave.payments.v1.AuthorizePaymentResponse
-	6,  // 22: cleave.payments.v1.PaymentService.CapturePayment:output_type -> cleave.payments.v1.CapturePaymentResponse
-	8,  // 23: cleave.payments.v1.PaymentService.VoidPayment:output_type -> cleave.payments.v1.VoidPaymentResponse
-	10, // 24: cleave.payments.v1.PaymentService.RefundPayment:output_type -> cleave.payments.v1.RefundPaymentResponse
-	12, // 25: cleave.payments.v1.PaymentService.CancelPayment:output_type -> cleave.payments.v1.CancelPaymentResponse
-	14, // 26: cleave.payments.v1.PaymentService.GetPayment:output_type -> cleave.payments.v1.GetPaymentResponse
-	21, // [21:27] is the sub-list for method output_type
-	15, // [15:21] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	17, // 1: cleave.payments.v1.Payment.amount:type_name -> cleave.type.v1.Money
+	17, // 2: cleave.payments.v1.Payment.captured:type_name -> cleave.type.v1.Money
+	17, // 3: cleave.payments.v1.Payment.refunded:type_name -> cleave.type.v1.Money
+	18, // 4: cleave.payments.v1.Payment.create_time:type_name -> google.protobuf.Timestamp
+	18, // 5: cleave.payments.v1.Payment.update_time:type_name -> google.protobuf.Timestamp
+	17, // 6: cleave.payments.v1.AuthorizePaymentRequest.amount:type_name -> cleave.type.v1.Money
+	3,  // 7: cleave.payments.v1.AuthorizePaymentResponse.payment:type_name -> cleave.payments.v1.Payment
+	3,  // 8: cleave.payments.v1.CapturePaymentResponse.payment:type_name -> cleave.payments.v1.Payment
+	3,  // 9: cleave.payments.v1.VoidPaymentResponse.payment:type_name -> cleave.payments.v1.Payment
+	17, // 10: cleave.payments.v1.RefundPaymentRequest.amount:type_name -> cleave.type.v1.Money
+	1,  // 11: cleave.payments.v1.Refund.state:type_name -> cleave.payments.v1.RefundState
+	17, // 12: cleave.payments.v1.Refund.amount:type_name -> cleave.type.v1.Money
+	3,  // 13: cleave.payments.v1.RefundPaymentResponse.payment:type_name -> cleave.payments.v1.Payment
+	11, // 14: cleave.payments.v1.RefundPaymentResponse.refund:type_name -> cleave.payments.v1.Refund
+	2,  // 15: cleave.payments.v1.CancelPaymentResponse.cancellation:type_name -> cleave.payments.v1.Cancellation
+	3,  // 16: cleave.payments.v1.CancelPaymentResponse.payment:type_name -> cleave.payments.v1.Payment
+	3,  // 17: cleave.payments.v1.GetPaymentResponse.payment:type_name -> cleave.payments.v1.Payment
+	4,  // 18: cleave.payments.v1.PaymentService.AuthorizePayment:input_type -> cleave.payments.v1.AuthorizePaymentRequest
+	6,  // 19: cleave.payments.v1.PaymentService.CapturePayment:input_type -> cleave.payments.v1.CapturePaymentRequest
+	8,  // 20: cleave.payments.v1.PaymentService.VoidPayment:input_type -> cleave.payments.v1.VoidPaymentRequest
+	10, // 21: cleave.payments.v1.PaymentService.RefundPayment:input_type -> cleave.payments.v1.RefundPaymentRequest
+	13, // 22: cleave.payments.v1.PaymentService.CancelPayment:input_type -> cleave.payments.v1.CancelPaymentRequest
+	15, // 23: cleave.payments.v1.PaymentService.GetPayment:input_type -> cleave.payments.v1.GetPaymentRequest
+	5,  // 24: cleave.payments.v1.PaymentService.AuthorizePayment:output_type -> cleave.payments.v1.AuthorizePaymentResponse
+	7,  // 25: cleave.payments.v1.PaymentService.CapturePayment:output_type -> cleave.payments.v1.CapturePaymentResponse
+	9,  // 26: cleave.payments.v1.PaymentService.VoidPayment:output_type -> cleave.payments.v1.VoidPaymentResponse
+	12, // 27: cleave.payments.v1.PaymentService.RefundPayment:output_type -> cleave.payments.v1.RefundPaymentResponse
+	14, // 28: cleave.payments.v1.PaymentService.CancelPayment:output_type -> cleave.payments.v1.CancelPaymentResponse
+	16, // 29: cleave.payments.v1.PaymentService.GetPayment:output_type -> cleave.payments.v1.GetPaymentResponse
+	24, // [24:30] is the sub-list for method output_type
+	18, // [18:24] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_cleave_payments_v1_payments_proto_init() }
@@ -1075,8 +1226,8 @@ func file_cleave_payments_v1_payments_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_payments_v1_payments_proto_rawDesc), len(file_cleave_payments_v1_payments_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   13,
+			NumEnums:      3,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

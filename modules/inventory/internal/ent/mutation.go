@@ -1289,6 +1289,12 @@ type ReservationLineMutation struct {
 	sku                *string
 	quantity           *int64
 	addquantity        *int64
+	shipped            *int64
+	addshipped         *int64
+	returned           *int64
+	addreturned        *int64
+	withdrawn          *int64
+	addwithdrawn       *int64
 	clearedFields      map[string]struct{}
 	reservation        *string
 	clearedreservation bool
@@ -1529,6 +1535,174 @@ func (m *ReservationLineMutation) ResetQuantity() {
 	m.addquantity = nil
 }
 
+// SetShipped sets the "shipped" field.
+func (m *ReservationLineMutation) SetShipped(i int64) {
+	m.shipped = &i
+	m.addshipped = nil
+}
+
+// Shipped returns the value of the "shipped" field in the mutation.
+func (m *ReservationLineMutation) Shipped() (r int64, exists bool) {
+	v := m.shipped
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldShipped returns the old "shipped" field's value of the ReservationLine entity.
+// If the ReservationLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReservationLineMutation) OldShipped(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldShipped is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldShipped requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldShipped: %w", err)
+	}
+	return oldValue.Shipped, nil
+}
+
+// AddShipped adds i to the "shipped" field.
+func (m *ReservationLineMutation) AddShipped(i int64) {
+	if m.addshipped != nil {
+		*m.addshipped += i
+	} else {
+		m.addshipped = &i
+	}
+}
+
+// AddedShipped returns the value that was added to the "shipped" field in this mutation.
+func (m *ReservationLineMutation) AddedShipped() (r int64, exists bool) {
+	v := m.addshipped
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetShipped resets all changes to the "shipped" field.
+func (m *ReservationLineMutation) ResetShipped() {
+	m.shipped = nil
+	m.addshipped = nil
+}
+
+// SetReturned sets the "returned" field.
+func (m *ReservationLineMutation) SetReturned(i int64) {
+	m.returned = &i
+	m.addreturned = nil
+}
+
+// Returned returns the value of the "returned" field in the mutation.
+func (m *ReservationLineMutation) Returned() (r int64, exists bool) {
+	v := m.returned
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReturned returns the old "returned" field's value of the ReservationLine entity.
+// If the ReservationLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReservationLineMutation) OldReturned(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReturned is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReturned requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReturned: %w", err)
+	}
+	return oldValue.Returned, nil
+}
+
+// AddReturned adds i to the "returned" field.
+func (m *ReservationLineMutation) AddReturned(i int64) {
+	if m.addreturned != nil {
+		*m.addreturned += i
+	} else {
+		m.addreturned = &i
+	}
+}
+
+// AddedReturned returns the value that was added to the "returned" field in this mutation.
+func (m *ReservationLineMutation) AddedReturned() (r int64, exists bool) {
+	v := m.addreturned
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetReturned resets all changes to the "returned" field.
+func (m *ReservationLineMutation) ResetReturned() {
+	m.returned = nil
+	m.addreturned = nil
+}
+
+// SetWithdrawn sets the "withdrawn" field.
+func (m *ReservationLineMutation) SetWithdrawn(i int64) {
+	m.withdrawn = &i
+	m.addwithdrawn = nil
+}
+
+// Withdrawn returns the value of the "withdrawn" field in the mutation.
+func (m *ReservationLineMutation) Withdrawn() (r int64, exists bool) {
+	v := m.withdrawn
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWithdrawn returns the old "withdrawn" field's value of the ReservationLine entity.
+// If the ReservationLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReservationLineMutation) OldWithdrawn(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWithdrawn is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWithdrawn requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWithdrawn: %w", err)
+	}
+	return oldValue.Withdrawn, nil
+}
+
+// AddWithdrawn adds i to the "withdrawn" field.
+func (m *ReservationLineMutation) AddWithdrawn(i int64) {
+	if m.addwithdrawn != nil {
+		*m.addwithdrawn += i
+	} else {
+		m.addwithdrawn = &i
+	}
+}
+
+// AddedWithdrawn returns the value that was added to the "withdrawn" field in this mutation.
+func (m *ReservationLineMutation) AddedWithdrawn() (r int64, exists bool) {
+	v := m.addwithdrawn
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetWithdrawn resets all changes to the "withdrawn" field.
+func (m *ReservationLineMutation) ResetWithdrawn() {
+	m.withdrawn = nil
+	m.addwithdrawn = nil
+}
+
 // ClearReservation clears the "reservation" edge to the Reservation entity.
 func (m *ReservationLineMutation) ClearReservation() {
 	m.clearedreservation = true
@@ -1590,7 +1764,7 @@ func (m *ReservationLineMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ReservationLineMutation) Fields() []string {
-	fields := make([]string, 0, 3)
+	fields := make([]string, 0, 6)
 	if m.reservation != nil {
 		fields = append(fields, reservationline.FieldReservationID)
 	}
@@ -1599,6 +1773,15 @@ func (m *ReservationLineMutation) Fields() []string {
 	}
 	if m.quantity != nil {
 		fields = append(fields, reservationline.FieldQuantity)
+	}
+	if m.shipped != nil {
+		fields = append(fields, reservationline.FieldShipped)
+	}
+	if m.returned != nil {
+		fields = append(fields, reservationline.FieldReturned)
+	}
+	if m.withdrawn != nil {
+		fields = append(fields, reservationline.FieldWithdrawn)
 	}
 	return fields
 }
@@ -1614,6 +1797,12 @@ func (m *ReservationLineMutation) Field(name string) (ent.Value, bool) {
 		return m.Sku()
 	case reservationline.FieldQuantity:
 		return m.Quantity()
+	case reservationline.FieldShipped:
+		return m.Shipped()
+	case reservationline.FieldReturned:
+		return m.Returned()
+	case reservationline.FieldWithdrawn:
+		return m.Withdrawn()
 	}
 	return nil, false
 }
@@ -1629,6 +1818,12 @@ func (m *ReservationLineMutation) OldField(ctx context.Context, name string) (en
 		return m.OldSku(ctx)
 	case reservationline.FieldQuantity:
 		return m.OldQuantity(ctx)
+	case reservationline.FieldShipped:
+		return m.OldShipped(ctx)
+	case reservationline.FieldReturned:
+		return m.OldReturned(ctx)
+	case reservationline.FieldWithdrawn:
+		return m.OldWithdrawn(ctx)
 	}
 	return nil, fmt.Errorf("unknown ReservationLine field %s", name)
 }
@@ -1659,6 +1854,27 @@ func (m *ReservationLineMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetQuantity(v)
 		return nil
+	case reservationline.FieldShipped:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetShipped(v)
+		return nil
+	case reservationline.FieldReturned:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReturned(v)
+		return nil
+	case reservationline.FieldWithdrawn:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWithdrawn(v)
+		return nil
 	}
 	return fmt.Errorf("unknown ReservationLine field %s", name)
 }
@@ -1670,6 +1886,15 @@ func (m *ReservationLineMutation) AddedFields() []string {
 	if m.addquantity != nil {
 		fields = append(fields, reservationline.FieldQuantity)
 	}
+	if m.addshipped != nil {
+		fields = append(fields, reservationline.FieldShipped)
+	}
+	if m.addreturned != nil {
+		fields = append(fields, reservationline.FieldReturned)
+	}
+	if m.addwithdrawn != nil {
+		fields = append(fields, reservationline.FieldWithdrawn)
+	}
 	return fields
 }
 
@@ -1680,6 +1905,12 @@ func (m *ReservationLineMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
 	case reservationline.FieldQuantity:
 		return m.AddedQuantity()
+	case reservationline.FieldShipped:
+		return m.AddedShipped()
+	case reservationline.FieldReturned:
+		return m.AddedReturned()
+	case reservationline.FieldWithdrawn:
+		return m.AddedWithdrawn()
 	}
 	return nil, false
 }
@@ -1695,6 +1926,27 @@ func (m *ReservationLineMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddQuantity(v)
+		return nil
+	case reservationline.FieldShipped:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddShipped(v)
+		return nil
+	case reservationline.FieldReturned:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddReturned(v)
+		return nil
+	case reservationline.FieldWithdrawn:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddWithdrawn(v)
 		return nil
 	}
 	return fmt.Errorf("unknown ReservationLine numeric field %s", name)
@@ -1731,6 +1983,15 @@ func (m *ReservationLineMutation) ResetField(name string) error {
 		return nil
 	case reservationline.FieldQuantity:
 		m.ResetQuantity()
+		return nil
+	case reservationline.FieldShipped:
+		m.ResetShipped()
+		return nil
+	case reservationline.FieldReturned:
+		m.ResetReturned()
+		return nil
+	case reservationline.FieldWithdrawn:
+		m.ResetWithdrawn()
 		return nil
 	}
 	return fmt.Errorf("unknown ReservationLine field %s", name)

@@ -23,6 +23,12 @@ type ReservationLine struct {
 	Sku string `json:"sku,omitempty"`
 	// Quantity holds the value of the "quantity" field.
 	Quantity int64 `json:"quantity,omitempty"`
+	// Shipped holds the value of the "shipped" field.
+	Shipped int64 `json:"shipped,omitempty"`
+	// of those that were shipped
+	Returned int64 `json:"returned,omitempty"`
+	// given back while others were shipped or are going to be
+	Withdrawn int64 `json:"withdrawn,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the ReservationLineQuery when eager-loading is set.
 	Edges        ReservationLineEdges `json:"edges"`
@@ -54,7 +60,7 @@ func (*ReservationLine) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case reservationline.FieldID, reservationline.FieldQuantity:
+		case reservationline.FieldID, reservationline.FieldQuantity, reservationline.FieldShipped, reservationline.FieldReturned, reservationline.FieldWithdrawn:
 			values[i] = new(sql.NullInt64)
 		case reservationline.FieldReservationID, reservationline.FieldSku:
 			values[i] = new(sql.NullString)
@@ -96,6 +102,24 @@ func (_m *ReservationLine) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field quantity", values[i])
 			} else if value.Valid {
 				_m.Quantity = value.Int64
+			}
+		case reservationline.FieldShipped:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field shipped", values[i])
+			} else if value.Valid {
+				_m.Shipped = value.Int64
+			}
+		case reservationline.FieldReturned:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field returned", values[i])
+			} else if value.Valid {
+				_m.Returned = value.Int64
+			}
+		case reservationline.FieldWithdrawn:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field withdrawn", values[i])
+			} else if value.Valid {
+				_m.Withdrawn = value.Int64
 			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
@@ -146,6 +170,15 @@ func (_m *ReservationLine) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("quantity=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Quantity))
+	builder.WriteString(", ")
+	builder.WriteString("shipped=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Shipped))
+	builder.WriteString(", ")
+	builder.WriteString("returned=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Returned))
+	builder.WriteString(", ")
+	builder.WriteString("withdrawn=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Withdrawn))
 	builder.WriteByte(')')
 	return builder.String()
 }

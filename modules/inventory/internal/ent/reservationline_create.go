@@ -40,6 +40,48 @@ func (_c *ReservationLineCreate) SetQuantity(v int64) *ReservationLineCreate {
 	return _c
 }
 
+// SetShipped sets the "shipped" field.
+func (_c *ReservationLineCreate) SetShipped(v int64) *ReservationLineCreate {
+	_c.mutation.SetShipped(v)
+	return _c
+}
+
+// SetNillableShipped sets the "shipped" field if the given value is not nil.
+func (_c *ReservationLineCreate) SetNillableShipped(v *int64) *ReservationLineCreate {
+	if v != nil {
+		_c.SetShipped(*v)
+	}
+	return _c
+}
+
+// SetReturned sets the "returned" field.
+func (_c *ReservationLineCreate) SetReturned(v int64) *ReservationLineCreate {
+	_c.mutation.SetReturned(v)
+	return _c
+}
+
+// SetNillableReturned sets the "returned" field if the given value is not nil.
+func (_c *ReservationLineCreate) SetNillableReturned(v *int64) *ReservationLineCreate {
+	if v != nil {
+		_c.SetReturned(*v)
+	}
+	return _c
+}
+
+// SetWithdrawn sets the "withdrawn" field.
+func (_c *ReservationLineCreate) SetWithdrawn(v int64) *ReservationLineCreate {
+	_c.mutation.SetWithdrawn(v)
+	return _c
+}
+
+// SetNillableWithdrawn sets the "withdrawn" field if the given value is not nil.
+func (_c *ReservationLineCreate) SetNillableWithdrawn(v *int64) *ReservationLineCreate {
+	if v != nil {
+		_c.SetWithdrawn(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *ReservationLineCreate) SetID(v int64) *ReservationLineCreate {
 	_c.mutation.SetID(v)
@@ -58,6 +100,7 @@ func (_c *ReservationLineCreate) Mutation() *ReservationLineMutation {
 
 // Save creates the ReservationLine in the database.
 func (_c *ReservationLineCreate) Save(ctx context.Context) (*ReservationLine, error) {
+	_c.defaults()
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -83,6 +126,22 @@ func (_c *ReservationLineCreate) ExecX(ctx context.Context) {
 	}
 }
 
+// defaults sets the default values of the builder before save.
+func (_c *ReservationLineCreate) defaults() {
+	if _, ok := _c.mutation.Shipped(); !ok {
+		v := reservationline.DefaultShipped
+		_c.mutation.SetShipped(v)
+	}
+	if _, ok := _c.mutation.Returned(); !ok {
+		v := reservationline.DefaultReturned
+		_c.mutation.SetReturned(v)
+	}
+	if _, ok := _c.mutation.Withdrawn(); !ok {
+		v := reservationline.DefaultWithdrawn
+		_c.mutation.SetWithdrawn(v)
+	}
+}
+
 // check runs all checks and user-defined validators on the builder.
 func (_c *ReservationLineCreate) check() error {
 	if _, ok := _c.mutation.ReservationID(); !ok {
@@ -93,6 +152,15 @@ func (_c *ReservationLineCreate) check() error {
 	}
 	if _, ok := _c.mutation.Quantity(); !ok {
 		return &ValidationError{Name: "quantity", err: errors.New(`ent: missing required field "ReservationLine.quantity"`)}
+	}
+	if _, ok := _c.mutation.Shipped(); !ok {
+		return &ValidationError{Name: "shipped", err: errors.New(`ent: missing required field "ReservationLine.shipped"`)}
+	}
+	if _, ok := _c.mutation.Returned(); !ok {
+		return &ValidationError{Name: "returned", err: errors.New(`ent: missing required field "ReservationLine.returned"`)}
+	}
+	if _, ok := _c.mutation.Withdrawn(); !ok {
+		return &ValidationError{Name: "withdrawn", err: errors.New(`ent: missing required field "ReservationLine.withdrawn"`)}
 	}
 	if len(_c.mutation.ReservationIDs()) == 0 {
 		return &ValidationError{Name: "reservation", err: errors.New(`ent: missing required edge "ReservationLine.reservation"`)}
@@ -137,6 +205,18 @@ func (_c *ReservationLineCreate) createSpec() (*ReservationLine, *sqlgraph.Creat
 	if value, ok := _c.mutation.Quantity(); ok {
 		_spec.SetField(reservationline.FieldQuantity, field.TypeInt64, value)
 		_node.Quantity = value
+	}
+	if value, ok := _c.mutation.Shipped(); ok {
+		_spec.SetField(reservationline.FieldShipped, field.TypeInt64, value)
+		_node.Shipped = value
+	}
+	if value, ok := _c.mutation.Returned(); ok {
+		_spec.SetField(reservationline.FieldReturned, field.TypeInt64, value)
+		_node.Returned = value
+	}
+	if value, ok := _c.mutation.Withdrawn(); ok {
+		_spec.SetField(reservationline.FieldWithdrawn, field.TypeInt64, value)
+		_node.Withdrawn = value
 	}
 	if nodes := _c.mutation.ReservationIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
@@ -207,6 +287,60 @@ type (
 	}
 )
 
+// SetShipped sets the "shipped" field.
+func (u *ReservationLineUpsert) SetShipped(v int64) *ReservationLineUpsert {
+	u.Set(reservationline.FieldShipped, v)
+	return u
+}
+
+// UpdateShipped sets the "shipped" field to the value that was provided on create.
+func (u *ReservationLineUpsert) UpdateShipped() *ReservationLineUpsert {
+	u.SetExcluded(reservationline.FieldShipped)
+	return u
+}
+
+// AddShipped adds v to the "shipped" field.
+func (u *ReservationLineUpsert) AddShipped(v int64) *ReservationLineUpsert {
+	u.Add(reservationline.FieldShipped, v)
+	return u
+}
+
+// SetReturned sets the "returned" field.
+func (u *ReservationLineUpsert) SetReturned(v int64) *ReservationLineUpsert {
+	u.Set(reservationline.FieldReturned, v)
+	return u
+}
+
+// UpdateReturned sets the "returned" field to the value that was provided on create.
+func (u *ReservationLineUpsert) UpdateReturned() *ReservationLineUpsert {
+	u.SetExcluded(reservationline.FieldReturned)
+	return u
+}
+
+// AddReturned adds v to the "returned" field.
+func (u *ReservationLineUpsert) AddReturned(v int64) *ReservationLineUpsert {
+	u.Add(reservationline.FieldReturned, v)
+	return u
+}
+
+// SetWithdrawn sets the "withdrawn" field.
+func (u *ReservationLineUpsert) SetWithdrawn(v int64) *ReservationLineUpsert {
+	u.Set(reservationline.FieldWithdrawn, v)
+	return u
+}
+
+// UpdateWithdrawn sets the "withdrawn" field to the value that was provided on create.
+func (u *ReservationLineUpsert) UpdateWithdrawn() *ReservationLineUpsert {
+	u.SetExcluded(reservationline.FieldWithdrawn)
+	return u
+}
+
+// AddWithdrawn adds v to the "withdrawn" field.
+func (u *ReservationLineUpsert) AddWithdrawn(v int64) *ReservationLineUpsert {
+	u.Add(reservationline.FieldWithdrawn, v)
+	return u
+}
+
 // UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
 // Using this option is equivalent to using:
 //
@@ -264,6 +398,69 @@ func (u *ReservationLineUpsertOne) Update(set func(*ReservationLineUpsert)) *Res
 	return u
 }
 
+// SetShipped sets the "shipped" field.
+func (u *ReservationLineUpsertOne) SetShipped(v int64) *ReservationLineUpsertOne {
+	return u.Update(func(s *ReservationLineUpsert) {
+		s.SetShipped(v)
+	})
+}
+
+// AddShipped adds v to the "shipped" field.
+func (u *ReservationLineUpsertOne) AddShipped(v int64) *ReservationLineUpsertOne {
+	return u.Update(func(s *ReservationLineUpsert) {
+		s.AddShipped(v)
+	})
+}
+
+// UpdateShipped sets the "shipped" field to the value that was provided on create.
+func (u *ReservationLineUpsertOne) UpdateShipped() *ReservationLineUpsertOne {
+	return u.Update(func(s *ReservationLineUpsert) {
+		s.UpdateShipped()
+	})
+}
+
+// SetReturned sets the "returned" field.
+func (u *ReservationLineUpsertOne) SetReturned(v int64) *ReservationLineUpsertOne {
+	return u.Update(func(s *ReservationLineUpsert) {
+		s.SetReturned(v)
+	})
+}
+
+// AddReturned adds v to the "returned" field.
+func (u *ReservationLineUpsertOne) AddReturned(v int64) *ReservationLineUpsertOne {
+	return u.Update(func(s *ReservationLineUpsert) {
+		s.AddReturned(v)
+	})
+}
+
+// UpdateReturned sets the "returned" field to the value that was provided on create.
+func (u *ReservationLineUpsertOne) UpdateReturned() *ReservationLineUpsertOne {
+	return u.Update(func(s *ReservationLineUpsert) {
+		s.UpdateReturned()
+	})
+}
+
+// SetWithdrawn sets the "withdrawn" field.
+func (u *ReservationLineUpsertOne) SetWithdrawn(v int64) *ReservationLineUpsertOne {
+	return u.Update(func(s *ReservationLineUpsert) {
+		s.SetWithdrawn(v)
+	})
+}
+
+// AddWithdrawn adds v to the "withdrawn" field.
+func (u *ReservationLineUpsertOne) AddWithdrawn(v int64) *ReservationLineUpsertOne {
+	return u.Update(func(s *ReservationLineUpsert) {
+		s.AddWithdrawn(v)
+	})
+}
+
+// UpdateWithdrawn sets the "withdrawn" field to the value that was provided on create.
+func (u *ReservationLineUpsertOne) UpdateWithdrawn() *ReservationLineUpsertOne {
+	return u.Update(func(s *ReservationLineUpsert) {
+		s.UpdateWithdrawn()
+	})
+}
+
 // Exec executes the query.
 func (u *ReservationLineUpsertOne) Exec(ctx context.Context) error {
 	if len(u.create.conflict) == 0 {
@@ -316,6 +513,7 @@ func (_c *ReservationLineCreateBulk) Save(ctx context.Context) ([]*ReservationLi
 	for i := range _c.builders {
 		func(i int, root context.Context) {
 			builder := _c.builders[i]
+			builder.defaults()
 			var mut Mutator = MutateFunc(func(ctx context.Context, m Mutation) (Value, error) {
 				mutation, ok := m.(*ReservationLineMutation)
 				if !ok {
@@ -484,6 +682,69 @@ func (u *ReservationLineUpsertBulk) Update(set func(*ReservationLineUpsert)) *Re
 		set(&ReservationLineUpsert{UpdateSet: update})
 	}))
 	return u
+}
+
+// SetShipped sets the "shipped" field.
+func (u *ReservationLineUpsertBulk) SetShipped(v int64) *ReservationLineUpsertBulk {
+	return u.Update(func(s *ReservationLineUpsert) {
+		s.SetShipped(v)
+	})
+}
+
+// AddShipped adds v to the "shipped" field.
+func (u *ReservationLineUpsertBulk) AddShipped(v int64) *ReservationLineUpsertBulk {
+	return u.Update(func(s *ReservationLineUpsert) {
+		s.AddShipped(v)
+	})
+}
+
+// UpdateShipped sets the "shipped" field to the value that was provided on create.
+func (u *ReservationLineUpsertBulk) UpdateShipped() *ReservationLineUpsertBulk {
+	return u.Update(func(s *ReservationLineUpsert) {
+		s.UpdateShipped()
+	})
+}
+
+// SetReturned sets the "returned" field.
+func (u *ReservationLineUpsertBulk) SetReturned(v int64) *ReservationLineUpsertBulk {
+	return u.Update(func(s *ReservationLineUpsert) {
+		s.SetReturned(v)
+	})
+}
+
+// AddReturned adds v to the "returned" field.
+func (u *ReservationLineUpsertBulk) AddReturned(v int64) *ReservationLineUpsertBulk {
+	return u.Update(func(s *ReservationLineUpsert) {
+		s.AddReturned(v)
+	})
+}
+
+// UpdateReturned sets the "returned" field to the value that was provided on create.
+func (u *ReservationLineUpsertBulk) UpdateReturned() *ReservationLineUpsertBulk {
+	return u.Update(func(s *ReservationLineUpsert) {
+		s.UpdateReturned()
+	})
+}
+
+// SetWithdrawn sets the "withdrawn" field.
+func (u *ReservationLineUpsertBulk) SetWithdrawn(v int64) *ReservationLineUpsertBulk {
+	return u.Update(func(s *ReservationLineUpsert) {
+		s.SetWithdrawn(v)
+	})
+}
+
+// AddWithdrawn adds v to the "withdrawn" field.
+func (u *ReservationLineUpsertBulk) AddWithdrawn(v int64) *ReservationLineUpsertBulk {
+	return u.Update(func(s *ReservationLineUpsert) {
+		s.AddWithdrawn(v)
+	})
+}
+
+// UpdateWithdrawn sets the "withdrawn" field to the value that was provided on create.
+func (u *ReservationLineUpsertBulk) UpdateWithdrawn() *ReservationLineUpsertBulk {
+	return u.Update(func(s *ReservationLineUpsert) {
+		s.UpdateWithdrawn()
+	})
 }
 
 // Exec executes the query.

@@ -28,6 +28,69 @@ func (_u *ReservationLineUpdate) Where(ps ...predicate.ReservationLine) *Reserva
 	return _u
 }
 
+// SetShipped sets the "shipped" field.
+func (_u *ReservationLineUpdate) SetShipped(v int64) *ReservationLineUpdate {
+	_u.mutation.ResetShipped()
+	_u.mutation.SetShipped(v)
+	return _u
+}
+
+// SetNillableShipped sets the "shipped" field if the given value is not nil.
+func (_u *ReservationLineUpdate) SetNillableShipped(v *int64) *ReservationLineUpdate {
+	if v != nil {
+		_u.SetShipped(*v)
+	}
+	return _u
+}
+
+// AddShipped adds value to the "shipped" field.
+func (_u *ReservationLineUpdate) AddShipped(v int64) *ReservationLineUpdate {
+	_u.mutation.AddShipped(v)
+	return _u
+}
+
+// SetReturned sets the "returned" field.
+func (_u *ReservationLineUpdate) SetReturned(v int64) *ReservationLineUpdate {
+	_u.mutation.ResetReturned()
+	_u.mutation.SetReturned(v)
+	return _u
+}
+
+// SetNillableReturned sets the "returned" field if the given value is not nil.
+func (_u *ReservationLineUpdate) SetNillableReturned(v *int64) *ReservationLineUpdate {
+	if v != nil {
+		_u.SetReturned(*v)
+	}
+	return _u
+}
+
+// AddReturned adds value to the "returned" field.
+func (_u *ReservationLineUpdate) AddReturned(v int64) *ReservationLineUpdate {
+	_u.mutation.AddReturned(v)
+	return _u
+}
+
+// SetWithdrawn sets the "withdrawn" field.
+func (_u *ReservationLineUpdate) SetWithdrawn(v int64) *ReservationLineUpdate {
+	_u.mutation.ResetWithdrawn()
+	_u.mutation.SetWithdrawn(v)
+	return _u
+}
+
+// SetNillableWithdrawn sets the "withdrawn" field if the given value is not nil.
+func (_u *ReservationLineUpdate) SetNillableWithdrawn(v *int64) *ReservationLineUpdate {
+	if v != nil {
+		_u.SetWithdrawn(*v)
+	}
+	return _u
+}
+
+// AddWithdrawn adds value to the "withdrawn" field.
+func (_u *ReservationLineUpdate) AddWithdrawn(v int64) *ReservationLineUpdate {
+	_u.mutation.AddWithdrawn(v)
+	return _u
+}
+
 // Mutation returns the ReservationLineMutation object of the builder.
 func (_u *ReservationLineUpdate) Mutation() *ReservationLineMutation {
 	return _u.mutation
@@ -86,6 +149,24 @@ func (_u *ReservationLineUpdate) sqlSave(ctx context.Context) (_node int, err er
 			}
 		}
 	}
+	if value, ok := _u.mutation.Shipped(); ok {
+		_spec.SetField(reservationline.FieldShipped, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedShipped(); ok {
+		_spec.AddField(reservationline.FieldShipped, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.Returned(); ok {
+		_spec.SetField(reservationline.FieldReturned, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedReturned(); ok {
+		_spec.AddField(reservationline.FieldReturned, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.Withdrawn(); ok {
+		_spec.SetField(reservationline.FieldWithdrawn, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedWithdrawn(); ok {
+		_spec.AddField(reservationline.FieldWithdrawn, field.TypeInt64, value)
+	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -106,6 +187,69 @@ type ReservationLineUpdateOne struct {
 	hooks     []Hook
 	mutation  *ReservationLineMutation
 	modifiers []func(*sql.UpdateBuilder)
+}
+
+// SetShipped sets the "shipped" field.
+func (_u *ReservationLineUpdateOne) SetShipped(v int64) *ReservationLineUpdateOne {
+	_u.mutation.ResetShipped()
+	_u.mutation.SetShipped(v)
+	return _u
+}
+
+// SetNillableShipped sets the "shipped" field if the given value is not nil.
+func (_u *ReservationLineUpdateOne) SetNillableShipped(v *int64) *ReservationLineUpdateOne {
+	if v != nil {
+		_u.SetShipped(*v)
+	}
+	return _u
+}
+
+// AddShipped adds value to the "shipped" field.
+func (_u *ReservationLineUpdateOne) AddShipped(v int64) *ReservationLineUpdateOne {
+	_u.mutation.AddShipped(v)
+	return _u
+}
+
+// SetReturned sets the "returned" field.
+func (_u *ReservationLineUpdateOne) SetReturned(v int64) *ReservationLineUpdateOne {
+	_u.mutation.ResetReturned()
+	_u.mutation.SetReturned(v)
+	return _u
+}
+
+// SetNillableReturned sets the "returned" field if the given value is not nil.
+func (_u *ReservationLineUpdateOne) SetNillableReturned(v *int64) *ReservationLineUpdateOne {
+	if v != nil {
+		_u.SetReturned(*v)
+	}
+	return _u
+}
+
+// AddReturned adds value to the "returned" field.
+func (_u *ReservationLineUpdateOne) AddReturned(v int64) *ReservationLineUpdateOne {
+	_u.mutation.AddReturned(v)
+	return _u
+}
+
+// SetWithdrawn sets the "withdrawn" field.
+func (_u *ReservationLineUpdateOne) SetWithdrawn(v int64) *ReservationLineUpdateOne {
+	_u.mutation.ResetWithdrawn()
+	_u.mutation.SetWithdrawn(v)
+	return _u
+}
+
+// SetNillableWithdrawn sets the "withdrawn" field if the given value is not nil.
+func (_u *ReservationLineUpdateOne) SetNillableWithdrawn(v *int64) *ReservationLineUpdateOne {
+	if v != nil {
+		_u.SetWithdrawn(*v)
+	}
+	return _u
+}
+
+// AddWithdrawn adds value to the "withdrawn" field.
+func (_u *ReservationLineUpdateOne) AddWithdrawn(v int64) *ReservationLineUpdateOne {
+	_u.mutation.AddWithdrawn(v)
+	return _u
 }
 
 // Mutation returns the ReservationLineMutation object of the builder.
@@ -195,6 +339,24 @@ func (_u *ReservationLineUpdateOne) sqlSave(ctx context.Context) (_node *Reserva
 				ps[i](selector)
 			}
 		}
+	}
+	if value, ok := _u.mutation.Shipped(); ok {
+		_spec.SetField(reservationline.FieldShipped, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedShipped(); ok {
+		_spec.AddField(reservationline.FieldShipped, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.Returned(); ok {
+		_spec.SetField(reservationline.FieldReturned, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedReturned(); ok {
+		_spec.AddField(reservationline.FieldReturned, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.Withdrawn(); ok {
+		_spec.SetField(reservationline.FieldWithdrawn, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedWithdrawn(); ok {
+		_spec.AddField(reservationline.FieldWithdrawn, field.TypeInt64, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &ReservationLine{config: _u.config}

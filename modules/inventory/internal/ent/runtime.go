@@ -7,6 +7,7 @@ import (
 
 	"github.com/cleave-go/cleave/modules/inventory/internal/ent/movement"
 	"github.com/cleave-go/cleave/modules/inventory/internal/ent/reservation"
+	"github.com/cleave-go/cleave/modules/inventory/internal/ent/reservationline"
 	"github.com/cleave-go/cleave/modules/inventory/internal/ent/schema"
 	"github.com/cleave-go/cleave/modules/inventory/internal/ent/stock"
 )
@@ -35,6 +36,20 @@ func init() {
 	reservationDescCreateTime := reservationFields[5].Descriptor()
 	// reservation.DefaultCreateTime holds the default value on creation for the create_time field.
 	reservation.DefaultCreateTime = reservationDescCreateTime.Default.(func() time.Time)
+	reservationlineFields := schema.ReservationLine{}.Fields()
+	_ = reservationlineFields
+	// reservationlineDescShipped is the schema descriptor for shipped field.
+	reservationlineDescShipped := reservationlineFields[4].Descriptor()
+	// reservationline.DefaultShipped holds the default value on creation for the shipped field.
+	reservationline.DefaultShipped = reservationlineDescShipped.Default.(int64)
+	// reservationlineDescReturned is the schema descriptor for returned field.
+	reservationlineDescReturned := reservationlineFields[5].Descriptor()
+	// reservationline.DefaultReturned holds the default value on creation for the returned field.
+	reservationline.DefaultReturned = reservationlineDescReturned.Default.(int64)
+	// reservationlineDescWithdrawn is the schema descriptor for withdrawn field.
+	reservationlineDescWithdrawn := reservationlineFields[6].Descriptor()
+	// reservationline.DefaultWithdrawn holds the default value on creation for the withdrawn field.
+	reservationline.DefaultWithdrawn = reservationlineDescWithdrawn.Default.(int64)
 	stockFields := schema.Stock{}.Fields()
 	_ = stockFields
 	// stockDescOnHand is the schema descriptor for on_hand field.

@@ -103,6 +103,33 @@ func CopyReservationFact(c *rpc.Copier, m *v1.ReservationFact) *v1.ReservationFa
 			r.Lines[i] = CopyLine(c, v)
 		}
 	}
+	if len(m.Shipped) > 0 {
+		r.Shipped = make([]*v1.Line, len(m.Shipped))
+		for i, v := range m.Shipped {
+			if v == nil {
+				v = new(v1.Line)
+			}
+			r.Shipped[i] = CopyLine(c, v)
+		}
+	}
+	if len(m.Returned) > 0 {
+		r.Returned = make([]*v1.Line, len(m.Returned))
+		for i, v := range m.Returned {
+			if v == nil {
+				v = new(v1.Line)
+			}
+			r.Returned[i] = CopyLine(c, v)
+		}
+	}
+	if len(m.Withdrawn) > 0 {
+		r.Withdrawn = make([]*v1.Line, len(m.Withdrawn))
+		for i, v := range m.Withdrawn {
+			if v == nil {
+				v = new(v1.Line)
+			}
+			r.Withdrawn[i] = CopyLine(c, v)
+		}
+	}
 	c.Unknown(m, r)
 	c.Leave()
 	return r

@@ -27,6 +27,7 @@ var InventoryService = &rpc.Service{
 			Access: rpc.Access{
 				Who: rpc.Anyone,
 			},
+			Priority:      rpc.Low,
 			Route:         &rpc.Route{Verb: "GET", Path: "/v1/availabilities:batchGet"},
 			NewRequest:    func() proto.Message { return new(v1.BatchGetAvailabilityRequest) },
 			NewResponse:   func() proto.Message { return new(v1.BatchGetAvailabilityResponse) },
@@ -433,6 +434,15 @@ func CopyReleaseReservationRequest(c *rpc.Copier, m *v1.ReleaseReservationReques
 	r.RequestId = c.String(m.RequestId)
 	r.Id = c.String(m.Id)
 	r.ReserveRequestId = c.String(m.ReserveRequestId)
+	if len(m.Lines) > 0 {
+		r.Lines = make([]*v1.Line, len(m.Lines))
+		for i, v := range m.Lines {
+			if v == nil {
+				v = new(v1.Line)
+			}
+			r.Lines[i] = CopyLine(c, v)
+		}
+	}
 	c.Unknown(m, r)
 	c.Leave()
 	return r
@@ -496,6 +506,15 @@ func CopyShipReservationRequest(c *rpc.Copier, m *v1.ShipReservationRequest) *v1
 	}
 	r.RequestId = c.String(m.RequestId)
 	r.Id = c.String(m.Id)
+	if len(m.Lines) > 0 {
+		r.Lines = make([]*v1.Line, len(m.Lines))
+		for i, v := range m.Lines {
+			if v == nil {
+				v = new(v1.Line)
+			}
+			r.Lines[i] = CopyLine(c, v)
+		}
+	}
 	c.Unknown(m, r)
 	c.Leave()
 	return r
@@ -528,6 +547,15 @@ func CopyReturnReservationRequest(c *rpc.Copier, m *v1.ReturnReservationRequest)
 	r.RequestId = c.String(m.RequestId)
 	r.Id = c.String(m.Id)
 	r.Discard = m.Discard
+	if len(m.Lines) > 0 {
+		r.Lines = make([]*v1.Line, len(m.Lines))
+		for i, v := range m.Lines {
+			if v == nil {
+				v = new(v1.Line)
+			}
+			r.Lines[i] = CopyLine(c, v)
+		}
+	}
 	c.Unknown(m, r)
 	c.Leave()
 	return r

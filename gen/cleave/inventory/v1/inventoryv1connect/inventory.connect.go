@@ -80,6 +80,9 @@ type InventoryServiceClient interface {
 	// ReleaseReservation gives the pieces back, of a hold or of a committed reservation. One that is released or expired stays as it is.
 	// FAILED_PRECONDITION if it is shipped or returned; the reason is the state, for instance RESERVATION_STATE_SHIPPED.
 	//
+	// With lines it gives back only those, of a committed reservation that will not be shipped as a whole: FAILED_PRECONDITION with reason
+	// TOO_MANY if less is left of one of them. Without lines FAILED_PRECONDITION with reason PARTLY_SHIPPED if some pieces have gone.
+	//
 	// It undoes a Reserve whose answer nobody got, too: by the request id of that Reserve. If that was not carried out the answer has no
 	// reservation, and it will not be: a Reserve that arrives under this request id later fails with FAILED_PRECONDITION and reason REVOKED.
 	ReleaseReservation(context.Context, *v1.ReleaseReservationRequest) (*v1.ReleaseReservationResponse, error)
@@ -87,11 +90,14 @@ type InventoryServiceClient interface {
 	// FAILED_PRECONDITION with reason ALREADY_EXTENDED the second time; if it is not held the reason is its state, for instance
 	// RESERVATION_STATE_EXPIRED.
 	ExtendReservation(context.Context, *v1.ExtendReservationRequest) (*v1.ExtendReservationResponse, error)
-	// ShipReservation takes all pieces of a committed reservation out of the stock. A shipped one stays as it is.
-	// FAILED_PRECONDITION if its state forbids it; the reason is the state, for instance RESERVATION_STATE_HELD.
+	// ShipReservation takes pieces of a committed reservation out of the stock: the lines, or all that are left if there are none. It is
+	// SHIPPED when nothing is left; without lines a shipped one stays as it is. FAILED_PRECONDITION if its state forbids it; the reason
+	// is the state, for instance RESERVATION_STATE_HELD. With reason TOO_MANY if less is left of one of the lines.
 	ShipReservation(context.Context, *v1.ShipReservationRequest) (*v1.ShipReservationResponse, error)
-	// ReturnReservation says that all pieces of a shipped reservation have come back. A returned one stays as it is.
-	// FAILED_PRECONDITION if its state forbids it; the reason is the state, for instance RESERVATION_STATE_COMMITTED.
+	// ReturnReservation says that pieces which were shipped have come back: the lines, or all that are out if there are none. It is RETURNED
+	// when nothing is out and nothing is left to be shipped; without lines a returned one stays as it is. FAILED_PRECONDITION if its state
+	// forbids it; the reason is the state, for instance RESERVATION_STATE_COMMITTED if nothing has been shipped. With reason TOO_MANY if
+	// less is out of one of the lines.
 	ReturnReservation(context.Context, *v1.ReturnReservationRequest) (*v1.ReturnReservationResponse, error)
 	// GetReservation returns one reservation.
 	GetReservation(context.Context, *v1.GetReservationRequest) (*v1.GetReservationResponse, error)
@@ -285,6 +291,9 @@ type InventoryServiceHandler interface {
 	// ReleaseReservation gives the pieces back, of a hold or of a committed reservation. One that is released or expired stays as it is.
 	// FAILED_PRECONDITION if it is shipped or returned; the reason is the state, for instance RESERVATION_STATE_SHIPPED.
 	//
+	// With lines it gives back only those, of a committed reservation that will not be shipped as a whole: FAILED_PRECONDITION with reason
+	// TOO_MANY if less is left of one of them. Without lines FAILED_PRECONDITION with reason PARTLY_SHIPPED if some pieces have gone.
+	//
 	// It undoes a Reserve whose answer nobody got, too: by the request id of that Reserve. If that was not carried out the answer has no
 	// reservation, and it will not be: a Reserve that arrives under this request id later fails with FAILED_PRECONDITION and reason REVOKED.
 	ReleaseReservation(context.Context, *v1.ReleaseReservationRequest) (*v1.ReleaseReservationResponse, error)
@@ -292,11 +301,14 @@ type InventoryServiceHandler interface {
 	// FAILED_PRECONDITION with reason ALREADY_EXTENDED the second time; if it is not held the reason is its state, for instance
 	// RESERVATION_STATE_EXPIRED.
 	ExtendReservation(context.Context, *v1.ExtendReservationRequest) (*v1.ExtendReservationResponse, error)
-	// ShipReservation takes all pieces of a committed reservation out of the stock. A shipped one stays as it is.
-	// FAILED_PRECONDITION if its state forbids it; the reason is the state, for instance RESERVATION_STATE_HELD.
+	// ShipReservation takes pieces of a committed reservation out of the stock: the lines, or all that are left if there are none. It is
+	// SHIPPED when nothing is left; without lines a shipped one stays as it is. FAILED_PRECONDITION if its state forbids it; the reason
+	// is the state, for instance RESERVATION_STATE_HELD. With reason TOO_MANY if less is left of one of the lines.
 	ShipReservation(context.Context, *v1.ShipReservationRequest) (*v1.ShipReservationResponse, error)
-	// ReturnReservation says that all pieces of a shipped reservation have come back. A returned one stays as it is.
-	// FAILED_PRECONDITION if its state forbids it; the reason is the state, for instance RESERVATION_STATE_COMMITTED.
+	// ReturnReservation says that pieces which were shipped have come back: the lines, or all that are out if there are none. It is RETURNED
+	// when nothing is out and nothing is left to be shipped; without lines a returned one stays as it is. FAILED_PRECONDITION if its state
+	// forbids it; the reason is the state, for instance RESERVATION_STATE_COMMITTED if nothing has been shipped. With reason TOO_MANY if
+	// less is out of one of the lines.
 	ReturnReservation(context.Context, *v1.ReturnReservationRequest) (*v1.ReturnReservationResponse, error)
 	// GetReservation returns one reservation.
 	GetReservation(context.Context, *v1.GetReservationRequest) (*v1.GetReservationResponse, error)

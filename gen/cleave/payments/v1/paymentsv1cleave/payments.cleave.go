@@ -267,6 +267,24 @@ func CopyRefundPaymentRequest(c *rpc.Copier, m *v1.RefundPaymentRequest) *v1.Ref
 	return r
 }
 
+// CopyRefund copies the message for a call in this process.
+func CopyRefund(c *rpc.Copier, m *v1.Refund) *v1.Refund {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.Refund)
+	if !c.Enter(1) {
+		return r
+	}
+	r.Id = c.String(m.Id)
+	r.State = m.State
+	r.Amount = typev1cleave.CopyMoney(c, m.Amount)
+	r.DeclineCode = c.String(m.DeclineCode)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
 // CopyRefundPaymentResponse copies the message for a call in this process.
 func CopyRefundPaymentResponse(c *rpc.Copier, m *v1.RefundPaymentResponse) *v1.RefundPaymentResponse {
 	if m == nil {
@@ -277,6 +295,7 @@ func CopyRefundPaymentResponse(c *rpc.Copier, m *v1.RefundPaymentResponse) *v1.R
 		return r
 	}
 	r.Payment = CopyPayment(c, m.Payment)
+	r.Refund = CopyRefund(c, m.Refund)
 	c.Unknown(m, r)
 	c.Leave()
 	return r

@@ -65,7 +65,8 @@ type PaymentServiceClient interface {
 	// FAILED_PRECONDITION with reason PAYMENT_STATE if it is captured: refund it then.
 	VoidPayment(context.Context, *v1.VoidPaymentRequest) (*v1.VoidPaymentResponse, error)
 	// RefundPayment returns captured money. FAILED_PRECONDITION with reason REFUND_EXCEEDS_CAPTURE if the refunds would be
-	// more than was captured, PAYMENT_STATE if nothing was captured.
+	// more than was captured, PAYMENT_STATE if nothing was captured. Otherwise the answer says what became of the refund: a refusal is not
+	// an error, and neither is that the provider has yet to tell. A repetition asks again; a new request_id is another refund.
 	RefundPayment(context.Context, *v1.RefundPaymentRequest) (*v1.RefundPaymentResponse, error)
 	// CancelPayment ends what an AuthorizePayment began with nothing charged, wherever the payment is by now: it voids or refunds it,
 	// or leaves it as it is if nothing was or will be taken. An AuthorizePayment that has not arrived yet is refused when it does,
@@ -208,7 +209,8 @@ type PaymentServiceHandler interface {
 	// FAILED_PRECONDITION with reason PAYMENT_STATE if it is captured: refund it then.
 	VoidPayment(context.Context, *v1.VoidPaymentRequest) (*v1.VoidPaymentResponse, error)
 	// RefundPayment returns captured money. FAILED_PRECONDITION with reason REFUND_EXCEEDS_CAPTURE if the refunds would be
-	// more than was captured, PAYMENT_STATE if nothing was captured.
+	// more than was captured, PAYMENT_STATE if nothing was captured. Otherwise the answer says what became of the refund: a refusal is not
+	// an error, and neither is that the provider has yet to tell. A repetition asks again; a new request_id is another refund.
 	RefundPayment(context.Context, *v1.RefundPaymentRequest) (*v1.RefundPaymentResponse, error)
 	// CancelPayment ends what an AuthorizePayment began with nothing charged, wherever the payment is by now: it voids or refunds it,
 	// or leaves it as it is if nothing was or will be taken. An AuthorizePayment that has not arrived yet is refused when it does,

@@ -61,6 +61,9 @@ var (
 		{Name: "id", Type: field.TypeInt64, Increment: true},
 		{Name: "sku", Type: field.TypeString},
 		{Name: "quantity", Type: field.TypeInt64},
+		{Name: "shipped", Type: field.TypeInt64, Default: 0},
+		{Name: "returned", Type: field.TypeInt64, Default: 0},
+		{Name: "withdrawn", Type: field.TypeInt64, Default: 0},
 		{Name: "reservation_id", Type: field.TypeString},
 	}
 	// ReservationLineTable holds the schema information for the "reservation_line" table.
@@ -71,7 +74,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "reservation_line_reservation_lines",
-				Columns:    []*schema.Column{ReservationLineColumns[3]},
+				Columns:    []*schema.Column{ReservationLineColumns[6]},
 				RefColumns: []*schema.Column{ReservationColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -80,7 +83,7 @@ var (
 			{
 				Name:    "reservationline_reservation_id_sku",
 				Unique:  true,
-				Columns: []*schema.Column{ReservationLineColumns[3], ReservationLineColumns[1]},
+				Columns: []*schema.Column{ReservationLineColumns[6], ReservationLineColumns[1]},
 			},
 			{
 				Name:    "reservationline_sku",
@@ -122,6 +125,7 @@ func init() {
 		Table: "reservation_line",
 	}
 	ReservationLineTable.Annotation.Checks = map[string]string{
+		"pieces_bounds":     "shipped >= 0 AND withdrawn >= 0 AND shipped + withdrawn <= quantity AND returned >= 0 AND returned <= shipped",
 		"quantity_positive": "quantity > 0",
 	}
 	StockTable.Annotation = &entsql.Annotation{

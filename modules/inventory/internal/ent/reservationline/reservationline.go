@@ -18,6 +18,12 @@ const (
 	FieldSku = "sku"
 	// FieldQuantity holds the string denoting the quantity field in the database.
 	FieldQuantity = "quantity"
+	// FieldShipped holds the string denoting the shipped field in the database.
+	FieldShipped = "shipped"
+	// FieldReturned holds the string denoting the returned field in the database.
+	FieldReturned = "returned"
+	// FieldWithdrawn holds the string denoting the withdrawn field in the database.
+	FieldWithdrawn = "withdrawn"
 	// EdgeReservation holds the string denoting the reservation edge name in mutations.
 	EdgeReservation = "reservation"
 	// Table holds the table name of the reservationline in the database.
@@ -37,6 +43,9 @@ var Columns = []string{
 	FieldReservationID,
 	FieldSku,
 	FieldQuantity,
+	FieldShipped,
+	FieldReturned,
+	FieldWithdrawn,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -48,6 +57,15 @@ func ValidColumn(column string) bool {
 	}
 	return false
 }
+
+var (
+	// DefaultShipped holds the default value on creation for the "shipped" field.
+	DefaultShipped int64
+	// DefaultReturned holds the default value on creation for the "returned" field.
+	DefaultReturned int64
+	// DefaultWithdrawn holds the default value on creation for the "withdrawn" field.
+	DefaultWithdrawn int64
+)
 
 // OrderOption defines the ordering options for the ReservationLine queries.
 type OrderOption func(*sql.Selector)
@@ -70,6 +88,21 @@ func BySku(opts ...sql.OrderTermOption) OrderOption {
 // ByQuantity orders the results by the quantity field.
 func ByQuantity(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldQuantity, opts...).ToFunc()
+}
+
+// ByShipped orders the results by the shipped field.
+func ByShipped(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldShipped, opts...).ToFunc()
+}
+
+// ByReturned orders the results by the returned field.
+func ByReturned(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldReturned, opts...).ToFunc()
+}
+
+// ByWithdrawn orders the results by the withdrawn field.
+func ByWithdrawn(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldWithdrawn, opts...).ToFunc()
 }
 
 // ByReservationField orders the results by reservation field.

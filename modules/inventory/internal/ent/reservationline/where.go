@@ -68,6 +68,21 @@ func Quantity(v int64) predicate.ReservationLine {
 	return predicate.ReservationLine(sql.FieldEQ(FieldQuantity, v))
 }
 
+// Shipped applies equality check predicate on the "shipped" field. It's identical to ShippedEQ.
+func Shipped(v int64) predicate.ReservationLine {
+	return predicate.ReservationLine(sql.FieldEQ(FieldShipped, v))
+}
+
+// Returned applies equality check predicate on the "returned" field. It's identical to ReturnedEQ.
+func Returned(v int64) predicate.ReservationLine {
+	return predicate.ReservationLine(sql.FieldEQ(FieldReturned, v))
+}
+
+// Withdrawn applies equality check predicate on the "withdrawn" field. It's identical to WithdrawnEQ.
+func Withdrawn(v int64) predicate.ReservationLine {
+	return predicate.ReservationLine(sql.FieldEQ(FieldWithdrawn, v))
+}
+
 // ReservationIDEQ applies the EQ predicate on the "reservation_id" field.
 func ReservationIDEQ(v string) predicate.ReservationLine {
 	return predicate.ReservationLine(sql.FieldEQ(FieldReservationID, v))
@@ -236,6 +251,126 @@ func QuantityLT(v int64) predicate.ReservationLine {
 // QuantityLTE applies the LTE predicate on the "quantity" field.
 func QuantityLTE(v int64) predicate.ReservationLine {
 	return predicate.ReservationLine(sql.FieldLTE(FieldQuantity, v))
+}
+
+// ShippedEQ applies the EQ predicate on the "shipped" field.
+func ShippedEQ(v int64) predicate.ReservationLine {
+	return predicate.ReservationLine(sql.FieldEQ(FieldShipped, v))
+}
+
+// ShippedNEQ applies the NEQ predicate on the "shipped" field.
+func ShippedNEQ(v int64) predicate.ReservationLine {
+	return predicate.ReservationLine(sql.FieldNEQ(FieldShipped, v))
+}
+
+// ShippedIn applies the In predicate on the "shipped" field.
+func ShippedIn(vs ...int64) predicate.ReservationLine {
+	return predicate.ReservationLine(sql.FieldIn(FieldShipped, vs...))
+}
+
+// ShippedNotIn applies the NotIn predicate on the "shipped" field.
+func ShippedNotIn(vs ...int64) predicate.ReservationLine {
+	return predicate.ReservationLine(sql.FieldNotIn(FieldShipped, vs...))
+}
+
+// ShippedGT applies the GT predicate on the "shipped" field.
+func ShippedGT(v int64) predicate.ReservationLine {
+	return predicate.ReservationLine(sql.FieldGT(FieldShipped, v))
+}
+
+// ShippedGTE applies the GTE predicate on the "shipped" field.
+func ShippedGTE(v int64) predicate.ReservationLine {
+	return predicate.ReservationLine(sql.FieldGTE(FieldShipped, v))
+}
+
+// ShippedLT applies the LT predicate on the "shipped" field.
+func ShippedLT(v int64) predicate.ReservationLine {
+	return predicate.ReservationLine(sql.FieldLT(FieldShipped, v))
+}
+
+// ShippedLTE applies the LTE predicate on the "shipped" field.
+func ShippedLTE(v int64) predicate.ReservationLine {
+	return predicate.ReservationLine(sql.FieldLTE(FieldShipped, v))
+}
+
+// ReturnedEQ applies the EQ predicate on the "returned" field.
+func ReturnedEQ(v int64) predicate.ReservationLine {
+	return predicate.ReservationLine(sql.FieldEQ(FieldReturned, v))
+}
+
+// ReturnedNEQ applies the NEQ predicate on the "returned" field.
+func ReturnedNEQ(v int64) predicate.ReservationLine {
+	return predicate.ReservationLine(sql.FieldNEQ(FieldReturned, v))
+}
+
+// ReturnedIn applies the In predicate on the "returned" field.
+func ReturnedIn(vs ...int64) predicate.ReservationLine {
+	return predicate.ReservationLine(sql.FieldIn(FieldReturned, vs...))
+}
+
+// ReturnedNotIn applies the NotIn predicate on the "returned" field.
+func ReturnedNotIn(vs ...int64) predicate.ReservationLine {
+	return predicate.ReservationLine(sql.FieldNotIn(FieldReturned, vs...))
+}
+
+// ReturnedGT applies the GT predicate on the "returned" field.
+func ReturnedGT(v int64) predicate.ReservationLine {
+	return predicate.ReservationLine(sql.FieldGT(FieldReturned, v))
+}
+
+// ReturnedGTE applies the GTE predicate on the "returned" field.
+func ReturnedGTE(v int64) predicate.ReservationLine {
+	return predicate.ReservationLine(sql.FieldGTE(FieldReturned, v))
+}
+
+// ReturnedLT applies the LT predicate on the "returned" field.
+func ReturnedLT(v int64) predicate.ReservationLine {
+	return predicate.ReservationLine(sql.FieldLT(FieldReturned, v))
+}
+
+// ReturnedLTE applies the LTE predicate on the "returned" field.
+func ReturnedLTE(v int64) predicate.ReservationLine {
+	return predicate.ReservationLine(sql.FieldLTE(FieldReturned, v))
+}
+
+// WithdrawnEQ applies the EQ predicate on the "withdrawn" field.
+func WithdrawnEQ(v int64) predicate.ReservationLine {
+	return predicate.ReservationLine(sql.FieldEQ(FieldWithdrawn, v))
+}
+
+// WithdrawnNEQ applies the NEQ predicate on the "withdrawn" field.
+func WithdrawnNEQ(v int64) predicate.ReservationLine {
+	return predicate.ReservationLine(sql.FieldNEQ(FieldWithdrawn, v))
+}
+
+// WithdrawnIn applies the In predicate on the "withdrawn" field.
+func WithdrawnIn(vs ...int64) predicate.ReservationLine {
+	return predicate.ReservationLine(sql.FieldIn(FieldWithdrawn, vs...))
+}
+
+// WithdrawnNotIn applies the NotIn predicate on the "withdrawn" field.
+func WithdrawnNotIn(vs ...int64) predicate.ReservationLine {
+	return predicate.ReservationLine(sql.FieldNotIn(FieldWithdrawn, vs...))
+}
+
+// WithdrawnGT applies the GT predicate on the "withdrawn" field.
+func WithdrawnGT(v int64) predicate.ReservationLine {
+	return predicate.ReservationLine(sql.FieldGT(FieldWithdrawn, v))
+}
+
+// WithdrawnGTE applies the GTE predicate on the "withdrawn" field.
+func WithdrawnGTE(v int64) predicate.ReservationLine {
+	return predicate.ReservationLine(sql.FieldGTE(FieldWithdrawn, v))
+}
+
+// WithdrawnLT applies the LT predicate on the "withdrawn" field.
+func WithdrawnLT(v int64) predicate.ReservationLine {
+	return predicate.ReservationLine(sql.FieldLT(FieldWithdrawn, v))
+}
+
+// WithdrawnLTE applies the LTE predicate on the "withdrawn" field.
+func WithdrawnLTE(v int64) predicate.ReservationLine {
+	return predicate.ReservationLine(sql.FieldLTE(FieldWithdrawn, v))
 }
 
 // HasReservation applies the HasEdge predicate on the "reservation" edge.

@@ -80,7 +80,10 @@ type ReservationLine struct{ ent.Schema }
 
 func (ReservationLine) Annotations() []schema.Annotation {
 	return []schema.Annotation{
-		entsql.Annotation{Table: "reservation_line", Checks: map[string]string{"quantity_positive": "quantity > 0"}},
+		entsql.Annotation{Table: "reservation_line", Checks: map[string]string{
+			"quantity_positive": "quantity > 0",
+			"pieces_bounds":     "shipped >= 0 AND withdrawn >= 0 AND shipped + withdrawn <= quantity AND returned >= 0 AND returned <= shipped",
+		}},
 	}
 }
 
@@ -90,6 +93,9 @@ func (ReservationLine) Fields() []ent.Field {
 		field.String("reservation_id").Immutable(),
 		field.String("sku").Immutable(),
 		field.Int64("quantity").Immutable(),
+		field.Int64("shipped").Default(0),
+		field.Int64("returned").Default(0).Comment("of those that were shipped"),
+		field.Int64("withdrawn").Default(0).Comment("given back while others were shipped or are going to be"),
 	}
 }
 
