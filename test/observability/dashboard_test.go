@@ -123,7 +123,7 @@ func TestDashboards(t *testing.T) {
 }
 
 // asked is a query of a dashboard.
-type asked struct{ where, query string }
+type asked struct{ file, title, query string }
 
 // queries returns all queries of the dashboards as Grafana would send them with everything chosen.
 func queries(t testing.TB) []asked {
@@ -147,11 +147,11 @@ func queries(t testing.TB) []asked {
 		}
 		for _, p := range d.Panels {
 			for _, target := range p.Targets {
-				all = append(all, asked{file + ", " + p.Title, fill(target.Expr)})
+				all = append(all, asked{file, p.Title, fill(target.Expr)})
 			}
 		}
 		for _, a := range d.Annotations.List {
-			all = append(all, asked{file + ", annotation " + a.Name, fill(a.Expr)})
+			all = append(all, asked{file, "annotation " + a.Name, fill(a.Expr)})
 		}
 		for _, v := range d.Templating.List {
 			if v.Type == "datasource" {
@@ -161,10 +161,10 @@ func queries(t testing.TB) []asked {
 			if err := json.Unmarshal(v.Query, &query); err != nil {
 				t.Fatalf("%s: variable %s: %v", file, v.Name, err)
 			}
-			all = append(all, asked{file + ", variable " + v.Name, query.Query})
+			all = append(all, asked{file, "variable " + v.Name, query.Query})
 		}
 	}
-	slices.SortFunc(all, func(a, b asked) int { return strings.Compare(a.where, b.where) })
+	slices.SortFunc(all, func(a, b asked) int { return strings.Compare(a.file+a.title, b.file+b.title) })
 	return all
 }
 

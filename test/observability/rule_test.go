@@ -163,6 +163,7 @@ func TestCommands(t *testing.T) {
 			words := strings.Fields(found[1])[1:]
 			var flags []string
 			rest, _, _ := strings.Cut(found[2], "#")
+			rest, _, _ = strings.Cut(rest, "|") // What follows is another's.
 			for _, word := range strings.Fields(rest) {
 				if strings.HasPrefix(word, "--") {
 					flags = append(flags, strings.SplitN(word, "=", 2)[0])
