@@ -18,9 +18,9 @@ func (u *unit) openTelemetry(ctx context.Context) error {
 	return nil
 }
 
-// serviceName is what the unit is called: the house, or its part of it, with dashes as in its certificate.
+// serviceName is what the unit is called: after its modules, with dashes as in its certificate, unless that is too long for a picture.
 func (u *unit) serviceName() string {
-	if len(u.Modules) > 1 && len(u.Modules) >= len(u.house.Modules) {
+	if len(u.Modules) > 3 {
 		return "cleave"
 	}
 	return strings.ReplaceAll(u.contents(), ", ", "-")

@@ -39,7 +39,10 @@ func Forward(module string, target *url.URL, transport http.RoundTripper, log *s
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			var said *connect.Error
 			switch {
+			case errors.As(err, &said): // By the transport, for the client.
+				refuse(w, r, said)
 			case errors.Is(err, context.DeadlineExceeded):
 				refuse(w, r, connect.NewError(connect.CodeDeadlineExceeded, context.DeadlineExceeded))
 			case errors.Is(err, context.Canceled):

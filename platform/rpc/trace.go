@@ -72,9 +72,9 @@ func withParent(ctx context.Context, traceparent string) context.Context {
 	return trace.ContextWithRemoteSpanContext(ctx, ParseTrace(traceparent))
 }
 
-// withoutSpan returns a context without the span of ctx: its metadata may be of another trace.
-func withoutSpan(ctx context.Context) context.Context {
-	if !trace.SpanContextFromContext(ctx).IsValid() {
+// withoutOther returns a context without the span of ctx, if metadata with another trace are put into it.
+func withoutOther(ctx context.Context, traceparent string) context.Context {
+	if span := trace.SpanContextFromContext(ctx); !span.IsValid() || FormatTrace(span) == traceparent {
 		return ctx
 	}
 	return trace.ContextWithSpan(ctx, noSpan)

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 
@@ -19,9 +20,9 @@ func NewLog(file *os.File, format string, level slog.Level) *slog.Logger {
 	if format == "json" || format == "auto" && !terminal {
 		return slog.New(belonging{slog.NewJSONHandler(file, &slog.HandlerOptions{Level: level})})
 	}
-	return slog.New(belonging{tint.NewTextHandler(file, &tint.Options{
+	return slog.New(belonging{aligned{tint.NewTextHandler(file, &tint.Options{
 		Level: level, TimeFormat: "15:04:05.000", NoColor: !terminal || os.Getenv("NO_COLOR") != "",
-	})})
+	})}})
 }
 
 func isTerminal(file *os.File) bool {
@@ -55,6 +56,22 @@ func spanOf(ctx context.Context, metadata rpc.Metadata) trace.SpanContext {
 	}
 	return rpc.ParseTrace(metadata.Trace)
 }
+
+// messageWidth is that of most messages.
+const messageWidth = 40
+
+// aligned has what follows short messages begin in one column.
+type aligned struct{ slog.Handler }
+
+func (h aligned) Handle(ctx context.Context, record slog.Record) error {
+	record.Message = fmt.Sprintf("%-*s", messageWidth, record.Message)
+	return h.Handler.Handle(ctx, record)
+}
+
+func (h aligned) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return aligned{h.Handler.WithAttrs(attrs)}
+}
+func (h aligned) WithGroup(name string) slog.Handler { return aligned{h.Handler.WithGroup(name)} }
 
 // sending sends what another handler writes. What that leaves out is not sent either.
 type sending struct{ write, send slog.Handler }

@@ -43,7 +43,7 @@ func Settings() []config.Setting {
 		{Name: "OTEL_EXPORTER_OTLP_TIMEOUT", Default: "10000", Help: "milliseconds for the collector to answer", Check: positive},
 		{Name: "OTEL_EXPORTER_OTLP_COMPRESSION", Help: "gzip or none", Check: config.OneOf("gzip", "none")},
 		{Name: "OTEL_EXPORTER_OTLP_CERTIFICATE", Help: "file of the authority that has signed the collector's certificate, in PEM", Check: isFile},
-		{Name: "OTEL_SERVICE_NAME", Help: "what the process is called; its modules with dashes between, or cleave for all of them"},
+		{Name: "OTEL_SERVICE_NAME", Help: "what the process is called; its modules with dashes between, or cleave if they are more than three"},
 		{Name: "OTEL_RESOURCE_ATTRIBUTES", Help: "what else is to be known of it: name=value,name=value", Check: isList},
 		{Name: samplerName, Default: "parentbased_always_on", Help: "which traces are recorded that begin here: parentbased_always_on, _always_off or _traceidratio; always_off: none at all", Check: isSampler},
 		{Name: samplerArg, Help: "the part of them, from 0 to 1, for parentbased_traceidratio", Check: isRatio},

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -31,10 +32,10 @@ const flushTime = 3 * time.Second
 
 // Telemetry is what a process sends.
 type Telemetry struct {
-	traces *sdktrace.TracerProvider // Nil if there are none.
-	logs   *sdklog.LoggerProvider   // Nil if they are not sent.
-	stops  []func(context.Context) error
-	log    *slog.Logger
+	traces  *sdktrace.TracerProvider // Nil if there are none.
+	metrics *sdkmetric.MeterProvider // Nil if they are not sent.
+	logs    *sdklog.LoggerProvider   // Nil if they are not sent.
+	log     *slog.Logger
 }
 
 // Start begins to send what the settings say. The service is called as given, unless they name it. What cannot be sent is said in the log,
@@ -73,7 +74,8 @@ func Start(ctx context.Context, values config.Values, service string, metrics pr
 		err = t.startLogs(ctx, about)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start telemetry: %w", err), t.stop(ctx))
+		t.Stop(ctx)
+		return nil, fmt.Errorf("start telemetry: %w", err)
 	}
 	return t, nil
 }
@@ -130,7 +132,6 @@ func (t *Telemetry) startTraces(ctx context.Context, sampler sdktrace.Sampler, a
 	}
 	t.traces = sdktrace.NewTracerProvider(sdktrace.WithResource(about), sdktrace.WithSampler(sampler),
 		sdktrace.WithBatcher(reportingSpans{exporter, t.report("traces")}))
-	t.stops = append(t.stops, t.traces.Shutdown)
 	otel.SetTracerProvider(t.traces)
 	return nil
 }
@@ -143,7 +144,7 @@ func (t *Telemetry) startMetrics(ctx context.Context, metrics prometheus.Gathere
 	reader := sdkmetric.NewPeriodicReader(reportingMetrics{exporter, t.report("metrics")},
 		sdkmetric.WithProducer(bridge.NewMetricProducer(bridge.WithGatherer(metrics))))
 	// Nobody measures with it: all that it sends is what the registry has.
-	t.stops = append(t.stops, sdkmetric.NewMeterProvider(sdkmetric.WithResource(about), sdkmetric.WithReader(reader)).Shutdown)
+	t.metrics = sdkmetric.NewMeterProvider(sdkmetric.WithResource(about), sdkmetric.WithReader(reader))
 	return nil
 }
 
@@ -153,7 +154,6 @@ func (t *Telemetry) startLogs(ctx context.Context, about *resource.Resource) err
 		return err
 	}
 	t.logs = sdklog.NewLoggerProvider(sdklog.WithResource(about), sdklog.WithProcessor(sdklog.NewBatchProcessor(reportingLogs{exporter, t.report("logs")})))
-	t.stops = append(t.stops, t.logs.Shutdown)
 	return nil
 }
 
@@ -168,23 +168,31 @@ func (t *Telemetry) Log(log *slog.Logger) *slog.Logger {
 // Traces reports whether spans are made.
 func (t *Telemetry) Traces() bool { return t.traces != nil }
 
-// Stop sends what has not been sent yet. It waits for the collector for three seconds at most, and no longer than ctx.
-func (t *Telemetry) Stop(ctx context.Context) {
-	if err := t.stop(ctx); err != nil {
-		t.log.Warn("not all telemetry could be sent before the stop", "error", err)
+// StopMetrics sends the metrics for the last time. It is for the moment before what they are read from is closed.
+func (t *Telemetry) StopMetrics(ctx context.Context) {
+	if t.metrics != nil {
+		t.end(ctx, t.metrics.Shutdown)
+		t.metrics = nil
 	}
 }
 
-func (t *Telemetry) stop(ctx context.Context) error {
+// Stop sends what has not been sent yet. It waits for the collector for three seconds at most, and no longer than ctx.
+func (t *Telemetry) Stop(ctx context.Context) {
+	t.StopMetrics(ctx)
+	var ending sync.WaitGroup
+	if t.traces != nil {
+		ending.Go(func() { t.end(ctx, t.traces.Shutdown) })
+	}
+	if t.logs != nil {
+		ending.Go(func() { t.end(ctx, t.logs.Shutdown) })
+	}
+	ending.Wait()
+}
+
+func (t *Telemetry) end(ctx context.Context, shutdown func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(ctx, flushTime)
 	defer cancel()
-	ended := make(chan error, len(t.stops))
-	for _, stop := range t.stops {
-		go func() { ended <- stop(ctx) }()
+	if err := shutdown(ctx); err != nil {
+		t.log.Warn("not all telemetry could be sent before the stop", "error", err)
 	}
-	var err error
-	for range t.stops {
-		err = errors.Join(err, <-ended)
-	}
-	return err
 }

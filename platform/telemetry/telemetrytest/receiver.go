@@ -28,6 +28,7 @@ type Receiver struct {
 	server *httptest.Server
 
 	mu      sync.Mutex
+	header  http.Header   // of the last request
 	changed chan struct{} // Closed when something comes.
 	spans   []Span
 	metrics map[string]bool
@@ -52,6 +53,9 @@ type Line struct {
 	*logsv1.LogRecord
 	Service string
 }
+
+// Trace returns the id of the trace that it belongs to, in hexadecimal digits.
+func (l Line) Trace() string { return fmt.Sprintf("%x", l.GetTraceId()) }
 
 // Text returns an attribute as text, "" if there is none.
 func (l Line) Text(name string) string { return text(l.GetAttributes(), name) }
@@ -80,7 +84,12 @@ func Start() *Receiver {
 	mux.HandleFunc("POST /v1/traces", r.takeTraces)
 	mux.HandleFunc("POST /v1/metrics", r.takeMetrics)
 	mux.HandleFunc("POST /v1/logs", r.takeLogs)
-	r.server = httptest.NewServer(mux)
+	r.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		r.mu.Lock()
+		r.header = request.Header
+		r.mu.Unlock()
+		mux.ServeHTTP(w, request)
+	}))
 	return r
 }
 
@@ -122,6 +131,13 @@ func (r *Receiver) Lines() []Line {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([]Line(nil), r.logs...)
+}
+
+// Header returns the headers of what has come last.
+func (r *Receiver) Header() http.Header {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.header
 }
 
 // Await waits until a condition holds of what has come, or ctx is done. It reports whether it does.

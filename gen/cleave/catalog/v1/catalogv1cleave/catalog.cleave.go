@@ -29,6 +29,7 @@ var CatalogService = &rpc.Service{
 			Access: rpc.Access{
 				Who: rpc.Anyone,
 			},
+			Priority:      rpc.Low,
 			Route:         &rpc.Route{Verb: "GET", Path: "/v1/products/{id}"},
 			MaxAge:        60 * time.Second,
 			NewRequest:    func() proto.Message { return new(v1.GetProductRequest) },
@@ -44,6 +45,7 @@ var CatalogService = &rpc.Service{
 			Access: rpc.Access{
 				Who: rpc.Anyone,
 			},
+			Priority:      rpc.Low,
 			Route:         &rpc.Route{Verb: "GET", Path: "/v1/products"},
 			MaxAge:        60 * time.Second,
 			NewRequest:    func() proto.Message { return new(v1.ListProductsRequest) },
@@ -89,6 +91,7 @@ var CatalogService = &rpc.Service{
 			Access: rpc.Access{
 				Who: rpc.Anyone,
 			},
+			Priority:      rpc.Low,
 			Route:         &rpc.Route{Verb: "GET", Path: "/v1/variants:batchGet"},
 			NewRequest:    func() proto.Message { return new(v1.BatchGetVariantsRequest) },
 			NewResponse:   func() proto.Message { return new(v1.BatchGetVariantsResponse) },
