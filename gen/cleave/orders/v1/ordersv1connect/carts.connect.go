@@ -54,7 +54,9 @@ type CartServiceClient interface {
 	// FAILED_PRECONDITION with reason CART_STATE if the cart has become an order, CART_FULL if it holds 200 SKUs.
 	SetCartItem(context.Context, *v1.SetCartItemRequest) (*v1.SetCartItemResponse, error)
 	// CreateQuote freezes the prices of the cart for 15 minutes. It reserves nothing. FAILED_PRECONDITION with reason
-	// CART_EMPTY, CART_STATE, ITEM_UNAVAILABLE (archived meanwhile), MIXED_CURRENCIES or TOTAL_TOO_LARGE.
+	// CART_EMPTY, CART_STATE, ITEM_UNAVAILABLE (archived meanwhile), MIXED_CURRENCIES or TOTAL_TOO_LARGE. With a coupon also
+	// COUPON_UNKNOWN, COUPON_DISABLED, COUPON_NOT_YET, COUPON_EXPIRED, COUPON_USED_UP, COUPON_USED_BY_CUSTOMER or COUPON_CURRENCY. A quote
+	// does not use a coupon: that does the order.
 	CreateQuote(context.Context, *v1.CreateQuoteRequest) (*v1.CreateQuoteResponse, error)
 }
 
@@ -154,7 +156,9 @@ type CartServiceHandler interface {
 	// FAILED_PRECONDITION with reason CART_STATE if the cart has become an order, CART_FULL if it holds 200 SKUs.
 	SetCartItem(context.Context, *v1.SetCartItemRequest) (*v1.SetCartItemResponse, error)
 	// CreateQuote freezes the prices of the cart for 15 minutes. It reserves nothing. FAILED_PRECONDITION with reason
-	// CART_EMPTY, CART_STATE, ITEM_UNAVAILABLE (archived meanwhile), MIXED_CURRENCIES or TOTAL_TOO_LARGE.
+	// CART_EMPTY, CART_STATE, ITEM_UNAVAILABLE (archived meanwhile), MIXED_CURRENCIES or TOTAL_TOO_LARGE. With a coupon also
+	// COUPON_UNKNOWN, COUPON_DISABLED, COUPON_NOT_YET, COUPON_EXPIRED, COUPON_USED_UP, COUPON_USED_BY_CUSTOMER or COUPON_CURRENCY. A quote
+	// does not use a coupon: that does the order.
 	CreateQuote(context.Context, *v1.CreateQuoteRequest) (*v1.CreateQuoteResponse, error)
 }
 
