@@ -37,6 +37,13 @@ chaos: ## Kill 200 processes during 10,000 checkouts, then verify: CHECKOUTS=, K
 	mkdir -p .cleave/chaos
 	go test ./test/chaos -run TestChaos -v -count=1 -timeout=2h -artifacts -outputdir=.cleave/chaos -args -checkouts=$(CHECKOUTS) -kills=$(KILLS) -seed=$(SEED)
 
+# Bash counts its own SECONDS, which make does not see.
+SECONDS ?= 600
+RATE ?= 20
+.PHONY: soak
+soak: ## Let customers come for ten minutes, and see that nothing grows: SECONDS= and RATE= make another run
+	go test ./test/soak -run TestSoak -v -count=1 -timeout=$$(($(SECONDS) + 900))s -args -seconds=$(SECONDS) -rate=$(RATE)
+
 .PHONY: bench
 bench: ## Measure speed and size, as ratios of two things in one run
 	go run ./internal/bench
@@ -50,12 +57,19 @@ check: $(BUF) ## Everything but the tests: format, vet, contracts, generated cod
 	$(BUF) format --diff --exit-code proto
 	$(BUF) breaking --against '.git#ref=$(BASE)'
 	$(MAKE) --no-print-directory check-openapi
+	$(MAKE) --no-print-directory check-observability
 	$(MAKE) --no-print-directory check-generated
 
 .PHONY: check-openapi
 check-openapi: $(BUF) ## Hold the OpenAPI document against redocly's recommended rules
 	@lint="$(REDOCLY) lint gen/openapi/openapi.json --extends recommended"; export REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true; \
 	$$lint --format json 2>/dev/null | tr -d ' \n' | grep -q '"errors":0,"warnings":0' || { $$lint; echo "the OpenAPI document breaks these rules"; exit 1; }
+
+.PHONY: check-observability
+check-observability: ## Hold the alerts against their cases, and the configurations of Prometheus and Alertmanager against these
+	promtool check config deploy/observability/prometheus/prometheus.yml
+	promtool test rules deploy/observability/prometheus/tests/*.yml
+	amtool check-config deploy/observability/alertmanager/alertmanager.yml
 
 # Generated code is made anew in place and compared with what was there; a difference stays, to be looked at.
 .PHONY: check-generated

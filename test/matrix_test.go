@@ -65,6 +65,7 @@ func TestFunctionLevel(t *testing.T) {
 			if s.Authority != nil {
 				t.Run("internal ports", func(t *testing.T) { internalMatrix(t, s) })
 			}
+			t.Run("metrics", func(t *testing.T) { metrics(t, s) })
 		})
 	}
 }

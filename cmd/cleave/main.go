@@ -23,6 +23,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // The first signal ends in order, the second one at once.
 	if err := command().ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "cleave:", err)
 		os.Exit(exitCode(err))
@@ -48,7 +49,7 @@ func command() *cobra.Command {
 	root := &cobra.Command{
 		Use: "cleave", Short: "The tool beside Cleave", SilenceErrors: true, SilenceUsage: true,
 	}
-	root.AddCommand(certsCommand(), demoCommand(), seedCommand(), eventsCommand(), sagasCommand(), topologyCommand(), verifyCommand())
+	root.AddCommand(certsCommand(), demoCommand(), seedCommand(), eventsCommand(), loadCommand(), sagasCommand(), topologyCommand(), verifyCommand())
 	return root
 }
 
@@ -121,7 +122,7 @@ func (p *publicPort) client() *http.Client {
 	if token == "" {
 		return http.DefaultClient
 	}
-	return &http.Client{Transport: bearer(token), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &http.Client{Transport: bearer{token, http.DefaultTransport}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 // explain says what to do about an error of the shop.
@@ -139,12 +140,15 @@ func (p *publicPort) explain(err error) error {
 }
 
 // bearer is a transport that sends a token with every request.
-type bearer string
+type bearer struct {
+	token string
+	next  http.RoundTripper
+}
 
 func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
-	r.Header.Set("Authorization", "Bearer "+string(b))
-	return http.DefaultTransport.RoundTrip(r)
+	r.Header.Set("Authorization", "Bearer "+b.token)
+	return b.next.RoundTrip(r)
 }
 
 // setting returns a variable of the environment, or the default where it is not set.

@@ -122,7 +122,13 @@ func generateService(g *protogen.GeneratedFile, file *protogen.File, service *pr
 		if err := generateAccess(g, service, method); err != nil {
 			return err
 		}
+		if err := generatePriority(g, method); err != nil {
+			return err
+		}
 		if err := generateRoute(g, method); err != nil {
+			return err
+		}
+		if err := generateCache(g, method); err != nil {
 			return err
 		}
 		g.P("NewRequest: func() ", protoPackage.Ident("Message"), " { return new(", method.Input.GoIdent, ") },")

@@ -116,6 +116,8 @@ func newDocument() *document {
 	d.Components.Headers = members{
 		{"CorrelationId", members{{"description", "Joins everything that belongs to this request, in logs and in what other modules did for it: tell it to whoever looks into a problem."},
 			{"schema", members{{"type", "string"}, {"maxLength", 128}, {"examples", []string{"cor_01a1fdad074278e680c5e4fa22541122"}}}}}},
+		{"CacheControl", members{{"description", "For how many seconds the answer may be used, by anybody, before asking again."}, {"schema", members{{"type", "string"}, {"examples", []string{"public, max-age=60"}}}}}},
+		{"ETag", members{{"description", "What distinguishes this answer from a later one: tell it in If-None-Match."}, {"schema", text}}},
 		{"Location", members{{"description", "Where what was created can be got."}, {"schema", members{{"type", "string"}, {"format", "uri-reference"}}}}},
 		{"RateLimit", members{{"description", "How many requests are left (r), and in how many seconds there are more (t), where requests are limited."}, {"schema", text}}},
 		{"RateLimitPolicy", members{{"description", "How many requests there may be (q) in how many seconds (w), where requests are limited."}, {"schema", text}}},
@@ -126,6 +128,7 @@ func newDocument() *document {
 			{"schema", members{{"type", "string"}, {"minLength", 1}, {"maxLength", 128}, {"pattern", "^[!-~]+$"}}}}},
 		{"IdempotencyKey", members{{"name", "Idempotency-Key"}, {"in", "header"}, {"description", "Stands for the request id where the body has none: the same key with the same request gets the first answer again."},
 			{"schema", members{{"type", "string"}, {"minLength", 1}, {"maxLength", 128}}}}},
+		{"IfNoneMatch", members{{"name", "If-None-Match"}, {"in", "header"}, {"description", "The ETag of an answer that the caller has: 304 if it still holds."}, {"schema", text}}},
 	}
 	d.addErrors()
 	return d

@@ -25,6 +25,7 @@ type operation struct {
 	restricted bool                       // Its caller needs a role or a scope.
 	names      bool                       // It names something that may not be there.
 	changes    bool                       // It takes a request id.
+	cached     bool                       // Its answers may be kept.
 	bare       bool                       // Its errors are those of an older contract.
 }
 
@@ -75,6 +76,7 @@ func (d *document) addMethod(tag string, service *protogen.Service, method *prot
 	})
 	o.changes = fields.ByName("request_id") != nil
 	o.names = len(o.bound) > 0
+	o.cached = proto.HasExtension(method.Desc.Options(), platformv1.E_Cache)
 	a := access(method)
 	o.restricted = a.GetWho() == platformv1.Who_WHO_ROLE || a.GetScope() != ""
 
@@ -150,6 +152,9 @@ func (d *document) parameters(o *operation) ([]members, error) {
 		list = append(list, append(p, member{"schema", schema.without("description")}))
 	}
 	list = append(list, ref("parameters", "CorrelationId"))
+	if o.cached {
+		list = append(list, ref("parameters", "IfNoneMatch"))
+	}
 	if o.body && o.changes {
 		list = append(list, ref("parameters", "IdempotencyKey"))
 	}
@@ -186,6 +191,14 @@ func (d *document) answer(o *operation) (members, error) {
 	}
 	if o.located {
 		more = members{{"Location", ref("headers", "Location")}}
+	}
+	if o.cached {
+		kept := members{{"Cache-Control", ref("headers", "CacheControl")}, {"ETag", ref("headers", "ETag")}}
+		all := members{{"X-Correlation-Id", ref("headers", "CorrelationId")}}
+		return members{
+			{status, members{{"description", description}, {"headers", append(all, kept...)}, {"content", kinds}}},
+			{"304", members{{"description", "It is what the caller has."}, {"headers", append(all, kept...)}}},
+		}, nil
 	}
 	if o.method.Desc.IsStreamingServer() {
 		description += " One after the other, as they come."

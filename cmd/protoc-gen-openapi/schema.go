@@ -10,7 +10,10 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-const timeExample = "2026-11-21T18:04:05.123456Z"
+const (
+	timeExample = "2026-11-21T18:04:05.123456Z"
+	maskExample = "title,description"
+)
 
 // addSchema adds a schema. Names are short, so two messages of one name cannot both be public.
 func (d *document) addSchema(name, of string, schema members) error {
@@ -29,6 +32,8 @@ func (d *document) message(message *protogen.Message) (members, error) {
 		return members{{"type", "string"}, {"format", "date-time"}, {"examples", []string{timeExample}}}, nil
 	case "google.protobuf.Duration":
 		return members{{"type", "string"}, {"format", "duration"}, {"examples", []string{"1.5s"}}}, nil
+	case "google.protobuf.FieldMask":
+		return members{{"type", "string"}, {"examples", []string{maskExample}}}, nil
 	}
 	name, full := string(message.Desc.Name()), string(message.Desc.FullName())
 	if d.schemas[name] == full {
@@ -215,6 +220,8 @@ func exampleOf(field *protogen.Field, given *validate.FieldRules) any {
 		switch field.Message.Desc.FullName() {
 		case "google.protobuf.Timestamp":
 			return timeExample
+		case "google.protobuf.FieldMask":
+			return maskExample
 		case "cleave.type.v1.Money": // Checkouts are quicker without an example among its rules.
 			amount := "1190"
 			if field.Desc.Name() == "total" { // Of two pieces.

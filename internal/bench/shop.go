@@ -133,7 +133,7 @@ func foreignEnv() []string {
 	var kept []string
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, "CLEAVE_") && !strings.HasPrefix(name, "PG") && !strings.HasPrefix(name, "DATABASE_URL") && name != "PORT" {
+		if !strings.HasPrefix(name, "CLEAVE_") && !strings.HasPrefix(name, "PG") && !strings.HasPrefix(name, "DATABASE_URL") && !strings.HasPrefix(name, "OTEL_") && name != "PORT" {
 			kept = append(kept, entry)
 		}
 	}

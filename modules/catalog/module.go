@@ -29,7 +29,8 @@ var Module = module.Module{
 
 func build(host *module.Host) ([]rpc.Handler, error) {
 	s := &service{
-		store: db.NewStore(host.DB, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) }),
+		store:  db.NewStore(host.DB, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) }),
+		events: host.Events,
 	}
 	return []rpc.Handler{catalogv1cleave.NewCatalogServiceHandler(s)}, nil
 }

@@ -6,59 +6,83 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/jackc/pgx/v5"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	catalogv1 "github.com/cleave-go/cleave/gen/cleave/catalog/v1"
-	typev1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
 	"github.com/cleave-go/cleave/modules/catalog/internal/ent"
+	"github.com/cleave-go/cleave/modules/catalog/internal/ent/predicate"
 	"github.com/cleave-go/cleave/modules/catalog/internal/ent/product"
-	"github.com/cleave-go/cleave/modules/catalog/internal/ent/variant"
 	"github.com/cleave-go/cleave/platform/db"
+	"github.com/cleave-go/cleave/platform/event"
 	"github.com/cleave-go/cleave/platform/page"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
 // service implements CatalogService: a transaction per method.
 type service struct {
-	store *db.Store[*ent.Client]
+	store  *db.Store[*ent.Client]
+	events *event.Events
 }
 
 type tx = db.Tx[*ent.Client]
 
 func (s *service) GetProduct(ctx context.Context, r *catalogv1.GetProductRequest) (*catalogv1.GetProductResponse, error) {
-	row, err := s.store.Ent.Product.Query().Where(product.ID(r.GetId()), product.State(string(published))).WithVariants(inOrder).Only(ctx)
-	if ent.IsNotFound(err) {
-		return nil, rpc.NotFound("product", r.GetId())
-	}
-	if err != nil {
-		return nil, db.Unavailable(err)
-	}
-	return &catalogv1.GetProductResponse{Product: message(row)}, nil
+	found, err := s.get(ctx, r.GetId(), product.State(string(published)))
+	return &catalogv1.GetProductResponse{Product: found}, err
 }
 
 func (s *service) ListProducts(ctx context.Context, r *catalogv1.ListProductsRequest) (*catalogv1.ListProductsResponse, error) {
-	size := page.Size(r.GetPageSize())
-	after, err := page.Decode(r.GetPageToken(), r.GetCategory())
-	if err != nil {
-		return nil, connect.NewError(connect.CodeInvalidArgument, err)
-	}
-	query := s.store.Ent.Product.Query().Where(product.State(string(published)), product.IDGT(after))
+	filter := []predicate.Product{product.State(string(published))}
 	if r.GetCategory() != "" {
-		query.Where(product.Category(r.GetCategory()))
+		filter = append(filter, product.Category(r.GetCategory()))
 	}
-	rows, err := query.Order(product.ByID()).Limit(size + 1).WithVariants(inOrder).All(ctx)
+	products, next, err := s.list(ctx, r.GetPageSize(), r.GetPageToken(), r.GetCategory(), filter...)
+	return &catalogv1.ListProductsResponse{Products: products, NextPageToken: next}, err
+}
+
+func (s *service) InspectProduct(ctx context.Context, r *catalogv1.InspectProductRequest) (*catalogv1.InspectProductResponse, error) {
+	found, err := s.get(ctx, r.GetId())
+	return &catalogv1.InspectProductResponse{Product: found}, err
+}
+
+func (s *service) InspectProducts(ctx context.Context, r *catalogv1.InspectProductsRequest) (*catalogv1.InspectProductsResponse, error) {
+	var filter []predicate.Product
+	if r.GetState() != catalogv1.ProductState_PRODUCT_STATE_UNSPECIFIED {
+		filter = append(filter, product.State(string(stateOf(r.GetState(), draft))))
+	}
+	products, next, err := s.list(ctx, r.GetPageSize(), r.GetPageToken(), r.GetState().String(), filter...)
+	return &catalogv1.InspectProductsResponse{Products: products, NextPageToken: next}, err
+}
+
+// get returns a product that meets the filter.
+func (s *service) get(ctx context.Context, id string, filter ...predicate.Product) (*catalogv1.Product, error) {
+	row, err := s.store.Ent.Product.Query().Where(product.ID(id)).Where(filter...).WithVariants(inOrder).Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil, rpc.NotFound("product", id)
+	}
 	if err != nil {
 		return nil, db.Unavailable(err)
 	}
-	answer := &catalogv1.ListProductsResponse{}
+	return message(row), nil
+}
+
+// list returns a page of the products that meet the filter, and the token of the next page. The tag stands for the filter in tokens.
+func (s *service) list(ctx context.Context, pageSize int32, token, tag string, filter ...predicate.Product) (products []*catalogv1.Product, next string, err error) {
+	size := page.Size(pageSize)
+	after, err := page.Decode(token, tag)
+	if err != nil {
+		return nil, "", connect.NewError(connect.CodeInvalidArgument, err)
+	}
+	rows, err := s.store.Ent.Product.Query().Where(product.IDGT(after)).Where(filter...).Order(product.ByID()).Limit(size + 1).WithVariants(inOrder).All(ctx)
+	if err != nil {
+		return nil, "", db.Unavailable(err)
+	}
 	for i, row := range rows {
 		if i == size { // One more than was asked for: there is a next page.
-			answer.NextPageToken = page.Encode(rows[i-1].ID, r.GetCategory())
-			break
+			return products, page.Encode(rows[i-1].ID, tag), nil
 		}
-		answer.Products = append(answer.Products, message(row))
+		products = append(products, message(row))
 	}
-	return answer, nil
+	return products, "", nil
 }
 
 func (s *service) BatchGetVariants(ctx context.Context, r *catalogv1.BatchGetVariantsRequest) (*catalogv1.BatchGetVariantsResponse, error) {
@@ -83,26 +107,4 @@ func (s *service) BatchGetVariants(ctx context.Context, r *catalogv1.BatchGetVar
 		return nil, db.Unavailable(fmt.Errorf("load variants: %w", err))
 	}
 	return answer, nil
-}
-
-// inOrder loads variants as they were given.
-func inOrder(q *ent.VariantQuery) { q.Order(variant.ByPosition()) }
-
-// message maps a product and its variants.
-func message(row *ent.Product) *catalogv1.Product {
-	m := &catalogv1.Product{
-		Id: row.ID, Title: row.Title, Description: row.Description, Category: row.Category, State: messageStates[state(row.State)],
-		CreateTime: timestamppb.New(row.CreateTime), UpdateTime: timestamppb.New(row.UpdateTime),
-	}
-	for _, v := range row.Edges.Variants {
-		m.Variants = append(m.Variants, variantMessage(v, row.Title))
-	}
-	return m
-}
-
-func variantMessage(row *ent.Variant, productTitle string) *catalogv1.Variant {
-	return &catalogv1.Variant{
-		Sku: row.ID, Title: row.Title, ProductId: row.ProductID, ProductTitle: productTitle, PriceVersion: row.PriceVersion,
-		Price: &typev1.Money{Amount: row.PriceAmount, Currency: row.PriceCurrency},
-	}
 }

@@ -9,6 +9,7 @@ import (
 	"connectrpc.com/connect"
 
 	catalogv1 "github.com/cleave-go/cleave/gen/cleave/catalog/v1"
+	"github.com/cleave-go/cleave/platform/moduletest"
 )
 
 // list pages through a list and returns the ids, and how many items each page had.
@@ -136,29 +137,46 @@ func TestPageTokenBelongsToItsList(t *testing.T) {
 	}
 }
 
-// What is not for sale can be seen nowhere, and comes back when it is published.
+// What is not for sale can be seen nowhere by customers. Whoever keeps the shop sees everything.
 func TestOnlyPublishedProductsAreVisible(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	for _, s := range []catalogv1.ProductState{
-		catalogv1.ProductState_PRODUCT_STATE_DRAFT, catalogv1.ProductState_PRODUCT_STATE_PUBLISHED,
-		catalogv1.ProductState_PRODUCT_STATE_ARCHIVED, catalogv1.ProductState_PRODUCT_STATE_UNSPECIFIED,
+	const unspecified, isDraft, isPublished, isArchived = catalogv1.ProductState_PRODUCT_STATE_UNSPECIFIED, catalogv1.ProductState_PRODUCT_STATE_DRAFT,
+		catalogv1.ProductState_PRODUCT_STATE_PUBLISHED, catalogv1.ProductState_PRODUCT_STATE_ARCHIVED
+	for _, c := range []struct{ given, want catalogv1.ProductState }{
+		{isDraft, isDraft}, {unspecified, isDraft}, {isPublished, isPublished}, {unspecified, isPublished}, {isArchived, isArchived}, {unspecified, isArchived},
 	} {
 		p := thing("mug", priced("a", 100))
-		p.State = s
+		p.State = c.given
 		id := b.put(t, p)
-		visible := s == catalogv1.ProductState_PRODUCT_STATE_PUBLISHED || s == catalogv1.ProductState_PRODUCT_STATE_UNSPECIFIED
+		visible := c.want == isPublished
 		_, err := b.client.GetProduct(b.ctx, &catalogv1.GetProductRequest{Id: id})
 		if visible && err != nil || !visible && connect.CodeOf(err) != connect.CodeNotFound {
-			t.Errorf("%s: %v", s, err)
+			t.Errorf("%s: %v", c.want, err)
 		}
 		if ids, _ := b.list(t, 0, ""); slices.Contains(ids, id) != visible {
-			t.Errorf("%s: in the list: %v", s, !visible)
+			t.Errorf("%s: in the list: %v", c.want, !visible)
 		}
 		if got := b.version(t, "a"); (got != 0) != visible {
-			t.Errorf("%s: its variant can be bought: %v", s, !visible)
+			t.Errorf("%s: its variant can be bought: %v", c.want, !visible)
+		}
+		inspected, err := b.client.InspectProduct(b.ctx, &catalogv1.InspectProductRequest{Id: id})
+		if err != nil || inspected.GetProduct().GetState() != c.want {
+			t.Errorf("%v, %v, want it to be %s", inspected, err, c.want)
+		}
+		for _, filter := range []catalogv1.ProductState{unspecified, isDraft, isPublished, isArchived} {
+			page, err := b.client.InspectProducts(b.ctx, &catalogv1.InspectProductsRequest{State: filter})
+			if want := filter == unspecified || filter == c.want; err != nil || (len(page.GetProducts()) == 1) != want {
+				t.Errorf("among those that are %s: %v, %v, want it there: %v", filter, page, err, want)
+			}
 		}
 	}
+	p := thing("mug", priced("a", 100))
+	p.State = isPublished
+	_, err := b.upsert(p)
+	refused(t, err, connect.CodeFailedPrecondition, "PRODUCT_STATE_ARCHIVED")
+	_, err = b.client.InspectProducts(moduletest.As(t, "usr_customer", "customer"), &catalogv1.InspectProductsRequest{})
+	refused(t, err, connect.CodePermissionDenied, "ROLE")
 }
 
 func TestBatchGetVariantsLeavesOutWhatIsUnknown(t *testing.T) {

@@ -11,11 +11,16 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/cleave-go/cleave/platform/fault"
+	"github.com/cleave-go/cleave/platform/job"
+	"github.com/cleave-go/cleave/platform/rpc"
 )
 
 const (
+	// sendSweep is the sweep that sends messages.
+	sendSweep = "notifications.send"
 	// sweepEvery is how often a replica looks for messages that are due. Those that have just been written it is nudged for.
 	sweepEvery = 2 * time.Second
 	// maxTaken is how many messages are sent at once, and maxRounds how often a run of the sweep does so. The next one goes on.
@@ -65,7 +70,8 @@ func (s *service) sweep(ctx context.Context) error {
 // due is a message that is being sent. If it is late this is the last time.
 type due struct {
 	mail
-	late bool
+	late   bool
+	origin []byte // of which business and trace the event is
 }
 
 // takeDue returns messages that are due, says that they are being sent, and when they are due again. Until then nobody else takes them.
@@ -77,9 +83,9 @@ func (s *service) takeDue(ctx context.Context) ([]due, error) {
 			least(greatest((now() - create_time) / 2, interval '10 seconds'), interval '10 minutes')
 		WHERE id IN (SELECT id FROM message WHERE state IN ('queued', 'sending') AND next_time <= now()
 			ORDER BY next_time, id LIMIT `+strconv.Itoa(maxTaken)+` FOR UPDATE SKIP LOCKED)
-		RETURNING id, recipient, subject, body, create_time < now() - $2::interval`, string(sending), patience)
+		RETURNING id, recipient, subject, body, create_time < now() - $2::interval, origin`, string(sending), patience)
 	taken, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d due, err error) {
-		return d, row.Scan(&d.messageID, &d.recipient, &d.subject, &d.body, &d.late)
+		return d, row.Scan(&d.messageID, &d.recipient, &d.subject, &d.body, &d.late, &d.origin)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("take messages that are due: %w", err)
@@ -96,8 +102,10 @@ func (s *service) send(ctx context.Context, messages []due) (took bool, err erro
 		return false, nil
 	}
 	mails := make([]mail, len(messages))
+	contexts, spans := make([]context.Context, len(messages)), make([]trace.Span, len(messages))
 	for i, m := range messages {
 		mails[i] = m.mail
+		contexts[i], spans[i] = job.OnBehalf(ctx, sendSweep, m.origin)
 	}
 	sendCtx, cancel := context.WithTimeout(ctx, sendTimeout)
 	errs := s.sender.send(sendCtx, mails)
@@ -105,14 +113,15 @@ func (s *service) send(ctx context.Context, messages []due) (took bool, err erro
 	fault.Point("notifications/send/answered")
 	ended := map[state][]string{}
 	for i, m := range messages {
+		rpc.EndSpan(spans[i], errs[i])
 		switch err := errs[i]; {
 		case err == nil:
 			ended[sent] = append(ended[sent], m.messageID)
 		case m.late || errors.Is(err, errRefused):
-			s.log.LogAttrs(ctx, slog.LevelError, "a message cannot be sent", slog.String("message", m.messageID), slog.String("error", err.Error()))
+			s.log.LogAttrs(contexts[i], slog.LevelError, "a message cannot be sent", slog.String("message", m.messageID), slog.String("error", err.Error()))
 			ended[failed] = append(ended[failed], m.messageID)
 		default:
-			s.log.LogAttrs(ctx, slog.LevelWarn, "a message was not sent yet", slog.String("message", m.messageID), slog.String("error", err.Error()))
+			s.log.LogAttrs(contexts[i], slog.LevelWarn, "a message was not sent yet", slog.String("message", m.messageID), slog.String("error", err.Error()))
 		}
 	}
 	for next, ids := range ended {

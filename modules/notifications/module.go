@@ -50,7 +50,7 @@ func build(host *module.Host, sender sender) ([]rpc.Handler, error) {
 		log:    host.Log,
 		sender: sender,
 	}
-	s.nudge = host.Jobs.Every("notifications.send", sweepEvery, s.sweep)
+	s.nudge = host.Jobs.Every(sendSweep, sweepEvery, s.sweep)
 	job.Handle(host.Jobs, func(context.Context, sendMessage) error { return nil })
 	host.Jobs.Every("notifications.purge", purgeEvery, s.purge)
 	listen(s, host.Events, confirmed)

@@ -53,6 +53,7 @@ func (u *unit) authenticate(listener net.Listener) func(*http.Request) (rpc.Prin
 			Issuer: issuer, Audience: u.values.String(oidcAudience), RolesClaim: u.values.String(oidcRolesClaim), Log: u.log,
 		})
 		u.onStop(verifier.Stop)
+		u.metrics.MustRegister(verifier.Metrics()...)
 		u.log.Info("access tokens of an issuer are accepted", "issuer", issuer, "audience", u.values.String(oidcAudience))
 		return verifier.Authenticate
 	}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	neturl "net/url"
 	"strings"
 	"sync"
 
 	"github.com/cleave-go/cleave/platform/config"
 	"github.com/cleave-go/cleave/platform/mtls"
+	"github.com/cleave-go/cleave/platform/resilience"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
@@ -71,6 +73,7 @@ func (u *unit) openCertificates() error {
 		watching.Wait()
 	})
 	u.certificates = c
+	u.measureCertificates()
 	return u.checkPeers()
 }
 
@@ -126,15 +129,17 @@ func (u *unit) checkPeers() error {
 	return nil
 }
 
-// transport returns what a module at a URL is called with: with TLS only a unit that holds the module.
-func (u *unit) transport(name, url string) http.RoundTripper {
-	if u.certificates.units == nil || !strings.HasPrefix(url, "https:") {
-		return newTransport()
+// transport returns how a module at a URL is called: with TLS only a unit that holds the module.
+func (u *unit) transport(name string, at *neturl.URL) resilience.Transport {
+	if u.certificates.units == nil || at.Scheme != "https" {
+		return func(dial resilience.Dial) http.RoundTripper { return newTransport(dial) }
 	}
-	return u.certificates.units.Transport(newTransport, func(id mtls.ID) error {
-		if !u.house.Holds(id.Unit, name) {
-			return fmt.Errorf("%s is at %s, and does not hold %s", id, url, name)
-		}
-		return nil
-	})
+	return func(dial resilience.Dial) http.RoundTripper {
+		return u.certificates.units.Transport(func() *http.Transport { return newTransport(dial) }, func(id mtls.ID) error {
+			if !u.house.Holds(id.Unit, name) {
+				return fmt.Errorf("%s is at %s, and does not hold %s", id, at, name)
+			}
+			return nil
+		})
+	}
 }

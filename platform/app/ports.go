@@ -7,14 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	neturl "net/url"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/cleave-go/cleave/platform/edge"
 	"github.com/cleave-go/cleave/platform/mtls"
-	"github.com/cleave-go/cleave/platform/rpc"
 )
 
 // Limits of every port. A body is not limited in time, because it may be a stream; its messages are limited in size.
@@ -105,7 +102,10 @@ func (u *unit) newServer(handler http.Handler) *http.Server {
 
 // serveInternal serves the modules for other units.
 func (u *unit) serveInternal(listener net.Listener, handler http.Handler) {
-	server := u.newServer(u.admit(handler))
+	mux := http.NewServeMux()
+	mux.Handle(u.health.GRPC()) // For whoever is a unit, or stands beside one.
+	mux.Handle("/", u.admit(handler))
+	server := u.newServer(mux)
 	if units := u.certificates.units; units != nil {
 		server.TLSConfig, server.ConnContext = units.ServerConfig(), units.ConnContext
 	} else {
@@ -141,63 +141,6 @@ func (u *unit) serveHTTP(server *http.Server, listener net.Listener) {
 			server.Close()
 		}
 	})
-}
-
-// peers returns where the modules live that are not in this unit.
-func (u *unit) peers() func(string) rpc.Peer {
-	local, known := u.local(), map[string]rpc.Peer{}
-	for _, name := range u.neighbours(u.house) {
-		if !local[name] {
-			url := u.peerURL(name)
-			known[name] = rpc.Peer{URL: url, Client: &http.Client{Transport: u.transport(name, url)}}
-		}
-	}
-	return func(name string) rpc.Peer {
-		if peer, ok := known[name]; ok {
-			return peer
-		}
-		return rpc.Peer{Client: http.DefaultClient} // Of a call that is not declared, which stops the start.
-	}
-}
-
-// peerURL returns where a module lives that is not in this unit.
-func (u *unit) peerURL(name string) string {
-	url := u.values.String(moduleSetting(name, "URL"))
-	if url == "" {
-		url = strings.ReplaceAll(u.values.String(peerPattern), "{module}", name)
-		if u.certificates.units != nil && !u.values.IsSet(peerPattern) {
-			url = "https" + strings.TrimPrefix(url, "http")
-		}
-	}
-	return strings.TrimSuffix(url, "/")
-}
-
-// newTransport returns a transport for the internal ports of other units: HTTP/2, with and without TLS.
-func newTransport() *http.Transport {
-	protocols := new(http.Protocols)
-	protocols.SetHTTP2(true)
-	protocols.SetUnencryptedHTTP2(true)
-	return &http.Transport{
-		Protocols:   protocols,
-		DialContext: (&net.Dialer{Timeout: 3 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		HTTP2: &http.HTTP2Config{
-			SendPingTimeout: 15 * time.Second, // Finds a peer that vanished without a word.
-			PingTimeout:     5 * time.Second,
-		},
-		IdleConnTimeout:     90 * time.Second,
-		DisableCompression:  true, // What a client does not want compressed is not, on the way to the edge either.
-		TLSHandshakeTimeout: 5 * time.Second,
-	}
-}
-
-// forward returns a handler that leads to a module in another unit.
-func (u *unit) forward(name string) http.Handler {
-	url := u.peerURL(name)
-	target, err := neturl.Parse(url)
-	if err != nil { // The setting has been checked; {module} may still have made a bad one.
-		target = &neturl.URL{Scheme: "http", Host: "invalid.invalid"}
-	}
-	return edge.Forward(name, target, u.transport(name, url), u.log)
 }
 
 // isLoopback reports whether only this machine can reach the listener.

@@ -8,8 +8,10 @@ import (
 	"strings"
 
 	"github.com/cleave-go/cleave/platform/config"
+	"github.com/cleave-go/cleave/platform/health"
 	"github.com/cleave-go/cleave/platform/module"
 	"github.com/cleave-go/cleave/platform/rpc"
+	"github.com/cleave-go/cleave/platform/telemetry"
 )
 
 // The names of the settings that are read in more than one place.
@@ -20,13 +22,14 @@ const (
 	adminAddr    = "CLEAVE_ADMIN_ADDR"
 	databaseURL  = "DATABASE_URL"
 	dataDir      = "CLEAVE_DATA_DIR"
-	peerPattern  = "CLEAVE_PEER_URL"
 )
 
 // moduleSetting returns the name of a setting of a module: CLEAVE_ORDERS_URL.
 func moduleSetting(module, what string) string {
 	return "CLEAVE_" + strings.ToUpper(module) + "_" + what
 }
+
+var adminSetting = config.Setting{Name: adminAddr, Default: "127.0.0.1:9090", Help: "address of the operator's port: /livez, /readyz, /startupz, /metrics", Check: config.IsAddr}
 
 // settings returns everything that can be set, in the order of --help.
 func (p Program) settings(house module.Map) []config.Setting {
@@ -44,7 +47,7 @@ func (p Program) settings(house module.Map) []config.Setting {
 		list = append(list, config.Setting{Name: internalAddr, Default: "127.0.0.1:9080", Help: "address of the port for other modules; not opened where every module is local", Check: config.IsAddr},
 			config.Setting{Name: internalTLS, Default: "required", Help: "required: other machines reach that port with certificates only; off: also over plain HTTP, where a mesh or a network policy says who may", Check: config.OneOf("required", "off")})
 	}
-	list = append(list, config.Setting{Name: adminAddr, Default: "127.0.0.1:9090", Help: "address of the operator's port: /livez, /readyz, /metrics", Check: config.IsAddr})
+	list = append(list, adminSetting)
 	if len(p.Modules) > 0 {
 		help := "PostgreSQL server and database, as a user who may create roles"
 		if p.PrivateDatabase {
@@ -66,24 +69,23 @@ func (p Program) settings(house module.Map) []config.Setting {
 		list = append(list, m.Settings...)
 	}
 	local := p.local()
-	remote := false
 	for _, name := range p.neighbours(house) {
 		if !local[name] {
-			remote = true
-			list = append(list, config.Setting{Name: moduleSetting(name, "URL"), Help: "internal port of module " + name, Check: config.IsURL("http", "https")})
+			list = append(list, config.Setting{Name: moduleSetting(name, "URL"), Help: "internal port of module " + name + "; several URLs are separated by commas", Check: isURLs})
 		}
 	}
-	if remote {
-		list = append(list, config.Setting{Name: peerPattern, Default: "http://{module}:9080", Help: "internal port of the modules that have no URL of their own; https where " + tlsCert + " is set", Check: isPeerURL})
+	if p.remote(house) {
+		list = append(list, peerSettings()...)
 	}
 	list = append(list, unitCertificateSettings...)
-	return append(list,
+	list = append(list,
 		config.Setting{Name: "CLEAVE_MAP_FILE", Help: "file that replaces the map of the house which this binary carries"},
 		config.Setting{Name: "CLEAVE_DRAIN_DELAY", Default: "0s", Help: "how long to serve on after /readyz has gone red, for balancers to notice", Check: config.IsDuration},
 		config.Setting{Name: "CLEAVE_SHUTDOWN_TIMEOUT", Default: "20s", Help: "how long to wait for running requests and jobs at the stop", Check: config.IsDuration},
 		config.Setting{Name: "CLEAVE_LOG_LEVEL", Default: "info", Help: "debug, info, warn or error", Check: config.OneOf("debug", "info", "warn", "error")},
 		config.Setting{Name: "CLEAVE_LOG_FORMAT", Default: "auto", Help: "text, json, or auto: text on a terminal", Check: config.OneOf("auto", "text", "json")},
 	)
+	return append(list, telemetry.Settings()...)
 }
 
 // houseSettings returns what some unit of the house reads: one file of settings may serve them all.
@@ -95,15 +97,11 @@ func (p Program) houseSettings(house module.Map) []config.Setting {
 	list = append(list, authSettings()...)
 	list = append(list, doorSettings()...)
 	list = append(list, publicCertificateSettings...)
-	for _, name := range []string{publicAddr, internalAddr, internalTLS, dataDir, peerPattern, "CLEAVE_DATABASE_SECRET", "CLEAVE_DATABASE_MAX_CONNS", "CLEAVE_MIGRATE"} {
+	list = append(list, peerSettings()...)
+	for _, name := range []string{publicAddr, internalAddr, internalTLS, dataDir, "CLEAVE_DATABASE_SECRET", "CLEAVE_DATABASE_MAX_CONNS", "CLEAVE_MIGRATE"} {
 		list = append(list, config.Setting{Name: name})
 	}
 	return list
-}
-
-// isPeerURL takes URLs in which {module} stands for the name of a module.
-func isPeerURL(value string) error {
-	return config.IsURL("http", "https")(strings.ReplaceAll(value, "{module}", "module"))
 }
 
 // local returns the modules of this binary.
@@ -113,6 +111,12 @@ func (p Program) local() map[string]bool {
 		local[m.Name] = true
 	}
 	return local
+}
+
+// remote reports whether a module lives elsewhere.
+func (p Program) remote(house module.Map) bool {
+	local := p.local()
+	return slices.ContainsFunc(p.neighbours(house), func(name string) bool { return !local[name] })
 }
 
 // neighbours returns the names of all modules: those on the map, and those that only this binary knows of.
@@ -182,23 +186,13 @@ func (p Program) load() (*unit, error) {
 	for _, name := range config.Unknown(p.houseSettings(house), "CLEAVE_", os.Environ()) {
 		log.Warn("unknown setting, see --help", "name", name)
 	}
-	return &unit{Program: p, house: house, values: values, log: log, metrics: newMetrics()}, nil
+	h := health.New()
+	return &unit{Program: p, house: house, values: values, log: log, telemetry: &telemetry.Telemetry{}, metrics: newMetrics(h), health: h}, nil
 }
 
 // newLogger returns the log of the process.
 func newLogger(file *os.File, values config.Values) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(values.String("CLEAVE_LOG_LEVEL"))) // Checked by the setting.
-	options := &slog.HandlerOptions{Level: level}
-	format := values.String("CLEAVE_LOG_FORMAT")
-	if format == "auto" {
-		format = "json"
-		if info, err := file.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-			format = "text"
-		}
-	}
-	if format == "text" {
-		return slog.New(slog.NewTextHandler(file, options))
-	}
-	return slog.New(slog.NewJSONHandler(file, options))
+	return telemetry.NewLog(file, values.String("CLEAVE_LOG_FORMAT"), level)
 }

@@ -17,10 +17,13 @@ import (
 	"github.com/cleave-go/cleave/platform/config"
 	"github.com/cleave-go/cleave/platform/edge"
 	"github.com/cleave-go/cleave/platform/event"
+	"github.com/cleave-go/cleave/platform/health"
 	"github.com/cleave-go/cleave/platform/job"
 	"github.com/cleave-go/cleave/platform/module"
+	"github.com/cleave-go/cleave/platform/resilience"
 	"github.com/cleave-go/cleave/platform/rpc"
 	"github.com/cleave-go/cleave/platform/saga"
+	"github.com/cleave-go/cleave/platform/telemetry"
 )
 
 // unit is a program at work: the modules that share a process.
@@ -31,10 +34,14 @@ type unit struct {
 	log    *slog.Logger
 
 	certificates certificates
+	telemetry    *telemetry.Telemetry
+
+	network *resilience.Network
+	remotes map[string]*resilience.Peer // Modules that are in other units.
 
 	metrics  *prometheus.Registry
 	observer observer
-	health   health
+	health   *health.Health
 	operator *rpc.Server // The services for the operator's port.
 	jobs     jobsPage
 	failed   chan error // The first part that fails stops the unit.
@@ -75,7 +82,13 @@ func (u *unit) serve(ctx context.Context) error {
 	u.draining, u.stopping = draining, stopping
 	defer u.stop()
 	began := time.Now()
+	if err := u.openTelemetry(ctx); err != nil {
+		return err
+	}
 	if err := u.openCertificates(); err != nil {
+		return err
+	}
+	if err := u.openNetwork(); err != nil {
 		return err
 	}
 	ports, err := u.listen()
@@ -92,20 +105,25 @@ func (u *unit) serve(ctx context.Context) error {
 	if host, err := os.Hostname(); err == nil {
 		u.replica = host + " " + ports.admin.Addr().String()
 	}
-	u.serveHTTP(u.newServer(u.adminHandler()), ports.admin)
+	u.serveHTTP(u.newServer(u.adminHandler(ports.admin)), ports.admin)
+	u.onStop(func(context.Context) { u.health.End() })
 	databases, err := u.openDatabases(ctx)
 	if err != nil {
 		return err
 	}
+	u.onStop(u.telemetry.StopMetrics)
 	server, err := rpc.NewServer(u.log, u.endStreams)
 	if err != nil {
 		return err
 	}
+	u.metrics.MustRegister(server.Metrics())
 	directory := rpc.NewDirectory(server, u.names(), u.peers())
+	u.health.Doing("starting: building the modules")
 	if err := u.build(ctx, server, directory, databases); err != nil {
 		return err
 	}
 	if databases.fresh && u.Seed != nil {
+		u.health.Doing("starting: filling the new database")
 		if err := databases.seed(ctx, func(ctx context.Context) error { return u.Seed(ctx, directory) }); err != nil {
 			return err
 		}
@@ -116,8 +134,11 @@ func (u *unit) serve(ctx context.Context) error {
 	if ports.public != nil {
 		u.servePublic(ports.public, u.edge(ports.public, server))
 	}
-	u.onStop(func(context.Context) { beginStop() })
-	u.health.setReady(true)
+	u.onStop(func(context.Context) {
+		beginStop()
+		u.health.End()
+	})
+	u.health.Ready()
 	u.log.Info("ready", "serves", u.contents(), "public", url(ports.public, u.certificates.public),
 		"internal", url(ports.internal, u.certificates.units), "admin", url(ports.admin, nil), "after", time.Since(began).Round(time.Millisecond).String())
 
@@ -127,7 +148,7 @@ func (u *unit) serve(ctx context.Context) error {
 	case err = <-u.failed:
 		u.log.Error("stopping because a part failed", "error", err)
 	}
-	u.health.setReady(false)
+	u.health.Doing("stopping")
 	beginDrain()
 	// Balancers learn from /readyz that no more is to be sent here; until they have, requests are served.
 	time.Sleep(u.values.Duration("CLEAVE_DRAIN_DELAY"))
@@ -143,6 +164,9 @@ func (u *unit) seed(ctx context.Context) error {
 	u.failed = make(chan error, 1)
 	defer u.stop()
 	if err := u.openCertificates(); err != nil {
+		return err
+	}
+	if err := u.openNetwork(); err != nil {
 		return err
 	}
 	databases, err := u.openDatabases(ctx)
@@ -188,6 +212,7 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 		}
 		tasks := module.NewTasks(log)
 		sagas := saga.New(databases.byModule[m.Name], jobs, tasks, log)
+		u.metrics.MustRegister(sagas.Metrics())
 		host := &module.Host{
 			Log: log, Config: u.values, DB: databases.byModule[m.Name], Jobs: jobs, Sagas: sagas, Tasks: tasks, Calls: directory.Caller(m.Name, m.Calls),
 		}
@@ -216,6 +241,9 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 		}
 		u.onStop(tasks.Stop)
 		u.jobs.add(m.Name, jobs)
+		for _, service := range m.Serves {
+			u.health.Serve(service.Name, databaseCheck(m.Name))
+		}
 		u.measure(&observed{db: host.DB, jobs: jobs, events: host.Events, sagas: sagas, log: log})
 		all = append(all, jobs)
 		driven = append(driven, sagas)
@@ -252,7 +280,7 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 // edge returns the handler of the public port.
 func (u *unit) edge(listener net.Listener, server *rpc.Server) *edge.Edge {
 	local := u.local()
-	c := edge.Config{Services: u.Edge, OpenAPI: u.OpenAPI, Log: u.log, Draining: u.draining, Stopping: u.stopping, Route: func(name string) http.Handler {
+	c := edge.Config{Services: u.Edge, OpenAPI: u.OpenAPI, Log: u.log, Trace: u.telemetry.Traces(), Draining: u.draining, Stopping: u.stopping, Route: func(name string) http.Handler {
 		if local[name] {
 			return server
 		}
@@ -260,5 +288,7 @@ func (u *unit) edge(listener net.Listener, server *rpc.Server) *edge.Edge {
 	}}
 	c.Authenticate = u.authenticate(listener)
 	u.guard(listener, &c)
-	return edge.New(c)
+	door := edge.New(c)
+	u.metrics.MustRegister(door.Metrics()...)
+	return door
 }

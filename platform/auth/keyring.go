@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 const (
@@ -41,8 +42,10 @@ type keySet struct {
 
 // keyring keeps the keys of an issuer. One goroutine fetches them: when they are old, and when a token comes whose key is unknown.
 type keyring struct {
-	issuer *issuer
-	log    *slog.Logger
+	issuer   *issuer
+	log      *slog.Logger
+	born     time.Time
+	failures prometheus.Counter
 
 	current atomic.Pointer[keySet] // Nil until they have been fetched.
 	stopped context.Context
@@ -58,7 +61,7 @@ type keyring struct {
 }
 
 func newKeyring(i *issuer, log *slog.Logger) *keyring {
-	k := &keyring{issuer: i, log: log, done: make(chan struct{}), wanted: make(chan struct{}, 1), ended: make(chan struct{})}
+	k := &keyring{issuer: i, log: log, born: time.Now(), failures: newKeyFailures(), done: make(chan struct{}), wanted: make(chan struct{}, 1), ended: make(chan struct{})}
 	k.stopped, k.stopNow = context.WithCancel(context.Background())
 	return k
 }
@@ -189,6 +192,9 @@ func (k *keyring) fetch() (fresh time.Duration, err error) {
 	before := k.current.Load()
 	keys, fresh, err := k.issuer.fetch(k.stopped)
 	if err != nil {
+		if k.stopped.Err() == nil {
+			k.failures.Inc()
+		}
 		switch {
 		case k.stopped.Err() != nil:
 		case before == nil:

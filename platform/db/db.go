@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"regexp"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -33,13 +34,17 @@ type Config struct {
 	Migrate bool
 	// MaxConns bounds the connections of the module.
 	MaxConns int
-	Log      *slog.Logger
+	// Tracer sees every statement; nil if nobody wants to.
+	Tracer pgx.QueryTracer
+	Log    *slog.Logger
 }
 
 // DB is the database of one module.
 type DB struct {
 	pool, watch *pgxpool.Pool
 	module      string
+	needs       needs
+	full        atomic.Bool // It was out of room, and nobody has seen since that it is not.
 }
 
 var moduleName = regexp.MustCompile(`^[a-z][a-z0-9]{0,30}$`)
@@ -74,7 +79,12 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 		pool.Close()
 		return nil, err
 	}
-	return &DB{pool: pool, watch: watch, module: c.Module}, nil
+	needs, err := c.needs(watch)
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return &DB{pool: pool, watch: watch, module: c.Module, needs: needs}, nil
 }
 
 // prepare makes sure that the role can log in and that the schema is what the code needs.
@@ -165,6 +175,7 @@ func (c Config) login(admin *pgx.ConnConfig) (*pgxpool.Pool, error) {
 	config.ConnConfig.RuntimeParams["search_path"] = c.Module
 	config.ConnConfig.RuntimeParams["application_name"] = "cleave " + c.Module
 	config.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "60000"
+	config.ConnConfig.Tracer = c.Tracer
 	config.MaxConns = int32(max(c.MaxConns, 4))
 	config.MinIdleConns = 1
 	config.MaxConnIdleTime = 5 * time.Minute
@@ -176,9 +187,6 @@ func (d *DB) Module() string { return d.module }
 
 // Pool returns the connections, for what is neither ent's nor a transaction.
 func (d *DB) Pool() *pgxpool.Pool { return d.pool }
-
-// Ping reports whether the database answers.
-func (d *DB) Ping(ctx context.Context) error { return d.pool.Ping(ctx) }
 
 // Close closes the connections. It waits for those in use.
 func (d *DB) Close() {

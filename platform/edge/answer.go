@@ -83,6 +83,7 @@ type refusal struct {
 	code   connect.Code
 	status int           // For who speaks plain HTTP.
 	after  time.Duration // When to try again; zero if that would not help.
+	shed   bool          // For what matters more.
 	why    string
 }
 
@@ -135,7 +136,7 @@ func (a *answer) caught(log *slog.Logger, r *http.Request) {
 	if p == http.ErrAbortHandler { //nolint:errorlint // It is this value that net/http compares with.
 		panic(p)
 	}
-	log.Error("request panicked", "path", r.URL.Path, "correlation_id", a.Header().Get(CorrelationHeader), "panic", p, "stack", string(debug.Stack()))
+	log.ErrorContext(r.Context(), "request panicked", "path", r.URL.Path, "correlation_id", a.Header().Get(CorrelationHeader), "panic", p, "stack", string(debug.Stack()))
 	if a.begun {
 		panic(http.ErrAbortHandler)
 	}

@@ -41,8 +41,13 @@ type Config struct {
 	// Rate is how many requests a second each subject may make, and AnonymousRate each address without one; twice as many at once. Zero
 	// means any number.
 	Rate, AnonymousRate int
+	// Busy is from how many requests at once on those of low priority are refused, and from twice as many on all but those of high
+	// priority. Zero means 64 for each processor.
+	Busy int
 	// Proxies are believed in X-Forwarded-For.
 	Proxies []netip.Prefix
+	// Trace says that there is somewhere to send spans, so that requests are to have some.
+	Trace bool
 	// Origins are those of web pages that may call from elsewhere, as [ParseOrigins] returns them.
 	Origins []string
 }
@@ -55,6 +60,7 @@ type Edge struct {
 	plain              map[string]http.HandlerFunc // by path
 	index              string
 	log                *slog.Logger
+	trace              bool
 	draining, stopping context.Context
 	authenticate       func(*http.Request) (rpc.Principal, error)
 	proxies            proxies
@@ -64,11 +70,14 @@ type Edge struct {
 	signedIn, anonymous, wrongTokens *rate
 	calls, streams                   *slots
 	requests, held                   atomic.Int64
+	refused                          refusals
 }
 
 type route struct {
 	handler http.Handler
 	stream  bool
+	room    int           // See [room]; of a stream, which has slots of its own, all of them.
+	maxAge  time.Duration // Of its answers; 0 if they are not kept.
 }
 
 // New returns the handler of the public port.
@@ -76,10 +85,11 @@ func New(c Config) *Edge { return newEdge(c, standard()) }
 
 func newEdge(c Config, l limits) *Edge {
 	e := &Edge{
-		methods: map[string]route{}, rest: newRest(c.Services), openAPI: c.OpenAPI, log: c.Log, draining: c.Draining, stopping: c.Stopping, authenticate: c.Authenticate,
+		methods: map[string]route{}, rest: newRest(c.Services), openAPI: c.OpenAPI, log: c.Log, trace: c.Trace, draining: c.Draining, stopping: c.Stopping, authenticate: c.Authenticate,
 		proxies: c.Proxies, origins: newOrigins(c.Origins),
 		limits: l, signedIn: newRate(c.Rate), anonymous: newRate(c.AnonymousRate), wrongTokens: newRate(c.AnonymousRate),
 		calls: newSlots("requests", l.Requests, l.ClientCalls), streams: newSlots("streams", l.Streams, l.ClientStreams),
+		refused: newRefusals(),
 	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
@@ -103,7 +113,11 @@ func newEdge(c Config, l limits) *Edge {
 			if modules[service.Module] == nil {
 				modules[service.Module] = c.Route(service.Module)
 			}
-			e.methods[method.Procedure] = route{modules[service.Module], method.ServerStream}
+			places := room(method.Priority, busyFrom(c.Busy), l.Requests)
+			if method.ServerStream {
+				places = l.Streams
+			}
+			e.methods[method.Procedure] = route{modules[service.Module], method.ServerStream, places, method.MaxAge}
 			lines = append(lines, "  POST "+method.Procedure)
 		}
 	}
@@ -118,6 +132,11 @@ func newEdge(c Config, l limits) *Edge {
 
 // ServeHTTP serves one request.
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if e.trace {
+		var end func()
+		w, r, end = openTrace(w, r)
+		defer end()
+	}
 	foreign := e.origins.check(r) // Of the request as it came: REST makes a POST of everything.
 	door := func(w http.ResponseWriter, r *http.Request) { e.receive(w, r, foreign) }
 	if !e.rest.serve(w, r, door) {
@@ -139,6 +158,7 @@ func (e *Edge) receive(w http.ResponseWriter, r *http.Request, foreign *refusal)
 	}
 	defer a.caught(e.log, r)
 	if err := e.serve(a, r, requestID, correlationID, foreign); err != nil {
+		e.refused.count(err)
 		refuse(a, r, err)
 	}
 }
@@ -166,11 +186,12 @@ func (e *Edge) serve(a *answer, r *http.Request, requestID, correlationID string
 	if !ok {
 		return e.other(a, r)
 	}
+	nameTrace(a, r)
 	slots, timeout := e.calls, e.limits.Call
 	if route.stream {
 		slots, timeout = e.streams, e.limits.Stream
 	}
-	if refused := slots.take(client); refused != nil {
+	if refused := slots.take(client, route.room); refused != nil {
 		return refused
 	}
 	defer slots.release(client)
@@ -192,7 +213,7 @@ func (e *Edge) serve(a *answer, r *http.Request, requestID, correlationID string
 
 	// The module sees these metadata, and no header that a client could have made them of.
 	ctx, cancel := context.WithTimeout(rpc.WithMetadata(r.Context(), rpc.Metadata{
-		Principal: principal, Caller: rpc.EdgeCaller, RequestID: requestID, CorrelationID: correlationID, Trace: r.Header.Get("Traceparent"),
+		Principal: principal, Caller: rpc.EdgeCaller, RequestID: requestID, CorrelationID: correlationID, Trace: e.traceOf(r),
 	}), shorter(timeout, r.Header))
 	defer cancel()
 	if route.stream {
@@ -202,6 +223,12 @@ func (e *Edge) serve(a *answer, r *http.Request, requestID, correlationID string
 	inner := r.WithContext(ctx)
 	inner.Header = passOn(r.Header)
 	give(inner, body)
+	if route.maxAge > 0 && got(a, r) {
+		whole := &kept{ResponseWriter: a, request: r, maxAge: route.maxAge}
+		route.handler.ServeHTTP(whole, inner)
+		whole.finish()
+		return nil
+	}
 	route.handler.ServeHTTP(a, inner)
 	return nil
 }

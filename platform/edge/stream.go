@@ -100,7 +100,7 @@ func (b *wellEnding) end(err error) {
 	if errors.Is(b.response.Request.Context().Err(), context.DeadlineExceeded) {
 		code, message = connect.CodeDeadlineExceeded, context.DeadlineExceeded.Error()
 	}
-	b.log.Warn("answer of a module was cut off", "module", b.module, "error", err)
+	b.log.WarnContext(b.response.Request.Context(), "answer of a module was cut off", "module", b.module, "error", err)
 	status := strconv.Itoa(int(code))
 	switch kind := b.response.Header.Get("Content-Type"); {
 	case strings.HasPrefix(kind, connectStream):

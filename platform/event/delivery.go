@@ -18,6 +18,7 @@ import (
 	"github.com/cleave-go/cleave/gen/cleave/platform/event/v1/eventv1cleave"
 	"github.com/cleave-go/cleave/gen/cleave/platform/event/v1/eventv1connect"
 	"github.com/cleave-go/cleave/platform/fault"
+	"github.com/cleave-go/cleave/platform/rpc"
 )
 
 // How events are delivered.
@@ -425,7 +426,9 @@ func (e *Events) call(ctx context.Context, client eventv1connect.DeliveryService
 	for _, l := range batch {
 		request.Events = append(request.Events, l.event)
 	}
-	response, err := client.Deliver(ctx, request)
+	traced, span := startDelivery(ctx, e.module, subscriber, request.Events)
+	response, err := client.Deliver(traced, request)
+	rpc.EndSpan(span, err)
 	select {
 	case err := <-lost:
 		return nil, 0, err
@@ -444,7 +447,7 @@ func (e *Events) call(ctx context.Context, client eventv1connect.DeliveryService
 		if i < 0 {
 			return nil, 0, connect.NewError(connect.CodeInternal, fmt.Errorf("%s answered with the failure of an event that it was not given", subscriber))
 		}
-		e.log.Warn("event was refused, and is tried again by itself", "subscriber", subscriber, "event", failure.GetEventId(),
+		e.log.WarnContext(about(ctx, batch[i].event), "event was refused, and is tried again by itself", "subscriber", subscriber, "event", failure.GetEventId(),
 			"type", batch[i].event.GetType(), "error", failure.GetError())
 		failures = append(failures, redelivery{
 			Subscriber: subscriber, Event: failure.GetEventId(), Type: batch[i].event.GetType(), Subject: batch[i].event.GetSubject(),

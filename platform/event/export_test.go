@@ -52,3 +52,6 @@ const RedeliveryKind = redeliveryKind
 
 // ByIndex and ReadWindow are what reads the log.
 var ByIndex, ReadWindow = byIndex, readWindow
+
+// LookSubscribers is what a look asks the database.
+var LookSubscribers = lookSubscribers

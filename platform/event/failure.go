@@ -14,6 +14,7 @@ import (
 
 	eventv1 "github.com/cleave-go/cleave/gen/cleave/platform/event/v1"
 	"github.com/cleave-go/cleave/gen/cleave/platform/event/v1/eventv1cleave"
+	"github.com/cleave-go/cleave/platform/rpc"
 )
 
 // redelivery is the job of an event that its subscriber refused. Like every job it is tried for about a day, and then kept.
@@ -62,10 +63,13 @@ func (e *Events) redeliver(ctx context.Context, r redelivery) error {
 		return err
 	}
 	client := eventv1cleave.NewDeliveryServiceClient(e.caller(eventv1cleave.DeliveryService.Of(r.Subscriber)).At(r.Subscriber))
-	response, err := client.Deliver(ctx, &eventv1.DeliverRequest{Events: []*eventv1.Event{event}, Force: r.Force})
+	alone := []*eventv1.Event{event}
+	traced, span := startDelivery(ctx, e.module, r.Subscriber, alone)
+	response, err := client.Deliver(traced, &eventv1.DeliverRequest{Events: alone, Force: r.Force})
+	rpc.EndSpan(span, err)
 	switch connect.CodeOf(err) {
 	case connect.CodeUnavailable, connect.CodeDeadlineExceeded, connect.CodeResourceExhausted, connect.CodeCanceled:
-		e.log.Warn("refused event waits for its subscriber", "subscriber", r.Subscriber, "event", r.Event, "error", err)
+		e.log.WarnContext(about(ctx, event), "refused event waits for its subscriber", "subscriber", r.Subscriber, "event", r.Event, "error", err)
 		return river.JobSnooze(unreachablePause)
 	}
 	if err != nil {

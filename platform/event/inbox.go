@@ -141,7 +141,7 @@ func (e *Events) handle(ctx context.Context, tx pgx.Tx, publisher string, event 
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			e.log.Error("event handler panicked", "type", event.GetType(), "event", event.GetId(), "panic", p, "stack", string(debug.Stack()))
+			e.log.ErrorContext(about(ctx, event), "event handler panicked", "type", event.GetType(), "event", event.GetId(), "panic", p, "stack", string(debug.Stack()))
 			err = fmt.Errorf("%s panicked", event.GetType())
 		}
 	}()
@@ -150,8 +150,12 @@ func (e *Events) handle(ctx context.Context, tx pgx.Tx, publisher string, event 
 		return err
 	}
 	metadata := rpc.Metadata{Principal: principal, CorrelationID: event.GetCorrelationId(), Trace: event.GetTrace(), Caller: publisher}
-	return handle(rpc.WithMetadata(ctx, metadata), tx, Event{
+	ctx, span := startHandler(ctx, rpc.WithMetadata(ctx, metadata), publisher, e.module, event)
+	defer span.End() // Of a handler that panics.
+	err = handle(ctx, tx, Event{
 		ID: event.GetId(), Source: publisher, Type: event.GetType(), Subject: event.GetSubject(), Sequence: event.GetSequence(),
 		Time: event.GetTime().AsTime(), CorrelationID: event.GetCorrelationId(), Trace: event.GetTrace(),
 	}, event.GetData())
+	rpc.EndSpan(span, err)
+	return err
 }

@@ -114,11 +114,18 @@ func (purgeRequests) Kind() string { return "platform.purge_requests" }
 func Handle[A river.JobArgs](c *Client, work func(ctx context.Context, args A) error) {
 	count := c.counted((*new(A)).Kind())
 	river.AddWorker(c.workers, river.WorkFunc(func(ctx context.Context, job *river.Job[A]) error {
-		err := errPanicked // Unless it comes back.
-		defer func() { count(err) }()
-		if ctx, err = onBehalf(ctx, job.JobRow); err == nil {
-			err = work(ctx, job.Args)
+		ctx, err := onBehalf(ctx, job.JobRow)
+		if err != nil {
+			count(err)
+			return err
 		}
+		ctx, span := startSpan(ctx, job.JobRow)
+		err = errPanicked // Unless it comes back.
+		defer func() {
+			count(err)
+			rpc.EndSpan(span, err)
+		}()
+		err = work(ctx, job.Args)
 		return err
 	}))
 }

@@ -43,15 +43,16 @@ func (t *Tasks) Go(ctx context.Context, fn func(context.Context)) bool {
 		return false
 	}
 	t.running.Add(1)
+	ctx = background(t.ctx, ctx)
 	go func() {
 		defer func() {
 			if p := recover(); p != nil {
-				t.log.Error("task panicked", "panic", p, "stack", string(debug.Stack()))
+				t.log.ErrorContext(ctx, "task panicked", "panic", p, "stack", string(debug.Stack()))
 			}
 			<-t.places
 			t.running.Done()
 		}()
-		fn(background(t.ctx, ctx))
+		fn(ctx)
 	}()
 	return true
 }

@@ -151,6 +151,18 @@ func (s *Source) warn() {
 	}
 }
 
+// Expires returns when what is used now is good no more: the certificate, or what it leads to if that ends before.
+func (s *Source) Expires() time.Time {
+	chain := s.current.Load().chain
+	end := chain[0].NotAfter
+	for _, c := range chain {
+		if c.NotAfter.Before(end) {
+			end = c.NotAfter
+		}
+	}
+	return end
+}
+
 // attrs say in a log which certificate it is.
 func (m *material) attrs() []any {
 	leaf := m.certificate.Leaf

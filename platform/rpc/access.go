@@ -78,6 +78,9 @@ func (s *Server) authorize(method *Method, next Next) Next {
 		if err := method.Allow(c.metadata.Principal, c.metadata.Caller); err != nil {
 			return nil, err
 		}
+		if method.MaxAge > 0 { // One caller's answer may be shown to another, so it cannot depend on who calls.
+			c.metadata.Principal = Principal{}
+		}
 		if !method.Access.Owned {
 			return next(ctx, request)
 		}

@@ -42,7 +42,7 @@ func WithMetadata(ctx context.Context, m Metadata) context.Context {
 		changed = *c
 	}
 	changed.metadata = m.normal()
-	return context.WithValue(withoutSpan(ctx), callKey{}, &changed)
+	return context.WithValue(withoutOther(ctx, m.Trace), callKey{}, &changed)
 }
 
 // MetadataOf returns the metadata that came with the call that ctx belongs to. Its slices are not to be changed.

@@ -27,6 +27,9 @@ type Peer struct {
 	// Options choose a protocol; the default is Connect. Interceptors among them run inside of the seam's own: they see what the
 	// network answered, and may try again.
 	Options []connect.ClientOption
+	// Around returns what runs around the calls that a module makes of a service, inside of the Options: what a network needs and a call
+	// in this process does not. Nil if there is nothing.
+	Around func(caller string, service *Service) connect.Interceptor
 }
 
 // NewDirectory returns a directory of which the local modules are served by server and all others by the peers that peer names.
@@ -94,5 +97,9 @@ func NewClient[C any](
 		return direct(&Local{side}, dial(d.memory, "http://"+service.Module+service.prefix, options...))
 	}
 	peer := d.peer(service.Module)
-	return dial(peer.Client, strings.TrimSuffix(peer.URL, "/")+service.prefix, append(options, peer.Options...)...)
+	options = append(options, peer.Options...)
+	if peer.Around != nil {
+		options = append(options, connect.WithInterceptors(peer.Around(from.module, service)))
+	}
+	return dial(peer.Client, strings.TrimSuffix(peer.URL, "/")+service.prefix, options...)
 }

@@ -33,13 +33,13 @@ func (s *Server) observe(service *Service, method *Method, next Next) Next {
 	kind := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(callAttributes(service, method)...)}
 	return func(ctx context.Context, request proto.Message) (proto.Message, error) {
 		c, span := callOf(ctx), noSpan
-		traced := sampled(c.metadata.Trace)
+		traced := Sampled(c.metadata.Trace)
 		began := time.Now()
 		if traced {
 			ctx, span = tracer.Start(withParent(ctx, c.metadata.Trace), spanName(method), kind...)
 			span.SetAttributes(attrCaller.String(c.metadata.Caller), attrCorrelationID.String(c.metadata.CorrelationID))
 			// Nobody has seen the metadata yet.
-			c.metadata.Trace = formatTrace(span.SpanContext())
+			c.metadata.Trace = FormatTrace(span.SpanContext())
 		}
 		response, err := next(ctx, request)
 		took := time.Since(began).Seconds()
@@ -57,12 +57,12 @@ func (s *Server) observe(service *Service, method *Method, next Next) Next {
 
 // startCall begins the span of a call that goes over the network, if its trace is recorded, and has the metadata carry it.
 func (i *callerInterceptor) startCall(ctx context.Context, method *Method, metadata *Metadata) (context.Context, trace.Span) {
-	if !sampled(metadata.Trace) {
+	if !Sampled(metadata.Trace) {
 		return ctx, noSpan
 	}
 	ctx, span := tracer.Start(withParent(ctx, metadata.Trace), spanName(method), trace.WithSpanKind(trace.SpanKindClient),
 		trace.WithAttributes(callAttributes(i.service, method)...), trace.WithAttributes(attrCaller.String(metadata.Caller)))
-	metadata.Trace = formatTrace(span.SpanContext())
+	metadata.Trace = FormatTrace(span.SpanContext())
 	return ctx, span
 }
 

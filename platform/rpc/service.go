@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"net/http"
+	"time"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
@@ -46,10 +47,15 @@ type Method struct {
 	Public bool
 	// Route is where the edge serves a public method over REST; nil if it does not.
 	Route *Route
+	// MaxAge is for how long an answer may be used by anybody who got it, without asking again; 0 if nobody may keep it. A method with a
+	// MaxAge is not told who calls it.
+	MaxAge time.Duration
 	// Operator says that only the operator's port serves the method.
 	Operator bool
 	// Access says who may call the method if it is public.
 	Access Access
+	// Priority says how soon the edge refuses the method when there is too much.
+	Priority Priority
 
 	// NewRequest and NewResponse return an empty request and response of the method.
 	NewRequest  func() proto.Message
@@ -58,6 +64,16 @@ type Method struct {
 	CheckRequest  func(proto.Message) error
 	CheckResponse func(proto.Message) error
 }
+
+// Priority is how much a method matters when not everything can be served.
+type Priority int
+
+// The priorities. Most methods have none of their own.
+const (
+	Low Priority = iota - 1 // Refused first.
+	Normal
+	High // Refused last.
+)
 
 // Handler is the implementation of a [Service], made by a generated constructor like ordersv1cleave.NewOrderServiceHandler.
 type Handler struct {

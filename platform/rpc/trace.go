@@ -33,31 +33,25 @@ const (
 // besides, like asking a provider.
 func StartSpan(ctx context.Context, name string, options ...trace.SpanStartOption) (context.Context, trace.Span) {
 	metadata := MetadataOf(ctx)
-	if !sampled(metadata.Trace) {
+	if !Sampled(metadata.Trace) {
 		return ctx, noSpan
 	}
-	return startSpan(withParent(ctx, metadata.Trace), metadata, name, options)
-}
-
-// OpenTrace begins the span of a request that comes from outside of the house, whose metadata are those that are given, and returns the
-// context in which it is served. The trace in the metadata is what the client says. Its id is kept, but whether the trace is recorded is
-// decided here: a stranger could have everything recorded otherwise.
-func OpenTrace(ctx context.Context, metadata Metadata, name string, options ...trace.SpanStartOption) (context.Context, trace.Span) {
-	foreign := parseTrace(metadata.Trace)
-	foreign = foreign.WithTraceFlags(foreign.TraceFlags() &^ trace.FlagsSampled)
-	return startSpan(trace.ContextWithRemoteSpanContext(ctx, foreign), metadata, name, options)
-}
-
-// startSpan begins a child of the span in ctx, and returns a context with the metadata whose trace it is.
-func startSpan(parent context.Context, metadata Metadata, name string, options []trace.SpanStartOption) (context.Context, trace.Span) {
-	ctx, span := tracer.Start(parent, name, options...)
-	metadata.Trace = formatTrace(span.SpanContext())
-	ctx = WithMetadata(ctx, metadata)
-	if !span.IsRecording() {
-		return ctx, span
-	}
+	ctx, span := tracer.Start(withParent(ctx, metadata.Trace), name, options...)
 	span.SetAttributes(attrCorrelationID.String(metadata.CorrelationID))
-	return trace.ContextWithSpan(ctx, span), span
+	metadata.Trace = FormatTrace(span.SpanContext())
+	return trace.ContextWithSpan(WithMetadata(ctx, metadata), span), span
+}
+
+// OpenTrace begins the span of a request that comes from outside of the house, with the traceparent that the client sends. The id of a
+// client's trace is kept, but whether the trace is recorded is decided here: a stranger could have everything recorded otherwise.
+func OpenTrace(ctx context.Context, traceparent, name string, options ...trace.SpanStartOption) (context.Context, trace.Span) {
+	return tracer.Start(trace.ContextWithRemoteSpanContext(ctx, ForeignTrace(traceparent)), name, options...)
+}
+
+// ForeignTrace returns what a stranger says of his trace, but for whether it is recorded.
+func ForeignTrace(traceparent string) trace.SpanContext {
+	foreign := ParseTrace(traceparent)
+	return foreign.WithTraceFlags(foreign.TraceFlags() &^ trace.FlagsSampled)
 }
 
 // EndSpan ends a span that went as the error says.
@@ -70,35 +64,32 @@ func EndSpan(span trace.Span, err error) {
 	span.End()
 }
 
-// SpanContext returns what the trace in the metadata of ctx is called, for a log and for links; the zero value if there is none.
-func SpanContext(ctx context.Context) trace.SpanContext { return parseTrace(MetadataOf(ctx).Trace) }
-
 // withParent returns a context with the span that a trace has got to, unless ctx has it.
 func withParent(ctx context.Context, traceparent string) context.Context {
 	if trace.SpanContextFromContext(ctx).IsValid() {
 		return ctx
 	}
-	return trace.ContextWithRemoteSpanContext(ctx, parseTrace(traceparent))
+	return trace.ContextWithRemoteSpanContext(ctx, ParseTrace(traceparent))
 }
 
-// withoutSpan returns a context without the span of ctx: its metadata may be of another trace.
-func withoutSpan(ctx context.Context) context.Context {
-	if !trace.SpanContextFromContext(ctx).IsValid() {
+// withoutOther returns a context without the span of ctx, if metadata with another trace are put into it.
+func withoutOther(ctx context.Context, traceparent string) context.Context {
+	if span := trace.SpanContextFromContext(ctx); !span.IsValid() || FormatTrace(span) == traceparent {
 		return ctx
 	}
 	return trace.ContextWithSpan(ctx, noSpan)
 }
 
-// sampled reports whether a traceparent says that its trace is recorded. It is asked at every call.
-func sampled(traceparent string) bool {
+// Sampled reports whether a traceparent says that its trace is recorded. It is asked at every call.
+func Sampled(traceparent string) bool {
 	return len(traceparent) == traceparentSize && (traceparent[traceparentSize-1] == '1' || traceparent[traceparentSize-1] == '3')
 }
 
 // traceparentSize is that of version 0, the only one that this house writes.
 const traceparentSize = len("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 
-// parseTrace reads a traceparent. What is none is the zero value.
-func parseTrace(traceparent string) trace.SpanContext {
+// ParseTrace reads a traceparent. What is none is the zero value.
+func ParseTrace(traceparent string) trace.SpanContext {
 	if len(traceparent) != traceparentSize {
 		return trace.SpanContext{}
 	}
@@ -106,8 +97,8 @@ func parseTrace(traceparent string) trace.SpanContext {
 	return trace.SpanContextFromContext(ctx)
 }
 
-// formatTrace writes a traceparent; "" if there is no trace.
-func formatTrace(c trace.SpanContext) string {
+// FormatTrace writes a traceparent; "" if there is no trace.
+func FormatTrace(c trace.SpanContext) string {
 	if !c.IsValid() {
 		return ""
 	}

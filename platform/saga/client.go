@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/fault"
@@ -94,7 +95,8 @@ type Client struct {
 	log   *slog.Logger
 	kinds map[string]*kind
 	// driver tells this process from others, for people.
-	driver string
+	driver    string
+	durations *prometheus.HistogramVec
 	// noFence is a known mistake: whoever writes late is let.
 	noFence bool
 
@@ -117,7 +119,7 @@ type lease struct {
 // New returns a client whose sweeps run with the jobs.
 func New(d *db.DB, jobs *job.Client, tasks Tasks, log *slog.Logger) *Client {
 	c := &Client{
-		db: d, tasks: tasks, log: log, kinds: map[string]*kind{}, held: map[*lease]bool{}, noFence: fault.Bug("saga-no-fence"),
+		db: d, tasks: tasks, log: log, kinds: map[string]*kind{}, durations: newDurations(d.Module()), held: map[*lease]bool{}, noFence: fault.Bug("saga-no-fence"),
 	}
 	host, _ := os.Hostname() // Without it there is still the number.
 	c.driver = strings.TrimSpace(fmt.Sprintf("%s %d", host, os.Getpid()))
@@ -166,7 +168,7 @@ func (c *Client) nudgeAfterCommit(ctx context.Context, id string) {
 func (c *Client) begin(ctx context.Context, r *row, over bool) bool {
 	onBehalf, err := rpc.WithOrigin(ctx, r.origin)
 	if err != nil { // What then asks who it is for is refused, and the saga is stuck where everybody sees it.
-		c.log.Error("saga goes on for nobody", "saga", r.id, "error", err)
+		c.log.ErrorContext(ctx, "saga goes on for nobody", "saga", r.id, "error", err)
 		onBehalf = rpc.WithMetadata(ctx, rpc.Metadata{})
 	}
 	l := &lease{id: r.id, fence: r.fence, since: time.Now(), nudged: make(chan struct{}, 1)}

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/cleave-go/cleave/platform/fault"
+	"github.com/cleave-go/cleave/platform/rpc"
 	"github.com/cleave-go/cleave/platform/saga/internal/course"
 )
 
@@ -52,23 +53,29 @@ func (c *Client) drive(ctx context.Context, r *row, l *lease) {
 		name := r.Steps[a.Step].Name
 		began := time.Now()
 		fault.Point(point(r.kind, name, a.Undo, "begin"))
-		after, err := c.run(ctx, k, r, a)
+		traced, span := startStep(ctx, r, a)
+		after, err := c.run(traced, k, r, a)
 		fault.Point(point(r.kind, name, a.Undo, "done"))
 		r.state = after
 		o, note := course.Judge(err)
 		note = clip(note)
+		outcome := o.Word(a.Undo, false)
+		c.durations.WithLabelValues(r.kind, name, outcome).Observe(time.Since(began).Seconds())
+		span.SetAttributes(attrOutcome.String(outcome))
 		if o == course.Failed || o == course.Refused && a.Undo {
-			log.WarnContext(ctx, "step failed", "step", name, "undo", a.Undo, "error", err)
+			log.WarnContext(traced, "step failed", "step", name, "undo", a.Undo, "error", err)
+			rpc.EndSpan(span, err)
 			if failures++; failures <= quick && c.sleep(l, rand.N(quickPause<<failures)) {
 				continue
 			}
 		}
 		failures = 0
-		e := entry{step: name, what: What(o.Word(a.Undo, false)), attempt: r.Attempt + 1, duration: time.Since(began), note: note}
-		goesOn, err := c.persist(ctx, k, r, o, e)
+		e := entry{step: name, what: What(outcome), attempt: r.Attempt + 1, duration: time.Since(began), note: note}
+		goesOn, err := c.persist(traced, k, r, o, e)
+		rpc.EndSpan(span, err)
 		if err != nil {
 			// Whoever finds the saga due, at the latest when the lease ends, runs the step again.
-			log.WarnContext(ctx, "saga is left to whoever comes upon it", "step", name, "error", err)
+			log.WarnContext(traced, "saga is left to whoever comes upon it", "step", name, "error", err)
 			return
 		}
 		fault.Point(point(r.kind, name, a.Undo, "persisted"))

@@ -39,3 +39,6 @@ const MaxHeld = maxHeld
 
 // Look is what an operator asks the database.
 const Look = look
+
+// LookSteps is what a look asks the database.
+var LookSteps = lookSteps

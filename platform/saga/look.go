@@ -12,8 +12,8 @@ import (
 // lookCount is how many open sagas are looked at, the oldest first.
 const lookCount = 10_000
 
-// Look is where open sagas of a kind are, in figures.
-type Look struct {
+// Place is where open sagas of a kind are, in figures.
+type Place struct {
 	Kind, Step string
 	// Running, Waiting and Stuck are how many are there. They are counted until 10,000 were, of all steps together.
 	Running, Waiting, Stuck int
@@ -30,14 +30,14 @@ var lookSteps = fmt.Sprintf(`SELECT kind, position, coalesce(steps[position + 1]
 
 // Look adds to a batch what fills the result, by one statement whose cost is bounded: all steps of the kinds that the module knows, and
 // those that it does not know but has sagas of.
-func (c *Client) Look(batch *pgx.Batch) *[]Look {
-	look := &[]Look{}
+func (c *Client) Look(batch *pgx.Batch) *[]Place {
+	look := &[]Place{}
 	batch.Queue(lookSteps).Query(func(rows pgx.Rows) error {
-		found := map[[2]string]*Look{}
-		at := func(kind, name string) *Look {
+		found := map[[2]string]*Place{}
+		at := func(kind, name string) *Place {
 			s := found[[2]string{kind, name}]
 			if s == nil {
-				s = &Look{Kind: kind, Step: name}
+				s = &Place{Kind: kind, Step: name}
 				found[[2]string{kind, name}] = s
 			}
 			return s

@@ -54,7 +54,7 @@ func TestDeadline(t *testing.T) {
 			defer cancel()
 			return p.Call(ctx, &parityv1.CallRequest{})
 		}},
-		Case{Name: "callee ignores it", Want: deadlineExceeded.noted("entered"), Do: func(t *testing.T, p *Pair) Seen {
+		Case{Name: "callee ignores it", Unshared: true, Want: deadlineExceeded.noted("entered"), Do: func(t *testing.T, p *Pair) Seen {
 			release := make(chan struct{})
 			t.Cleanup(func() { close(release) }) // Only after the caller has its answer.
 			p.OnCall(func(context.Context, *parityv1.CallRequest) (*parityv1.CallResponse, error) {
@@ -75,7 +75,7 @@ func TestDeadline(t *testing.T) {
 			defer cancel()
 			return p.Call(ctx, &parityv1.CallRequest{})
 		}},
-		Case{Name: "arrives at the callee", Want: answered().noted("near: true"), Do: func(_ *testing.T, p *Pair) Seen {
+		Case{Name: "arrives at the callee", Unshared: true, Want: answered().noted("near: true"), Do: func(_ *testing.T, p *Pair) Seen {
 			deadline := time.Now().Add(time.Hour)
 			p.OnCall(func(ctx context.Context, _ *parityv1.CallRequest) (*parityv1.CallResponse, error) {
 				seen, ok := ctx.Deadline()
@@ -86,7 +86,7 @@ func TestDeadline(t *testing.T) {
 			defer cancel()
 			return p.Call(ctx, &parityv1.CallRequest{})
 		}},
-		Case{Name: "none", Want: answered().noted("deadline: false, can end: true"), Do: func(_ *testing.T, p *Pair) Seen {
+		Case{Name: "none", Unshared: true, Want: answered().noted("deadline: false, can end: true"), Do: func(_ *testing.T, p *Pair) Seen {
 			p.OnCall(func(ctx context.Context, _ *parityv1.CallRequest) (*parityv1.CallResponse, error) {
 				_, ok := ctx.Deadline()
 				p.Note("deadline: %t, can end: %t", ok, ctx.Done() != nil)

@@ -35,7 +35,7 @@ func noteCall(p *Pair) func(context.Context, *parityv1.CallRequest) (*parityv1.C
 func full() rpc.Metadata {
 	return rpc.Metadata{
 		Principal:     rpc.Principal{Subject: "usr_1", Roles: []string{"staff", "admin"}, Scopes: []string{"orders:read"}},
-		CorrelationID: "cor-1", RequestID: "req-1", Trace: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+		CorrelationID: "cor-1", RequestID: "req-1", Trace: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00", // A recorded one would go on with a span of the callee.,
 	}
 }
 

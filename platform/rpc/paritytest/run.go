@@ -1,6 +1,7 @@
 package paritytest
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/cleave-go/cleave/platform/rpc"
@@ -13,6 +14,8 @@ type Case struct {
 	Interceptors []rpc.Interceptor
 	// NotServed says that the callee's module is known but its service is not there yet.
 	NotServed bool
+	// Unshared says that the case looks at how the time of a call is used up, which policies share out among attempts.
+	Unshared bool
 	// Do sets the callee, makes the calls and returns what the caller saw. It is called once for each way, at the same time.
 	Do func(t *testing.T, p *Pair) Seen
 	// Want is what must be seen, the notes of both sides included.
@@ -25,7 +28,7 @@ func Run(t *testing.T, cases ...Case) {
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
 			t.Parallel()
-			ways := Ways()
+			ways := slices.DeleteFunc(Ways(), func(w Way) bool { return c.Unshared && w.Policies })
 			seen := make([]Seen, len(ways))
 			played := make([]bool, len(ways))
 			t.Run("way", func(t *testing.T) { // Returns when all ways are played.

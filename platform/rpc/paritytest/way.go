@@ -12,9 +12,11 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/cleave-go/cleave/platform/mtls"
 	"github.com/cleave-go/cleave/platform/mtls/mtlstest"
+	"github.com/cleave-go/cleave/platform/resilience"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
@@ -26,7 +28,9 @@ type Way struct {
 	// TLS says that they show each other certificates.
 	TLS bool
 	// HTTP2 says that the connection speaks HTTP/2 only, and otherwise HTTP/1.1 only.
-	HTTP2    bool
+	HTTP2 bool
+	// Policies says that the caller has what a unit calls others with, see platform/resilience.
+	Policies bool
 	Protocol []connect.ClientOption
 }
 
@@ -37,6 +41,7 @@ func Ways() []Way {
 		{Name: "Connect HTTP/1.1"},
 		{Name: "Connect h2c", HTTP2: true},
 		{Name: "Connect mutual TLS", HTTP2: true, TLS: true},
+		{Name: "Connect h2c with policies", HTTP2: true, Policies: true},
 		{Name: "gRPC h2c", HTTP2: true, Protocol: []connect.ClientOption{connect.WithGRPC()}},
 		{Name: "gRPC-Web HTTP/1.1", Protocol: []connect.ClientOption{connect.WithGRPCWeb()}},
 	}
@@ -66,6 +71,14 @@ func (w Way) Serve(t testing.TB, handler http.Handler) rpc.Peer {
 	peer := rpc.Peer{URL: server.URL, Client: client, Options: w.Protocol}
 	if w.TLS {
 		peer.URL = "https" + strings.TrimPrefix(peer.URL, "http")
+	}
+	if w.Policies {
+		network, err := resilience.New(resilience.Config{Timeout: patience, Calls: 100, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(network.Close)
+		peer.Around = network.Add("parity", nil, nil).Around
 	}
 	return peer
 }

@@ -15,6 +15,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -88,14 +89,18 @@ func (ProductState) EnumDescriptor() ([]byte, []int) {
 type Product struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// prd_…
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Title         string                 `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
-	Description   string                 `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
-	Category      string                 `protobuf:"bytes,4,opt,name=category,proto3" json:"category,omitempty"`
-	State         ProductState           `protobuf:"varint,5,opt,name=state,proto3,enum=cleave.catalog.v1.ProductState" json:"state,omitempty"`
-	Variants      []*Variant             `protobuf:"bytes,6,rep,name=variants,proto3" json:"variants,omitempty"`
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	Id          string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Title       string                 `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
+	Description string                 `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
+	Category    string                 `protobuf:"bytes,4,opt,name=category,proto3" json:"category,omitempty"`
+	State       ProductState           `protobuf:"varint,5,opt,name=state,proto3,enum=cleave.catalog.v1.ProductState" json:"state,omitempty"`
+	Variants    []*Variant             `protobuf:"bytes,6,rep,name=variants,proto3" json:"variants,omitempty"`
+	CreateTime  *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	UpdateTime  *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// Where pictures of it are, the most important first. The shop does not look at them.
+	Images []string `protobuf:"bytes,9,rep,name=images,proto3" json:"images,omitempty"`
+	// Changes with the product. A writer who tells what he has read is refused if it is another by then.
+	Etag          string `protobuf:"bytes,10,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -184,6 +189,20 @@ func (x *Product) GetUpdateTime() *timestamppb.Timestamp {
 		return x.UpdateTime
 	}
 	return nil
+}
+
+func (x *Product) GetImages() []string {
+	if x != nil {
+		return x.Images
+	}
+	return nil
+}
+
+func (x *Product) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
 }
 
 // Variant is what one buys: a size or colour of a product, with its own stock keeping unit and price.
@@ -485,6 +504,647 @@ func (x *ListProductsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// InspectProductRequest names a product.
+type InspectProductRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InspectProductRequest) Reset() {
+	*x = InspectProductRequest{}
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InspectProductRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InspectProductRequest) ProtoMessage() {}
+
+func (x *InspectProductRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InspectProductRequest.ProtoReflect.Descriptor instead.
+func (*InspectProductRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *InspectProductRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// InspectProductResponse holds the product.
+type InspectProductResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Product       *Product               `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InspectProductResponse) Reset() {
+	*x = InspectProductResponse{}
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InspectProductResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InspectProductResponse) ProtoMessage() {}
+
+func (x *InspectProductResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InspectProductResponse.ProtoReflect.Descriptor instead.
+func (*InspectProductResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *InspectProductResponse) GetProduct() *Product {
+	if x != nil {
+		return x.Product
+	}
+	return nil
+}
+
+// InspectProductsRequest asks for a page.
+type InspectProductsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many at the most; 50 if it is 0. More than 200 is answered with 200.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before; empty for the first.
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only those in this state, if it is given.
+	State         ProductState `protobuf:"varint,3,opt,name=state,proto3,enum=cleave.catalog.v1.ProductState" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InspectProductsRequest) Reset() {
+	*x = InspectProductsRequest{}
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InspectProductsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InspectProductsRequest) ProtoMessage() {}
+
+func (x *InspectProductsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InspectProductsRequest.ProtoReflect.Descriptor instead.
+func (*InspectProductsRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *InspectProductsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *InspectProductsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *InspectProductsRequest) GetState() ProductState {
+	if x != nil {
+		return x.State
+	}
+	return ProductState_PRODUCT_STATE_UNSPECIFIED
+}
+
+// InspectProductsResponse is a page.
+type InspectProductsResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Products []*Product             `protobuf:"bytes,1,rep,name=products,proto3" json:"products,omitempty"`
+	// Asks for the next page; empty if this is the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InspectProductsResponse) Reset() {
+	*x = InspectProductsResponse{}
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InspectProductsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InspectProductsResponse) ProtoMessage() {}
+
+func (x *InspectProductsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InspectProductsResponse.ProtoReflect.Descriptor instead.
+func (*InspectProductsResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *InspectProductsResponse) GetProducts() []*Product {
+	if x != nil {
+		return x.Products
+	}
+	return nil
+}
+
+func (x *InspectProductsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// CreateProductRequest holds the product as it shall be.
+type CreateProductRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Chosen by the client; a repetition with the same id and content gets the first answer again.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Needs a title and variants. Its id, state, times, etag and price versions are the shop's to give.
+	Product       *Product `protobuf:"bytes,2,opt,name=product,proto3" json:"product,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateProductRequest) Reset() {
+	*x = CreateProductRequest{}
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateProductRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateProductRequest) ProtoMessage() {}
+
+func (x *CreateProductRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateProductRequest.ProtoReflect.Descriptor instead.
+func (*CreateProductRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *CreateProductRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *CreateProductRequest) GetProduct() *Product {
+	if x != nil {
+		return x.Product
+	}
+	return nil
+}
+
+// CreateProductResponse holds the draft.
+type CreateProductResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Product       *Product               `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateProductResponse) Reset() {
+	*x = CreateProductResponse{}
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateProductResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateProductResponse) ProtoMessage() {}
+
+func (x *CreateProductResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateProductResponse.ProtoReflect.Descriptor instead.
+func (*CreateProductResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *CreateProductResponse) GetProduct() *Product {
+	if x != nil {
+		return x.Product
+	}
+	return nil
+}
+
+// UpdateProductRequest says what of a product shall change.
+type UpdateProductRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Chosen by the client; a repetition with the same id and content gets the first answer again.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Id        string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// What the mask names is taken, and the etag unless it is empty.
+	Product *Product `protobuf:"bytes,3,opt,name=product,proto3" json:"product,omitempty"`
+	// Any of title, description, category, images and variants; * for all of them. Without it, those that are not empty in product.
+	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,4,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateProductRequest) Reset() {
+	*x = UpdateProductRequest{}
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateProductRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateProductRequest) ProtoMessage() {}
+
+func (x *UpdateProductRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateProductRequest.ProtoReflect.Descriptor instead.
+func (*UpdateProductRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *UpdateProductRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *UpdateProductRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *UpdateProductRequest) GetProduct() *Product {
+	if x != nil {
+		return x.Product
+	}
+	return nil
+}
+
+func (x *UpdateProductRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
+}
+
+// UpdateProductResponse holds the product as it is now.
+type UpdateProductResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Product       *Product               `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateProductResponse) Reset() {
+	*x = UpdateProductResponse{}
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateProductResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateProductResponse) ProtoMessage() {}
+
+func (x *UpdateProductResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateProductResponse.ProtoReflect.Descriptor instead.
+func (*UpdateProductResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *UpdateProductResponse) GetProduct() *Product {
+	if x != nil {
+		return x.Product
+	}
+	return nil
+}
+
+// PublishProductRequest names a draft.
+type PublishProductRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Chosen by the client; a repetition with the same id and content gets the first answer again.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Id        string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// The etag that was read; empty if it does not matter.
+	Etag          string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PublishProductRequest) Reset() {
+	*x = PublishProductRequest{}
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PublishProductRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PublishProductRequest) ProtoMessage() {}
+
+func (x *PublishProductRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PublishProductRequest.ProtoReflect.Descriptor instead.
+func (*PublishProductRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *PublishProductRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *PublishProductRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *PublishProductRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+// PublishProductResponse holds the product as it is now.
+type PublishProductResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Product       *Product               `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PublishProductResponse) Reset() {
+	*x = PublishProductResponse{}
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PublishProductResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PublishProductResponse) ProtoMessage() {}
+
+func (x *PublishProductResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PublishProductResponse.ProtoReflect.Descriptor instead.
+func (*PublishProductResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *PublishProductResponse) GetProduct() *Product {
+	if x != nil {
+		return x.Product
+	}
+	return nil
+}
+
+// ArchiveProductRequest names a product that is for sale.
+type ArchiveProductRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Chosen by the client; a repetition with the same id and content gets the first answer again.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Id        string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// The etag that was read; empty if it does not matter.
+	Etag          string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ArchiveProductRequest) Reset() {
+	*x = ArchiveProductRequest{}
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ArchiveProductRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ArchiveProductRequest) ProtoMessage() {}
+
+func (x *ArchiveProductRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ArchiveProductRequest.ProtoReflect.Descriptor instead.
+func (*ArchiveProductRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ArchiveProductRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *ArchiveProductRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ArchiveProductRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+// ArchiveProductResponse holds the product as it is now.
+type ArchiveProductResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Product       *Product               `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ArchiveProductResponse) Reset() {
+	*x = ArchiveProductResponse{}
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ArchiveProductResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ArchiveProductResponse) ProtoMessage() {}
+
+func (x *ArchiveProductResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ArchiveProductResponse.ProtoReflect.Descriptor instead.
+func (*ArchiveProductResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ArchiveProductResponse) GetProduct() *Product {
+	if x != nil {
+		return x.Product
+	}
+	return nil
+}
+
 // BatchGetVariantsRequest names variants.
 type BatchGetVariantsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -495,7 +1155,7 @@ type BatchGetVariantsRequest struct {
 
 func (x *BatchGetVariantsRequest) Reset() {
 	*x = BatchGetVariantsRequest{}
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[6]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -507,7 +1167,7 @@ func (x *BatchGetVariantsRequest) String() string {
 func (*BatchGetVariantsRequest) ProtoMessage() {}
 
 func (x *BatchGetVariantsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[6]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -520,7 +1180,7 @@ func (x *BatchGetVariantsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchGetVariantsRequest.ProtoReflect.Descriptor instead.
 func (*BatchGetVariantsRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{6}
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *BatchGetVariantsRequest) GetSkus() []string {
@@ -540,7 +1200,7 @@ type BatchGetVariantsResponse struct {
 
 func (x *BatchGetVariantsResponse) Reset() {
 	*x = BatchGetVariantsResponse{}
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[7]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -552,7 +1212,7 @@ func (x *BatchGetVariantsResponse) String() string {
 func (*BatchGetVariantsResponse) ProtoMessage() {}
 
 func (x *BatchGetVariantsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[7]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -565,7 +1225,7 @@ func (x *BatchGetVariantsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchGetVariantsResponse.ProtoReflect.Descriptor instead.
 func (*BatchGetVariantsResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{7}
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *BatchGetVariantsResponse) GetVariants() []*Variant {
@@ -587,7 +1247,7 @@ type BatchUpsertProductsRequest struct {
 
 func (x *BatchUpsertProductsRequest) Reset() {
 	*x = BatchUpsertProductsRequest{}
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[8]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -599,7 +1259,7 @@ func (x *BatchUpsertProductsRequest) String() string {
 func (*BatchUpsertProductsRequest) ProtoMessage() {}
 
 func (x *BatchUpsertProductsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[8]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -612,7 +1272,7 @@ func (x *BatchUpsertProductsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchUpsertProductsRequest.ProtoReflect.Descriptor instead.
 func (*BatchUpsertProductsRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{8}
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *BatchUpsertProductsRequest) GetRequestId() string {
@@ -635,16 +1295,18 @@ type UpsertProduct struct {
 	Title       string                 `protobuf:"bytes,1,opt,name=title,proto3" json:"title,omitempty"`
 	Description string                 `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
 	Category    string                 `protobuf:"bytes,3,opt,name=category,proto3" json:"category,omitempty"`
-	// PUBLISHED if it is not given.
-	State         ProductState     `protobuf:"varint,4,opt,name=state,proto3,enum=cleave.catalog.v1.ProductState" json:"state,omitempty"`
-	Variants      []*UpsertVariant `protobuf:"bytes,5,rep,name=variants,proto3" json:"variants,omitempty"`
+	// If it is not given, a product that is there stays in its state, and a new one is PUBLISHED.
+	State    ProductState     `protobuf:"varint,4,opt,name=state,proto3,enum=cleave.catalog.v1.ProductState" json:"state,omitempty"`
+	Variants []*UpsertVariant `protobuf:"bytes,5,rep,name=variants,proto3" json:"variants,omitempty"`
+	// Where pictures of it are, the most important first.
+	Images        []string `protobuf:"bytes,6,rep,name=images,proto3" json:"images,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UpsertProduct) Reset() {
 	*x = UpsertProduct{}
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[9]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -656,7 +1318,7 @@ func (x *UpsertProduct) String() string {
 func (*UpsertProduct) ProtoMessage() {}
 
 func (x *UpsertProduct) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[9]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -669,7 +1331,7 @@ func (x *UpsertProduct) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpsertProduct.ProtoReflect.Descriptor instead.
 func (*UpsertProduct) Descriptor() ([]byte, []int) {
-	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{9}
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *UpsertProduct) GetTitle() string {
@@ -707,6 +1369,13 @@ func (x *UpsertProduct) GetVariants() []*UpsertVariant {
 	return nil
 }
 
+func (x *UpsertProduct) GetImages() []string {
+	if x != nil {
+		return x.Images
+	}
+	return nil
+}
+
 // UpsertVariant is a variant as it shall be.
 type UpsertVariant struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -719,7 +1388,7 @@ type UpsertVariant struct {
 
 func (x *UpsertVariant) Reset() {
 	*x = UpsertVariant{}
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[10]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -731,7 +1400,7 @@ func (x *UpsertVariant) String() string {
 func (*UpsertVariant) ProtoMessage() {}
 
 func (x *UpsertVariant) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[10]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -744,7 +1413,7 @@ func (x *UpsertVariant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpsertVariant.ProtoReflect.Descriptor instead.
 func (*UpsertVariant) Descriptor() ([]byte, []int) {
-	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{10}
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *UpsertVariant) GetSku() string {
@@ -778,7 +1447,7 @@ type BatchUpsertProductsResponse struct {
 
 func (x *BatchUpsertProductsResponse) Reset() {
 	*x = BatchUpsertProductsResponse{}
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[11]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -790,7 +1459,7 @@ func (x *BatchUpsertProductsResponse) String() string {
 func (*BatchUpsertProductsResponse) ProtoMessage() {}
 
 func (x *BatchUpsertProductsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[11]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -803,7 +1472,7 @@ func (x *BatchUpsertProductsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchUpsertProductsResponse.ProtoReflect.Descriptor instead.
 func (*BatchUpsertProductsResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{11}
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *BatchUpsertProductsResponse) GetProductIds() []string {
@@ -817,25 +1486,26 @@ var File_cleave_catalog_v1_catalog_proto protoreflect.FileDescriptor
 
 const file_cleave_catalog_v1_catalog_proto_rawDesc = "" +
 	"\n" +
-	"\x1fcleave/catalog/v1/catalog.proto\x12\x11cleave.catalog.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a\x1acleave/type/v1/money.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd7\x03\n" +
+	"\x1fcleave/catalog/v1/catalog.proto\x12\x11cleave.catalog.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a\x1acleave/type/v1/money.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8e\x05\n" +
 	"\aProduct\x12<\n" +
-	"\x02id\x18\x01 \x01(\tB,\xbaH)r'\x92\x02$prd_01a1fdad074278e680c5e4fa22541122R\x02id\x12%\n" +
-	"\x05title\x18\x02 \x01(\tB\x0f\xbaH\fr\n" +
-	"\x92\x02\aOak mugR\x05title\x12G\n" +
-	"\vdescription\x18\x03 \x01(\tB%\xbaH\"r \x92\x02\x1dTurned from one piece of oak.R\vdescription\x12+\n" +
-	"\bcategory\x18\x04 \x01(\tB\x0f\xbaH\fr\n" +
-	"\x92\x02\akitchenR\bcategory\x12?\n" +
-	"\x05state\x18\x05 \x01(\x0e2\x1f.cleave.catalog.v1.ProductStateB\b\xbaH\x05\x82\x01\x02(\x02R\x05state\x126\n" +
-	"\bvariants\x18\x06 \x03(\v2\x1a.cleave.catalog.v1.VariantR\bvariants\x12;\n" +
+	"\x02id\x18\x01 \x01(\tB,\xbaH)r'\x92\x02$prd_01a1fdad074278e680c5e4fa22541122R\x02id\x12(\n" +
+	"\x05title\x18\x02 \x01(\tB\x12\xbaH\x0fr\r\x18\xc8\x01\x92\x02\aOak mugR\x05title\x12J\n" +
+	"\vdescription\x18\x03 \x01(\tB(\xbaH%r#\x18\x90N\x92\x02\x1dTurned from one piece of oak.R\vdescription\x12-\n" +
+	"\bcategory\x18\x04 \x01(\tB\x11\xbaH\x0er\f\x18d\x92\x02\akitchenR\bcategory\x12?\n" +
+	"\x05state\x18\x05 \x01(\x0e2\x1f.cleave.catalog.v1.ProductStateB\b\xbaH\x05\x82\x01\x02(\x02R\x05state\x12@\n" +
+	"\bvariants\x18\x06 \x03(\v2\x1a.cleave.catalog.v1.VariantB\b\xbaH\x05\x92\x01\x02\x10dR\bvariants\x12;\n" +
 	"\vcreate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xb5\x02\n" +
-	"\aVariant\x12'\n" +
-	"\x03sku\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x92\x02\rMUG-OAK-SMALLR\x03sku\x12#\n" +
-	"\x05title\x18\x02 \x01(\tB\r\xbaH\n" +
-	"r\b\x92\x02\x05smallR\x05title\x12+\n" +
-	"\x05price\x18\x03 \x01(\v2\x15.cleave.type.v1.MoneyR\x05price\x12,\n" +
+	"updateTime\x12\x81\x01\n" +
+	"\x06images\x18\t \x03(\tBi\xbaHf\x92\x01c\x10\x14\"_r]\x18\x80\x1023^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[^\\s\"<>]*)?$\x92\x02\"https://images.example/mug-oak.jpgR\x06images\x12\x1f\n" +
+	"\x04etag\x18\n" +
+	" \x01(\tB\v\xbaH\br\x06\x18@\x92\x02\x013R\x04etag\"\x89\x03\n" +
+	"\aVariant\x12+\n" +
+	"\x03sku\x18\x01 \x01(\tB\x19\xbaH\x16r\x14\x10\x01\x18@\x92\x02\rMUG-OAK-SMALLR\x03sku\x12&\n" +
+	"\x05title\x18\x02 \x01(\tB\x10\xbaH\rr\v\x18\xc8\x01\x92\x02\x05smallR\x05title\x12x\n" +
+	"\x05price\x18\x03 \x01(\v2\x15.cleave.type.v1.MoneyBK\xbaHH\xba\x01B\n" +
+	"\x12price.not_negative\x12\x1aprice must not be negative\x1a\x10this.amount >= 0\xc8\x01\x01R\x05price\x12,\n" +
 	"\rprice_version\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02H\x01R\fpriceVersion\x12K\n" +
 	"\n" +
 	"product_id\x18\x05 \x01(\tB,\xbaH)r'\x92\x02$prd_01a1fdad074278e680c5e4fa22541122R\tproductId\x124\n" +
@@ -852,7 +1522,51 @@ const file_cleave_catalog_v1_catalog_proto_rawDesc = "" +
 	"\bcategory\x18\x03 \x01(\tB\x11\xbaH\x0er\f\x18d\x92\x02\akitchenR\bcategory\"v\n" +
 	"\x14ListProductsResponse\x126\n" +
 	"\bproducts\x18\x01 \x03(\v2\x1a.cleave.catalog.v1.ProductR\bproducts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"R\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"Y\n" +
+	"\x15InspectProductRequest\x12@\n" +
+	"\x02id\x18\x01 \x01(\tB0\xbaH-r+\x10\x01\x18@\x92\x02$prd_01a1fdad074278e680c5e4fa22541122R\x02id\"N\n" +
+	"\x16InspectProductResponse\x124\n" +
+	"\aproduct\x18\x01 \x01(\v2\x1a.cleave.catalog.v1.ProductR\aproduct\"\xac\x01\n" +
+	"\x16InspectProductsRequest\x12&\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\t\xbaH\x06\x1a\x04@\x14(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12A\n" +
+	"\x05state\x18\x03 \x01(\x0e2\x1f.cleave.catalog.v1.ProductStateB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01(\x01R\x05state\"y\n" +
+	"\x17InspectProductsResponse\x126\n" +
+	"\bproducts\x18\x01 \x03(\v2\x1a.cleave.catalog.v1.ProductR\bproducts\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x92\x02\n" +
+	"\x14CreateProductRequest\x127\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tB\x18\xbaH\x15r\x13\x10\x01\x18\x80\x01\x92\x02\vcreate-4711R\trequestId\x12\xc0\x01\n" +
+	"\aproduct\x18\x02 \x01(\v2\x1a.cleave.catalog.v1.ProductB\x89\x01\xbaH\x85\x01\xba\x018\n" +
+	"\rproduct.title\x12\x15product needs a title\x1a\x10this.title != ''\xba\x01D\n" +
+	"\x10product.variants\x12\x17product needs a variant\x1a\x17size(this.variants) > 0\xc8\x01\x01R\aproduct\"M\n" +
+	"\x15CreateProductResponse\x124\n" +
+	"\aproduct\x18\x01 \x01(\v2\x1a.cleave.catalog.v1.ProductR\aproduct\"\x8c\x02\n" +
+	"\x14UpdateProductRequest\x127\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tB\x18\xbaH\x15r\x13\x10\x01\x18\x80\x01\x92\x02\vupdate-4711R\trequestId\x12@\n" +
+	"\x02id\x18\x02 \x01(\tB0\xbaH-r+\x10\x01\x18@\x92\x02$prd_01a1fdad074278e680c5e4fa22541122R\x02id\x12<\n" +
+	"\aproduct\x18\x03 \x01(\v2\x1a.cleave.catalog.v1.ProductB\x06\xbaH\x03\xc8\x01\x01R\aproduct\x12;\n" +
+	"\vupdate_mask\x18\x04 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
+	"updateMask\"M\n" +
+	"\x15UpdateProductResponse\x124\n" +
+	"\aproduct\x18\x01 \x01(\v2\x1a.cleave.catalog.v1.ProductR\aproduct\"\xb4\x01\n" +
+	"\x15PublishProductRequest\x128\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tB\x19\xbaH\x16r\x14\x10\x01\x18\x80\x01\x92\x02\fpublish-4711R\trequestId\x12@\n" +
+	"\x02id\x18\x02 \x01(\tB0\xbaH-r+\x10\x01\x18@\x92\x02$prd_01a1fdad074278e680c5e4fa22541122R\x02id\x12\x1f\n" +
+	"\x04etag\x18\x03 \x01(\tB\v\xbaH\br\x06\x18@\x92\x02\x013R\x04etag\"N\n" +
+	"\x16PublishProductResponse\x124\n" +
+	"\aproduct\x18\x01 \x01(\v2\x1a.cleave.catalog.v1.ProductR\aproduct\"\xb4\x01\n" +
+	"\x15ArchiveProductRequest\x128\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tB\x19\xbaH\x16r\x14\x10\x01\x18\x80\x01\x92\x02\farchive-4711R\trequestId\x12@\n" +
+	"\x02id\x18\x02 \x01(\tB0\xbaH-r+\x10\x01\x18@\x92\x02$prd_01a1fdad074278e680c5e4fa22541122R\x02id\x12\x1f\n" +
+	"\x04etag\x18\x03 \x01(\tB\v\xbaH\br\x06\x18@\x92\x02\x013R\x04etag\"N\n" +
+	"\x16ArchiveProductResponse\x124\n" +
+	"\aproduct\x18\x01 \x01(\v2\x1a.cleave.catalog.v1.ProductR\aproduct\"R\n" +
 	"\x17BatchGetVariantsRequest\x127\n" +
 	"\x04skus\x18\x01 \x03(\tB#\xbaH \x92\x01\x1d\b\x01\x10\xc8\x01\"\x16r\x14\x10\x01\x18@\x92\x02\rMUG-OAK-SMALLR\x04skus\"R\n" +
 	"\x18BatchGetVariantsResponse\x126\n" +
@@ -861,7 +1575,7 @@ const file_cleave_catalog_v1_catalog_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tB\x18\xbaH\x15r\x13\x10\x01\x18\x80\x01\x92\x02\vimport-4711R\trequestId\x12H\n" +
 	"\bproducts\x18\x02 \x03(\v2 .cleave.catalog.v1.UpsertProductB\n" +
-	"\xbaH\a\x92\x01\x04\b\x01\x10dR\bproducts\"\xc3\x02\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10dR\bproducts\"\xc7\x03\n" +
 	"\rUpsertProduct\x12*\n" +
 	"\x05title\x18\x01 \x01(\tB\x14\xbaH\x11r\x0f\x10\x01\x18\xc8\x01\x92\x02\aOak mugR\x05title\x12J\n" +
 	"\vdescription\x18\x02 \x01(\tB(\xbaH%r#\x18\x90N\x92\x02\x1dTurned from one piece of oak.R\vdescription\x12-\n" +
@@ -869,7 +1583,8 @@ const file_cleave_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x05state\x18\x04 \x01(\x0e2\x1f.cleave.catalog.v1.ProductStateB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01(\x02R\x05state\x12H\n" +
 	"\bvariants\x18\x05 \x03(\v2 .cleave.catalog.v1.UpsertVariantB\n" +
-	"\xbaH\a\x92\x01\x04\b\x01\x10dR\bvariants\"\xde\x01\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10dR\bvariants\x12\x81\x01\n" +
+	"\x06images\x18\x06 \x03(\tBi\xbaHf\x92\x01c\x10\x14\"_r]\x18\x80\x1023^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[^\\s\"<>]*)?$\x92\x02\"https://images.example/mug-oak.jpgR\x06images\"\xde\x01\n" +
 	"\rUpsertVariant\x12+\n" +
 	"\x03sku\x18\x01 \x01(\tB\x19\xbaH\x16r\x14\x10\x01\x18@\x92\x02\rMUG-OAK-SMALLR\x03sku\x12&\n" +
 	"\x05title\x18\x02 \x01(\tB\x10\xbaH\rr\v\x18\xc8\x01\x92\x02\x05smallR\x05title\x12x\n" +
@@ -882,12 +1597,20 @@ const file_cleave_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x19PRODUCT_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13PRODUCT_STATE_DRAFT\x10\x01\x12\x1b\n" +
 	"\x17PRODUCT_STATE_PUBLISHED\x10\x02\x12\x1a\n" +
-	"\x16PRODUCT_STATE_ARCHIVED\x10\x032\xf0\x04\n" +
-	"\x0eCatalogService\x12\x7f\n" +
+	"\x16PRODUCT_STATE_ARCHIVED\x10\x032\xac\r\n" +
+	"\x0eCatalogService\x12\x8b\x01\n" +
 	"\n" +
-	"GetProduct\x12$.cleave.catalog.v1.GetProductRequest\x1a%.cleave.catalog.v1.GetProductResponse\"$\xa2\xbb\x18\x04\b\x02\x10\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/products/{id}\x90\x02\x01\x12\x80\x01\n" +
-	"\fListProducts\x12&.cleave.catalog.v1.ListProductsRequest\x1a'.cleave.catalog.v1.ListProductsResponse\"\x1f\xa2\xbb\x18\x04\b\x02\x10\x01\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/products\x90\x02\x01\x12\x95\x01\n" +
-	"\x10BatchGetVariants\x12*.cleave.catalog.v1.BatchGetVariantsRequest\x1a+.cleave.catalog.v1.BatchGetVariantsResponse\"(\xa2\xbb\x18\x04\b\x02\x10\x01\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/variants:batchGet\x90\x02\x01\x12\xc1\x01\n" +
+	"GetProduct\x12$.cleave.catalog.v1.GetProductRequest\x1a%.cleave.catalog.v1.GetProductResponse\"0\xa2\xbb\x18\x04\b\x02\x10\x01\xb2\xbb\x18\x04\n" +
+	"\x02\b<\xb8\xbb\x18\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/products/{id}\x90\x02\x01\x12\x8c\x01\n" +
+	"\fListProducts\x12&.cleave.catalog.v1.ListProductsRequest\x1a'.cleave.catalog.v1.ListProductsResponse\"+\xa2\xbb\x18\x04\b\x02\x10\x01\xb2\xbb\x18\x04\n" +
+	"\x02\b<\xb8\xbb\x18\x01\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/products\x90\x02\x01\x12\x99\x01\n" +
+	"\x10BatchGetVariants\x12*.cleave.catalog.v1.BatchGetVariantsRequest\x1a+.cleave.catalog.v1.BatchGetVariantsResponse\",\xa2\xbb\x18\x04\b\x02\x10\x01\xb8\xbb\x18\x01\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/variants:batchGet\x90\x02\x01\x12\xaf\x01\n" +
+	"\x0eInspectProduct\x12(.cleave.catalog.v1.InspectProductRequest\x1a).cleave.catalog.v1.InspectProductResponse\"H\xa2\xbb\x18 \b\x02\x10\x03\x1a\x05staff\x1a\x05admin\"\fcatalog:read\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/products/{id}:inspect\x90\x02\x01\x12\xad\x01\n" +
+	"\x0fInspectProducts\x12).cleave.catalog.v1.InspectProductsRequest\x1a*.cleave.catalog.v1.InspectProductsResponse\"C\xa2\xbb\x18 \b\x02\x10\x03\x1a\x05staff\x1a\x05admin\"\fcatalog:read\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/products:inspect\x90\x02\x01\x12\xa3\x01\n" +
+	"\rCreateProduct\x12'.cleave.catalog.v1.CreateProductRequest\x1a(.cleave.catalog.v1.CreateProductResponse\"?\xa2\xbb\x18!\b\x02\x10\x03\x1a\x05staff\x1a\x05admin\"\rcatalog:write\x82\xd3\xe4\x93\x02\x11:\x01*\"\f/v1/products\x90\x02\x02\x12\xa8\x01\n" +
+	"\rUpdateProduct\x12'.cleave.catalog.v1.UpdateProductRequest\x1a(.cleave.catalog.v1.UpdateProductResponse\"D\xa2\xbb\x18!\b\x02\x10\x03\x1a\x05staff\x1a\x05admin\"\rcatalog:write\x82\xd3\xe4\x93\x02\x16:\x01*2\x11/v1/products/{id}\x90\x02\x02\x12\xb3\x01\n" +
+	"\x0ePublishProduct\x12(.cleave.catalog.v1.PublishProductRequest\x1a).cleave.catalog.v1.PublishProductResponse\"L\xa2\xbb\x18!\b\x02\x10\x03\x1a\x05staff\x1a\x05admin\"\rcatalog:write\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/products/{id}:publish\x90\x02\x02\x12\xb3\x01\n" +
+	"\x0eArchiveProduct\x12(.cleave.catalog.v1.ArchiveProductRequest\x1a).cleave.catalog.v1.ArchiveProductResponse\"L\xa2\xbb\x18!\b\x02\x10\x03\x1a\x05staff\x1a\x05admin\"\rcatalog:write\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/products/{id}:archive\x90\x02\x02\x12\xc1\x01\n" +
 	"\x13BatchUpsertProducts\x12-.cleave.catalog.v1.BatchUpsertProductsRequest\x1a..cleave.catalog.v1.BatchUpsertProductsResponse\"K\xa2\xbb\x18!\b\x02\x10\x03\x1a\x05staff\x1a\x05admin\"\rcatalog:write\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/products:batchUpsert\x90\x02\x02B=Z;github.com/cleave-go/cleave/gen/cleave/catalog/v1;catalogv1b\x06proto3"
 
 var (
@@ -903,7 +1626,7 @@ func file_cleave_catalog_v1_catalog_proto_rawDescGZIP() []byte {
 }
 
 var file_cleave_catalog_v1_catalog_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_cleave_catalog_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_cleave_catalog_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_cleave_catalog_v1_catalog_proto_goTypes = []any{
 	(ProductState)(0),                   // 0: cleave.catalog.v1.ProductState
 	(*Product)(nil),                     // 1: cleave.catalog.v1.Product
@@ -912,41 +1635,76 @@ var file_cleave_catalog_v1_catalog_proto_goTypes = []any{
 	(*GetProductResponse)(nil),          // 4: cleave.catalog.v1.GetProductResponse
 	(*ListProductsRequest)(nil),         // 5: cleave.catalog.v1.ListProductsRequest
 	(*ListProductsResponse)(nil),        // 6: cleave.catalog.v1.ListProductsResponse
-	(*BatchGetVariantsRequest)(nil),     // 7: cleave.catalog.v1.BatchGetVariantsRequest
-	(*BatchGetVariantsResponse)(nil),    // 8: cleave.catalog.v1.BatchGetVariantsResponse
-	(*BatchUpsertProductsRequest)(nil),  // 9: cleave.catalog.v1.BatchUpsertProductsRequest
-	(*UpsertProduct)(nil),               // 10: cleave.catalog.v1.UpsertProduct
-	(*UpsertVariant)(nil),               // 11: cleave.catalog.v1.UpsertVariant
-	(*BatchUpsertProductsResponse)(nil), // 12: cleave.catalog.v1.BatchUpsertProductsResponse
-	(*timestamppb.Timestamp)(nil),       // 13: google.protobuf.Timestamp
-	(*v1.Money)(nil),                    // 14: cleave.type.v1.Money
+	(*InspectProductRequest)(nil),       // 7: cleave.catalog.v1.InspectProductRequest
+	(*InspectProductResponse)(nil),      // 8: cleave.catalog.v1.InspectProductResponse
+	(*InspectProductsRequest)(nil),      // 9: cleave.catalog.v1.InspectProductsRequest
+	(*InspectProductsResponse)(nil),     // 10: cleave.catalog.v1.InspectProductsResponse
+	(*CreateProductRequest)(nil),        // 11: cleave.catalog.v1.CreateProductRequest
+	(*CreateProductResponse)(nil),       // 12: cleave.catalog.v1.CreateProductResponse
+	(*UpdateProductRequest)(nil),        // 13: cleave.catalog.v1.UpdateProductRequest
+	(*UpdateProductResponse)(nil),       // 14: cleave.catalog.v1.UpdateProductResponse
+	(*PublishProductRequest)(nil),       // 15: cleave.catalog.v1.PublishProductRequest
+	(*PublishProductResponse)(nil),      // 16: cleave.catalog.v1.PublishProductResponse
+	(*ArchiveProductRequest)(nil),       // 17: cleave.catalog.v1.ArchiveProductRequest
+	(*ArchiveProductResponse)(nil),      // 18: cleave.catalog.v1.ArchiveProductResponse
+	(*BatchGetVariantsRequest)(nil),     // 19: cleave.catalog.v1.BatchGetVariantsRequest
+	(*BatchGetVariantsResponse)(nil),    // 20: cleave.catalog.v1.BatchGetVariantsResponse
+	(*BatchUpsertProductsRequest)(nil),  // 21: cleave.catalog.v1.BatchUpsertProductsRequest
+	(*UpsertProduct)(nil),               // 22: cleave.catalog.v1.UpsertProduct
+	(*UpsertVariant)(nil),               // 23: cleave.catalog.v1.UpsertVariant
+	(*BatchUpsertProductsResponse)(nil), // 24: cleave.catalog.v1.BatchUpsertProductsResponse
+	(*timestamppb.Timestamp)(nil),       // 25: google.protobuf.Timestamp
+	(*v1.Money)(nil),                    // 26: cleave.type.v1.Money
+	(*fieldmaskpb.FieldMask)(nil),       // 27: google.protobuf.FieldMask
 }
 var file_cleave_catalog_v1_catalog_proto_depIdxs = []int32{
 	0,  // 0: cleave.catalog.v1.Product.state:type_name -> cleave.catalog.v1.ProductState
 	2,  // 1: cleave.catalog.v1.Product.variants:type_name -> cleave.catalog.v1.Variant
-	13, // 2: cleave.catalog.v1.Product.create_time:type_name -> google.protobuf.Timestamp
-	13, // 3: cleave.catalog.v1.Product.update_time:type_name -> google.protobuf.Timestamp
-	14, // 4: cleave.catalog.v1.Variant.price:type_name -> cleave.type.v1.Money
+	25, // 2: cleave.catalog.v1.Product.create_time:type_name -> google.protobuf.Timestamp
+	25, // 3: cleave.catalog.v1.Product.update_time:type_name -> google.protobuf.Timestamp
+	26, // 4: cleave.catalog.v1.Variant.price:type_name -> cleave.type.v1.Money
 	1,  // 5: cleave.catalog.v1.GetProductResponse.product:type_name -> cleave.catalog.v1.Product
 	1,  // 6: cleave.catalog.v1.ListProductsResponse.products:type_name -> cleave.catalog.v1.Product
-	2,  // 7: cleave.catalog.v1.BatchGetVariantsResponse.variants:type_name -> cleave.catalog.v1.Variant
-	10, // 8: cleave.catalog.v1.BatchUpsertProductsRequest.products:type_name -> cleave.catalog.v1.UpsertProduct
-	0,  // 9: cleave.catalog.v1.UpsertProduct.state:type_name -> cleave.catalog.v1.ProductState
-	11, // 10: cleave.catalog.v1.UpsertProduct.variants:type_name -> cleave.catalog.v1.UpsertVariant
-	14, // 11: cleave.catalog.v1.UpsertVariant.price:type_name -> cleave.type.v1.Money
-	3,  // 12: cleave.catalog.v1.CatalogService.GetProduct:input_type -> cleave.catalog.v1.GetProductRequest
-	5,  // 13: cleave.catalog.v1.CatalogService.ListProducts:input_type -> cleave.catalog.v1.ListProductsRequest
-	7,  // 14: cleave.catalog.v1.CatalogService.BatchGetVariants:input_type -> cleave.catalog.v1.BatchGetVariantsRequest
-	9,  // 15: cleave.catalog.v1.CatalogService.BatchUpsertProducts:input_type -> cleave.catalog.v1.BatchUpsertProductsRequest
-	4,  // 16: cleave.catalog.v1.CatalogService.GetProduct:output_type -> cleave.catalog.v1.GetProductResponse
-	6,  // 17: cleave.catalog.v1.CatalogService.ListProducts:output_type -> cleave.catalog.v1.ListProductsResponse
-	8,  // 18: cleave.catalog.v1.CatalogService.BatchGetVariants:output_type -> cleave.catalog.v1.BatchGetVariantsResponse
-	12, // 19: cleave.catalog.v1.CatalogService.BatchUpsertProducts:output_type -> cleave.catalog.v1.BatchUpsertProductsResponse
-	16, // [16:20] is the sub-list for method output_type
-	12, // [12:16] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	1,  // 7: cleave.catalog.v1.InspectProductResponse.product:type_name -> cleave.catalog.v1.Product
+	0,  // 8: cleave.catalog.v1.InspectProductsRequest.state:type_name -> cleave.catalog.v1.ProductState
+	1,  // 9: cleave.catalog.v1.InspectProductsResponse.products:type_name -> cleave.catalog.v1.Product
+	1,  // 10: cleave.catalog.v1.CreateProductRequest.product:type_name -> cleave.catalog.v1.Product
+	1,  // 11: cleave.catalog.v1.CreateProductResponse.product:type_name -> cleave.catalog.v1.Product
+	1,  // 12: cleave.catalog.v1.UpdateProductRequest.product:type_name -> cleave.catalog.v1.Product
+	27, // 13: cleave.catalog.v1.UpdateProductRequest.update_mask:type_name -> google.protobuf.FieldMask
+	1,  // 14: cleave.catalog.v1.UpdateProductResponse.product:type_name -> cleave.catalog.v1.Product
+	1,  // 15: cleave.catalog.v1.PublishProductResponse.product:type_name -> cleave.catalog.v1.Product
+	1,  // 16: cleave.catalog.v1.ArchiveProductResponse.product:type_name -> cleave.catalog.v1.Product
+	2,  // 17: cleave.catalog.v1.BatchGetVariantsResponse.variants:type_name -> cleave.catalog.v1.Variant
+	22, // 18: cleave.catalog.v1.BatchUpsertProductsRequest.products:type_name -> cleave.catalog.v1.UpsertProduct
+	0,  // 19: cleave.catalog.v1.UpsertProduct.state:type_name -> cleave.catalog.v1.ProductState
+	23, // 20: cleave.catalog.v1.UpsertProduct.variants:type_name -> cleave.catalog.v1.UpsertVariant
+	26, // 21: cleave.catalog.v1.UpsertVariant.price:type_name -> cleave.type.v1.Money
+	3,  // 22: cleave.catalog.v1.CatalogService.GetProduct:input_type -> cleave.catalog.v1.GetProductRequest
+	5,  // 23: cleave.catalog.v1.CatalogService.ListProducts:input_type -> cleave.catalog.v1.ListProductsRequest
+	19, // 24: cleave.catalog.v1.CatalogService.BatchGetVariants:input_type -> cleave.catalog.v1.BatchGetVariantsRequest
+	7,  // 25: cleave.catalog.v1.CatalogService.InspectProduct:input_type -> cleave.catalog.v1.InspectProductRequest
+	9,  // 26: cleave.catalog.v1.CatalogService.InspectProducts:input_type -> cleave.catalog.v1.InspectProductsRequest
+	11, // 27: cleave.catalog.v1.CatalogService.CreateProduct:input_type -> cleave.catalog.v1.CreateProductRequest
+	13, // 28: cleave.catalog.v1.CatalogService.UpdateProduct:input_type -> cleave.catalog.v1.UpdateProductRequest
+	15, // 29: cleave.catalog.v1.CatalogService.PublishProduct:input_type -> cleave.catalog.v1.PublishProductRequest
+	17, // 30: cleave.catalog.v1.CatalogService.ArchiveProduct:input_type -> cleave.catalog.v1.ArchiveProductRequest
+	21, // 31: cleave.catalog.v1.CatalogService.BatchUpsertProducts:input_type -> cleave.catalog.v1.BatchUpsertProductsRequest
+	4,  // 32: cleave.catalog.v1.CatalogService.GetProduct:output_type -> cleave.catalog.v1.GetProductResponse
+	6,  // 33: cleave.catalog.v1.CatalogService.ListProducts:output_type -> cleave.catalog.v1.ListProductsResponse
+	20, // 34: cleave.catalog.v1.CatalogService.BatchGetVariants:output_type -> cleave.catalog.v1.BatchGetVariantsResponse
+	8,  // 35: cleave.catalog.v1.CatalogService.InspectProduct:output_type -> cleave.catalog.v1.InspectProductResponse
+	10, // 36: cleave.catalog.v1.CatalogService.InspectProducts:output_type -> cleave.catalog.v1.InspectProductsResponse
+	12, // 37: cleave.catalog.v1.CatalogService.CreateProduct:output_type -> cleave.catalog.v1.CreateProductResponse
+	14, // 38: cleave.catalog.v1.CatalogService.UpdateProduct:output_type -> cleave.catalog.v1.UpdateProductResponse
+	16, // 39: cleave.catalog.v1.CatalogService.PublishProduct:output_type -> cleave.catalog.v1.PublishProductResponse
+	18, // 40: cleave.catalog.v1.CatalogService.ArchiveProduct:output_type -> cleave.catalog.v1.ArchiveProductResponse
+	24, // 41: cleave.catalog.v1.CatalogService.BatchUpsertProducts:output_type -> cleave.catalog.v1.BatchUpsertProductsResponse
+	32, // [32:42] is the sub-list for method output_type
+	22, // [22:32] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_cleave_catalog_v1_catalog_proto_init() }
@@ -960,7 +1718,7 @@ func file_cleave_catalog_v1_catalog_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_catalog_v1_catalog_proto_rawDesc), len(file_cleave_catalog_v1_catalog_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   12,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

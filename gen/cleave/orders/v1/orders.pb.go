@@ -1197,29 +1197,29 @@ const file_cleave_orders_v1_orders_proto_rawDesc = "" +
 	"\x12\x1f\n" +
 	"\x1bORDER_STATE_PAYMENT_UNKNOWN\x10\v\x12\x1e\n" +
 	"\x1aORDER_STATE_CANCEL_PENDING\x10\f\x12\x1c\n" +
-	"\x18ORDER_STATE_NEEDS_REVIEW\x10\r2\xc8\a\n" +
-	"\fOrderService\x12\x89\x01\n" +
+	"\x18ORDER_STATE_NEEDS_REVIEW\x10\r2\xdc\a\n" +
+	"\fOrderService\x12\x8d\x01\n" +
 	"\n" +
-	"PlaceOrder\x12#.cleave.orders.v1.PlaceOrderRequest\x1a$.cleave.orders.v1.PlaceOrderResponse\"0\xa2\xbb\x18\x14\b\x02\x10\x02\"\forders:write*\x00\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
+	"PlaceOrder\x12#.cleave.orders.v1.PlaceOrderRequest\x1a$.cleave.orders.v1.PlaceOrderResponse\"4\xa2\xbb\x18\x14\b\x02\x10\x02\"\forders:write*\x00\xb8\xbb\x18\x02\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
 	"/v1/orders\x90\x02\x02\x12\x92\x01\n" +
 	"\bGetOrder\x12!.cleave.orders.v1.GetOrderRequest\x1a\".cleave.orders.v1.GetOrderResponse\"?\xa2\xbb\x18!\b\x02\x10\x02\"\vorders:read*\x0e\n" +
 	"\x05staff\n" +
-	"\x05admin\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/orders/{id}\x90\x02\x01\x12\x93\x01\n" +
+	"\x05admin\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/orders/{id}\x90\x02\x01\x12\x97\x01\n" +
 	"\n" +
-	"ListOrders\x12#.cleave.orders.v1.ListOrdersRequest\x1a$.cleave.orders.v1.ListOrdersResponse\":\xa2\xbb\x18!\b\x02\x10\x02\"\vorders:read*\x0e\n" +
+	"ListOrders\x12#.cleave.orders.v1.ListOrdersRequest\x1a$.cleave.orders.v1.ListOrdersResponse\">\xa2\xbb\x18!\b\x02\x10\x02\"\vorders:read*\x0e\n" +
 	"\x05staff\n" +
-	"\x05admin\x82\xd3\xe4\x93\x02\f\x12\n" +
-	"/v1/orders\x90\x02\x01\x12\xa0\x01\n" +
+	"\x05admin\xb8\xbb\x18\x01\x82\xd3\xe4\x93\x02\f\x12\n" +
+	"/v1/orders\x90\x02\x01\x12\xa4\x01\n" +
 	"\n" +
-	"WatchOrder\x12#.cleave.orders.v1.WatchOrderRequest\x1a$.cleave.orders.v1.WatchOrderResponse\"E\xa2\xbb\x18!\b\x02\x10\x02\"\vorders:read*\x0e\n" +
+	"WatchOrder\x12#.cleave.orders.v1.WatchOrderRequest\x1a$.cleave.orders.v1.WatchOrderResponse\"I\xa2\xbb\x18!\b\x02\x10\x02\"\vorders:read*\x0e\n" +
 	"\x05staff\n" +
-	"\x05admin\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/orders/{id}:watch\x90\x02\x010\x01\x12\xb4\x01\n" +
-	"\x0fListOrderEvents\x12(.cleave.orders.v1.ListOrderEventsRequest\x1a).cleave.orders.v1.ListOrderEventsResponse\"L\xa2\xbb\x18!\b\x02\x10\x02\"\vorders:read*\x0e\n" +
+	"\x05admin\xb8\xbb\x18\x02\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/orders/{id}:watch\x90\x02\x010\x01\x12\xb8\x01\n" +
+	"\x0fListOrderEvents\x12(.cleave.orders.v1.ListOrderEventsRequest\x1a).cleave.orders.v1.ListOrderEventsResponse\"P\xa2\xbb\x18!\b\x02\x10\x02\"\vorders:read*\x0e\n" +
 	"\x05staff\n" +
-	"\x05admin\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/orders/{order_id}/events\x90\x02\x01\x12\xa6\x01\n" +
-	"\vCancelOrder\x12$.cleave.orders.v1.CancelOrderRequest\x1a%.cleave.orders.v1.CancelOrderResponse\"J\xa2\xbb\x18\"\b\x02\x10\x02\"\forders:write*\x0e\n" +
+	"\x05admin\xb8\xbb\x18\x01\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/orders/{order_id}/events\x90\x02\x01\x12\xaa\x01\n" +
+	"\vCancelOrder\x12$.cleave.orders.v1.CancelOrderRequest\x1a%.cleave.orders.v1.CancelOrderResponse\"N\xa2\xbb\x18\"\b\x02\x10\x02\"\forders:write*\x0e\n" +
 	"\x05staff\n" +
-	"\x05admin\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/orders/{id}:cancel\x90\x02\x02B;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
+	"\x05admin\xb8\xbb\x18\x02\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/orders/{id}:cancel\x90\x02\x02B;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
 
 var (
 	file_cleave_orders_v1_orders_proto_rawDescOnce sync.Once

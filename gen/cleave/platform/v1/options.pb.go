@@ -12,6 +12,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	descriptorpb "google.golang.org/protobuf/types/descriptorpb"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -134,6 +135,59 @@ func (x Who) Number() protoreflect.EnumNumber {
 // Deprecated: Use Who.Descriptor instead.
 func (Who) EnumDescriptor() ([]byte, []int) {
 	return file_cleave_platform_v1_options_proto_rawDescGZIP(), []int{1}
+}
+
+// Priority says which public methods are served first when there is too much.
+type Priority int32
+
+const (
+	// As most methods.
+	Priority_PRIORITY_UNSPECIFIED Priority = 0
+	// Refused first: whoever is refused has lost little, and can come again.
+	Priority_PRIORITY_LOW Priority = 1
+	// Refused last: what everything else is there for.
+	Priority_PRIORITY_HIGH Priority = 2
+)
+
+// Enum value maps for Priority.
+var (
+	Priority_name = map[int32]string{
+		0: "PRIORITY_UNSPECIFIED",
+		1: "PRIORITY_LOW",
+		2: "PRIORITY_HIGH",
+	}
+	Priority_value = map[string]int32{
+		"PRIORITY_UNSPECIFIED": 0,
+		"PRIORITY_LOW":         1,
+		"PRIORITY_HIGH":        2,
+	}
+)
+
+func (x Priority) Enum() *Priority {
+	p := new(Priority)
+	*p = x
+	return p
+}
+
+func (x Priority) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Priority) Descriptor() protoreflect.EnumDescriptor {
+	return file_cleave_platform_v1_options_proto_enumTypes[2].Descriptor()
+}
+
+func (Priority) Type() protoreflect.EnumType {
+	return &file_cleave_platform_v1_options_proto_enumTypes[2]
+}
+
+func (x Priority) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Priority.Descriptor instead.
+func (Priority) EnumDescriptor() ([]byte, []int) {
+	return file_cleave_platform_v1_options_proto_rawDescGZIP(), []int{2}
 }
 
 // Access says who may call a method. Every method has it: one without does not pass `make generate`.
@@ -312,6 +366,53 @@ func (x *Rest) GetBare() bool {
 	return false
 }
 
+// Cache says that what a public method answers, when it is got over REST or Connect, may be kept by whoever sees it, and shown to anybody. A
+// method that says so is for everyone, changes nothing, and is not told who calls it, so that the answer cannot depend on that.
+type Cache struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// For how long an answer may be used without asking again whether it has changed. Whole seconds, a day at the most.
+	MaxAge        *durationpb.Duration `protobuf:"bytes,1,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Cache) Reset() {
+	*x = Cache{}
+	mi := &file_cleave_platform_v1_options_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Cache) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Cache) ProtoMessage() {}
+
+func (x *Cache) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_v1_options_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Cache.ProtoReflect.Descriptor instead.
+func (*Cache) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_v1_options_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Cache) GetMaxAge() *durationpb.Duration {
+	if x != nil {
+		return x.MaxAge
+	}
+	return nil
+}
+
 var file_cleave_platform_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
@@ -329,6 +430,22 @@ var file_cleave_platform_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 		Tag:           "bytes,50101,opt,name=rest",
 		Filename:      "cleave/platform/v1/options.proto",
 	},
+	{
+		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
+		ExtensionType: (*Cache)(nil),
+		Field:         50102,
+		Name:          "cleave.platform.v1.cache",
+		Tag:           "bytes,50102,opt,name=cache",
+		Filename:      "cleave/platform/v1/options.proto",
+	},
+	{
+		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
+		ExtensionType: (*Priority)(nil),
+		Field:         50103,
+		Name:          "cleave.platform.v1.priority",
+		Tag:           "varint,50103,opt,name=priority,enum=cleave.platform.v1.Priority",
+		Filename:      "cleave/platform/v1/options.proto",
+	},
 }
 
 // Extension fields to descriptorpb.MethodOptions.
@@ -341,13 +458,21 @@ var (
 	//
 	// optional cleave.platform.v1.Rest rest = 50101;
 	E_Rest = &file_cleave_platform_v1_options_proto_extTypes[1]
+	// Who may keep what the method answers: nobody, unless it is set.
+	//
+	// optional cleave.platform.v1.Cache cache = 50102;
+	E_Cache = &file_cleave_platform_v1_options_proto_extTypes[2]
+	// How soon the edge refuses the method when there is too much.
+	//
+	// optional cleave.platform.v1.Priority priority = 50103;
+	E_Priority = &file_cleave_platform_v1_options_proto_extTypes[3]
 )
 
 var File_cleave_platform_v1_options_proto protoreflect.FileDescriptor
 
 const file_cleave_platform_v1_options_proto_rawDesc = "" +
 	"\n" +
-	" cleave/platform/v1/options.proto\x12\x12cleave.platform.v1\x1a google/protobuf/descriptor.proto\"\xdc\x01\n" +
+	" cleave/platform/v1/options.proto\x12\x12cleave.platform.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\xdc\x01\n" +
 	"\x06Access\x12>\n" +
 	"\n" +
 	"visibility\x18\x01 \x01(\x0e2\x1e.cleave.platform.v1.VisibilityR\n" +
@@ -359,7 +484,9 @@ const file_cleave_platform_v1_options_proto_rawDesc = "" +
 	"\tOwnership\x12!\n" +
 	"\funless_roles\x18\x01 \x03(\tR\vunlessRoles\"\x1a\n" +
 	"\x04Rest\x12\x12\n" +
-	"\x04bare\x18\x01 \x01(\bR\x04bare*q\n" +
+	"\x04bare\x18\x01 \x01(\bR\x04bare\";\n" +
+	"\x05Cache\x122\n" +
+	"\amax_age\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x06maxAge*q\n" +
 	"\n" +
 	"Visibility\x12\x1a\n" +
 	"\x16VISIBILITY_UNSPECIFIED\x10\x00\x12\x17\n" +
@@ -371,9 +498,15 @@ const file_cleave_platform_v1_options_proto_rawDesc = "" +
 	"\n" +
 	"WHO_ANYONE\x10\x01\x12\x11\n" +
 	"\rWHO_SIGNED_IN\x10\x02\x12\f\n" +
-	"\bWHO_ROLE\x10\x03:T\n" +
+	"\bWHO_ROLE\x10\x03*I\n" +
+	"\bPriority\x12\x18\n" +
+	"\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fPRIORITY_LOW\x10\x01\x12\x11\n" +
+	"\rPRIORITY_HIGH\x10\x02:T\n" +
 	"\x06access\x12\x1e.google.protobuf.MethodOptions\x18\xb4\x87\x03 \x01(\v2\x1a.cleave.platform.v1.AccessR\x06access:N\n" +
-	"\x04rest\x12\x1e.google.protobuf.MethodOptions\x18\xb5\x87\x03 \x01(\v2\x18.cleave.platform.v1.RestR\x04restB?Z=github.com/cleave-go/cleave/gen/cleave/platform/v1;platformv1b\x06proto3"
+	"\x04rest\x12\x1e.google.protobuf.MethodOptions\x18\xb5\x87\x03 \x01(\v2\x18.cleave.platform.v1.RestR\x04rest:Q\n" +
+	"\x05cache\x12\x1e.google.protobuf.MethodOptions\x18\xb6\x87\x03 \x01(\v2\x19.cleave.platform.v1.CacheR\x05cache:Z\n" +
+	"\bpriority\x12\x1e.google.protobuf.MethodOptions\x18\xb7\x87\x03 \x01(\x0e2\x1c.cleave.platform.v1.PriorityR\bpriorityB?Z=github.com/cleave-go/cleave/gen/cleave/platform/v1;platformv1b\x06proto3"
 
 var (
 	file_cleave_platform_v1_options_proto_rawDescOnce sync.Once
@@ -387,29 +520,37 @@ func file_cleave_platform_v1_options_proto_rawDescGZIP() []byte {
 	return file_cleave_platform_v1_options_proto_rawDescData
 }
 
-var file_cleave_platform_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_cleave_platform_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_cleave_platform_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_cleave_platform_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_cleave_platform_v1_options_proto_goTypes = []any{
 	(Visibility)(0),                    // 0: cleave.platform.v1.Visibility
 	(Who)(0),                           // 1: cleave.platform.v1.Who
-	(*Access)(nil),                     // 2: cleave.platform.v1.Access
-	(*Ownership)(nil),                  // 3: cleave.platform.v1.Ownership
-	(*Rest)(nil),                       // 4: cleave.platform.v1.Rest
-	(*descriptorpb.MethodOptions)(nil), // 5: google.protobuf.MethodOptions
+	(Priority)(0),                      // 2: cleave.platform.v1.Priority
+	(*Access)(nil),                     // 3: cleave.platform.v1.Access
+	(*Ownership)(nil),                  // 4: cleave.platform.v1.Ownership
+	(*Rest)(nil),                       // 5: cleave.platform.v1.Rest
+	(*Cache)(nil),                      // 6: cleave.platform.v1.Cache
+	(*durationpb.Duration)(nil),        // 7: google.protobuf.Duration
+	(*descriptorpb.MethodOptions)(nil), // 8: google.protobuf.MethodOptions
 }
 var file_cleave_platform_v1_options_proto_depIdxs = []int32{
-	0, // 0: cleave.platform.v1.Access.visibility:type_name -> cleave.platform.v1.Visibility
-	1, // 1: cleave.platform.v1.Access.who:type_name -> cleave.platform.v1.Who
-	3, // 2: cleave.platform.v1.Access.ownership:type_name -> cleave.platform.v1.Ownership
-	5, // 3: cleave.platform.v1.access:extendee -> google.protobuf.MethodOptions
-	5, // 4: cleave.platform.v1.rest:extendee -> google.protobuf.MethodOptions
-	2, // 5: cleave.platform.v1.access:type_name -> cleave.platform.v1.Access
-	4, // 6: cleave.platform.v1.rest:type_name -> cleave.platform.v1.Rest
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	5, // [5:7] is the sub-list for extension type_name
-	3, // [3:5] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	0,  // 0: cleave.platform.v1.Access.visibility:type_name -> cleave.platform.v1.Visibility
+	1,  // 1: cleave.platform.v1.Access.who:type_name -> cleave.platform.v1.Who
+	4,  // 2: cleave.platform.v1.Access.ownership:type_name -> cleave.platform.v1.Ownership
+	7,  // 3: cleave.platform.v1.Cache.max_age:type_name -> google.protobuf.Duration
+	8,  // 4: cleave.platform.v1.access:extendee -> google.protobuf.MethodOptions
+	8,  // 5: cleave.platform.v1.rest:extendee -> google.protobuf.MethodOptions
+	8,  // 6: cleave.platform.v1.cache:extendee -> google.protobuf.MethodOptions
+	8,  // 7: cleave.platform.v1.priority:extendee -> google.protobuf.MethodOptions
+	3,  // 8: cleave.platform.v1.access:type_name -> cleave.platform.v1.Access
+	5,  // 9: cleave.platform.v1.rest:type_name -> cleave.platform.v1.Rest
+	6,  // 10: cleave.platform.v1.cache:type_name -> cleave.platform.v1.Cache
+	2,  // 11: cleave.platform.v1.priority:type_name -> cleave.platform.v1.Priority
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	8,  // [8:12] is the sub-list for extension type_name
+	4,  // [4:8] is the sub-list for extension extendee
+	0,  // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_cleave_platform_v1_options_proto_init() }
@@ -422,9 +563,9 @@ func file_cleave_platform_v1_options_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_platform_v1_options_proto_rawDesc), len(file_cleave_platform_v1_options_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   3,
-			NumExtensions: 2,
+			NumEnums:      3,
+			NumMessages:   4,
+			NumExtensions: 4,
 			NumServices:   0,
 		},
 		GoTypes:           file_cleave_platform_v1_options_proto_goTypes,

@@ -3,6 +3,7 @@
 package ent
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -25,6 +26,10 @@ type Product struct {
 	Category string `json:"category,omitempty"`
 	// State holds the value of the "state" field.
 	State string `json:"state,omitempty"`
+	// Images holds the value of the "images" field.
+	Images []string `json:"images,omitempty"`
+	// counts its changes, and the events that told of them
+	Version int64 `json:"version,omitempty"`
 	// CreateTime holds the value of the "create_time" field.
 	CreateTime time.Time `json:"create_time,omitempty"`
 	// UpdateTime holds the value of the "update_time" field.
@@ -58,6 +63,10 @@ func (*Product) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
+		case product.FieldImages:
+			values[i] = new([]byte)
+		case product.FieldVersion:
+			values[i] = new(sql.NullInt64)
 		case product.FieldID, product.FieldTitle, product.FieldDescription, product.FieldCategory, product.FieldState:
 			values[i] = new(sql.NullString)
 		case product.FieldCreateTime, product.FieldUpdateTime:
@@ -106,6 +115,20 @@ func (_m *Product) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field state", values[i])
 			} else if value.Valid {
 				_m.State = value.String
+			}
+		case product.FieldImages:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field images", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Images); err != nil {
+					return fmt.Errorf("unmarshal field images: %w", err)
+				}
+			}
+		case product.FieldVersion:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field version", values[i])
+			} else if value.Valid {
+				_m.Version = value.Int64
 			}
 		case product.FieldCreateTime:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -171,6 +194,12 @@ func (_m *Product) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("state=")
 	builder.WriteString(_m.State)
+	builder.WriteString(", ")
+	builder.WriteString("images=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Images))
+	builder.WriteString(", ")
+	builder.WriteString("version=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Version))
 	builder.WriteString(", ")
 	builder.WriteString("create_time=")
 	builder.WriteString(_m.CreateTime.Format(time.ANSIC))

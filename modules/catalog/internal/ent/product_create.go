@@ -64,6 +64,26 @@ func (_c *ProductCreate) SetState(v string) *ProductCreate {
 	return _c
 }
 
+// SetImages sets the "images" field.
+func (_c *ProductCreate) SetImages(v []string) *ProductCreate {
+	_c.mutation.SetImages(v)
+	return _c
+}
+
+// SetVersion sets the "version" field.
+func (_c *ProductCreate) SetVersion(v int64) *ProductCreate {
+	_c.mutation.SetVersion(v)
+	return _c
+}
+
+// SetNillableVersion sets the "version" field if the given value is not nil.
+func (_c *ProductCreate) SetNillableVersion(v *int64) *ProductCreate {
+	if v != nil {
+		_c.SetVersion(*v)
+	}
+	return _c
+}
+
 // SetCreateTime sets the "create_time" field.
 func (_c *ProductCreate) SetCreateTime(v time.Time) *ProductCreate {
 	_c.mutation.SetCreateTime(v)
@@ -156,6 +176,14 @@ func (_c *ProductCreate) defaults() {
 		v := product.DefaultCategory
 		_c.mutation.SetCategory(v)
 	}
+	if _, ok := _c.mutation.Images(); !ok {
+		v := product.DefaultImages
+		_c.mutation.SetImages(v)
+	}
+	if _, ok := _c.mutation.Version(); !ok {
+		v := product.DefaultVersion
+		_c.mutation.SetVersion(v)
+	}
 	if _, ok := _c.mutation.CreateTime(); !ok {
 		v := product.DefaultCreateTime()
 		_c.mutation.SetCreateTime(v)
@@ -179,6 +207,9 @@ func (_c *ProductCreate) check() error {
 	}
 	if _, ok := _c.mutation.State(); !ok {
 		return &ValidationError{Name: "state", err: errors.New(`ent: missing required field "Product.state"`)}
+	}
+	if _, ok := _c.mutation.Version(); !ok {
+		return &ValidationError{Name: "version", err: errors.New(`ent: missing required field "Product.version"`)}
 	}
 	if _, ok := _c.mutation.CreateTime(); !ok {
 		return &ValidationError{Name: "create_time", err: errors.New(`ent: missing required field "Product.create_time"`)}
@@ -237,6 +268,14 @@ func (_c *ProductCreate) createSpec() (*Product, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.State(); ok {
 		_spec.SetField(product.FieldState, field.TypeString, value)
 		_node.State = value
+	}
+	if value, ok := _c.mutation.Images(); ok {
+		_spec.SetField(product.FieldImages, field.TypeJSON, value)
+		_node.Images = value
+	}
+	if value, ok := _c.mutation.Version(); ok {
+		_spec.SetField(product.FieldVersion, field.TypeInt64, value)
+		_node.Version = value
 	}
 	if value, ok := _c.mutation.CreateTime(); ok {
 		_spec.SetField(product.FieldCreateTime, field.TypeTime, value)
@@ -362,6 +401,36 @@ func (u *ProductUpsert) UpdateState() *ProductUpsert {
 	return u
 }
 
+// SetImages sets the "images" field.
+func (u *ProductUpsert) SetImages(v []string) *ProductUpsert {
+	u.Set(product.FieldImages, v)
+	return u
+}
+
+// UpdateImages sets the "images" field to the value that was provided on create.
+func (u *ProductUpsert) UpdateImages() *ProductUpsert {
+	u.SetExcluded(product.FieldImages)
+	return u
+}
+
+// SetVersion sets the "version" field.
+func (u *ProductUpsert) SetVersion(v int64) *ProductUpsert {
+	u.Set(product.FieldVersion, v)
+	return u
+}
+
+// UpdateVersion sets the "version" field to the value that was provided on create.
+func (u *ProductUpsert) UpdateVersion() *ProductUpsert {
+	u.SetExcluded(product.FieldVersion)
+	return u
+}
+
+// AddVersion adds v to the "version" field.
+func (u *ProductUpsert) AddVersion(v int64) *ProductUpsert {
+	u.Add(product.FieldVersion, v)
+	return u
+}
+
 // SetUpdateTime sets the "update_time" field.
 func (u *ProductUpsert) SetUpdateTime(v time.Time) *ProductUpsert {
 	u.Set(product.FieldUpdateTime, v)
@@ -478,6 +547,41 @@ func (u *ProductUpsertOne) SetState(v string) *ProductUpsertOne {
 func (u *ProductUpsertOne) UpdateState() *ProductUpsertOne {
 	return u.Update(func(s *ProductUpsert) {
 		s.UpdateState()
+	})
+}
+
+// SetImages sets the "images" field.
+func (u *ProductUpsertOne) SetImages(v []string) *ProductUpsertOne {
+	return u.Update(func(s *ProductUpsert) {
+		s.SetImages(v)
+	})
+}
+
+// UpdateImages sets the "images" field to the value that was provided on create.
+func (u *ProductUpsertOne) UpdateImages() *ProductUpsertOne {
+	return u.Update(func(s *ProductUpsert) {
+		s.UpdateImages()
+	})
+}
+
+// SetVersion sets the "version" field.
+func (u *ProductUpsertOne) SetVersion(v int64) *ProductUpsertOne {
+	return u.Update(func(s *ProductUpsert) {
+		s.SetVersion(v)
+	})
+}
+
+// AddVersion adds v to the "version" field.
+func (u *ProductUpsertOne) AddVersion(v int64) *ProductUpsertOne {
+	return u.Update(func(s *ProductUpsert) {
+		s.AddVersion(v)
+	})
+}
+
+// UpdateVersion sets the "version" field to the value that was provided on create.
+func (u *ProductUpsertOne) UpdateVersion() *ProductUpsertOne {
+	return u.Update(func(s *ProductUpsert) {
+		s.UpdateVersion()
 	})
 }
 
@@ -766,6 +870,41 @@ func (u *ProductUpsertBulk) SetState(v string) *ProductUpsertBulk {
 func (u *ProductUpsertBulk) UpdateState() *ProductUpsertBulk {
 	return u.Update(func(s *ProductUpsert) {
 		s.UpdateState()
+	})
+}
+
+// SetImages sets the "images" field.
+func (u *ProductUpsertBulk) SetImages(v []string) *ProductUpsertBulk {
+	return u.Update(func(s *ProductUpsert) {
+		s.SetImages(v)
+	})
+}
+
+// UpdateImages sets the "images" field to the value that was provided on create.
+func (u *ProductUpsertBulk) UpdateImages() *ProductUpsertBulk {
+	return u.Update(func(s *ProductUpsert) {
+		s.UpdateImages()
+	})
+}
+
+// SetVersion sets the "version" field.
+func (u *ProductUpsertBulk) SetVersion(v int64) *ProductUpsertBulk {
+	return u.Update(func(s *ProductUpsert) {
+		s.SetVersion(v)
+	})
+}
+
+// AddVersion adds v to the "version" field.
+func (u *ProductUpsertBulk) AddVersion(v int64) *ProductUpsertBulk {
+	return u.Update(func(s *ProductUpsert) {
+		s.AddVersion(v)
+	})
+}
+
+// UpdateVersion sets the "version" field to the value that was provided on create.
+func (u *ProductUpsertBulk) UpdateVersion() *ProductUpsertBulk {
+	return u.Update(func(s *ProductUpsert) {
+		s.UpdateVersion()
 	})
 }
 

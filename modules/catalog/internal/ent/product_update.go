@@ -10,6 +10,7 @@ import (
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"entgo.io/ent/dialect/sql/sqljson"
 	"entgo.io/ent/schema/field"
 	"github.com/cleave-go/cleave/modules/catalog/internal/ent/predicate"
 	"github.com/cleave-go/cleave/modules/catalog/internal/ent/product"
@@ -83,6 +84,39 @@ func (_u *ProductUpdate) SetNillableState(v *string) *ProductUpdate {
 	if v != nil {
 		_u.SetState(*v)
 	}
+	return _u
+}
+
+// SetImages sets the "images" field.
+func (_u *ProductUpdate) SetImages(v []string) *ProductUpdate {
+	_u.mutation.SetImages(v)
+	return _u
+}
+
+// AppendImages appends value to the "images" field.
+func (_u *ProductUpdate) AppendImages(v []string) *ProductUpdate {
+	_u.mutation.AppendImages(v)
+	return _u
+}
+
+// SetVersion sets the "version" field.
+func (_u *ProductUpdate) SetVersion(v int64) *ProductUpdate {
+	_u.mutation.ResetVersion()
+	_u.mutation.SetVersion(v)
+	return _u
+}
+
+// SetNillableVersion sets the "version" field if the given value is not nil.
+func (_u *ProductUpdate) SetNillableVersion(v *int64) *ProductUpdate {
+	if v != nil {
+		_u.SetVersion(*v)
+	}
+	return _u
+}
+
+// AddVersion adds value to the "version" field.
+func (_u *ProductUpdate) AddVersion(v int64) *ProductUpdate {
+	_u.mutation.AddVersion(v)
 	return _u
 }
 
@@ -195,6 +229,20 @@ func (_u *ProductUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.State(); ok {
 		_spec.SetField(product.FieldState, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Images(); ok {
+		_spec.SetField(product.FieldImages, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedImages(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, product.FieldImages, value)
+		})
+	}
+	if value, ok := _u.mutation.Version(); ok {
+		_spec.SetField(product.FieldVersion, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedVersion(); ok {
+		_spec.AddField(product.FieldVersion, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.UpdateTime(); ok {
 		_spec.SetField(product.FieldUpdateTime, field.TypeTime, value)
@@ -319,6 +367,39 @@ func (_u *ProductUpdateOne) SetNillableState(v *string) *ProductUpdateOne {
 	if v != nil {
 		_u.SetState(*v)
 	}
+	return _u
+}
+
+// SetImages sets the "images" field.
+func (_u *ProductUpdateOne) SetImages(v []string) *ProductUpdateOne {
+	_u.mutation.SetImages(v)
+	return _u
+}
+
+// AppendImages appends value to the "images" field.
+func (_u *ProductUpdateOne) AppendImages(v []string) *ProductUpdateOne {
+	_u.mutation.AppendImages(v)
+	return _u
+}
+
+// SetVersion sets the "version" field.
+func (_u *ProductUpdateOne) SetVersion(v int64) *ProductUpdateOne {
+	_u.mutation.ResetVersion()
+	_u.mutation.SetVersion(v)
+	return _u
+}
+
+// SetNillableVersion sets the "version" field if the given value is not nil.
+func (_u *ProductUpdateOne) SetNillableVersion(v *int64) *ProductUpdateOne {
+	if v != nil {
+		_u.SetVersion(*v)
+	}
+	return _u
+}
+
+// AddVersion adds value to the "version" field.
+func (_u *ProductUpdateOne) AddVersion(v int64) *ProductUpdateOne {
+	_u.mutation.AddVersion(v)
 	return _u
 }
 
@@ -461,6 +542,20 @@ func (_u *ProductUpdateOne) sqlSave(ctx context.Context) (_node *Product, err er
 	}
 	if value, ok := _u.mutation.State(); ok {
 		_spec.SetField(product.FieldState, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Images(); ok {
+		_spec.SetField(product.FieldImages, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedImages(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, product.FieldImages, value)
+		})
+	}
+	if value, ok := _u.mutation.Version(); ok {
+		_spec.SetField(product.FieldVersion, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedVersion(); ok {
+		_spec.AddField(product.FieldVersion, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.UpdateTime(); ok {
 		_spec.SetField(product.FieldUpdateTime, field.TypeTime, value)

@@ -24,12 +24,20 @@ func init() {
 	productDescCategory := productFields[3].Descriptor()
 	// product.DefaultCategory holds the default value on creation for the category field.
 	product.DefaultCategory = productDescCategory.Default.(string)
+	// productDescImages is the schema descriptor for images field.
+	productDescImages := productFields[5].Descriptor()
+	// product.DefaultImages holds the default value on creation for the images field.
+	product.DefaultImages = productDescImages.Default.([]string)
+	// productDescVersion is the schema descriptor for version field.
+	productDescVersion := productFields[6].Descriptor()
+	// product.DefaultVersion holds the default value on creation for the version field.
+	product.DefaultVersion = productDescVersion.Default.(int64)
 	// productDescCreateTime is the schema descriptor for create_time field.
-	productDescCreateTime := productFields[5].Descriptor()
+	productDescCreateTime := productFields[7].Descriptor()
 	// product.DefaultCreateTime holds the default value on creation for the create_time field.
 	product.DefaultCreateTime = productDescCreateTime.Default.(func() time.Time)
 	// productDescUpdateTime is the schema descriptor for update_time field.
-	productDescUpdateTime := productFields[6].Descriptor()
+	productDescUpdateTime := productFields[8].Descriptor()
 	// product.DefaultUpdateTime holds the default value on creation for the update_time field.
 	product.DefaultUpdateTime = productDescUpdateTime.Default.(func() time.Time)
 	// product.UpdateDefaultUpdateTime holds the default value on update for the update_time field.

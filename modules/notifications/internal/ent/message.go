@@ -31,6 +31,8 @@ type Message struct {
 	Subject string `json:"subject,omitempty"`
 	// Body holds the value of the "body" field.
 	Body string `json:"body,omitempty"`
+	// of which business and trace the event is, as platform/rpc keeps it
+	Origin []byte `json:"origin,omitempty"`
 	// when it is sent, or sent again, unless it is settled by then
 	NextTime time.Time `json:"next_time,omitempty"`
 	// CreateTime holds the value of the "create_time" field.
@@ -43,6 +45,8 @@ func (*Message) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
+		case message.FieldOrigin:
+			values[i] = new([]byte)
 		case message.FieldID, message.FieldEventID, message.FieldTemplate, message.FieldChannel, message.FieldRecipient, message.FieldState, message.FieldSubject, message.FieldBody:
 			values[i] = new(sql.NullString)
 		case message.FieldNextTime, message.FieldCreateTime:
@@ -109,6 +113,12 @@ func (_m *Message) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field body", values[i])
 			} else if value.Valid {
 				_m.Body = value.String
+			}
+		case message.FieldOrigin:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field origin", values[i])
+			} else if value != nil {
+				_m.Origin = *value
 			}
 		case message.FieldNextTime:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -178,6 +188,9 @@ func (_m *Message) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("body=")
 	builder.WriteString(_m.Body)
+	builder.WriteString(", ")
+	builder.WriteString("origin=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Origin))
 	builder.WriteString(", ")
 	builder.WriteString("next_time=")
 	builder.WriteString(_m.NextTime.Format(time.ANSIC))

@@ -65,6 +65,12 @@ func (_c *MessageCreate) SetBody(v string) *MessageCreate {
 	return _c
 }
 
+// SetOrigin sets the "origin" field.
+func (_c *MessageCreate) SetOrigin(v []byte) *MessageCreate {
+	_c.mutation.SetOrigin(v)
+	return _c
+}
+
 // SetNextTime sets the "next_time" field.
 func (_c *MessageCreate) SetNextTime(v time.Time) *MessageCreate {
 	_c.mutation.SetNextTime(v)
@@ -237,6 +243,10 @@ func (_c *MessageCreate) createSpec() (*Message, *sqlgraph.CreateSpec) {
 		_spec.SetField(message.FieldBody, field.TypeString, value)
 		_node.Body = value
 	}
+	if value, ok := _c.mutation.Origin(); ok {
+		_spec.SetField(message.FieldOrigin, field.TypeBytes, value)
+		_node.Origin = value
+	}
 	if value, ok := _c.mutation.NextTime(); ok {
 		_spec.SetField(message.FieldNextTime, field.TypeTime, value)
 		_node.NextTime = value
@@ -355,6 +365,9 @@ func (u *MessageUpsertOne) UpdateNewValues() *MessageUpsertOne {
 		}
 		if _, exists := u.create.mutation.Body(); exists {
 			s.SetIgnore(message.FieldBody)
+		}
+		if _, exists := u.create.mutation.Origin(); exists {
+			s.SetIgnore(message.FieldOrigin)
 		}
 		if _, exists := u.create.mutation.CreateTime(); exists {
 			s.SetIgnore(message.FieldCreateTime)
@@ -618,6 +631,9 @@ func (u *MessageUpsertBulk) UpdateNewValues() *MessageUpsertBulk {
 			}
 			if _, exists := b.mutation.Body(); exists {
 				s.SetIgnore(message.FieldBody)
+			}
+			if _, exists := b.mutation.Origin(); exists {
+				s.SetIgnore(message.FieldOrigin)
 			}
 			if _, exists := b.mutation.CreateTime(); exists {
 				s.SetIgnore(message.FieldCreateTime)

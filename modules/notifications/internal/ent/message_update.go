@@ -107,6 +107,9 @@ func (_u *MessageUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.State(); ok {
 		_spec.SetField(message.FieldState, field.TypeString, value)
 	}
+	if _u.mutation.OriginCleared() {
+		_spec.ClearField(message.FieldOrigin, field.TypeBytes)
+	}
 	if value, ok := _u.mutation.NextTime(); ok {
 		_spec.SetField(message.FieldNextTime, field.TypeTime, value)
 	}
@@ -239,6 +242,9 @@ func (_u *MessageUpdateOne) sqlSave(ctx context.Context) (_node *Message, err er
 	}
 	if value, ok := _u.mutation.State(); ok {
 		_spec.SetField(message.FieldState, field.TypeString, value)
+	}
+	if _u.mutation.OriginCleared() {
+		_spec.ClearField(message.FieldOrigin, field.TypeBytes)
 	}
 	if value, ok := _u.mutation.NextTime(); ok {
 		_spec.SetField(message.FieldNextTime, field.TypeTime, value)

@@ -590,6 +590,7 @@ type MessageMutation struct {
 	state         *string
 	subject       *string
 	body          *string
+	origin        *[]byte
 	next_time     *time.Time
 	create_time   *time.Time
 	clearedFields map[string]struct{}
@@ -954,6 +955,55 @@ func (m *MessageMutation) ResetBody() {
 	m.body = nil
 }
 
+// SetOrigin sets the "origin" field.
+func (m *MessageMutation) SetOrigin(b []byte) {
+	m.origin = &b
+}
+
+// Origin returns the value of the "origin" field in the mutation.
+func (m *MessageMutation) Origin() (r []byte, exists bool) {
+	v := m.origin
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrigin returns the old "origin" field's value of the Message entity.
+// If the Message object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessageMutation) OldOrigin(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrigin is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrigin requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrigin: %w", err)
+	}
+	return oldValue.Origin, nil
+}
+
+// ClearOrigin clears the value of the "origin" field.
+func (m *MessageMutation) ClearOrigin() {
+	m.origin = nil
+	m.clearedFields[message.FieldOrigin] = struct{}{}
+}
+
+// OriginCleared returns if the "origin" field was cleared in this mutation.
+func (m *MessageMutation) OriginCleared() bool {
+	_, ok := m.clearedFields[message.FieldOrigin]
+	return ok
+}
+
+// ResetOrigin resets all changes to the "origin" field.
+func (m *MessageMutation) ResetOrigin() {
+	m.origin = nil
+	delete(m.clearedFields, message.FieldOrigin)
+}
+
 // SetNextTime sets the "next_time" field.
 func (m *MessageMutation) SetNextTime(t time.Time) {
 	m.next_time = &t
@@ -1060,7 +1110,7 @@ func (m *MessageMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *MessageMutation) Fields() []string {
-	fields := make([]string, 0, 9)
+	fields := make([]string, 0, 10)
 	if m.event_id != nil {
 		fields = append(fields, message.FieldEventID)
 	}
@@ -1081,6 +1131,9 @@ func (m *MessageMutation) Fields() []string {
 	}
 	if m.body != nil {
 		fields = append(fields, message.FieldBody)
+	}
+	if m.origin != nil {
+		fields = append(fields, message.FieldOrigin)
 	}
 	if m.next_time != nil {
 		fields = append(fields, message.FieldNextTime)
@@ -1110,6 +1163,8 @@ func (m *MessageMutation) Field(name string) (ent.Value, bool) {
 		return m.Subject()
 	case message.FieldBody:
 		return m.Body()
+	case message.FieldOrigin:
+		return m.Origin()
 	case message.FieldNextTime:
 		return m.NextTime()
 	case message.FieldCreateTime:
@@ -1137,6 +1192,8 @@ func (m *MessageMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldSubject(ctx)
 	case message.FieldBody:
 		return m.OldBody(ctx)
+	case message.FieldOrigin:
+		return m.OldOrigin(ctx)
 	case message.FieldNextTime:
 		return m.OldNextTime(ctx)
 	case message.FieldCreateTime:
@@ -1199,6 +1256,13 @@ func (m *MessageMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetBody(v)
 		return nil
+	case message.FieldOrigin:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrigin(v)
+		return nil
 	case message.FieldNextTime:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -1242,7 +1306,11 @@ func (m *MessageMutation) AddField(name string, value ent.Value) error {
 // ClearedFields returns all nullable fields that were cleared during this
 // mutation.
 func (m *MessageMutation) ClearedFields() []string {
-	return nil
+	var fields []string
+	if m.FieldCleared(message.FieldOrigin) {
+		fields = append(fields, message.FieldOrigin)
+	}
+	return fields
 }
 
 // FieldCleared returns a boolean indicating if a field with the given name was
@@ -1255,6 +1323,11 @@ func (m *MessageMutation) FieldCleared(name string) bool {
 // ClearField clears the value of the field with the given name. It returns an
 // error if the field is not defined in the schema.
 func (m *MessageMutation) ClearField(name string) error {
+	switch name {
+	case message.FieldOrigin:
+		m.ClearOrigin()
+		return nil
+	}
 	return fmt.Errorf("unknown Message nullable field %s", name)
 }
 
@@ -1282,6 +1355,9 @@ func (m *MessageMutation) ResetField(name string) error {
 		return nil
 	case message.FieldBody:
 		m.ResetBody()
+		return nil
+	case message.FieldOrigin:
+		m.ResetOrigin()
 		return nil
 	case message.FieldNextTime:
 		m.ResetNextTime()

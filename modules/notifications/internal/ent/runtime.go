@@ -23,11 +23,11 @@ func init() {
 	messageFields := schema.Message{}.Fields()
 	_ = messageFields
 	// messageDescNextTime is the schema descriptor for next_time field.
-	messageDescNextTime := messageFields[8].Descriptor()
+	messageDescNextTime := messageFields[9].Descriptor()
 	// message.DefaultNextTime holds the default value on creation for the next_time field.
 	message.DefaultNextTime = messageDescNextTime.Default.(func() time.Time)
 	// messageDescCreateTime is the schema descriptor for create_time field.
-	messageDescCreateTime := messageFields[9].Descriptor()
+	messageDescCreateTime := messageFields[10].Descriptor()
 	// message.DefaultCreateTime holds the default value on creation for the create_time field.
 	message.DefaultCreateTime = messageDescCreateTime.Default.(func() time.Time)
 }

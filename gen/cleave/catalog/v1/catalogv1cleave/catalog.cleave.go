@@ -13,6 +13,7 @@ import (
 	typev1cleave "github.com/cleave-go/cleave/gen/cleave/type/v1/typev1cleave"
 	rpc "github.com/cleave-go/cleave/platform/rpc"
 	proto "google.golang.org/protobuf/proto"
+	time "time"
 )
 
 // CatalogService describes cleave.catalog.v1.CatalogService.
@@ -28,7 +29,9 @@ var CatalogService = &rpc.Service{
 			Access: rpc.Access{
 				Who: rpc.Anyone,
 			},
+			Priority:      rpc.Low,
 			Route:         &rpc.Route{Verb: "GET", Path: "/v1/products/{id}"},
+			MaxAge:        60 * time.Second,
 			NewRequest:    func() proto.Message { return new(v1.GetProductRequest) },
 			NewResponse:   func() proto.Message { return new(v1.GetProductResponse) },
 			CheckRequest:  rpc.CheckMessage(CopyGetProductRequest),
@@ -42,7 +45,9 @@ var CatalogService = &rpc.Service{
 			Access: rpc.Access{
 				Who: rpc.Anyone,
 			},
+			Priority:      rpc.Low,
 			Route:         &rpc.Route{Verb: "GET", Path: "/v1/products"},
+			MaxAge:        60 * time.Second,
 			NewRequest:    func() proto.Message { return new(v1.ListProductsRequest) },
 			NewResponse:   func() proto.Message { return new(v1.ListProductsResponse) },
 			CheckRequest:  rpc.CheckMessage(CopyListProductsRequest),
@@ -56,11 +61,108 @@ var CatalogService = &rpc.Service{
 			Access: rpc.Access{
 				Who: rpc.Anyone,
 			},
+			Priority:      rpc.Low,
 			Route:         &rpc.Route{Verb: "GET", Path: "/v1/variants:batchGet"},
 			NewRequest:    func() proto.Message { return new(v1.BatchGetVariantsRequest) },
 			NewResponse:   func() proto.Message { return new(v1.BatchGetVariantsResponse) },
 			CheckRequest:  rpc.CheckMessage(CopyBatchGetVariantsRequest),
 			CheckResponse: rpc.CheckMessage(CopyBatchGetVariantsResponse),
+		},
+		{
+			Name:        "InspectProduct",
+			Procedure:   catalogv1connect.CatalogServiceInspectProductProcedure,
+			Idempotency: connect.IdempotencyNoSideEffects,
+			Public:      true,
+			Access: rpc.Access{
+				Who:   rpc.InRole,
+				Roles: []string{"staff", "admin"},
+				Scope: "catalog:read",
+			},
+			Route:         &rpc.Route{Verb: "GET", Path: "/v1/products/{id}:inspect"},
+			NewRequest:    func() proto.Message { return new(v1.InspectProductRequest) },
+			NewResponse:   func() proto.Message { return new(v1.InspectProductResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyInspectProductRequest),
+			CheckResponse: rpc.CheckMessage(CopyInspectProductResponse),
+		},
+		{
+			Name:        "InspectProducts",
+			Procedure:   catalogv1connect.CatalogServiceInspectProductsProcedure,
+			Idempotency: connect.IdempotencyNoSideEffects,
+			Public:      true,
+			Access: rpc.Access{
+				Who:   rpc.InRole,
+				Roles: []string{"staff", "admin"},
+				Scope: "catalog:read",
+			},
+			Route:         &rpc.Route{Verb: "GET", Path: "/v1/products:inspect"},
+			NewRequest:    func() proto.Message { return new(v1.InspectProductsRequest) },
+			NewResponse:   func() proto.Message { return new(v1.InspectProductsResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyInspectProductsRequest),
+			CheckResponse: rpc.CheckMessage(CopyInspectProductsResponse),
+		},
+		{
+			Name:        "CreateProduct",
+			Procedure:   catalogv1connect.CatalogServiceCreateProductProcedure,
+			Idempotency: connect.IdempotencyIdempotent,
+			Public:      true,
+			Access: rpc.Access{
+				Who:   rpc.InRole,
+				Roles: []string{"staff", "admin"},
+				Scope: "catalog:write",
+			},
+			Route:         &rpc.Route{Verb: "POST", Path: "/v1/products", Body: true},
+			NewRequest:    func() proto.Message { return new(v1.CreateProductRequest) },
+			NewResponse:   func() proto.Message { return new(v1.CreateProductResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyCreateProductRequest),
+			CheckResponse: rpc.CheckMessage(CopyCreateProductResponse),
+		},
+		{
+			Name:        "UpdateProduct",
+			Procedure:   catalogv1connect.CatalogServiceUpdateProductProcedure,
+			Idempotency: connect.IdempotencyIdempotent,
+			Public:      true,
+			Access: rpc.Access{
+				Who:   rpc.InRole,
+				Roles: []string{"staff", "admin"},
+				Scope: "catalog:write",
+			},
+			Route:         &rpc.Route{Verb: "PATCH", Path: "/v1/products/{id}", Body: true},
+			NewRequest:    func() proto.Message { return new(v1.UpdateProductRequest) },
+			NewResponse:   func() proto.Message { return new(v1.UpdateProductResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyUpdateProductRequest),
+			CheckResponse: rpc.CheckMessage(CopyUpdateProductResponse),
+		},
+		{
+			Name:        "PublishProduct",
+			Procedure:   catalogv1connect.CatalogServicePublishProductProcedure,
+			Idempotency: connect.IdempotencyIdempotent,
+			Public:      true,
+			Access: rpc.Access{
+				Who:   rpc.InRole,
+				Roles: []string{"staff", "admin"},
+				Scope: "catalog:write",
+			},
+			Route:         &rpc.Route{Verb: "POST", Path: "/v1/products/{id}:publish", Body: true},
+			NewRequest:    func() proto.Message { return new(v1.PublishProductRequest) },
+			NewResponse:   func() proto.Message { return new(v1.PublishProductResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyPublishProductRequest),
+			CheckResponse: rpc.CheckMessage(CopyPublishProductResponse),
+		},
+		{
+			Name:        "ArchiveProduct",
+			Procedure:   catalogv1connect.CatalogServiceArchiveProductProcedure,
+			Idempotency: connect.IdempotencyIdempotent,
+			Public:      true,
+			Access: rpc.Access{
+				Who:   rpc.InRole,
+				Roles: []string{"staff", "admin"},
+				Scope: "catalog:write",
+			},
+			Route:         &rpc.Route{Verb: "POST", Path: "/v1/products/{id}:archive", Body: true},
+			NewRequest:    func() proto.Message { return new(v1.ArchiveProductRequest) },
+			NewResponse:   func() proto.Message { return new(v1.ArchiveProductResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyArchiveProductRequest),
+			CheckResponse: rpc.CheckMessage(CopyArchiveProductResponse),
 		},
 		{
 			Name:        "BatchUpsertProducts",
@@ -94,7 +196,13 @@ func NewCatalogServiceClient(from *rpc.Caller) catalogv1connect.CatalogServiceCl
 			getProduct:           rpc.NewUnary(local, CatalogService.Methods[0], catalogv1connect.CatalogServiceHandler.GetProduct, CopyGetProductRequest, CopyGetProductResponse),
 			listProducts:         rpc.NewUnary(local, CatalogService.Methods[1], catalogv1connect.CatalogServiceHandler.ListProducts, CopyListProductsRequest, CopyListProductsResponse),
 			batchGetVariants:     rpc.NewUnary(local, CatalogService.Methods[2], catalogv1connect.CatalogServiceHandler.BatchGetVariants, CopyBatchGetVariantsRequest, CopyBatchGetVariantsResponse),
-			batchUpsertProducts:  rpc.NewUnary(local, CatalogService.Methods[3], catalogv1connect.CatalogServiceHandler.BatchUpsertProducts, CopyBatchUpsertProductsRequest, CopyBatchUpsertProductsResponse),
+			inspectProduct:       rpc.NewUnary(local, CatalogService.Methods[3], catalogv1connect.CatalogServiceHandler.InspectProduct, CopyInspectProductRequest, CopyInspectProductResponse),
+			inspectProducts:      rpc.NewUnary(local, CatalogService.Methods[4], catalogv1connect.CatalogServiceHandler.InspectProducts, CopyInspectProductsRequest, CopyInspectProductsResponse),
+			createProduct:        rpc.NewUnary(local, CatalogService.Methods[5], catalogv1connect.CatalogServiceHandler.CreateProduct, CopyCreateProductRequest, CopyCreateProductResponse),
+			updateProduct:        rpc.NewUnary(local, CatalogService.Methods[6], catalogv1connect.CatalogServiceHandler.UpdateProduct, CopyUpdateProductRequest, CopyUpdateProductResponse),
+			publishProduct:       rpc.NewUnary(local, CatalogService.Methods[7], catalogv1connect.CatalogServiceHandler.PublishProduct, CopyPublishProductRequest, CopyPublishProductResponse),
+			archiveProduct:       rpc.NewUnary(local, CatalogService.Methods[8], catalogv1connect.CatalogServiceHandler.ArchiveProduct, CopyArchiveProductRequest, CopyArchiveProductResponse),
+			batchUpsertProducts:  rpc.NewUnary(local, CatalogService.Methods[9], catalogv1connect.CatalogServiceHandler.BatchUpsertProducts, CopyBatchUpsertProductsRequest, CopyBatchUpsertProductsResponse),
 		}
 	})
 }
@@ -105,6 +213,12 @@ type directCatalogService struct {
 	getProduct          *rpc.Unary[catalogv1connect.CatalogServiceHandler, v1.GetProductRequest, v1.GetProductResponse]
 	listProducts        *rpc.Unary[catalogv1connect.CatalogServiceHandler, v1.ListProductsRequest, v1.ListProductsResponse]
 	batchGetVariants    *rpc.Unary[catalogv1connect.CatalogServiceHandler, v1.BatchGetVariantsRequest, v1.BatchGetVariantsResponse]
+	inspectProduct      *rpc.Unary[catalogv1connect.CatalogServiceHandler, v1.InspectProductRequest, v1.InspectProductResponse]
+	inspectProducts     *rpc.Unary[catalogv1connect.CatalogServiceHandler, v1.InspectProductsRequest, v1.InspectProductsResponse]
+	createProduct       *rpc.Unary[catalogv1connect.CatalogServiceHandler, v1.CreateProductRequest, v1.CreateProductResponse]
+	updateProduct       *rpc.Unary[catalogv1connect.CatalogServiceHandler, v1.UpdateProductRequest, v1.UpdateProductResponse]
+	publishProduct      *rpc.Unary[catalogv1connect.CatalogServiceHandler, v1.PublishProductRequest, v1.PublishProductResponse]
+	archiveProduct      *rpc.Unary[catalogv1connect.CatalogServiceHandler, v1.ArchiveProductRequest, v1.ArchiveProductResponse]
 	batchUpsertProducts *rpc.Unary[catalogv1connect.CatalogServiceHandler, v1.BatchUpsertProductsRequest, v1.BatchUpsertProductsResponse]
 }
 
@@ -118,6 +232,30 @@ func (c *directCatalogService) ListProducts(ctx context.Context, request *v1.Lis
 
 func (c *directCatalogService) BatchGetVariants(ctx context.Context, request *v1.BatchGetVariantsRequest) (*v1.BatchGetVariantsResponse, error) {
 	return c.batchGetVariants.Call(ctx, request)
+}
+
+func (c *directCatalogService) InspectProduct(ctx context.Context, request *v1.InspectProductRequest) (*v1.InspectProductResponse, error) {
+	return c.inspectProduct.Call(ctx, request)
+}
+
+func (c *directCatalogService) InspectProducts(ctx context.Context, request *v1.InspectProductsRequest) (*v1.InspectProductsResponse, error) {
+	return c.inspectProducts.Call(ctx, request)
+}
+
+func (c *directCatalogService) CreateProduct(ctx context.Context, request *v1.CreateProductRequest) (*v1.CreateProductResponse, error) {
+	return c.createProduct.Call(ctx, request)
+}
+
+func (c *directCatalogService) UpdateProduct(ctx context.Context, request *v1.UpdateProductRequest) (*v1.UpdateProductResponse, error) {
+	return c.updateProduct.Call(ctx, request)
+}
+
+func (c *directCatalogService) PublishProduct(ctx context.Context, request *v1.PublishProductRequest) (*v1.PublishProductResponse, error) {
+	return c.publishProduct.Call(ctx, request)
+}
+
+func (c *directCatalogService) ArchiveProduct(ctx context.Context, request *v1.ArchiveProductRequest) (*v1.ArchiveProductResponse, error) {
+	return c.archiveProduct.Call(ctx, request)
 }
 
 func (c *directCatalogService) BatchUpsertProducts(ctx context.Context, request *v1.BatchUpsertProductsRequest) (*v1.BatchUpsertProductsResponse, error) {
@@ -149,6 +287,8 @@ func CopyProduct(c *rpc.Copier, m *v1.Product) *v1.Product {
 	}
 	r.CreateTime = rpc.CopyTimestamp(c, m.CreateTime)
 	r.UpdateTime = rpc.CopyTimestamp(c, m.UpdateTime)
+	r.Images = c.Strings(m.Images)
+	r.Etag = c.String(m.Etag)
 	c.Unknown(m, r)
 	c.Leave()
 	return r
@@ -245,6 +385,205 @@ func CopyListProductsResponse(c *rpc.Copier, m *v1.ListProductsResponse) *v1.Lis
 	return r
 }
 
+// CopyInspectProductRequest copies the message for a call in this process.
+func CopyInspectProductRequest(c *rpc.Copier, m *v1.InspectProductRequest) *v1.InspectProductRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.InspectProductRequest)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Id = c.String(m.Id)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyInspectProductResponse copies the message for a call in this process.
+func CopyInspectProductResponse(c *rpc.Copier, m *v1.InspectProductResponse) *v1.InspectProductResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.InspectProductResponse)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Product = CopyProduct(c, m.Product)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyInspectProductsRequest copies the message for a call in this process.
+func CopyInspectProductsRequest(c *rpc.Copier, m *v1.InspectProductsRequest) *v1.InspectProductsRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.InspectProductsRequest)
+	if !c.Enter(2) {
+		return r
+	}
+	r.PageSize = m.PageSize
+	r.PageToken = c.String(m.PageToken)
+	r.State = m.State
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyInspectProductsResponse copies the message for a call in this process.
+func CopyInspectProductsResponse(c *rpc.Copier, m *v1.InspectProductsResponse) *v1.InspectProductsResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.InspectProductsResponse)
+	if !c.Enter(0) {
+		return r
+	}
+	if len(m.Products) > 0 {
+		r.Products = make([]*v1.Product, len(m.Products))
+		for i, v := range m.Products {
+			if v == nil {
+				v = new(v1.Product)
+			}
+			r.Products[i] = CopyProduct(c, v)
+		}
+	}
+	r.NextPageToken = c.String(m.NextPageToken)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyCreateProductRequest copies the message for a call in this process.
+func CopyCreateProductRequest(c *rpc.Copier, m *v1.CreateProductRequest) *v1.CreateProductRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.CreateProductRequest)
+	if !c.Enter(0) {
+		return r
+	}
+	r.RequestId = c.String(m.RequestId)
+	r.Product = CopyProduct(c, m.Product)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyCreateProductResponse copies the message for a call in this process.
+func CopyCreateProductResponse(c *rpc.Copier, m *v1.CreateProductResponse) *v1.CreateProductResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.CreateProductResponse)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Product = CopyProduct(c, m.Product)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyUpdateProductRequest copies the message for a call in this process.
+func CopyUpdateProductRequest(c *rpc.Copier, m *v1.UpdateProductRequest) *v1.UpdateProductRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.UpdateProductRequest)
+	if !c.Enter(0) {
+		return r
+	}
+	r.RequestId = c.String(m.RequestId)
+	r.Id = c.String(m.Id)
+	r.Product = CopyProduct(c, m.Product)
+	r.UpdateMask = rpc.CopyMessage(c, m.UpdateMask)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyUpdateProductResponse copies the message for a call in this process.
+func CopyUpdateProductResponse(c *rpc.Copier, m *v1.UpdateProductResponse) *v1.UpdateProductResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.UpdateProductResponse)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Product = CopyProduct(c, m.Product)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyPublishProductRequest copies the message for a call in this process.
+func CopyPublishProductRequest(c *rpc.Copier, m *v1.PublishProductRequest) *v1.PublishProductRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.PublishProductRequest)
+	if !c.Enter(0) {
+		return r
+	}
+	r.RequestId = c.String(m.RequestId)
+	r.Id = c.String(m.Id)
+	r.Etag = c.String(m.Etag)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyPublishProductResponse copies the message for a call in this process.
+func CopyPublishProductResponse(c *rpc.Copier, m *v1.PublishProductResponse) *v1.PublishProductResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.PublishProductResponse)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Product = CopyProduct(c, m.Product)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyArchiveProductRequest copies the message for a call in this process.
+func CopyArchiveProductRequest(c *rpc.Copier, m *v1.ArchiveProductRequest) *v1.ArchiveProductRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.ArchiveProductRequest)
+	if !c.Enter(0) {
+		return r
+	}
+	r.RequestId = c.String(m.RequestId)
+	r.Id = c.String(m.Id)
+	r.Etag = c.String(m.Etag)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyArchiveProductResponse copies the message for a call in this process.
+func CopyArchiveProductResponse(c *rpc.Copier, m *v1.ArchiveProductResponse) *v1.ArchiveProductResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.ArchiveProductResponse)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Product = CopyProduct(c, m.Product)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
 // CopyBatchGetVariantsRequest copies the message for a call in this process.
 func CopyBatchGetVariantsRequest(c *rpc.Copier, m *v1.BatchGetVariantsRequest) *v1.BatchGetVariantsRequest {
 	if m == nil {
@@ -329,6 +668,7 @@ func CopyUpsertProduct(c *rpc.Copier, m *v1.UpsertProduct) *v1.UpsertProduct {
 			r.Variants[i] = CopyUpsertVariant(c, v)
 		}
 	}
+	r.Images = c.Strings(m.Images)
 	c.Unknown(m, r)
 	c.Leave()
 	return r

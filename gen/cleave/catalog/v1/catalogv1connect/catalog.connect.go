@@ -43,6 +43,24 @@ const (
 	// CatalogServiceBatchGetVariantsProcedure is the fully-qualified name of the CatalogService's
 	// BatchGetVariants RPC.
 	CatalogServiceBatchGetVariantsProcedure = "/cleave.catalog.v1.CatalogService/BatchGetVariants"
+	// CatalogServiceInspectProductProcedure is the fully-qualified name of the CatalogService's
+	// InspectProduct RPC.
+	CatalogServiceInspectProductProcedure = "/cleave.catalog.v1.CatalogService/InspectProduct"
+	// CatalogServiceInspectProductsProcedure is the fully-qualified name of the CatalogService's
+	// InspectProducts RPC.
+	CatalogServiceInspectProductsProcedure = "/cleave.catalog.v1.CatalogService/InspectProducts"
+	// CatalogServiceCreateProductProcedure is the fully-qualified name of the CatalogService's
+	// CreateProduct RPC.
+	CatalogServiceCreateProductProcedure = "/cleave.catalog.v1.CatalogService/CreateProduct"
+	// CatalogServiceUpdateProductProcedure is the fully-qualified name of the CatalogService's
+	// UpdateProduct RPC.
+	CatalogServiceUpdateProductProcedure = "/cleave.catalog.v1.CatalogService/UpdateProduct"
+	// CatalogServicePublishProductProcedure is the fully-qualified name of the CatalogService's
+	// PublishProduct RPC.
+	CatalogServicePublishProductProcedure = "/cleave.catalog.v1.CatalogService/PublishProduct"
+	// CatalogServiceArchiveProductProcedure is the fully-qualified name of the CatalogService's
+	// ArchiveProduct RPC.
+	CatalogServiceArchiveProductProcedure = "/cleave.catalog.v1.CatalogService/ArchiveProduct"
 	// CatalogServiceBatchUpsertProductsProcedure is the fully-qualified name of the CatalogService's
 	// BatchUpsertProducts RPC.
 	CatalogServiceBatchUpsertProductsProcedure = "/cleave.catalog.v1.CatalogService/BatchUpsertProducts"
@@ -57,9 +75,26 @@ type CatalogServiceClient interface {
 	// BatchGetVariants returns the published variants with the given SKUs, in no particular order. A SKU that is unknown or not
 	// published is left out.
 	BatchGetVariants(context.Context, *v1.BatchGetVariantsRequest) (*v1.BatchGetVariantsResponse, error)
+	// InspectProduct returns one product whatever state it is in, for those who keep the shop. It is not GetProduct with another answer for
+	// them, because that answer is the same for everybody and may be kept by any cache.
+	InspectProduct(context.Context, *v1.InspectProductRequest) (*v1.InspectProductResponse, error)
+	// InspectProducts pages through the products of every state, or of one, in the order of their ids.
+	InspectProducts(context.Context, *v1.InspectProductsRequest) (*v1.InspectProductsResponse, error)
+	// CreateProduct makes a draft. ALREADY_EXISTS with reason SKU_TAKEN if a product has one of its SKUs; INVALID_ARGUMENT with reason SKU_TWICE.
+	CreateProduct(context.Context, *v1.CreateProductRequest) (*v1.CreateProductResponse, error)
+	// UpdateProduct changes the fields of a product that the mask names. A variant whose price changes gets the next price version. ABORTED with
+	// reason ETAG_MISMATCH if the product has changed since its etag was read; reasons of CreateProduct besides.
+	UpdateProduct(context.Context, *v1.UpdateProductRequest) (*v1.UpdateProductResponse, error)
+	// PublishProduct offers a draft for sale. FAILED_PRECONDITION if it is no draft, with its state as the reason; ABORTED with reason
+	// ETAG_MISMATCH.
+	PublishProduct(context.Context, *v1.PublishProductRequest) (*v1.PublishProductResponse, error)
+	// ArchiveProduct takes a product from sale, for good. FAILED_PRECONDITION if it was not for sale, with its state as the reason; ABORTED with
+	// reason ETAG_MISMATCH.
+	ArchiveProduct(context.Context, *v1.ArchiveProductRequest) (*v1.ArchiveProductResponse, error)
 	// BatchUpsertProducts creates products, or replaces those that hold one of the given SKUs, all or none. A variant whose
 	// price changes gets the next price version. INVALID_ARGUMENT with reason SKU_TWICE; FAILED_PRECONDITION with reason
-	// SKUS_OF_SEVERAL_PRODUCTS if the SKUs of one given product belong to several, or PRODUCT_TWICE if two given ones belong to one.
+	// SKUS_OF_SEVERAL_PRODUCTS if the SKUs of one given product belong to several, with PRODUCT_TWICE if two given ones belong to one, or with
+	// the state of the product if it cannot get into the given one from there.
 	BatchUpsertProducts(context.Context, *v1.BatchUpsertProductsRequest) (*v1.BatchUpsertProductsResponse, error)
 }
 
@@ -95,6 +130,48 @@ func NewCatalogServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		inspectProduct: connect.NewClient[v1.InspectProductRequest, v1.InspectProductResponse](
+			httpClient,
+			baseURL+CatalogServiceInspectProductProcedure,
+			connect.WithSchema(catalogServiceMethods.ByName("InspectProduct")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		inspectProducts: connect.NewClient[v1.InspectProductsRequest, v1.InspectProductsResponse](
+			httpClient,
+			baseURL+CatalogServiceInspectProductsProcedure,
+			connect.WithSchema(catalogServiceMethods.ByName("InspectProducts")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		createProduct: connect.NewClient[v1.CreateProductRequest, v1.CreateProductResponse](
+			httpClient,
+			baseURL+CatalogServiceCreateProductProcedure,
+			connect.WithSchema(catalogServiceMethods.ByName("CreateProduct")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
+		updateProduct: connect.NewClient[v1.UpdateProductRequest, v1.UpdateProductResponse](
+			httpClient,
+			baseURL+CatalogServiceUpdateProductProcedure,
+			connect.WithSchema(catalogServiceMethods.ByName("UpdateProduct")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
+		publishProduct: connect.NewClient[v1.PublishProductRequest, v1.PublishProductResponse](
+			httpClient,
+			baseURL+CatalogServicePublishProductProcedure,
+			connect.WithSchema(catalogServiceMethods.ByName("PublishProduct")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
+		archiveProduct: connect.NewClient[v1.ArchiveProductRequest, v1.ArchiveProductResponse](
+			httpClient,
+			baseURL+CatalogServiceArchiveProductProcedure,
+			connect.WithSchema(catalogServiceMethods.ByName("ArchiveProduct")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
 		batchUpsertProducts: connect.NewClient[v1.BatchUpsertProductsRequest, v1.BatchUpsertProductsResponse](
 			httpClient,
 			baseURL+CatalogServiceBatchUpsertProductsProcedure,
@@ -110,6 +187,12 @@ type catalogServiceClient struct {
 	getProduct          *connect.Client[v1.GetProductRequest, v1.GetProductResponse]
 	listProducts        *connect.Client[v1.ListProductsRequest, v1.ListProductsResponse]
 	batchGetVariants    *connect.Client[v1.BatchGetVariantsRequest, v1.BatchGetVariantsResponse]
+	inspectProduct      *connect.Client[v1.InspectProductRequest, v1.InspectProductResponse]
+	inspectProducts     *connect.Client[v1.InspectProductsRequest, v1.InspectProductsResponse]
+	createProduct       *connect.Client[v1.CreateProductRequest, v1.CreateProductResponse]
+	updateProduct       *connect.Client[v1.UpdateProductRequest, v1.UpdateProductResponse]
+	publishProduct      *connect.Client[v1.PublishProductRequest, v1.PublishProductResponse]
+	archiveProduct      *connect.Client[v1.ArchiveProductRequest, v1.ArchiveProductResponse]
 	batchUpsertProducts *connect.Client[v1.BatchUpsertProductsRequest, v1.BatchUpsertProductsResponse]
 }
 
@@ -140,6 +223,60 @@ func (c *catalogServiceClient) BatchGetVariants(ctx context.Context, req *v1.Bat
 	return nil, err
 }
 
+// InspectProduct calls cleave.catalog.v1.CatalogService.InspectProduct.
+func (c *catalogServiceClient) InspectProduct(ctx context.Context, req *v1.InspectProductRequest) (*v1.InspectProductResponse, error) {
+	response, err := c.inspectProduct.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// InspectProducts calls cleave.catalog.v1.CatalogService.InspectProducts.
+func (c *catalogServiceClient) InspectProducts(ctx context.Context, req *v1.InspectProductsRequest) (*v1.InspectProductsResponse, error) {
+	response, err := c.inspectProducts.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// CreateProduct calls cleave.catalog.v1.CatalogService.CreateProduct.
+func (c *catalogServiceClient) CreateProduct(ctx context.Context, req *v1.CreateProductRequest) (*v1.CreateProductResponse, error) {
+	response, err := c.createProduct.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// UpdateProduct calls cleave.catalog.v1.CatalogService.UpdateProduct.
+func (c *catalogServiceClient) UpdateProduct(ctx context.Context, req *v1.UpdateProductRequest) (*v1.UpdateProductResponse, error) {
+	response, err := c.updateProduct.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// PublishProduct calls cleave.catalog.v1.CatalogService.PublishProduct.
+func (c *catalogServiceClient) PublishProduct(ctx context.Context, req *v1.PublishProductRequest) (*v1.PublishProductResponse, error) {
+	response, err := c.publishProduct.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ArchiveProduct calls cleave.catalog.v1.CatalogService.ArchiveProduct.
+func (c *catalogServiceClient) ArchiveProduct(ctx context.Context, req *v1.ArchiveProductRequest) (*v1.ArchiveProductResponse, error) {
+	response, err := c.archiveProduct.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // BatchUpsertProducts calls cleave.catalog.v1.CatalogService.BatchUpsertProducts.
 func (c *catalogServiceClient) BatchUpsertProducts(ctx context.Context, req *v1.BatchUpsertProductsRequest) (*v1.BatchUpsertProductsResponse, error) {
 	response, err := c.batchUpsertProducts.CallUnary(ctx, connect.NewRequest(req))
@@ -158,9 +295,26 @@ type CatalogServiceHandler interface {
 	// BatchGetVariants returns the published variants with the given SKUs, in no particular order. A SKU that is unknown or not
 	// published is left out.
 	BatchGetVariants(context.Context, *v1.BatchGetVariantsRequest) (*v1.BatchGetVariantsResponse, error)
+	// InspectProduct returns one product whatever state it is in, for those who keep the shop. It is not GetProduct with another answer for
+	// them, because that answer is the same for everybody and may be kept by any cache.
+	InspectProduct(context.Context, *v1.InspectProductRequest) (*v1.InspectProductResponse, error)
+	// InspectProducts pages through the products of every state, or of one, in the order of their ids.
+	InspectProducts(context.Context, *v1.InspectProductsRequest) (*v1.InspectProductsResponse, error)
+	// CreateProduct makes a draft. ALREADY_EXISTS with reason SKU_TAKEN if a product has one of its SKUs; INVALID_ARGUMENT with reason SKU_TWICE.
+	CreateProduct(context.Context, *v1.CreateProductRequest) (*v1.CreateProductResponse, error)
+	// UpdateProduct changes the fields of a product that the mask names. A variant whose price changes gets the next price version. ABORTED with
+	// reason ETAG_MISMATCH if the product has changed since its etag was read; reasons of CreateProduct besides.
+	UpdateProduct(context.Context, *v1.UpdateProductRequest) (*v1.UpdateProductResponse, error)
+	// PublishProduct offers a draft for sale. FAILED_PRECONDITION if it is no draft, with its state as the reason; ABORTED with reason
+	// ETAG_MISMATCH.
+	PublishProduct(context.Context, *v1.PublishProductRequest) (*v1.PublishProductResponse, error)
+	// ArchiveProduct takes a product from sale, for good. FAILED_PRECONDITION if it was not for sale, with its state as the reason; ABORTED with
+	// reason ETAG_MISMATCH.
+	ArchiveProduct(context.Context, *v1.ArchiveProductRequest) (*v1.ArchiveProductResponse, error)
 	// BatchUpsertProducts creates products, or replaces those that hold one of the given SKUs, all or none. A variant whose
 	// price changes gets the next price version. INVALID_ARGUMENT with reason SKU_TWICE; FAILED_PRECONDITION with reason
-	// SKUS_OF_SEVERAL_PRODUCTS if the SKUs of one given product belong to several, or PRODUCT_TWICE if two given ones belong to one.
+	// SKUS_OF_SEVERAL_PRODUCTS if the SKUs of one given product belong to several, with PRODUCT_TWICE if two given ones belong to one, or with
+	// the state of the product if it cannot get into the given one from there.
 	BatchUpsertProducts(context.Context, *v1.BatchUpsertProductsRequest) (*v1.BatchUpsertProductsResponse, error)
 }
 
@@ -192,6 +346,48 @@ func NewCatalogServiceHandler(svc CatalogServiceHandler, opts ...connect.Handler
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	catalogServiceInspectProductHandler := connect.NewUnaryHandlerSimple(
+		CatalogServiceInspectProductProcedure,
+		svc.InspectProduct,
+		connect.WithSchema(catalogServiceMethods.ByName("InspectProduct")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	catalogServiceInspectProductsHandler := connect.NewUnaryHandlerSimple(
+		CatalogServiceInspectProductsProcedure,
+		svc.InspectProducts,
+		connect.WithSchema(catalogServiceMethods.ByName("InspectProducts")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	catalogServiceCreateProductHandler := connect.NewUnaryHandlerSimple(
+		CatalogServiceCreateProductProcedure,
+		svc.CreateProduct,
+		connect.WithSchema(catalogServiceMethods.ByName("CreateProduct")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
+	catalogServiceUpdateProductHandler := connect.NewUnaryHandlerSimple(
+		CatalogServiceUpdateProductProcedure,
+		svc.UpdateProduct,
+		connect.WithSchema(catalogServiceMethods.ByName("UpdateProduct")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
+	catalogServicePublishProductHandler := connect.NewUnaryHandlerSimple(
+		CatalogServicePublishProductProcedure,
+		svc.PublishProduct,
+		connect.WithSchema(catalogServiceMethods.ByName("PublishProduct")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
+	catalogServiceArchiveProductHandler := connect.NewUnaryHandlerSimple(
+		CatalogServiceArchiveProductProcedure,
+		svc.ArchiveProduct,
+		connect.WithSchema(catalogServiceMethods.ByName("ArchiveProduct")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
 	catalogServiceBatchUpsertProductsHandler := connect.NewUnaryHandlerSimple(
 		CatalogServiceBatchUpsertProductsProcedure,
 		svc.BatchUpsertProducts,
@@ -207,6 +403,18 @@ func NewCatalogServiceHandler(svc CatalogServiceHandler, opts ...connect.Handler
 			catalogServiceListProductsHandler.ServeHTTP(w, r)
 		case CatalogServiceBatchGetVariantsProcedure:
 			catalogServiceBatchGetVariantsHandler.ServeHTTP(w, r)
+		case CatalogServiceInspectProductProcedure:
+			catalogServiceInspectProductHandler.ServeHTTP(w, r)
+		case CatalogServiceInspectProductsProcedure:
+			catalogServiceInspectProductsHandler.ServeHTTP(w, r)
+		case CatalogServiceCreateProductProcedure:
+			catalogServiceCreateProductHandler.ServeHTTP(w, r)
+		case CatalogServiceUpdateProductProcedure:
+			catalogServiceUpdateProductHandler.ServeHTTP(w, r)
+		case CatalogServicePublishProductProcedure:
+			catalogServicePublishProductHandler.ServeHTTP(w, r)
+		case CatalogServiceArchiveProductProcedure:
+			catalogServiceArchiveProductHandler.ServeHTTP(w, r)
 		case CatalogServiceBatchUpsertProductsProcedure:
 			catalogServiceBatchUpsertProductsHandler.ServeHTTP(w, r)
 		default:
@@ -228,6 +436,30 @@ func (UnimplementedCatalogServiceHandler) ListProducts(context.Context, *v1.List
 
 func (UnimplementedCatalogServiceHandler) BatchGetVariants(context.Context, *v1.BatchGetVariantsRequest) (*v1.BatchGetVariantsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.catalog.v1.CatalogService.BatchGetVariants is not implemented"))
+}
+
+func (UnimplementedCatalogServiceHandler) InspectProduct(context.Context, *v1.InspectProductRequest) (*v1.InspectProductResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.catalog.v1.CatalogService.InspectProduct is not implemented"))
+}
+
+func (UnimplementedCatalogServiceHandler) InspectProducts(context.Context, *v1.InspectProductsRequest) (*v1.InspectProductsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.catalog.v1.CatalogService.InspectProducts is not implemented"))
+}
+
+func (UnimplementedCatalogServiceHandler) CreateProduct(context.Context, *v1.CreateProductRequest) (*v1.CreateProductResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.catalog.v1.CatalogService.CreateProduct is not implemented"))
+}
+
+func (UnimplementedCatalogServiceHandler) UpdateProduct(context.Context, *v1.UpdateProductRequest) (*v1.UpdateProductResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.catalog.v1.CatalogService.UpdateProduct is not implemented"))
+}
+
+func (UnimplementedCatalogServiceHandler) PublishProduct(context.Context, *v1.PublishProductRequest) (*v1.PublishProductResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.catalog.v1.CatalogService.PublishProduct is not implemented"))
+}
+
+func (UnimplementedCatalogServiceHandler) ArchiveProduct(context.Context, *v1.ArchiveProductRequest) (*v1.ArchiveProductResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.catalog.v1.CatalogService.ArchiveProduct is not implemented"))
 }
 
 func (UnimplementedCatalogServiceHandler) BatchUpsertProducts(context.Context, *v1.BatchUpsertProductsRequest) (*v1.BatchUpsertProductsResponse, error) {

@@ -16,6 +16,8 @@ var (
 		{Name: "description", Type: field.TypeString, Size: 2147483647, Default: ""},
 		{Name: "category", Type: field.TypeString, Default: ""},
 		{Name: "state", Type: field.TypeString},
+		{Name: "images", Type: field.TypeJSON, Default: schema.Expr("'[]'::jsonb")},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
 		{Name: "create_time", Type: field.TypeTime, Default: "now()"},
 		{Name: "update_time", Type: field.TypeTime, Default: "now()"},
 	}
@@ -26,9 +28,14 @@ var (
 		PrimaryKey: []*schema.Column{ProductColumns[0]},
 		Indexes: []*schema.Index{
 			{
-				Name:    "product_category_id",
+				Name:    "product_state_id",
 				Unique:  false,
-				Columns: []*schema.Column{ProductColumns[3], ProductColumns[0]},
+				Columns: []*schema.Column{ProductColumns[4], ProductColumns[0]},
+			},
+			{
+				Name:    "product_state_category_id",
+				Unique:  false,
+				Columns: []*schema.Column{ProductColumns[4], ProductColumns[3], ProductColumns[0]},
 			},
 		},
 	}

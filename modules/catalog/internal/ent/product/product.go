@@ -22,6 +22,10 @@ const (
 	FieldCategory = "category"
 	// FieldState holds the string denoting the state field in the database.
 	FieldState = "state"
+	// FieldImages holds the string denoting the images field in the database.
+	FieldImages = "images"
+	// FieldVersion holds the string denoting the version field in the database.
+	FieldVersion = "version"
 	// FieldCreateTime holds the string denoting the create_time field in the database.
 	FieldCreateTime = "create_time"
 	// FieldUpdateTime holds the string denoting the update_time field in the database.
@@ -48,6 +52,8 @@ var Columns = []string{
 	FieldDescription,
 	FieldCategory,
 	FieldState,
+	FieldImages,
+	FieldVersion,
 	FieldCreateTime,
 	FieldUpdateTime,
 }
@@ -67,6 +73,10 @@ var (
 	DefaultDescription string
 	// DefaultCategory holds the default value on creation for the "category" field.
 	DefaultCategory string
+	// DefaultImages holds the default value on creation for the "images" field.
+	DefaultImages []string
+	// DefaultVersion holds the default value on creation for the "version" field.
+	DefaultVersion int64
 	// DefaultCreateTime holds the default value on creation for the "create_time" field.
 	DefaultCreateTime func() time.Time
 	// DefaultUpdateTime holds the default value on creation for the "update_time" field.
@@ -101,6 +111,11 @@ func ByCategory(opts ...sql.OrderTermOption) OrderOption {
 // ByState orders the results by the state field.
 func ByState(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldState, opts...).ToFunc()
+}
+
+// ByVersion orders the results by the version field.
+func ByVersion(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldVersion, opts...).ToFunc()
 }
 
 // ByCreateTime orders the results by the create_time field.

@@ -85,6 +85,11 @@ func State(v string) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldState, v))
 }
 
+// Version applies equality check predicate on the "version" field. It's identical to VersionEQ.
+func Version(v int64) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldVersion, v))
+}
+
 // CreateTime applies equality check predicate on the "create_time" field. It's identical to CreateTimeEQ.
 func CreateTime(v time.Time) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldCreateTime, v))
@@ -353,6 +358,46 @@ func StateEqualFold(v string) predicate.Product {
 // StateContainsFold applies the ContainsFold predicate on the "state" field.
 func StateContainsFold(v string) predicate.Product {
 	return predicate.Product(sql.FieldContainsFold(FieldState, v))
+}
+
+// VersionEQ applies the EQ predicate on the "version" field.
+func VersionEQ(v int64) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldVersion, v))
+}
+
+// VersionNEQ applies the NEQ predicate on the "version" field.
+func VersionNEQ(v int64) predicate.Product {
+	return predicate.Product(sql.FieldNEQ(FieldVersion, v))
+}
+
+// VersionIn applies the In predicate on the "version" field.
+func VersionIn(vs ...int64) predicate.Product {
+	return predicate.Product(sql.FieldIn(FieldVersion, vs...))
+}
+
+// VersionNotIn applies the NotIn predicate on the "version" field.
+func VersionNotIn(vs ...int64) predicate.Product {
+	return predicate.Product(sql.FieldNotIn(FieldVersion, vs...))
+}
+
+// VersionGT applies the GT predicate on the "version" field.
+func VersionGT(v int64) predicate.Product {
+	return predicate.Product(sql.FieldGT(FieldVersion, v))
+}
+
+// VersionGTE applies the GTE predicate on the "version" field.
+func VersionGTE(v int64) predicate.Product {
+	return predicate.Product(sql.FieldGTE(FieldVersion, v))
+}
+
+// VersionLT applies the LT predicate on the "version" field.
+func VersionLT(v int64) predicate.Product {
+	return predicate.Product(sql.FieldLT(FieldVersion, v))
+}
+
+// VersionLTE applies the LTE predicate on the "version" field.
+func VersionLTE(v int64) predicate.Product {
+	return predicate.Product(sql.FieldLTE(FieldVersion, v))
 }
 
 // CreateTimeEQ applies the EQ predicate on the "create_time" field.

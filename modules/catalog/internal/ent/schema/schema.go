@@ -26,6 +26,8 @@ func (Product) Fields() []ent.Field {
 		field.Text("description").Default(""),
 		field.String("category").Default(""),
 		field.String("state"),
+		field.Strings("images").Default([]string{}).Annotations(entsql.DefaultExpr("'[]'::jsonb")),
+		field.Int64("version").Default(1).Comment("counts its changes, and the events that told of them"),
 		field.Time("create_time").Immutable().Default(time.Now).Annotations(entsql.Default("now()")),
 		field.Time("update_time").Default(time.Now).UpdateDefault(time.Now).Annotations(entsql.Default("now()")),
 	}
@@ -36,7 +38,7 @@ func (Product) Edges() []ent.Edge {
 }
 
 func (Product) Indexes() []ent.Index {
-	return []ent.Index{index.Fields("category", "id")}
+	return []ent.Index{index.Fields("state", "id"), index.Fields("state", "category", "id")}
 }
 
 // Variant is what one buys, under its SKU.

@@ -27,6 +27,8 @@ const (
 	FieldSubject = "subject"
 	// FieldBody holds the string denoting the body field in the database.
 	FieldBody = "body"
+	// FieldOrigin holds the string denoting the origin field in the database.
+	FieldOrigin = "origin"
 	// FieldNextTime holds the string denoting the next_time field in the database.
 	FieldNextTime = "next_time"
 	// FieldCreateTime holds the string denoting the create_time field in the database.
@@ -45,6 +47,7 @@ var Columns = []string{
 	FieldState,
 	FieldSubject,
 	FieldBody,
+	FieldOrigin,
 	FieldNextTime,
 	FieldCreateTime,
 }

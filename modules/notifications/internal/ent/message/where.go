@@ -99,6 +99,11 @@ func Body(v string) predicate.Message {
 	return predicate.Message(sql.FieldEQ(FieldBody, v))
 }
 
+// Origin applies equality check predicate on the "origin" field. It's identical to OriginEQ.
+func Origin(v []byte) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldOrigin, v))
+}
+
 // NextTime applies equality check predicate on the "next_time" field. It's identical to NextTimeEQ.
 func NextTime(v time.Time) predicate.Message {
 	return predicate.Message(sql.FieldEQ(FieldNextTime, v))
@@ -562,6 +567,56 @@ func BodyEqualFold(v string) predicate.Message {
 // BodyContainsFold applies the ContainsFold predicate on the "body" field.
 func BodyContainsFold(v string) predicate.Message {
 	return predicate.Message(sql.FieldContainsFold(FieldBody, v))
+}
+
+// OriginEQ applies the EQ predicate on the "origin" field.
+func OriginEQ(v []byte) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldOrigin, v))
+}
+
+// OriginNEQ applies the NEQ predicate on the "origin" field.
+func OriginNEQ(v []byte) predicate.Message {
+	return predicate.Message(sql.FieldNEQ(FieldOrigin, v))
+}
+
+// OriginIn applies the In predicate on the "origin" field.
+func OriginIn(vs ...[]byte) predicate.Message {
+	return predicate.Message(sql.FieldIn(FieldOrigin, vs...))
+}
+
+// OriginNotIn applies the NotIn predicate on the "origin" field.
+func OriginNotIn(vs ...[]byte) predicate.Message {
+	return predicate.Message(sql.FieldNotIn(FieldOrigin, vs...))
+}
+
+// OriginGT applies the GT predicate on the "origin" field.
+func OriginGT(v []byte) predicate.Message {
+	return predicate.Message(sql.FieldGT(FieldOrigin, v))
+}
+
+// OriginGTE applies the GTE predicate on the "origin" field.
+func OriginGTE(v []byte) predicate.Message {
+	return predicate.Message(sql.FieldGTE(FieldOrigin, v))
+}
+
+// OriginLT applies the LT predicate on the "origin" field.
+func OriginLT(v []byte) predicate.Message {
+	return predicate.Message(sql.FieldLT(FieldOrigin, v))
+}
+
+// OriginLTE applies the LTE predicate on the "origin" field.
+func OriginLTE(v []byte) predicate.Message {
+	return predicate.Message(sql.FieldLTE(FieldOrigin, v))
+}
+
+// OriginIsNil applies the IsNil predicate on the "origin" field.
+func OriginIsNil() predicate.Message {
+	return predicate.Message(sql.FieldIsNull(FieldOrigin))
+}
+
+// OriginNotNil applies the NotNil predicate on the "origin" field.
+func OriginNotNil() predicate.Message {
+	return predicate.Message(sql.FieldNotNull(FieldOrigin))
 }
 
 // NextTimeEQ applies the EQ predicate on the "next_time" field.
