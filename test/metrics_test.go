@@ -173,6 +173,7 @@ func metrics(t *testing.T, s *shop) {
 		{"db_client_connection_wait_seconds_total", []string{"orders"}, 1e-6, 1e3, 1},
 		{"cleave_edge_refused_total", []string{"unknown"}, 1, 1e6, 1},
 		{"cleave_edge_refused_total", []string{"token"}, 1, 1e6, 1},
+		{"cleave_edge_requests_in_flight", nil, 0, 0, 1},
 		{"cleave_oidc_keys_age_seconds", nil, 0, 3600, 1},
 		{"cleave_oidc_keys_failures_total", nil, 0, 10, 1},
 		{"cleave_certificate_expiry_timestamp_seconds", []string{"unit"}, now * certified, (now + 1e9) * certified, int(certified)},
