@@ -108,15 +108,17 @@ func metrics(t *testing.T, s *shop) {
 			}
 		}
 	}
-	look()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Second) {
-		if delivered, _ := value(seen["cleave_event_delivered_total"], "orders", "notifications"); delivered > 0 {
+	// What happens by itself may take a while after a start.
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Second) {
+		look()
+		delivered, _ := value(seen["cleave_event_delivered_total"], "orders", "notifications")
+		worked, _ := value(seen["cleave_job_worked_total"], "platform.purge_requests", "ok")
+		if delivered > 0 && worked > 0 {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("no event counts as delivered")
+			t.Fatalf("%v events count as delivered, and %v jobs as worked", delivered, worked)
 		}
-		look()
 	}
 
 	guide := tabled(t)
