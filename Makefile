@@ -90,10 +90,6 @@ generate: $(BUF) ## Make all generated code anew: contracts, ent, the map of the
 	go run ./cmd/cleave topology --markdown > docs/topology.md.new
 	mv docs/topology.md.new docs/topology.md
 
-.PHONY: diagrams
-diagrams: ## Draw the state machines of the modules anew, in docs/states
-	CLEAVE_UPDATE_DIAGRAMS=1 go test -count=1 -run 'Diagram$$' ./modules/...
-
 .PHONY: migrate-new
 migrate-new: ## Write the next migration of a module from its ent schema: make migrate-new MODULE=orders NAME=add_notes
 	@test -n "$(MODULE)" -a -n "$(NAME)" || { echo "usage: make migrate-new MODULE=orders NAME=add_notes"; exit 2; }

@@ -152,6 +152,9 @@ func metrics(t *testing.T, s *shop) {
 		least, most float64
 		series      int
 	}{
+		{"cleave_ready", nil, units, units, int(units)},
+		{"rpc_server_call_duration_seconds", []string{"cleave.orders.v1.OrderService", "PlaceOrder", "ok"}, 1, 1e6, 1},
+		{"cleave_saga_step_duration_seconds", []string{"checkout", "reserve"}, 1, 1e6, 1},
 		{"cleave_event_lag", []string{"orders", "notifications"}, 0, 1e5, 1},
 		{"cleave_event_lag_seconds", []string{"orders", "notifications"}, 0, 600, 1},
 		{"cleave_event_delivered_total", []string{"orders", "notifications"}, 1, 1e6, 1},

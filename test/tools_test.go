@@ -23,6 +23,16 @@ func tools(t *testing.T, s *shop, binaries *topology.Binaries) {
 			topology.Program{Name: "client", Binary: binaries.Build(t, "examples/client"), Args: []string{"--url", s.Public()}},
 			"ORDER_STATE_CONFIRMED: payment captured\n",
 		},
+		{
+			topology.Program{Name: "cleave topology", Binary: binaries.Build(t, "cmd/cleave"), Args: []string{"topology", "--admin", strings.Join(s.Admins(), ",")}},
+			"  yes\n",
+		},
+		{
+			topology.Program{Name: "cleave load", Binary: binaries.Build(t, "cmd/cleave"), Args: []string{
+				"load", "--url", s.Public(), "--admin", strings.Join(s.Admins(), ","), "--profile", "order", "--rate", "10", "--for", "2s", "--max-errors", "0",
+			}},
+			" s for 1,000\n",
+		},
 	} {
 		c.program.Env = s.Trust()
 		process, code := topology.Run(t, c.program)

@@ -118,9 +118,7 @@ func check(o load.Options) error {
 func (p *publicPort) manyConnections(number int) *http.Client {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.Protocols, transport.ForceAttemptHTTP2 = protocols, false
-	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = number, number
+	transport := &http.Transport{Protocols: protocols, Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: number}
 	client := p.client()
 	if b, ok := client.Transport.(bearer); ok {
 		b.next = transport

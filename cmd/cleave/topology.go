@@ -23,9 +23,10 @@ func topologyCommand() *cobra.Command {
 		Long: `Draws what the modules declare: what each serves, whom it calls, to whom it listens, and who answers for it. That is the map
 which this program carries, or the file that CLEAVE_MAP_FILE names.
 
-With operator's ports it also asks the units: what each holds, whether it is ready and why not, and how it sees the services of the
-others: the state of its breaker, the calls in flight, the addresses. Name every replica, each speaks for itself. Then it ends with 1 if
-a unit is not ready, if no ready unit holds a module, or if a unit cannot call a service.`,
+With operator's ports it also asks the units: what each holds, whether it is ready and why not, and how it calls the services of the
+others: the deadline where a caller has none, how often what is safe to repeat is tried, the state of the breaker, the calls in flight of those
+that there may be, and the addresses. Name every replica, each speaks for itself. Then it ends with 1 if a unit is not ready, if no ready unit
+holds a module, or if a unit cannot call a service.`,
 		Example: `  cleave topology
   cleave topology --admin http://10.0.0.7:9090,http://10.0.0.8:9090
   cleave topology --json | jq -r '.calls[] | .caller + " -> " + .module'`,

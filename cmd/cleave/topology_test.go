@@ -47,8 +47,8 @@ func TestTopologyIsGenerated(t *testing.T) {
 func TestTopology(t *testing.T) {
 	t.Parallel()
 	sales := standing(t, `["orders","payments"]`, "", `[
-		{"module":"catalog","service":"cleave.catalog.v1.CatalogService","breaker":"open","in_flight":3,"addresses":[{"url":"http://a:9080","up":true},{"url":"http://b:9080","up":false}]},
-		{"module":"inventory","service":"cleave.inventory.v1.InventoryService","breaker":"closed","in_flight":0,"addresses":[{"url":"http://c:9080","up":false}]}]`)
+		{"module":"orders","target":"catalog","service":"cleave.catalog.v1.CatalogService","breaker":"open","in_flight":3,"policy":{"timeout":"7s","attempts":3,"calls_at_once":256},"addresses":[{"url":"http://a:9080","up":true},{"url":"http://b:9080","up":false}]},
+		{"module":"orders","target":"inventory","service":"cleave.inventory.v1.InventoryService","breaker":"closed","in_flight":0,"addresses":[{"url":"http://c:9080","up":false}]}]`)
 	catalog, edge := standing(t, `["catalog"]`, "catalog: the database does not answer", ""), standing(t, `[]`, "", "")
 	others := standing(t, `["inventory","notifications","catalog"]`, "", "[]")
 	gone, other := nobody(t), httptest.NewServer(http.NotFoundHandler())
@@ -64,14 +64,14 @@ func TestTopology(t *testing.T) {
 			"orders notifications orders.v1.OrderCancelled",
 		}, nil},
 		{"all is well", []string{"--admin", edge + "," + others + "," + standing(t, `["orders","payments"]`, "", "")}, []string{
-			"edge catalog CatalogService " + edge + " ? ? ?", others + " inventory notifications catalog yes", "orders payments PaymentService http:// - - in process",
+			"edge catalog CatalogService " + edge + " ? ? ? ? ?", others + " inventory notifications catalog yes", "orders payments PaymentService http:// - - - - in process",
 		}, nil},
 		{"not well", []string{"--admin", strings.Join([]string{sales, catalog, edge, gone, other.URL}, ",")}, []string{
-			"orders catalog CatalogService " + sales + " open 3 http://a:9080 http://b:9080 (down)", "orders payments PaymentService " + sales + " - - in process",
+			"orders catalog CatalogService " + sales + " 7s 3 open 3 of 256 http://a:9080 http://b:9080 (down)", "orders payments PaymentService " + sales + " - - - - in process",
 			catalog + " catalog no: catalog: the database does not answer", edge + " edge yes", gone + " ? no: nobody answers",
 			other.URL + " ? no: there is no operator's port of Cleave",
 		}, []string{
-			catalog + ": catalog: the database does not answer", "calls CatalogService of catalog no more", "reaches InventoryService of inventory at none of its addresses",
+			catalog + ": catalog: the database does not answer", "orders calls CatalogService of catalog no more", "orders reaches InventoryService of inventory at none of its addresses",
 			"no unit that was asked and is ready holds catalog, inventory, notifications",
 		}},
 	} {

@@ -122,6 +122,9 @@ func generateService(g *protogen.GeneratedFile, file *protogen.File, service *pr
 		if err := generateAccess(g, service, method); err != nil {
 			return err
 		}
+		if err := generatePriority(g, method); err != nil {
+			return err
+		}
 		if err := generateRoute(g, method); err != nil {
 			return err
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/cleave-go/cleave/modules/payments/sandbox"
 	"github.com/cleave-go/cleave/platform/config"
+	"github.com/cleave-go/cleave/platform/health"
 )
 
 const (
@@ -23,6 +24,8 @@ const (
 	databaseSetting = "DATABASE_URL"
 	// stopTimeout is how long running requests may take at the stop. Nobody waits longer for a provider.
 	stopTimeout = 10 * time.Second
+	// healthTimeout is how long the command healthcheck waits.
+	healthTimeout = 4 * time.Second
 )
 
 var settings = []config.Setting{
@@ -32,15 +35,34 @@ var settings = []config.Setting{
 
 func main() {
 	flag.Usage = func() {
-		fmt.Fprintf(os.Stderr, "The sandbox payment provider. It takes its settings from the environment:\n\n%s", config.Help(settings))
+		fmt.Fprintf(os.Stderr, "The sandbox payment provider. It takes its settings from the environment:\n\n%s\nsandbox healthcheck asks the one that runs with these settings whether it is ready.\n", config.Help(settings))
 	}
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx); err != nil {
+	do := run
+	if flag.Arg(0) == "healthcheck" {
+		do = healthcheck
+	}
+	if err := do(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "sandbox:", err)
 		os.Exit(1)
 	}
+}
+
+// healthcheck asks the sandbox that runs on this machine with these settings whether it is ready.
+func healthcheck(ctx context.Context) error {
+	values, err := config.Load(settings[:1], os.LookupEnv)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	if err := health.Ask(ctx, values.String(addrSetting), health.ReadyPath); err != nil {
+		return fmt.Errorf("not ready: %w", err)
+	}
+	fmt.Println("ready")
+	return nil
 }
 
 func run(ctx context.Context) error {

@@ -54,6 +54,10 @@ func TestProcess(t *testing.T) {
 			response.Body.Close()
 			t.Errorf("down, it answered %s", response.Status)
 		}
+		check := topology.Program{Name: "healthcheck", Binary: binary, Args: []string{"healthcheck"}, Env: map[string]string{"CLEAVE_SANDBOX_ADDR": strings.TrimPrefix(p.url, "http://")}}
+		if process, code := topology.Run(t, check); code != 0 || process.Stdout() != "ready\n" {
+			t.Errorf("of a process that plays dead healthcheck ended with %d and said %q", code, process.LastLine())
+		}
 		p.call(t, http.MethodPost, "/v1/control", "", sandbox.Control{LoseReplies: 1}, nil)
 		if response, err := p.send(http.MethodPost, "/v1/charges", "k2", visa); err == nil {
 			response.Body.Close()
@@ -68,6 +72,9 @@ func TestProcess(t *testing.T) {
 			t.Errorf("the log is %+v", page)
 		}
 		process.Stop(t)
+		if process, code := topology.Run(t, check); code != 1 || !strings.HasPrefix(process.LastLine(), "sandbox: not ready: nobody answers at 127.0.0.1:") {
+			t.Errorf("of nobody healthcheck ended with %d and said %q", code, process.LastLine())
+		}
 	})
 }
 

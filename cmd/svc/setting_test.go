@@ -74,7 +74,7 @@ func help(t *testing.T, binaries *topology.Binaries) {
 		tag      string
 		settings []string
 	}{
-		{"edge", append(common, "CLEAVE_PUBLIC_ADDR .*(default 127.0.0.1:8080)", "PORT ", "CLEAVE_RATE_LIMIT .*(default 50)", "CLEAVE_ANONYMOUS_RATE_LIMIT .*(default 100)",
+		{"edge", append(common, "CLEAVE_PUBLIC_ADDR .*(default 127.0.0.1:8080)", "PORT ", "CLEAVE_RATE_LIMIT .*(default 50)", "CLEAVE_ANONYMOUS_RATE_LIMIT .*(default 100)", "CLEAVE_BUSY_AT .*(default 0)",
 			"CLEAVE_TRUSTED_PROXIES ", "CLEAVE_CORS_ORIGINS ", "CLEAVE_ORDERS_URL ",
 			"CLEAVE_OIDC_ISSUER ", "CLEAVE_OIDC_AUDIENCE ", "CLEAVE_OIDC_ROLES_CLAIM .*(default roles)", "CLEAVE_PUBLIC_TLS_CERT_FILE ", "CLEAVE_PUBLIC_TLS_KEY_FILE ")},
 		{"orders", append(common, "CLEAVE_INTERNAL_ADDR .*(default 127.0.0.1:9080)", "CLEAVE_INTERNAL_TLS .*(default required)", "DATABASE_URL ", "CLEAVE_ORDERS_DATABASE_URL ", "CLEAVE_DATABASE_SECRET ",

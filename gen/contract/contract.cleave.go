@@ -16,6 +16,7 @@ import (
 func Services() []*rpc.Service {
 	return []*rpc.Service{
 		catalogv1cleave.CatalogService,
+		catalogv1cleave.ImportService,
 		inventoryv1cleave.InventoryService,
 		inventoryv1cleave.FactService,
 		notificationsv1cleave.NotificationService,
@@ -23,6 +24,7 @@ func Services() []*rpc.Service {
 		ordersv1cleave.CartService,
 		ordersv1cleave.OrderService,
 		ordersv1cleave.FactService,
+		ordersv1cleave.FulfillmentService,
 		ordersv1cleave.QuickOrderService,
 		paymentsv1cleave.PaymentService,
 		paymentsv1cleave.FactService,

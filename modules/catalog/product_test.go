@@ -27,9 +27,10 @@ func TestTransitions(t *testing.T) {
 	}
 }
 
-func TestProductDiagram(t *testing.T) {
+func TestStatesAreDrawn(t *testing.T) {
 	t.Parallel()
-	statetest.Diagram(t, "product", draft, transitions)
+	statetest.Drawn(t, "../../docs/states/product.md", draft, transitions)
+	statetest.Drawn(t, "../../docs/states/import.md", importOpen, importTransitions)
 }
 
 func TestEveryStateHasItsMessage(t *testing.T) {

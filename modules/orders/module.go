@@ -25,10 +25,16 @@ var migrations embed.FS
 
 // Module is the orders module.
 var Module = module.Module{
-	Name:   "orders",
-	Owner:  "cleave",
-	Serves: []*rpc.Service{ordersv1cleave.CartService, ordersv1cleave.OrderService, ordersv1cleave.QuickOrderService, ordersv1cleave.FactService},
-	Calls:  []*rpc.Service{catalogv1cleave.CatalogService, inventoryv1cleave.InventoryService, paymentsv1cleave.PaymentService},
+	Name:  "orders",
+	Owner: "cleave",
+	Serves: []*rpc.Service{
+		ordersv1cleave.CartService, ordersv1cleave.OrderService, ordersv1cleave.FulfillmentService, ordersv1cleave.QuickOrderService,
+		ordersv1cleave.FactService,
+	},
+	Calls: []*rpc.Service{catalogv1cleave.CatalogService, inventoryv1cleave.InventoryService, paymentsv1cleave.PaymentService},
+	Fallbacks: []module.Fallback{{
+		Service: catalogv1cleave.CatalogService, Does: "a cart takes any SKU: its quote looks whether it is for sale",
+	}},
 	Settings: []config.Setting{{
 		Name: savedMethod, Default: "pm_card_visa",
 		Help: "payment method of POST /orders, until customers can save one of their own; none refuses such orders",
@@ -39,11 +45,12 @@ var Module = module.Module{
 
 func build(host *module.Host) ([]rpc.Handler, error) {
 	s := &service{
-		store:   db.NewStore(host.DB, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) }),
-		catalog: catalogv1cleave.NewCatalogServiceClient(host.Calls),
-		changes: newChanges(),
-		events:  host.Events,
-		saved:   host.Config.String(savedMethod),
+		store:     db.NewStore(host.DB, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) }),
+		catalog:   catalogv1cleave.NewCatalogServiceClient(host.Calls),
+		catalogOr: host.Fallbacks.For(catalogv1cleave.CatalogService),
+		changes:   newChanges(),
+		events:    host.Events,
+		saved:     host.Config.String(savedMethod),
 	}
 	c := &checkout{
 		inventory: inventoryv1cleave.NewInventoryServiceClient(host.Calls),
@@ -52,9 +59,11 @@ func build(host *module.Host) ([]rpc.Handler, error) {
 		events:    host.Events,
 	}
 	s.sagas = saga.Register(host.Sagas, c.definition())
+	a := &aftermath{inventory: c.inventory, payments: c.payments}
+	s.parcels, s.reversals = saga.Register(host.Sagas, a.fulfillment()), saga.Register(host.Sagas, a.reversal())
 	host.Jobs.Every("orders.tidy", tidyEvery, s.tidy)
 	return []rpc.Handler{
-		ordersv1cleave.NewCartServiceHandler(s), ordersv1cleave.NewOrderServiceHandler(s), ordersv1cleave.NewQuickOrderServiceHandler(s),
-		ordersv1cleave.NewFactServiceHandler(facts{s}),
+		ordersv1cleave.NewCartServiceHandler(s), ordersv1cleave.NewOrderServiceHandler(s), ordersv1cleave.NewFulfillmentServiceHandler(s),
+		ordersv1cleave.NewQuickOrderServiceHandler(s), ordersv1cleave.NewFactServiceHandler(facts{s}),
 	}, nil
 }

@@ -84,6 +84,7 @@ func (p Program) command() *cobra.Command {
 		},
 	}
 	root.AddCommand(
+		healthcheckCommand(),
 		&cobra.Command{
 			Use: "migrate", Short: "Bring the schemas up to date, and stop", Args: cobra.NoArgs,
 			Long: "Create the roles and schemas of the modules in this binary where they are missing, run their migrations, and stop.\nSafe to repeat, and safe while the program runs elsewhere.",

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -35,8 +38,10 @@ func (u *unit) openDatabases(ctx context.Context) (*databases, error) {
 	}
 	open, ctx := errgroup.WithContext(ctx)
 	opened := make([]*db.DB, len(u.Modules))
+	preparing := u.preparing()
 	for i, m := range u.Modules {
 		open.Go(func() (err error) {
+			defer preparing(m.Name)
 			opened[i], err = db.Open(ctx, u.databaseConfig(m, common))
 			return err
 		})
@@ -46,15 +51,32 @@ func (u *unit) openDatabases(ctx context.Context) (*databases, error) {
 		if database := opened[i]; database != nil {
 			d.byModule[m.Name] = database
 			u.onStop(func(context.Context) { database.Close() })
-			u.health.addCheck(func(ctx context.Context) error {
-				if err := database.Ping(ctx); err != nil {
-					return fmt.Errorf("the database of %s does not answer", m.Name)
-				}
-				return nil
-			})
+			u.health.Add(databaseCheck(m.Name), database.Check)
 		}
 	}
 	return d, err
+}
+
+// databaseCheck is what the check of a module's database is called.
+func databaseCheck(module string) string { return "database of " + module }
+
+// preparing tells whose database is being opened, and migrated where it is older than this program. What it returns is to be called when one
+// is.
+func (u *unit) preparing() (done func(module string)) {
+	var mu sync.Mutex
+	waiting := u.names()
+	tell := func() {
+		if len(waiting) > 0 {
+			u.health.Doing("starting: preparing the database of " + strings.Join(waiting, ", ") + ", with its migrations")
+		}
+	}
+	tell()
+	return func(module string) {
+		mu.Lock()
+		defer mu.Unlock()
+		waiting = slices.DeleteFunc(waiting, func(name string) bool { return name == module })
+		tell()
+	}
 }
 
 // databaseConfig says which database a module gets.
@@ -89,6 +111,7 @@ func (u *unit) commonURL(ctx context.Context, d *databases) (string, error) {
 		return "", fmt.Errorf("no database is set: set %s, or %s for this module alone, to something like postgres://user:password@host:5432/database",
 			databaseURL, moduleSetting(needed, "DATABASE_URL"))
 	}
+	u.health.Doing("starting: starting the private PostgreSQL")
 	folder := u.values.String(dataDir)
 	server, err := postgres.Start(ctx, postgres.Options{Dir: filepath.Join(folder, "postgres"), Logger: u.log})
 	if err != nil {

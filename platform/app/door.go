@@ -13,6 +13,7 @@ import (
 const (
 	rateLimit          = "CLEAVE_RATE_LIMIT"
 	anonymousRateLimit = "CLEAVE_ANONYMOUS_RATE_LIMIT"
+	busyAt             = "CLEAVE_BUSY_AT"
 	trustedProxies     = "CLEAVE_TRUSTED_PROXIES"
 	corsOrigins        = "CLEAVE_CORS_ORIGINS"
 )
@@ -21,6 +22,7 @@ func doorSettings() []config.Setting {
 	return []config.Setting{
 		{Name: rateLimit, Default: "50", Help: "requests a second of each user, and twice as many at once; 0: any number, as for the development user", Check: config.IsInt(0, 1_000_000)},
 		{Name: anonymousRateLimit, Default: "100", Help: "the same for each address of callers who have not signed in", Check: config.IsInt(0, 1_000_000)},
+		{Name: busyAt, Default: "0", Help: "requests at once from which those that can wait are refused; 0: 64 for each processor", Check: config.IsInt(0, 4096)},
 		{Name: trustedProxies, Help: "networks of the proxies before the edge, 10.0.0.0/8,…; their X-Forwarded-For is believed", Check: func(value string) error {
 			_, err := edge.ParseProxies(value)
 			return err
@@ -36,6 +38,7 @@ func doorSettings() []config.Setting {
 func (u *unit) guard(listener net.Listener, c *edge.Config) {
 	c.Proxies, _ = edge.ParseProxies(u.values.String(trustedProxies)) // Checked by the settings.
 	c.Origins, _ = edge.ParseOrigins(u.values.String(corsOrigins))
+	c.Busy = u.values.Int(busyAt)
 	c.Rate, c.AnonymousRate = u.values.Int(rateLimit), u.values.Int(anonymousRateLimit)
 	// Everything on a laptop is one user, load tests too.
 	if u.development(listener) && !u.values.IsSet(rateLimit) {

@@ -111,7 +111,7 @@ func start(t *testing.T, p Program) *running {
 	r := &running{unit: u, stopNow: cancel, ended: make(chan error, 1), said: &log}
 	go func() { r.ended <- u.serve(ctx) }()
 	t.Cleanup(func() { r.stop(t) })
-	for deadline := time.Now().Add(patience); u.health.problem(t.Context()) != ""; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); !u.health.Report(t.Context()).Ready; time.Sleep(time.Millisecond) {
 		select {
 		case err := <-r.ended:
 			t.Fatalf("it ended: %v", err)

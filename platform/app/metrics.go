@@ -1,16 +1,22 @@
 package app
 
 import (
+	"context"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/cleave-go/cleave/platform/health"
 	"github.com/cleave-go/cleave/platform/mtls"
 )
 
 // newMetrics returns the metrics of the process, to which its parts add theirs. docs/guides/metrics.md lists them.
-func newMetrics() *prometheus.Registry {
+func newMetrics(h *health.Health) *prometheus.Registry {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
+	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "cleave_ready", Help: "1 if the process can do its own work, as at /readyz.",
+	}, func() float64 { return one(h.Report(context.Background()).Ready) }))
 	return registry
 }
 

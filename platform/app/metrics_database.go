@@ -13,6 +13,7 @@ import (
 
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/event"
+	"github.com/cleave-go/cleave/platform/health"
 	"github.com/cleave-go/cleave/platform/job"
 	"github.com/cleave-go/cleave/platform/saga"
 )
@@ -28,10 +29,8 @@ type observed struct {
 	sagas  *saga.Client
 	log    *slog.Logger
 
-	mu      sync.Mutex
-	looking chan struct{} // Closed when the look that is under way has ended; nil if there is none.
-	at      time.Time     // Of the latest look.
-	latest  look
+	recent *health.Answer[look]
+	silent bool // The latest look has not seen all.
 }
 
 // look is what a database has said of itself.
@@ -52,45 +51,27 @@ type observer struct {
 }
 
 func (o *observer) add(m *observed) {
+	m.recent = health.NewAnswer(lookEvery, db.WatchTimeout, m.look)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.modules = append(o.modules, m)
 }
 
-// recent returns what the database has said in the last ten seconds. It asks anew if nobody has, and waits for that.
-func (m *observed) recent() look {
-	m.mu.Lock()
-	if m.looking == nil && (m.at.IsZero() || time.Since(m.at) >= lookEvery) {
-		m.looking = make(chan struct{})
-		go m.look(m.looking)
-	}
-	looking := m.looking
-	m.mu.Unlock()
-	if looking != nil {
-		<-looking // It is bounded.
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.latest
-}
-
-func (m *observed) look(done chan struct{}) {
-	ctx, cancel := context.WithTimeout(context.Background(), db.WatchTimeout)
-	defer cancel()
+// look asks the database.
+func (m *observed) look(ctx context.Context) look {
 	var batch pgx.Batch
 	found := look{jobs: m.jobs.Look(&batch), events: m.events.Look(&batch), sagas: m.sagas.Look(&batch)}
 	err := m.db.Watch().SendBatch(ctx, &batch).Close()
 	found.up, found.whole = answered(err), err == nil
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	switch {
-	case err != nil && (m.latest.whole || m.at.IsZero()):
-		m.log.Warn("the database of a module does not tell how it is: its figures are left out", "error", err)
-	case err == nil && !m.latest.whole && !m.at.IsZero():
-		m.log.Info("the database of a module tells again how it is")
+	if found.whole == m.silent {
+		m.silent = !found.whole
+		if m.silent {
+			m.log.Warn("the database of a module does not tell how it is: its figures are left out", "error", err)
+		} else {
+			m.log.Info("the database of a module tells again how it is")
+		}
 	}
-	m.latest, m.at, m.looking = found, time.Now(), nil
-	close(done)
+	return found
 }
 
 // answered reports whether a database is there that answers a statement like this: also one that has taken too long for it is.
@@ -135,7 +116,8 @@ func (o *observer) Collect(metrics chan<- prometheus.Metric) {
 	var looking sync.WaitGroup
 	for _, m := range modules {
 		looking.Go(func() {
-			found, name := m.recent(), m.db.Module()
+			found, _ := m.recent.Get(context.Background()) // It is bounded.
+			name := m.db.Module()
 			set(databaseUp, one(found.up), name)
 			if found.whole {
 				found.collect(name, set)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	neturl "net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -115,5 +116,6 @@ func newTransport(dial resilience.Dial) *http.Transport {
 func (u *unit) forward(name string) http.Handler {
 	peer := u.remotes[name]
 	target, _ := neturl.Parse(peer.URL()) // It was one.
-	return edge.Forward(name, target, peer.Transport(), u.log)
+	services := slices.DeleteFunc(slices.Clone(u.Edge), func(s *rpc.Service) bool { return s.Module != name })
+	return edge.Forward(name, target, peer.Forward(services), u.log)
 }

@@ -102,7 +102,10 @@ func (u *unit) newServer(handler http.Handler) *http.Server {
 
 // serveInternal serves the modules for other units.
 func (u *unit) serveInternal(listener net.Listener, handler http.Handler) {
-	server := u.newServer(u.admit(handler))
+	mux := http.NewServeMux()
+	mux.Handle(u.health.GRPC()) // For whoever is a unit, or stands beside one.
+	mux.Handle("/", u.admit(handler))
+	server := u.newServer(mux)
 	if units := u.certificates.units; units != nil {
 		server.TLSConfig, server.ConnContext = units.ServerConfig(), units.ConnContext
 	} else {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/cleave-go/cleave/platform/config"
+	"github.com/cleave-go/cleave/platform/health"
 	"github.com/cleave-go/cleave/platform/module"
 	"github.com/cleave-go/cleave/platform/rpc"
 	"github.com/cleave-go/cleave/platform/telemetry"
@@ -28,6 +29,8 @@ func moduleSetting(module, what string) string {
 	return "CLEAVE_" + strings.ToUpper(module) + "_" + what
 }
 
+var adminSetting = config.Setting{Name: adminAddr, Default: "127.0.0.1:9090", Help: "address of the operator's port: /livez, /readyz, /startupz, /metrics", Check: config.IsAddr}
+
 // settings returns everything that can be set, in the order of --help.
 func (p Program) settings(house module.Map) []config.Setting {
 	var list []config.Setting
@@ -44,7 +47,7 @@ func (p Program) settings(house module.Map) []config.Setting {
 		list = append(list, config.Setting{Name: internalAddr, Default: "127.0.0.1:9080", Help: "address of the port for other modules; not opened where every module is local", Check: config.IsAddr},
 			config.Setting{Name: internalTLS, Default: "required", Help: "required: other machines reach that port with certificates only; off: also over plain HTTP, where a mesh or a network policy says who may", Check: config.OneOf("required", "off")})
 	}
-	list = append(list, config.Setting{Name: adminAddr, Default: "127.0.0.1:9090", Help: "address of the operator's port: /livez, /readyz, /metrics", Check: config.IsAddr})
+	list = append(list, adminSetting)
 	if len(p.Modules) > 0 {
 		help := "PostgreSQL server and database, as a user who may create roles"
 		if p.PrivateDatabase {
@@ -183,7 +186,8 @@ func (p Program) load() (*unit, error) {
 	for _, name := range config.Unknown(p.houseSettings(house), "CLEAVE_", os.Environ()) {
 		log.Warn("unknown setting, see --help", "name", name)
 	}
-	return &unit{Program: p, house: house, values: values, log: log, telemetry: &telemetry.Telemetry{}, metrics: newMetrics()}, nil
+	h := health.New()
+	return &unit{Program: p, house: house, values: values, log: log, telemetry: &telemetry.Telemetry{}, metrics: newMetrics(h), health: h}, nil
 }
 
 // newLogger returns the log of the process.

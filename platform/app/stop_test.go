@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,7 +15,6 @@ import (
 	"github.com/cleave-go/cleave/gen/cleave/platform/parity/v1/parityv1cleave"
 	"github.com/cleave-go/cleave/gen/cleave/platform/parity/v1/parityv1connect"
 	"github.com/cleave-go/cleave/platform/module"
-	"github.com/cleave-go/cleave/platform/postgrestest"
 	"github.com/cleave-go/cleave/platform/rpc"
 	"github.com/cleave-go/cleave/platform/saga"
 )
@@ -62,7 +60,7 @@ func TestStop(t *testing.T) {
 		t.Errorf("the stream ended with %v, want unavailable", stream.Err())
 	}
 	stream.Close()
-	if problem := r.health.problem(t.Context()); problem != "starting or stopping" {
+	if problem := r.health.Report(t.Context()).Problem(); problem != "stopping" {
 		t.Errorf("while it stops it says of itself %q", problem)
 	}
 	select {
@@ -123,32 +121,4 @@ func TestStopGivesSagasBackBeforeJobsEnd(t *testing.T) {
 	}
 	letGo()
 	r.stop(t)
-}
-
-// TestReady holds that a process is ready as long as its own database answers.
-func TestReady(t *testing.T) {
-	configure(t)
-	server := postgrestest.Server(t)
-	t.Setenv("DATABASE_URL", server.URL())
-	r := start(t, program(t, (&parity{}).module()))
-	if err := server.Stop(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.admin+"/readyz", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Close = true
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	var text strings.Builder
-	if err := response.Write(&text); err != nil {
-		t.Fatal(err)
-	}
-	if response.StatusCode != http.StatusServiceUnavailable || !strings.Contains(text.String(), "the database of parity does not answer") {
-		t.Errorf("without its database it says %s", text.String())
-	}
 }

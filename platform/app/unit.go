@@ -17,6 +17,7 @@ import (
 	"github.com/cleave-go/cleave/platform/config"
 	"github.com/cleave-go/cleave/platform/edge"
 	"github.com/cleave-go/cleave/platform/event"
+	"github.com/cleave-go/cleave/platform/health"
 	"github.com/cleave-go/cleave/platform/job"
 	"github.com/cleave-go/cleave/platform/module"
 	"github.com/cleave-go/cleave/platform/resilience"
@@ -40,7 +41,7 @@ type unit struct {
 
 	metrics  *prometheus.Registry
 	observer observer
-	health   health
+	health   *health.Health
 	operator *rpc.Server // The services for the operator's port.
 	jobs     jobsPage
 	failed   chan error // The first part that fails stops the unit.
@@ -104,7 +105,8 @@ func (u *unit) serve(ctx context.Context) error {
 	if host, err := os.Hostname(); err == nil {
 		u.replica = host + " " + ports.admin.Addr().String()
 	}
-	u.serveHTTP(u.newServer(u.adminHandler()), ports.admin)
+	u.serveHTTP(u.newServer(u.adminHandler(ports.admin)), ports.admin)
+	u.onStop(func(context.Context) { u.health.End() })
 	databases, err := u.openDatabases(ctx)
 	if err != nil {
 		return err
@@ -116,10 +118,12 @@ func (u *unit) serve(ctx context.Context) error {
 	}
 	u.metrics.MustRegister(server.Metrics())
 	directory := rpc.NewDirectory(server, u.names(), u.peers())
+	u.health.Doing("starting: building the modules")
 	if err := u.build(ctx, server, directory, databases); err != nil {
 		return err
 	}
 	if databases.fresh && u.Seed != nil {
+		u.health.Doing("starting: filling the new database")
 		if err := databases.seed(ctx, func(ctx context.Context) error { return u.Seed(ctx, directory) }); err != nil {
 			return err
 		}
@@ -130,8 +134,11 @@ func (u *unit) serve(ctx context.Context) error {
 	if ports.public != nil {
 		u.servePublic(ports.public, u.edge(ports.public, server))
 	}
-	u.onStop(func(context.Context) { beginStop() })
-	u.health.setReady(true)
+	u.onStop(func(context.Context) {
+		beginStop()
+		u.health.End()
+	})
+	u.health.Ready()
 	u.log.Info("ready", "serves", u.contents(), "public", url(ports.public, u.certificates.public),
 		"internal", url(ports.internal, u.certificates.units), "admin", url(ports.admin, nil), "after", time.Since(began).Round(time.Millisecond).String())
 
@@ -141,7 +148,7 @@ func (u *unit) serve(ctx context.Context) error {
 	case err = <-u.failed:
 		u.log.Error("stopping because a part failed", "error", err)
 	}
-	u.health.setReady(false)
+	u.health.Doing("stopping")
 	beginDrain()
 	// Balancers learn from /readyz that no more is to be sent here; until they have, requests are served.
 	time.Sleep(u.values.Duration("CLEAVE_DRAIN_DELAY"))
@@ -208,6 +215,7 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 		u.metrics.MustRegister(sagas.Metrics())
 		host := &module.Host{
 			Log: log, Config: u.values, DB: databases.byModule[m.Name], Jobs: jobs, Sagas: sagas, Tasks: tasks, Calls: directory.Caller(m.Name, m.Calls),
+			Fallbacks: module.NewFallbacks(m),
 		}
 		host.Events, err = event.New(event.Config{
 			DB: host.DB, Jobs: jobs, Log: log, Listens: m.Listens,
@@ -220,7 +228,7 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 		if err != nil {
 			return fmt.Errorf("build module %s: %w", m.Name, err)
 		}
-		if err := errors.Join(host.Calls.Err(), m.CheckHandlers(handlers), host.Events.Check()); err != nil {
+		if err := errors.Join(host.Calls.Err(), host.Fallbacks.Check(), m.CheckHandlers(handlers), host.Events.Check()); err != nil {
 			return err
 		}
 		for _, h := range slices.Concat(handlers, host.Events.Handlers(), sagas.Handlers()) {
@@ -234,6 +242,10 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 		}
 		u.onStop(tasks.Stop)
 		u.jobs.add(m.Name, jobs)
+		prometheus.WrapRegistererWith(prometheus.Labels{"module": m.Name}, u.metrics).MustRegister(host.Fallbacks.Metrics())
+		for _, service := range m.Serves {
+			u.health.Serve(service.Name, databaseCheck(m.Name))
+		}
 		u.measure(&observed{db: host.DB, jobs: jobs, events: host.Events, sagas: sagas, log: log})
 		all = append(all, jobs)
 		driven = append(driven, sagas)

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"regexp"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -42,6 +43,8 @@ type Config struct {
 type DB struct {
 	pool, watch *pgxpool.Pool
 	module      string
+	needs       needs
+	full        atomic.Bool // It was out of room, and nobody has seen since that it is not.
 }
 
 var moduleName = regexp.MustCompile(`^[a-z][a-z0-9]{0,30}$`)
@@ -76,7 +79,12 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 		pool.Close()
 		return nil, err
 	}
-	return &DB{pool: pool, watch: watch, module: c.Module}, nil
+	needs, err := c.needs(watch)
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return &DB{pool: pool, watch: watch, module: c.Module, needs: needs}, nil
 }
 
 // prepare makes sure that the role can log in and that the schema is what the code needs.
@@ -179,9 +187,6 @@ func (d *DB) Module() string { return d.module }
 
 // Pool returns the connections, for what is neither ent's nor a transaction.
 func (d *DB) Pool() *pgxpool.Pool { return d.pool }
-
-// Ping reports whether the database answers.
-func (d *DB) Ping(ctx context.Context) error { return d.pool.Ping(ctx) }
 
 // Close closes the connections. It waits for those in use.
 func (d *DB) Close() {

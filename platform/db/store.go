@@ -71,6 +71,7 @@ func (d *DB) Tx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) err
 			continue
 		}
 		if attempt == maxAttempts || !givenUp(err) {
+			d.note(err)
 			return Unavailable(err)
 		}
 		select {

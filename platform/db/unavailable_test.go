@@ -60,7 +60,7 @@ func TestStoppedServerIsUnavailableAndComesBack(t *testing.T) {
 			t.Errorf("a read: %v, want unavailable", err)
 		}
 	}
-	if s.Ping(bounded(t)) == nil {
+	if s.Check(bounded(t)) == nil {
 		t.Error("it answers a ping")
 	}
 
@@ -77,7 +77,7 @@ func TestStoppedServerIsUnavailableAndComesBack(t *testing.T) {
 		t.Fatal("the server came back elsewhere")
 	}
 	for range 10 {
-		if err := errors.Join(touch(bounded(t), s), look(bounded(t), s), s.Ping(bounded(t))); err != nil {
+		if err := errors.Join(touch(bounded(t), s), look(bounded(t), s), s.Check(bounded(t))); err != nil {
 			t.Errorf("after it came back: %v", err)
 		}
 	}

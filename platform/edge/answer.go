@@ -83,6 +83,7 @@ type refusal struct {
 	code   connect.Code
 	status int           // For who speaks plain HTTP.
 	after  time.Duration // When to try again; zero if that would not help.
+	shed   bool          // For what matters more.
 	why    string
 }
 

@@ -47,8 +47,8 @@ func newOrigins(allowed []string) *origins {
 	o.cors = cors.New(cors.Options{
 		AllowedOrigins: allowed,
 		AllowedMethods: append(connectcors.AllowedMethods(), http.MethodHead, http.MethodPut, http.MethodPatch, http.MethodDelete),
-		AllowedHeaders: append(connectcors.AllowedHeaders(), "Authorization", "Idempotency-Key", CorrelationHeader, traceHeader),
-		ExposedHeaders: append(connectcors.ExposedHeaders(), CorrelationHeader, "Location", "RateLimit", "RateLimit-Policy", "Retry-After", challengeHeader),
+		AllowedHeaders: append(connectcors.AllowedHeaders(), "Authorization", "Idempotency-Key", "If-None-Match", CorrelationHeader, traceHeader),
+		ExposedHeaders: append(connectcors.ExposedHeaders(), CorrelationHeader, "ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", challengeHeader),
 		MaxAge:         preflightAge,
 	})
 	return o

@@ -41,6 +41,9 @@ type Config struct {
 	// Rate is how many requests a second each subject may make, and AnonymousRate each address without one; twice as many at once. Zero
 	// means any number.
 	Rate, AnonymousRate int
+	// Busy is from how many requests at once on those of low priority are refused, and from twice as many on all but those of high
+	// priority. Zero means 64 for each processor.
+	Busy int
 	// Proxies are believed in X-Forwarded-For.
 	Proxies []netip.Prefix
 	// Trace says that there is somewhere to send spans, so that requests are to have some.
@@ -73,6 +76,8 @@ type Edge struct {
 type route struct {
 	handler http.Handler
 	stream  bool
+	room    int           // See [room]; of a stream, which has slots of its own, all of them.
+	maxAge  time.Duration // Of its answers; 0 if they are not kept.
 }
 
 // New returns the handler of the public port.
@@ -108,7 +113,11 @@ func newEdge(c Config, l limits) *Edge {
 			if modules[service.Module] == nil {
 				modules[service.Module] = c.Route(service.Module)
 			}
-			e.methods[method.Procedure] = route{modules[service.Module], method.ServerStream}
+			places := room(method.Priority, busyFrom(c.Busy), l.Requests)
+			if method.ServerStream {
+				places = l.Streams
+			}
+			e.methods[method.Procedure] = route{modules[service.Module], method.ServerStream, places, method.MaxAge}
 			lines = append(lines, "  POST "+method.Procedure)
 		}
 	}
@@ -182,7 +191,7 @@ func (e *Edge) serve(a *answer, r *http.Request, requestID, correlationID string
 	if route.stream {
 		slots, timeout = e.streams, e.limits.Stream
 	}
-	if refused := slots.take(client); refused != nil {
+	if refused := slots.take(client, route.room); refused != nil {
 		return refused
 	}
 	defer slots.release(client)
@@ -214,6 +223,12 @@ func (e *Edge) serve(a *answer, r *http.Request, requestID, correlationID string
 	inner := r.WithContext(ctx)
 	inner.Header = passOn(r.Header)
 	give(inner, body)
+	if route.maxAge > 0 && got(a, r) {
+		whole := &kept{ResponseWriter: a, request: r, maxAge: route.maxAge}
+		route.handler.ServeHTTP(whole, inner)
+		whole.finish()
+		return nil
+	}
 	route.handler.ServeHTTP(a, inner)
 	return nil
 }

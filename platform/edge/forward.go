@@ -31,11 +31,18 @@ func Forward(module string, target *url.URL, transport http.RoundTripper, log *s
 		FlushInterval: -1, // Items of a stream go on at once.
 		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		ModifyResponse: func(r *http.Response) error {
+			for _, s := range secured { // The edge says them itself, and a proxy adds to what is there.
+				r.Header.Del(s.name)
+			}
+			r.Header.Del(CorrelationHeader)
 			endWell(r, module, log)
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			var said *connect.Error
 			switch {
+			case errors.As(err, &said): // By the transport, for the client.
+				refuse(w, r, said)
 			case errors.Is(err, context.DeadlineExceeded):
 				refuse(w, r, connect.NewError(connect.CodeDeadlineExceeded, context.DeadlineExceeded))
 			case errors.Is(err, context.Canceled):

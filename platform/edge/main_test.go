@@ -68,8 +68,9 @@ type door struct {
 	// drain begins the end of the edge's process, and stop its stop.
 	drain, stop context.CancelFunc
 
-	call  func(context.Context, *parityv1.CallRequest) (*parityv1.CallResponse, error)
-	watch func(context.Context, *parityv1.WatchRequest, *connect.ServerStream[parityv1.WatchResponse]) error
+	call   func(context.Context, *parityv1.CallRequest) (*parityv1.CallResponse, error)
+	browse func(context.Context, *parityv1.BrowseRequest) (*parityv1.BrowseResponse, error)
+	watch  func(context.Context, *parityv1.WatchRequest, *connect.ServerStream[parityv1.WatchResponse]) error
 }
 
 var user = rpc.Principal{Subject: "usr_test", Roles: []string{"customer"}}
@@ -120,6 +121,10 @@ func (d *door) Call(ctx context.Context, r *parityv1.CallRequest) (*parityv1.Cal
 
 func (d *door) Look(context.Context, *parityv1.LookRequest) (*parityv1.LookResponse, error) {
 	return &parityv1.LookResponse{Text: "internal"}, nil
+}
+
+func (d *door) Browse(ctx context.Context, r *parityv1.BrowseRequest) (*parityv1.BrowseResponse, error) {
+	return d.browse(ctx, r)
 }
 
 func (d *door) Watch(ctx context.Context, r *parityv1.WatchRequest, stream *connect.ServerStream[parityv1.WatchResponse]) error {

@@ -13,13 +13,14 @@ type refusals struct {
 	*prometheus.CounterVec
 	byStatus map[int]prometheus.Counter
 	token    prometheus.Counter
+	shed     prometheus.Counter
 }
 
 func newRefusals() refusals {
 	vec := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "cleave_edge_refused_total", Help: "Requests and connections that the public port has refused itself: rate, busy, body, header, token, origin, unknown.",
+		Name: "cleave_edge_refused_total", Help: "Requests and connections that the public port has refused itself: rate, busy, shed, body, header, token, origin, unknown.",
 	}, []string{"reason"})
-	r := refusals{CounterVec: vec, byStatus: map[int]prometheus.Counter{}, token: vec.WithLabelValues("token")}
+	r := refusals{CounterVec: vec, byStatus: map[int]prometheus.Counter{}, token: vec.WithLabelValues("token"), shed: vec.WithLabelValues("shed")}
 	for status, reason := range map[int]string{
 		http.StatusTooManyRequests: "rate", http.StatusServiceUnavailable: "busy", http.StatusRequestHeaderFieldsTooLarge: "header", http.StatusForbidden: "origin",
 		http.StatusNotFound: "unknown", http.StatusRequestEntityTooLarge: "body", http.StatusRequestTimeout: "body", http.StatusBadRequest: "body",
@@ -34,6 +35,8 @@ func (r refusals) count(err error) {
 	var refused *refusal
 	var connectErr *connect.Error
 	switch {
+	case errors.As(err, &refused) && refused.shed:
+		r.shed.Inc()
 	case errors.As(err, &refused):
 		if counter := r.byStatus[refused.status]; counter != nil {
 			counter.Inc()
@@ -44,4 +47,8 @@ func (r refusals) count(err error) {
 }
 
 // Metrics returns what is counted here, for the registry of the process.
-func (e *Edge) Metrics() []prometheus.Collector { return []prometheus.Collector{e.refused} }
+func (e *Edge) Metrics() []prometheus.Collector {
+	return []prometheus.Collector{e.refused, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "cleave_edge_requests_in_flight", Help: "Requests and streams of the public port that are under way.",
+	}, func() float64 { return float64(e.requests.Load()) })}
+}

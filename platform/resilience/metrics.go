@@ -1,14 +1,14 @@
 package resilience
 
 import (
-	"context"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/cleave-go/cleave/platform/rpc"
 )
 
 // metrics are those of a network. What is counted is resolved once per set or method; what is a state is asked of the sets when it is
@@ -27,7 +27,7 @@ func newMetrics() *metrics {
 	return &metrics{
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "rpc_client_call_duration_seconds", Help: "Duration of calls that go over the network, repetitions included, by the calling module and the code of the answer.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+			Buckets: rpc.CallBuckets,
 		}, []string{"module", "rpc_service", "rpc_method", "rpc_response_status_code"}),
 		attempts:  counter("cleave_client_attempts_total", "Attempts to call a service over the network, the first of each call too."),
 		declined:  counter("cleave_client_retries_refused_total", "Repetitions of calls that the retry budget did not allow."),
@@ -82,30 +82,25 @@ func (m *methods) get(procedure string) *method {
 	return made.(*method)
 }
 
-// method observes how long calls of a method take, for each code that they have ended with.
+// method observes how long calls of a method take.
 type method struct {
-	of    func(code string) prometheus.Observer
-	codes [connect.CodeUnauthenticated + 1]atomic.Pointer[prometheus.Observer] // At 0 is "ok".
+	ok    prometheus.Observer
+	other func(code string) prometheus.Observer
 }
 
 func (m *metrics) method(caller, service, name string) *method {
-	return &method{of: func(code string) prometheus.Observer { return m.duration.WithLabelValues(caller, service, name, code) }}
+	of := func(code string) prometheus.Observer { return m.duration.WithLabelValues(caller, service, name, code) }
+	return &method{ok: of("ok"), other: of}
 }
 
-// done observes a call that has ended.
-func (m *method) done(caller context.Context, took time.Duration, err error) {
-	code, text := connect.Code(0), "ok"
-	if err != nil {
-		if code = codeOf(caller, err); int(code) >= len(m.codes) { // No code of the protocol.
-			code = connect.CodeUnknown
-		}
-		text = code.String()
+// observe observes a call that has ended with a code, or 0.
+func (m *method) observe(took time.Duration, code connect.Code) {
+	switch {
+	case code == 0:
+		m.ok.Observe(took.Seconds())
+	case code > connect.CodeUnauthenticated: // No code of the protocol: the peer's invention.
+		m.other(connect.CodeUnknown.String()).Observe(took.Seconds())
+	default:
+		m.other(code.String()).Observe(took.Seconds())
 	}
-	observer := m.codes[code].Load()
-	if observer == nil {
-		made := m.of(text)
-		observer = &made
-		m.codes[code].Store(observer)
-	}
-	(*observer).Observe(took.Seconds())
 }

@@ -113,6 +113,7 @@ func TestBreaker(t *testing.T) {
 		b.network.ServeHTTP(w, httptest.NewRequest("GET", "/peers", nil))
 		var list []struct {
 			Module, Target, Service, Breaker string
+			Policy                           struct{ Timeout string }
 			Addresses                        []struct{ Up bool }
 		}
 		if err := json.Unmarshal(w.Body.Bytes(), &list); err != nil {
@@ -120,7 +121,7 @@ func TestBreaker(t *testing.T) {
 		}
 		for _, peer := range list {
 			if peer.Service == "cleave.platform.parity.v1.ParityService" {
-				if peer.Module != "caller" || peer.Target != "parity" || len(peer.Addresses) != 1 {
+				if peer.Module != "caller" || peer.Target != "parity" || peer.Policy.Timeout == "" || len(peer.Addresses) != 1 {
 					t.Errorf("the operator is told %+v", peer)
 				}
 				return peer.Breaker
@@ -226,7 +227,7 @@ func TestBulkhead(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "four calls are under way", func() bool { return b.metric(t, "cleave_bulkhead_in_use") == 4 })
+	eventually(t, "four calls are under way", func() bool { return b.callee.calls.Load() == 4 })
 	err := b.look(t.Context())
 	wantCode(t, err, connect.CodeUnavailable)
 	if b.callee.calls.Load() != 4 || b.metric(t, "cleave_bulkhead_refused_total") != 1 {

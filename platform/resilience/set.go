@@ -124,6 +124,15 @@ type repeat struct{ error }
 
 func (r *repeat) Unwrap() error { return r.error }
 
+// mayRepeat takes a repetition from the budget.
+func (s *set) mayRepeat() bool {
+	if s.budget.take() {
+		return true
+	}
+	s.declined.Inc()
+	return false
+}
+
 // until returns when a call has to be over, of its caller.
 func (s *set) until(ctx context.Context) time.Time {
 	if deadline, ok := ctx.Deadline(); ok {

@@ -23,7 +23,7 @@ func newSpread(n *Network, urls []*url.URL, transport Transport) *spread {
 }
 
 // RoundTrip makes a request at one of the addresses, and at another if no connection to the first can be made. A request that may have
-// arrived is made once more at the most, and only if it says by an X-Idempotency-Key that this is harmless, as for net/http.
+// arrived is not made again: whether that does harm the caller knows.
 func (s *spread) RoundTrip(r *http.Request) (*http.Response, error) {
 	addresses, err := s.names.current(r.Context())
 	if err != nil {
@@ -32,7 +32,6 @@ func (s *spread) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	_, harmless := r.Header["X-Idempotency-Key"]
 	var tried []*address
 	for {
 		a := s.pick(addresses, tried)
@@ -41,13 +40,8 @@ func (s *spread) RoundTrip(r *http.Request) (*http.Response, error) {
 			return response, err
 		}
 		s.names.renew(time.Second)
-		if !errors.As(err, new(*dialError)) {
-			if !harmless {
-				return nil, err
-			}
-			harmless = false
-		}
-		if tried = append(tried, a); len(tried) == len(addresses) {
+		tried = append(tried, a)
+		if !errors.As(err, new(*dialError)) || len(tried) == len(addresses) {
 			return nil, err
 		}
 		if r = afresh(r); r == nil {

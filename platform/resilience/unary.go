@@ -21,7 +21,7 @@ func (i *interceptor) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 		began := time.Now()
 		c := &unary{set: i.set, caller: ctx, until: i.set.until(ctx), request: request, next: next}
 		response, err := c.do()
-		i.set.methods.get(request.Spec().Procedure).done(ctx, time.Since(began), err)
+		i.set.methods.get(request.Spec().Procedure).observe(time.Since(began), codeOf(ctx, err))
 		return response, err
 	}
 }
@@ -64,11 +64,7 @@ func (c *unary) repeats(err error) bool {
 	if errors.As(err, new(*refused)) || !again(c.caller, err) || time.Until(c.until) < c.set.network.figures.MaxBackoff {
 		return false
 	}
-	if !c.set.budget.take() {
-		c.set.declined.Inc()
-		return false
-	}
-	return true
+	return c.set.mayRepeat()
 }
 
 // attempt makes the call once, with a part of the time that is left.
@@ -81,7 +77,7 @@ func (c *unary) attempt(last bool) (connect.AnyResponse, error) {
 	v, began := failed, time.Now() // A panic of the transport is a failure of it.
 	defer func() { c.set.leave(c.set.calls, v) }()
 	response, err := c.next(ctx, c.request)
-	v = judge(c.caller, err, time.Since(began), c.set.network.figures.Patience)
+	v = judge(codeOf(c.caller, err), time.Since(began), c.set.network.figures.Patience)
 	return response, err
 }
 

@@ -17,12 +17,9 @@ const (
 	failed                  // It is not there, or too slow.
 )
 
-// judge says what an error says of the peer. The context is the caller's: what ends by it was not cut short by us.
-func judge(caller context.Context, err error, took, patience time.Duration) verdict {
-	if err == nil {
-		return answered
-	}
-	switch codeOf(caller, err) {
+// judge says what the end of a call with a code says of the peer; 0 is the code of an answer that is no error.
+func judge(code connect.Code, took, patience time.Duration) verdict {
+	switch code {
 	case connect.CodeCanceled:
 		return unsaid
 	case connect.CodeDeadlineExceeded:
@@ -38,16 +35,16 @@ func judge(caller context.Context, err error, took, patience time.Duration) verd
 
 // again reports whether a call that ended so could go better: nobody was there, or did not answer in the time of one attempt.
 func again(caller context.Context, err error) bool {
-	if caller.Err() != nil {
-		return false
-	}
 	code := codeOf(caller, err)
-	return code == connect.CodeUnavailable || code == connect.CodeDeadlineExceeded
+	return caller.Err() == nil && (code == connect.CodeUnavailable || code == connect.CodeDeadlineExceeded)
 }
 
 // codeOf returns the code that the seam gives its caller for an error of the network client (platform/rpc): what that client has made
-// itself is unavailable, but for a deadline and an answer that is too large.
+// itself is unavailable, but for a deadline and an answer that is too large. It is 0 if there is none. The context is the caller's.
 func codeOf(caller context.Context, err error) connect.Code {
+	if err == nil {
+		return 0
+	}
 	switch caller.Err() {
 	case nil:
 	case context.DeadlineExceeded:

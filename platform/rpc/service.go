@@ -54,6 +54,8 @@ type Method struct {
 	Operator bool
 	// Access says who may call the method if it is public.
 	Access Access
+	// Priority says how soon the edge refuses the method when there is too much.
+	Priority Priority
 
 	// NewRequest and NewResponse return an empty request and response of the method.
 	NewRequest  func() proto.Message
@@ -62,6 +64,16 @@ type Method struct {
 	CheckRequest  func(proto.Message) error
 	CheckResponse func(proto.Message) error
 }
+
+// Priority is how much a method matters when not everything can be served.
+type Priority int
+
+// The priorities. Most methods have none of their own.
+const (
+	Low Priority = iota - 1 // Refused first.
+	Normal
+	High // Refused last.
+)
 
 // Handler is the implementation of a [Service], made by a generated constructor like ordersv1cleave.NewOrderServiceHandler.
 type Handler struct {

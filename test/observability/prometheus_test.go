@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds every wait. It is generous, because a machine may run other tests at the same time.
-const patience = 90 * time.Second
+const patience = 60 * time.Second
 
 // client keeps no connection: one would be a goroutine that is left at the end.
 var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
@@ -36,8 +36,9 @@ func program(t testing.TB, name string) string {
 // prometheus is one that runs with the shipped configuration.
 type prometheus struct{ url string }
 
-// startPrometheus starts one that looks at units of a house every second instead of every 15, and sends alerts to an Alertmanager. The
-// rules are changed as the test says.
+// startPrometheus starts one that looks at units of a house every second instead of every 15, and sends alerts to an Alertmanager, again
+// every second instead of every minute: what it finds before it has found Alertmanager is lost. The rules of processes are changed as the
+// test says.
 func startPrometheus(t testing.TB, alertmanager string, h *topology.House, rules ...change) *prometheus {
 	t.Helper()
 	folder := t.TempDir()
@@ -72,7 +73,7 @@ func startPrometheus(t testing.TB, alertmanager string, h *topology.House, rules
 	address := topology.Reserve(t)
 	topology.Launch(t, topology.Program{
 		Name: "prometheus", Binary: program(t, "prometheus"), Dir: folder,
-		Args: []string{"--config.file=prometheus.yml", "--storage.tsdb.path=data", "--web.listen-address=" + address},
+		Args: []string{"--config.file=prometheus.yml", "--storage.tsdb.path=data", "--web.listen-address=" + address, "--rules.alert.resend-delay=1s"},
 	})
 	p := &prometheus{"http://" + address}
 	awaitOK(t, p.url+"/-/ready")
@@ -92,15 +93,19 @@ func await(t testing.TB, try func(ctx context.Context) error) {
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
+	var problem error // Of the latest try that had its time.
 	for {
 		err := try(ctx)
 		if err == nil {
 			return
 		}
+		if ctx.Err() == nil || problem == nil {
+			problem = err
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("after %v: %v", patience, err)
+			t.Fatalf("after %v: %v", patience, problem)
 		}
 	}
 }

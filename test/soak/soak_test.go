@@ -22,8 +22,10 @@ import (
 const (
 	// warmUp is for how long customers come before it counts: pools fill, statements are prepared, the heap finds its size.
 	warmUp = 5
+	// burst is how many then come in a second for a while. It is more than the shop can take at once.
+	burst = 150
 	// settleTime is how long the shop has, after the last customer, to end what they have begun.
-	settleTime = 30 * time.Second
+	settleTime = time.Minute
 	// sampleEvery is how often it is looked at under load.
 	sampleEvery = time.Second
 	// patience is for what a run takes besides.
@@ -33,8 +35,9 @@ const (
 // TestSoak is the run.
 func TestSoak(t *testing.T) {
 	binaries := topology.NewBinaries(t)
-	// What is alive shows when it is collected, and with the GOGC of the shop a short run would hardly do so once.
-	h := house.AllInOne.Open(t, binaries, house.Options{Env: map[string]string{"GOGC": "50"}})
+	// What is alive shows when it is collected, and with the GOGC of the shop a short run would hardly do so once. A connection with its
+	// prepared statements takes some 300 KB, so a burst fills small pools before anything counts.
+	h := house.AllInOne.Open(t, binaries, house.Options{Env: map[string]string{"GOGC": "50", "CLEAVE_DATABASE_MAX_CONNS": "30"}})
 	h.Seed(t)
 	db, err := pgx.Connect(t.Context(), h.Databases["orders"])
 	if err != nil {
@@ -43,11 +46,11 @@ func TestSoak(t *testing.T) {
 	defer db.Close(context.WithoutCancel(t.Context()))
 	s := &soak{House: h, tool: binaries.Build(t, "cmd/cleave"), db: db}
 
-	s.load(t, warmUp, "--profile", "browse")
-	s.load(t, warmUp, "--profile", "order")
+	s.load(t, warmUp, *rate, "--profile", "browse")
+	s.load(t, warmUp, burst, "--profile", "order")
 	s.settle(t, 0)
 	before, tables := s.look(t), s.tables(t)
-	under := s.load(t, *seconds, "--profile", "shop", "--max-errors", "0")
+	under := s.load(t, *seconds, *rate, "--profile", "shop", "--max-errors", "50")
 	s.settle(t, before.goroutines)
 	after := s.look(t)
 	t.Logf("before %.0f, after %.0f", before, after)
@@ -63,7 +66,7 @@ func TestSoak(t *testing.T) {
 	}
 	s.kept(t, tables)
 
-	s.load(t, 3, "--profile", "flash", "--stock", "20", "--max-errors", "0")
+	s.load(t, 3, *rate, "--profile", "flash", "--stock", "20")
 	if says, code := s.tell(t, "verify", "--admin", strings.Join(h.Admins(), ","), "--deadline", "0s", "--grace", "30s"); code != 0 {
 		t.Errorf("cleave verify ended with %d:\n%s", code, says)
 	}
@@ -76,11 +79,12 @@ type soak struct {
 	db   *pgx.Conn
 }
 
-// load lets customers come, and returns what the shop held meanwhile.
-func (s *soak) load(t *testing.T, seconds int, args ...string) (held []state) {
+// load lets customers come, and returns what the shop held meanwhile. No visit may fail; that there is no room for somebody is no fault of
+// the shop where the machine has much else to do.
+func (s *soak) load(t *testing.T, seconds int, rate float64, args ...string) (held []state) {
 	t.Helper()
 	args = append([]string{
-		"load", "--url", s.Public(), "--admin", strings.Join(s.Admins(), ","), "--for", fmt.Sprintf("%ds", seconds), "--rate", fmt.Sprint(*rate),
+		"load", "--url", s.Public(), "--admin", strings.Join(s.Admins(), ","), "--for", fmt.Sprintf("%ds", seconds), "--rate", fmt.Sprint(rate),
 	}, args...)
 	process := topology.Launch(t, topology.Program{Name: "cleave load", Binary: s.tool, Args: args})
 	timeout := time.After(time.Duration(seconds)*time.Second + patience)
@@ -97,7 +101,7 @@ func (s *soak) load(t *testing.T, seconds int, args ...string) (held []state) {
 		}
 		break
 	}
-	if code := process.Wait(t); code != 0 {
+	if code := process.Wait(t); code != 0 || !strings.Contains(process.Stdout(), "and the visits of 0 failed") {
 		t.Errorf("cleave %s ended with %d and said:\n%s%s", strings.Join(args, " "), code, process.Stdout(), process.Stderr())
 	}
 	t.Logf("cleave %s\n%s", strings.Join(args, " "), process.Stdout())

@@ -46,10 +46,10 @@ func (c *Chart) textCalls(w io.Writer) {
 		}
 		return
 	}
-	fmt.Fprintln(w, "\tFROM\tBREAKER\tIN FLIGHT\tAT")
+	fmt.Fprintln(w, "\tFROM\tDEADLINE\tATTEMPTS\tBREAKER\tIN FLIGHT\tAT")
 	for _, call := range c.Calls {
 		if !slices.ContainsFunc(c.Units, func(u Unit) bool { return slices.Contains(u.Holds, call.Caller) }) {
-			fmt.Fprintf(w, "%s\t%s\t%s\t-\t-\t-\t-\n", call.Caller, call.Module, short(call.Service))
+			fmt.Fprintf(w, "%s\t%s\t%s\t-\t-\t-\t-\t-\t-\n", call.Caller, call.Module, short(call.Service))
 		}
 		for _, u := range c.Units {
 			if !slices.Contains(u.Holds, call.Caller) {
@@ -58,11 +58,13 @@ func (c *Chart) textCalls(w io.Writer) {
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t", call.Caller, call.Module, short(call.Service), u.URL)
 			switch direct, peer := u.way(call); {
 			case direct:
-				fmt.Fprintln(w, "-\t-\tin process")
-			case peer == nil:
-				fmt.Fprintln(w, "?\t?\t?")
+				fmt.Fprintln(w, "-\t-\t-\t-\tin process")
+			case peer != nil:
+				fmt.Fprintf(w, "%s\t%d\t%s\t%d of %d\t%s\n", peer.Policy.Timeout, peer.Policy.Attempts, peer.Breaker, peer.InFlight, peer.Policy.CallsAtOnce, addresses(peer.Addresses))
+			case u.Peers != nil: // The edge passes requests on, without a breaker.
+				fmt.Fprintln(w, "-\t-\t-\t-\tanother unit")
 			default:
-				fmt.Fprintf(w, "%s\t%d\t%s\n", peer.Breaker, peer.InFlight, addresses(peer.Addresses))
+				fmt.Fprintln(w, "?\t?\t?\t?\t?")
 			}
 		}
 	}
@@ -94,7 +96,7 @@ func addresses(all []Address) string {
 			said = append(said, a.URL+" (down)")
 		}
 	}
-	return or(strings.Join(said, " "), "nowhere")
+	return or(strings.Join(said, " "), "-")
 }
 
 // count returns how many there are, "-" for none.

@@ -26,21 +26,32 @@ type Unit struct {
 	Ready bool     `json:"ready"`
 	// Problem says why it is not ready, or why nobody knows.
 	Problem string `json:"problem,omitempty"`
-	// Peers are the services of other units that it calls; nil if it does not tell.
+	// Peers are the services of other units that its modules call; nil if it does not tell.
 	Peers []Peer `json:"peers,omitempty"`
 }
 
-// Peer is how a unit sees a service of another.
+// Peer is how a module sees a service of another unit, as GET /peers tells it.
 type Peer struct {
-	Module  string `json:"module"`
+	Module  string `json:"module"` // The caller.
+	Target  string `json:"target"` // The module that serves.
 	Service string `json:"service"`
 	// Breaker is closed, half-open or open.
-	Breaker   string    `json:"breaker"`
-	InFlight  int64     `json:"in_flight"`
+	Breaker  string `json:"breaker"`
+	InFlight int64  `json:"in_flight"`
+	Policy   Policy `json:"policy"`
+	// Addresses are those that its name had when it was looked up last; none if nobody has called yet.
 	Addresses []Address `json:"addresses"`
 }
 
-// Address is one of the places at which a peer lives.
+// Policy is what bounds the calls to a peer.
+type Policy struct {
+	// Timeout is that of a call whose caller has none, and Attempts how often one is made that is safe to repeat.
+	Timeout     string `json:"timeout"`
+	Attempts    int    `json:"attempts"`
+	CallsAtOnce int    `json:"calls_at_once"`
+}
+
+// Address is one of the places at which a peer lives. One that is not up has failed a moment ago.
 type Address struct {
 	URL string `json:"url"`
 	Up  bool   `json:"up"`
@@ -126,9 +137,9 @@ func (c *Chart) Problems() []string {
 		for _, p := range u.Peers {
 			switch {
 			case p.Breaker == "open":
-				problems = append(problems, fmt.Sprintf("%s calls %s of %s no more for the moment: its breaker is open", u.URL, short(p.Service), p.Module))
+				problems = append(problems, fmt.Sprintf("%s calls %s of %s no more for the moment: its breaker is open (%s)", p.Module, short(p.Service), p.Target, u.URL))
 			case len(p.Addresses) > 0 && !slices.ContainsFunc(p.Addresses, func(a Address) bool { return a.Up }):
-				problems = append(problems, fmt.Sprintf("%s reaches %s of %s at none of its addresses", u.URL, short(p.Service), p.Module))
+				problems = append(problems, fmt.Sprintf("%s reaches %s of %s at none of its addresses (%s)", p.Module, short(p.Service), p.Target, u.URL))
 			}
 		}
 	}
@@ -150,7 +161,7 @@ func (u Unit) way(call Call) (direct bool, peer *Peer) {
 		return true, nil
 	}
 	for i, p := range u.Peers {
-		if p.Service == call.Service {
+		if p.Module == call.Caller && p.Service == call.Service {
 			return false, &u.Peers[i]
 		}
 	}

@@ -28,7 +28,7 @@ type flash struct {
 // Sale is what became of the SKU that everybody wanted. Each order was for one piece.
 type Sale struct {
 	SKU string `json:"sku"`
-	// Pieces is how many there were, and Left how many there are still.
+	// Pieces is how many there were, and Left how many there are still; -1 if the shop does not say.
 	Pieces int64 `json:"pieces"`
 	Left   int64 `json:"left"`
 	// Asked is how many orders were to be placed. Confirmed, Refused and Open are what became of them; Unanswered are those of which
@@ -48,11 +48,13 @@ func (s *Sale) Problem() string {
 	case s.Confirmed+s.Left > s.Pieces:
 		return fmt.Sprintf("%d pieces were sold and %d are left, of %d", s.Confirmed, s.Left, s.Pieces)
 	case s.Open > 0 || s.Unanswered > 0:
-		return fmt.Sprintf("of %d orders nobody knows what became, so nothing is proven: %d pieces were sold of %d, and %d are left", s.Open+s.Unanswered, s.Confirmed, s.Pieces, s.Left)
-	case s.Confirmed < s.Pieces && s.Asked < s.Pieces:
+		return fmt.Sprintf("of %d orders nobody knows what became, so nothing is proven: %d pieces were sold of %d", s.Open+s.Unanswered, s.Confirmed, s.Pieces)
+	case s.Left < 0:
+		return "the shop does not say how many pieces are left, so nothing is proven"
+	case s.Asked < s.Pieces:
 		return fmt.Sprintf("only %d customers came for %d pieces, so nothing is proven: raise --rate or --for, or lower --stock", s.Asked, s.Pieces)
 	case s.Confirmed < s.Pieces:
-		return fmt.Sprintf("%d pieces were sold of %d, although %d customers wanted one", s.Confirmed, s.Pieces, s.Asked)
+		return fmt.Sprintf("%d pieces were sold of %d and %d are left, although %d customers wanted one", s.Confirmed, s.Pieces, s.Left, s.Asked)
 	}
 	return ""
 }
@@ -113,7 +115,7 @@ func (s *Sale) count(state ordersv1.OrderState) bool {
 const lookAgain = 250 * time.Millisecond
 
 // end waits for a while until all orders have ended, and says what became of the sale.
-func (f *flash) end(ctx context.Context, c *crowd) (*Sale, error) {
+func (f *flash) end(ctx context.Context, c *crowd) *Sale {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
 	for {
@@ -132,9 +134,12 @@ func (f *flash) end(ctx context.Context, c *crowd) (*Sale, error) {
 		break
 	}
 	f.sale.SKU, f.sale.Pieces, f.sale.Open = f.sku, f.pieces, int64(len(f.open))
-	var err error
 	looking, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 	defer cancel()
-	f.sale.Left, err = c.Available(looking, f.sku)
-	return &f.sale, err
+	left, err := c.Available(looking, f.sku)
+	if err != nil {
+		left = -1
+	}
+	f.sale.Left = left
+	return &f.sale
 }

@@ -86,11 +86,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	report.Interrupted = ctx.Err() != nil
 	report.processorTime(before, readProcessorTime(looking, o.Admins))
 	if c.flash != nil {
-		sale, err := c.flash.end(context.WithoutCancel(ctx), c)
-		if err != nil {
-			return nil, err
-		}
-		report.Sale = sale
+		report.Sale = c.flash.end(context.WithoutCancel(ctx), c)
 	}
 	return report, nil
 }
@@ -107,7 +103,7 @@ func (c *crowd) receive(ctx context.Context, o Options) time.Duration {
 	began, next := time.Now(), time.Duration(0)
 	for number := uint64(1); ; number++ {
 		next += time.Duration(random.ExpFloat64() * float64(time.Second) / o.Rate)
-		if next >= o.For || !wait(ctx, began.Add(min(next, o.For))) {
+		if next >= o.For || !wait(ctx, began.Add(next)) {
 			break
 		}
 		arrived, e := began.Add(next), pick(profile, random)

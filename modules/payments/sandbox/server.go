@@ -17,6 +17,9 @@ import (
 // maxRequest bounds a request, in bytes.
 const maxRequest = 64 << 10
 
+// readyTimeout is how long the database may take to answer who asks whether the sandbox is ready.
+const readyTimeout = 2 * time.Second
+
 // Server is the provider. It is an [http.Handler].
 type Server struct {
 	http.Handler
@@ -78,6 +81,15 @@ func over(pool *pgxpool.Pool, commit string) *Server {
 			s.control.Store(&c)
 			reply(w, c, nil)
 		}
+	})
+	outer.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { // Of the process, whatever it plays.
+		ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+		defer cancel()
+		if err := pool.Ping(ctx); err != nil {
+			http.Error(w, "the database of the sandbox does not answer", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
 	})
 	outer.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		c := s.control.Load()

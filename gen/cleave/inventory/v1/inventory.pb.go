@@ -1389,9 +1389,9 @@ const file_cleave_inventory_v1_inventory_proto_rawDesc = "" +
 	"\x19RESERVATION_STATE_SHIPPED\x10\x03\x12\x1e\n" +
 	"\x1aRESERVATION_STATE_RELEASED\x10\x04\x12\x1d\n" +
 	"\x19RESERVATION_STATE_EXPIRED\x10\x05\x12\x1e\n" +
-	"\x1aRESERVATION_STATE_RETURNED\x10\x062\xba\t\n" +
-	"\x10InventoryService\x12\xab\x01\n" +
-	"\x14BatchGetAvailability\x120.cleave.inventory.v1.BatchGetAvailabilityRequest\x1a1.cleave.inventory.v1.BatchGetAvailabilityResponse\".\xa2\xbb\x18\x04\b\x02\x10\x01\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/availabilities:batchGet\x90\x02\x01\x12\xa7\x01\n" +
+	"\x1aRESERVATION_STATE_RETURNED\x10\x062\xbe\t\n" +
+	"\x10InventoryService\x12\xaf\x01\n" +
+	"\x14BatchGetAvailability\x120.cleave.inventory.v1.BatchGetAvailabilityRequest\x1a1.cleave.inventory.v1.BatchGetAvailabilityResponse\"2\xa2\xbb\x18\x04\b\x02\x10\x01\xb8\xbb\x18\x01\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/availabilities:batchGet\x90\x02\x01\x12\xa7\x01\n" +
 	"\vAdjustStock\x12'.cleave.inventory.v1.AdjustStockRequest\x1a(.cleave.inventory.v1.AdjustStockResponse\"E\xa2\xbb\x18#\b\x02\x10\x03\x1a\x05staff\x1a\x05admin\"\x0finventory:write\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/stock:adjust\x90\x02\x02\x12_\n" +
 	"\aReserve\x12#.cleave.inventory.v1.ReserveRequest\x1a$.cleave.inventory.v1.ReserveResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x02\x12}\n" +
 	"\x11CommitReservation\x12-.cleave.inventory.v1.CommitReservationRequest\x1a..cleave.inventory.v1.CommitReservationResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x02\x12\x80\x01\n" +

@@ -294,9 +294,9 @@ const file_cleave_orders_v1_quick_proto_rawDesc = "" +
 	"\n" +
 	"product_id\x18\x03 \x01(\tB,\xbaH)r'\x92\x02$prd_01a1fdad074278e680c5e4fa22541122R\n" +
 	"product_id\x12#\n" +
-	"\bquantity\x18\x04 \x01(\x05B\a\xbaH\x04\x1a\x02@\x02R\bquantity2\xca\x02\n" +
-	"\x11QuickOrderService\x12\x9b\x01\n" +
-	"\x10CreateQuickOrder\x12).cleave.orders.v1.CreateQuickOrderRequest\x1a*.cleave.orders.v1.CreateQuickOrderResponse\"0\xa2\xbb\x18\x14\b\x02\x10\x02\"\forders:write*\x00\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\f:\x01*\"\a/orders\x12\x96\x01\n" +
+	"\bquantity\x18\x04 \x01(\x05B\a\xbaH\x04\x1a\x02@\x02R\bquantity2\xce\x02\n" +
+	"\x11QuickOrderService\x12\x9f\x01\n" +
+	"\x10CreateQuickOrder\x12).cleave.orders.v1.CreateQuickOrderRequest\x1a*.cleave.orders.v1.CreateQuickOrderResponse\"4\xa2\xbb\x18\x14\b\x02\x10\x02\"\forders:write*\x00\xaa\xbb\x18\x02\b\x01\xb8\xbb\x18\x02\x82\xd3\xe4\x93\x02\f:\x01*\"\a/orders\x12\x96\x01\n" +
 	"\rGetQuickOrder\x12&.cleave.orders.v1.GetQuickOrderRequest\x1a'.cleave.orders.v1.GetQuickOrderResponse\"4\xa2\xbb\x18\x13\b\x02\x10\x02\"\vorders:read*\x00\xaa\xbb\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x0e\x12\f/orders/{id}\x90\x02\x01B;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
 
 var (

@@ -137,6 +137,59 @@ func (Who) EnumDescriptor() ([]byte, []int) {
 	return file_cleave_platform_v1_options_proto_rawDescGZIP(), []int{1}
 }
 
+// Priority says which public methods are served first when there is too much.
+type Priority int32
+
+const (
+	// As most methods.
+	Priority_PRIORITY_UNSPECIFIED Priority = 0
+	// Refused first: whoever is refused has lost little, and can come again.
+	Priority_PRIORITY_LOW Priority = 1
+	// Refused last: what everything else is there for.
+	Priority_PRIORITY_HIGH Priority = 2
+)
+
+// Enum value maps for Priority.
+var (
+	Priority_name = map[int32]string{
+		0: "PRIORITY_UNSPECIFIED",
+		1: "PRIORITY_LOW",
+		2: "PRIORITY_HIGH",
+	}
+	Priority_value = map[string]int32{
+		"PRIORITY_UNSPECIFIED": 0,
+		"PRIORITY_LOW":         1,
+		"PRIORITY_HIGH":        2,
+	}
+)
+
+func (x Priority) Enum() *Priority {
+	p := new(Priority)
+	*p = x
+	return p
+}
+
+func (x Priority) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Priority) Descriptor() protoreflect.EnumDescriptor {
+	return file_cleave_platform_v1_options_proto_enumTypes[2].Descriptor()
+}
+
+func (Priority) Type() protoreflect.EnumType {
+	return &file_cleave_platform_v1_options_proto_enumTypes[2]
+}
+
+func (x Priority) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Priority.Descriptor instead.
+func (Priority) EnumDescriptor() ([]byte, []int) {
+	return file_cleave_platform_v1_options_proto_rawDescGZIP(), []int{2}
+}
+
 // Access says who may call a method. Every method has it: one without does not pass `make generate`.
 type Access struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -385,6 +438,14 @@ var file_cleave_platform_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 		Tag:           "bytes,50102,opt,name=cache",
 		Filename:      "cleave/platform/v1/options.proto",
 	},
+	{
+		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
+		ExtensionType: (*Priority)(nil),
+		Field:         50103,
+		Name:          "cleave.platform.v1.priority",
+		Tag:           "varint,50103,opt,name=priority,enum=cleave.platform.v1.Priority",
+		Filename:      "cleave/platform/v1/options.proto",
+	},
 }
 
 // Extension fields to descriptorpb.MethodOptions.
@@ -401,6 +462,10 @@ var (
 	//
 	// optional cleave.platform.v1.Cache cache = 50102;
 	E_Cache = &file_cleave_platform_v1_options_proto_extTypes[2]
+	// How soon the edge refuses the method when there is too much.
+	//
+	// optional cleave.platform.v1.Priority priority = 50103;
+	E_Priority = &file_cleave_platform_v1_options_proto_extTypes[3]
 )
 
 var File_cleave_platform_v1_options_proto protoreflect.FileDescriptor
@@ -433,10 +498,15 @@ const file_cleave_platform_v1_options_proto_rawDesc = "" +
 	"\n" +
 	"WHO_ANYONE\x10\x01\x12\x11\n" +
 	"\rWHO_SIGNED_IN\x10\x02\x12\f\n" +
-	"\bWHO_ROLE\x10\x03:T\n" +
+	"\bWHO_ROLE\x10\x03*I\n" +
+	"\bPriority\x12\x18\n" +
+	"\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fPRIORITY_LOW\x10\x01\x12\x11\n" +
+	"\rPRIORITY_HIGH\x10\x02:T\n" +
 	"\x06access\x12\x1e.google.protobuf.MethodOptions\x18\xb4\x87\x03 \x01(\v2\x1a.cleave.platform.v1.AccessR\x06access:N\n" +
 	"\x04rest\x12\x1e.google.protobuf.MethodOptions\x18\xb5\x87\x03 \x01(\v2\x18.cleave.platform.v1.RestR\x04rest:Q\n" +
-	"\x05cache\x12\x1e.google.protobuf.MethodOptions\x18\xb6\x87\x03 \x01(\v2\x19.cleave.platform.v1.CacheR\x05cacheB?Z=github.com/cleave-go/cleave/gen/cleave/platform/v1;platformv1b\x06proto3"
+	"\x05cache\x12\x1e.google.protobuf.MethodOptions\x18\xb6\x87\x03 \x01(\v2\x19.cleave.platform.v1.CacheR\x05cache:Z\n" +
+	"\bpriority\x12\x1e.google.protobuf.MethodOptions\x18\xb7\x87\x03 \x01(\x0e2\x1c.cleave.platform.v1.PriorityR\bpriorityB?Z=github.com/cleave-go/cleave/gen/cleave/platform/v1;platformv1b\x06proto3"
 
 var (
 	file_cleave_platform_v1_options_proto_rawDescOnce sync.Once
@@ -450,33 +520,36 @@ func file_cleave_platform_v1_options_proto_rawDescGZIP() []byte {
 	return file_cleave_platform_v1_options_proto_rawDescData
 }
 
-var file_cleave_platform_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_cleave_platform_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_cleave_platform_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_cleave_platform_v1_options_proto_goTypes = []any{
 	(Visibility)(0),                    // 0: cleave.platform.v1.Visibility
 	(Who)(0),                           // 1: cleave.platform.v1.Who
-	(*Access)(nil),                     // 2: cleave.platform.v1.Access
-	(*Ownership)(nil),                  // 3: cleave.platform.v1.Ownership
-	(*Rest)(nil),                       // 4: cleave.platform.v1.Rest
-	(*Cache)(nil),                      // 5: cleave.platform.v1.Cache
-	(*durationpb.Duration)(nil),        // 6: google.protobuf.Duration
-	(*descriptorpb.MethodOptions)(nil), // 7: google.protobuf.MethodOptions
+	(Priority)(0),                      // 2: cleave.platform.v1.Priority
+	(*Access)(nil),                     // 3: cleave.platform.v1.Access
+	(*Ownership)(nil),                  // 4: cleave.platform.v1.Ownership
+	(*Rest)(nil),                       // 5: cleave.platform.v1.Rest
+	(*Cache)(nil),                      // 6: cleave.platform.v1.Cache
+	(*durationpb.Duration)(nil),        // 7: google.protobuf.Duration
+	(*descriptorpb.MethodOptions)(nil), // 8: google.protobuf.MethodOptions
 }
 var file_cleave_platform_v1_options_proto_depIdxs = []int32{
 	0,  // 0: cleave.platform.v1.Access.visibility:type_name -> cleave.platform.v1.Visibility
 	1,  // 1: cleave.platform.v1.Access.who:type_name -> cleave.platform.v1.Who
-	3,  // 2: cleave.platform.v1.Access.ownership:type_name -> cleave.platform.v1.Ownership
-	6,  // 3: cleave.platform.v1.Cache.max_age:type_name -> google.protobuf.Duration
-	7,  // 4: cleave.platform.v1.access:extendee -> google.protobuf.MethodOptions
-	7,  // 5: cleave.platform.v1.rest:extendee -> google.protobuf.MethodOptions
-	7,  // 6: cleave.platform.v1.cache:extendee -> google.protobuf.MethodOptions
-	2,  // 7: cleave.platform.v1.access:type_name -> cleave.platform.v1.Access
-	4,  // 8: cleave.platform.v1.rest:type_name -> cleave.platform.v1.Rest
-	5,  // 9: cleave.platform.v1.cache:type_name -> cleave.platform.v1.Cache
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	7,  // [7:10] is the sub-list for extension type_name
-	4,  // [4:7] is the sub-list for extension extendee
+	4,  // 2: cleave.platform.v1.Access.ownership:type_name -> cleave.platform.v1.Ownership
+	7,  // 3: cleave.platform.v1.Cache.max_age:type_name -> google.protobuf.Duration
+	8,  // 4: cleave.platform.v1.access:extendee -> google.protobuf.MethodOptions
+	8,  // 5: cleave.platform.v1.rest:extendee -> google.protobuf.MethodOptions
+	8,  // 6: cleave.platform.v1.cache:extendee -> google.protobuf.MethodOptions
+	8,  // 7: cleave.platform.v1.priority:extendee -> google.protobuf.MethodOptions
+	3,  // 8: cleave.platform.v1.access:type_name -> cleave.platform.v1.Access
+	5,  // 9: cleave.platform.v1.rest:type_name -> cleave.platform.v1.Rest
+	6,  // 10: cleave.platform.v1.cache:type_name -> cleave.platform.v1.Cache
+	2,  // 11: cleave.platform.v1.priority:type_name -> cleave.platform.v1.Priority
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	8,  // [8:12] is the sub-list for extension type_name
+	4,  // [4:8] is the sub-list for extension extendee
 	0,  // [0:4] is the sub-list for field type_name
 }
 
@@ -490,9 +563,9 @@ func file_cleave_platform_v1_options_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_platform_v1_options_proto_rawDesc), len(file_cleave_platform_v1_options_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      3,
 			NumMessages:   4,
-			NumExtensions: 3,
+			NumExtensions: 4,
 			NumServices:   0,
 		},
 		GoTypes:           file_cleave_platform_v1_options_proto_goTypes,

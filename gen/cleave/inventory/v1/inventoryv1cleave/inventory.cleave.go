@@ -27,6 +27,7 @@ var InventoryService = &rpc.Service{
 			Access: rpc.Access{
 				Who: rpc.Anyone,
 			},
+			Priority:      rpc.Low,
 			Route:         &rpc.Route{Verb: "GET", Path: "/v1/availabilities:batchGet"},
 			NewRequest:    func() proto.Message { return new(v1.BatchGetAvailabilityRequest) },
 			NewResponse:   func() proto.Message { return new(v1.BatchGetAvailabilityResponse) },

@@ -29,6 +29,7 @@ var NotificationService = &rpc.Service{
 				Scope: "notifications:read",
 				Owned: true,
 			},
+			Priority:      rpc.Low,
 			Route:         &rpc.Route{Verb: "GET", Path: "/v1/messages"},
 			NewRequest:    func() proto.Message { return new(v1.ListMessagesRequest) },
 			NewResponse:   func() proto.Message { return new(v1.ListMessagesResponse) },

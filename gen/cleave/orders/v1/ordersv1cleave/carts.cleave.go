@@ -78,6 +78,7 @@ var CartService = &rpc.Service{
 				Scope: "orders:write",
 				Owned: true,
 			},
+			Priority:      rpc.High,
 			Route:         &rpc.Route{Verb: "POST", Path: "/v1/carts/{cart_id}/quotes", Body: true},
 			NewRequest:    func() proto.Message { return new(v1.CreateQuoteRequest) },
 			NewResponse:   func() proto.Message { return new(v1.CreateQuoteResponse) },

@@ -30,6 +30,7 @@ var OrderService = &rpc.Service{
 				Scope: "orders:write",
 				Owned: true,
 			},
+			Priority:      rpc.High,
 			Route:         &rpc.Route{Verb: "POST", Path: "/v1/orders", Body: true},
 			NewRequest:    func() proto.Message { return new(v1.PlaceOrderRequest) },
 			NewResponse:   func() proto.Message { return new(v1.PlaceOrderResponse) },
@@ -42,9 +43,10 @@ var OrderService = &rpc.Service{
 			Idempotency: connect.IdempotencyNoSideEffects,
 			Public:      true,
 			Access: rpc.Access{
-				Who:   rpc.SignedIn,
-				Scope: "orders:read",
-				Owned: true,
+				Who:         rpc.SignedIn,
+				Scope:       "orders:read",
+				Owned:       true,
+				OwnedUnless: []string{"staff", "admin"},
 			},
 			Route:         &rpc.Route{Verb: "GET", Path: "/v1/orders/{id}"},
 			NewRequest:    func() proto.Message { return new(v1.GetOrderRequest) },
@@ -58,10 +60,12 @@ var OrderService = &rpc.Service{
 			Idempotency: connect.IdempotencyNoSideEffects,
 			Public:      true,
 			Access: rpc.Access{
-				Who:   rpc.SignedIn,
-				Scope: "orders:read",
-				Owned: true,
+				Who:         rpc.SignedIn,
+				Scope:       "orders:read",
+				Owned:       true,
+				OwnedUnless: []string{"staff", "admin"},
 			},
+			Priority:      rpc.Low,
 			Route:         &rpc.Route{Verb: "GET", Path: "/v1/orders"},
 			NewRequest:    func() proto.Message { return new(v1.ListOrdersRequest) },
 			NewResponse:   func() proto.Message { return new(v1.ListOrdersResponse) },
@@ -75,10 +79,12 @@ var OrderService = &rpc.Service{
 			ServerStream: true,
 			Public:       true,
 			Access: rpc.Access{
-				Who:   rpc.SignedIn,
-				Scope: "orders:read",
-				Owned: true,
+				Who:         rpc.SignedIn,
+				Scope:       "orders:read",
+				Owned:       true,
+				OwnedUnless: []string{"staff", "admin"},
 			},
+			Priority:      rpc.High,
 			Route:         &rpc.Route{Verb: "GET", Path: "/v1/orders/{id}:watch"},
 			NewRequest:    func() proto.Message { return new(v1.WatchOrderRequest) },
 			NewResponse:   func() proto.Message { return new(v1.WatchOrderResponse) },
@@ -91,10 +97,12 @@ var OrderService = &rpc.Service{
 			Idempotency: connect.IdempotencyNoSideEffects,
 			Public:      true,
 			Access: rpc.Access{
-				Who:   rpc.SignedIn,
-				Scope: "orders:read",
-				Owned: true,
+				Who:         rpc.SignedIn,
+				Scope:       "orders:read",
+				Owned:       true,
+				OwnedUnless: []string{"staff", "admin"},
 			},
+			Priority:      rpc.Low,
 			Route:         &rpc.Route{Verb: "GET", Path: "/v1/orders/{order_id}/events"},
 			NewRequest:    func() proto.Message { return new(v1.ListOrderEventsRequest) },
 			NewResponse:   func() proto.Message { return new(v1.ListOrderEventsResponse) },
@@ -107,10 +115,12 @@ var OrderService = &rpc.Service{
 			Idempotency: connect.IdempotencyIdempotent,
 			Public:      true,
 			Access: rpc.Access{
-				Who:   rpc.SignedIn,
-				Scope: "orders:write",
-				Owned: true,
+				Who:         rpc.SignedIn,
+				Scope:       "orders:write",
+				Owned:       true,
+				OwnedUnless: []string{"staff", "admin"},
 			},
+			Priority:      rpc.High,
 			Route:         &rpc.Route{Verb: "POST", Path: "/v1/orders/{id}:cancel", Body: true},
 			NewRequest:    func() proto.Message { return new(v1.CancelOrderRequest) },
 			NewResponse:   func() proto.Message { return new(v1.CancelOrderResponse) },
@@ -294,6 +304,7 @@ func CopyListOrdersRequest(c *rpc.Copier, m *v1.ListOrdersRequest) *v1.ListOrder
 	}
 	r.PageSize = m.PageSize
 	r.PageToken = c.String(m.PageToken)
+	r.UserId = c.String(m.UserId)
 	c.Unknown(m, r)
 	c.Leave()
 	return r

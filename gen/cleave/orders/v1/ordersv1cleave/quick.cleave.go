@@ -29,6 +29,7 @@ var QuickOrderService = &rpc.Service{
 				Scope: "orders:write",
 				Owned: true,
 			},
+			Priority:      rpc.High,
 			Route:         &rpc.Route{Verb: "POST", Path: "/orders", Body: true, Bare: true},
 			NewRequest:    func() proto.Message { return new(v1.CreateQuickOrderRequest) },
 			NewResponse:   func() proto.Message { return new(v1.CreateQuickOrderResponse) },

@@ -1229,6 +1229,105 @@ func (x *CallResponse) GetSeen() map[string]string {
 	return nil
 }
 
+// BrowseRequest names a page.
+type BrowseRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Case          string                 `protobuf:"bytes,1,opt,name=case,proto3" json:"case,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BrowseRequest) Reset() {
+	*x = BrowseRequest{}
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BrowseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BrowseRequest) ProtoMessage() {}
+
+func (x *BrowseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BrowseRequest.ProtoReflect.Descriptor instead.
+func (*BrowseRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *BrowseRequest) GetCase() string {
+	if x != nil {
+		return x.Case
+	}
+	return ""
+}
+
+// BrowseResponse is the page.
+type BrowseResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Text  string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	// Who asked for it, as the method was told.
+	Subject       string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BrowseResponse) Reset() {
+	*x = BrowseResponse{}
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BrowseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BrowseResponse) ProtoMessage() {}
+
+func (x *BrowseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BrowseResponse.ProtoReflect.Descriptor instead.
+func (*BrowseResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *BrowseResponse) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *BrowseResponse) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
 // LookRequest is what to do.
 type LookRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1239,7 +1338,7 @@ type LookRequest struct {
 
 func (x *LookRequest) Reset() {
 	*x = LookRequest{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[18]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1251,7 +1350,7 @@ func (x *LookRequest) String() string {
 func (*LookRequest) ProtoMessage() {}
 
 func (x *LookRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[18]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1264,7 +1363,7 @@ func (x *LookRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookRequest.ProtoReflect.Descriptor instead.
 func (*LookRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{18}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *LookRequest) GetCase() string {
@@ -1285,7 +1384,7 @@ type LookResponse struct {
 
 func (x *LookResponse) Reset() {
 	*x = LookResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[19]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1297,7 +1396,7 @@ func (x *LookResponse) String() string {
 func (*LookResponse) ProtoMessage() {}
 
 func (x *LookResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[19]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1310,7 +1409,7 @@ func (x *LookResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookResponse.ProtoReflect.Descriptor instead.
 func (*LookResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{19}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LookResponse) GetText() string {
@@ -1338,7 +1437,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[20]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1350,7 +1449,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[20]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1363,7 +1462,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{20}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *WatchRequest) GetCase() string {
@@ -1392,7 +1491,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[21]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1404,7 +1503,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[21]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1417,7 +1516,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{21}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *WatchResponse) GetIndex() int32 {
@@ -1555,7 +1654,12 @@ const file_cleave_platform_parity_v1_parity_proto_rawDesc = "" +
 	"\x04seen\x18\x02 \x03(\v21.cleave.platform.parity.v1.CallResponse.SeenEntryR\x04seen\x1a7\n" +
 	"\tSeenEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"!\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"#\n" +
+	"\rBrowseRequest\x12\x12\n" +
+	"\x04case\x18\x01 \x01(\tR\x04case\">\n" +
+	"\x0eBrowseResponse\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x12\x18\n" +
+	"\asubject\x18\x02 \x01(\tR\asubject\"!\n" +
 	"\vLookRequest\x12\x12\n" +
 	"\x04case\x18\x01 \x01(\tR\x04case\"6\n" +
 	"\fLookResponse\x12\x12\n" +
@@ -1573,10 +1677,12 @@ const file_cleave_platform_parity_v1_parity_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01**\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\f\n" +
-	"\bKIND_ONE\x10\x012\xfb\x02\n" +
+	"\bKIND_ONE\x10\x012\x88\x04\n" +
 	"\rParityService\x12\x7f\n" +
 	"\x04Call\x12&.cleave.platform.parity.v1.CallRequest\x1a'.cleave.platform.parity.v1.CallResponse\"&\xa2\xbb\x18\x04\b\x02\x10\x01\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/calls/{case}\x90\x02\x02\x12b\n" +
-	"\x04Look\x12&.cleave.platform.parity.v1.LookRequest\x1a'.cleave.platform.parity.v1.LookResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x01\x12\x84\x01\n" +
+	"\x04Look\x12&.cleave.platform.parity.v1.LookRequest\x1a'.cleave.platform.parity.v1.LookResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x01\x12\x8a\x01\n" +
+	"\x06Browse\x12(.cleave.platform.parity.v1.BrowseRequest\x1a).cleave.platform.parity.v1.BrowseResponse\"+\xa2\xbb\x18\x04\b\x02\x10\x01\xb2\xbb\x18\x04\n" +
+	"\x02\b<\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/pages/{case}\x90\x02\x01\x12\x84\x01\n" +
 	"\x05Watch\x12'.cleave.platform.parity.v1.WatchRequest\x1a(.cleave.platform.parity.v1.WatchResponse\"&\xa2\xbb\x18\x04\b\x02\x10\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/calls/{case}:watch0\x012\xb1\x06\n" +
 	"\rAccessService\x12g\n" +
 	"\x06Anyone\x12(.cleave.platform.parity.v1.AnyoneRequest\x1a).cleave.platform.parity.v1.AnyoneResponse\"\b\xa2\xbb\x18\x04\b\x02\x10\x01\x12m\n" +
@@ -1602,7 +1708,7 @@ func file_cleave_platform_parity_v1_parity_proto_rawDescGZIP() []byte {
 }
 
 var file_cleave_platform_parity_v1_parity_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_cleave_platform_parity_v1_parity_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_cleave_platform_parity_v1_parity_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_cleave_platform_parity_v1_parity_proto_goTypes = []any{
 	(Kind)(0),                          // 0: cleave.platform.parity.v1.Kind
 	(*AnyoneRequest)(nil),              // 1: cleave.platform.parity.v1.AnyoneRequest
@@ -1623,59 +1729,63 @@ var file_cleave_platform_parity_v1_parity_proto_goTypes = []any{
 	(*CallRequest)(nil),                // 16: cleave.platform.parity.v1.CallRequest
 	(*Ruled)(nil),                      // 17: cleave.platform.parity.v1.Ruled
 	(*CallResponse)(nil),               // 18: cleave.platform.parity.v1.CallResponse
-	(*LookRequest)(nil),                // 19: cleave.platform.parity.v1.LookRequest
-	(*LookResponse)(nil),               // 20: cleave.platform.parity.v1.LookResponse
-	(*WatchRequest)(nil),               // 21: cleave.platform.parity.v1.WatchRequest
-	(*WatchResponse)(nil),              // 22: cleave.platform.parity.v1.WatchResponse
-	nil,                                // 23: cleave.platform.parity.v1.Payload.CountsEntry
-	nil,                                // 24: cleave.platform.parity.v1.Payload.ChildrenEntry
-	nil,                                // 25: cleave.platform.parity.v1.Ruled.MapEntry
-	nil,                                // 26: cleave.platform.parity.v1.CallResponse.SeenEntry
-	nil,                                // 27: cleave.platform.parity.v1.WatchResponse.SeenEntry
-	(*timestamppb.Timestamp)(nil),      // 28: google.protobuf.Timestamp
+	(*BrowseRequest)(nil),              // 19: cleave.platform.parity.v1.BrowseRequest
+	(*BrowseResponse)(nil),             // 20: cleave.platform.parity.v1.BrowseResponse
+	(*LookRequest)(nil),                // 21: cleave.platform.parity.v1.LookRequest
+	(*LookResponse)(nil),               // 22: cleave.platform.parity.v1.LookResponse
+	(*WatchRequest)(nil),               // 23: cleave.platform.parity.v1.WatchRequest
+	(*WatchResponse)(nil),              // 24: cleave.platform.parity.v1.WatchResponse
+	nil,                                // 25: cleave.platform.parity.v1.Payload.CountsEntry
+	nil,                                // 26: cleave.platform.parity.v1.Payload.ChildrenEntry
+	nil,                                // 27: cleave.platform.parity.v1.Ruled.MapEntry
+	nil,                                // 28: cleave.platform.parity.v1.CallResponse.SeenEntry
+	nil,                                // 29: cleave.platform.parity.v1.WatchResponse.SeenEntry
+	(*timestamppb.Timestamp)(nil),      // 30: google.protobuf.Timestamp
 }
 var file_cleave_platform_parity_v1_parity_proto_depIdxs = []int32{
-	23, // 0: cleave.platform.parity.v1.Payload.counts:type_name -> cleave.platform.parity.v1.Payload.CountsEntry
-	24, // 1: cleave.platform.parity.v1.Payload.children:type_name -> cleave.platform.parity.v1.Payload.ChildrenEntry
+	25, // 0: cleave.platform.parity.v1.Payload.counts:type_name -> cleave.platform.parity.v1.Payload.CountsEntry
+	26, // 1: cleave.platform.parity.v1.Payload.children:type_name -> cleave.platform.parity.v1.Payload.ChildrenEntry
 	15, // 2: cleave.platform.parity.v1.Payload.child:type_name -> cleave.platform.parity.v1.Payload
 	15, // 3: cleave.platform.parity.v1.Payload.items:type_name -> cleave.platform.parity.v1.Payload
 	15, // 4: cleave.platform.parity.v1.Payload.choice_child:type_name -> cleave.platform.parity.v1.Payload
-	28, // 5: cleave.platform.parity.v1.Payload.time:type_name -> google.protobuf.Timestamp
+	30, // 5: cleave.platform.parity.v1.Payload.time:type_name -> google.protobuf.Timestamp
 	0,  // 6: cleave.platform.parity.v1.Payload.kind:type_name -> cleave.platform.parity.v1.Kind
 	15, // 7: cleave.platform.parity.v1.CallRequest.payload:type_name -> cleave.platform.parity.v1.Payload
 	17, // 8: cleave.platform.parity.v1.CallRequest.ruled:type_name -> cleave.platform.parity.v1.Ruled
 	17, // 9: cleave.platform.parity.v1.Ruled.inner:type_name -> cleave.platform.parity.v1.Ruled
 	17, // 10: cleave.platform.parity.v1.Ruled.list:type_name -> cleave.platform.parity.v1.Ruled
-	25, // 11: cleave.platform.parity.v1.Ruled.map:type_name -> cleave.platform.parity.v1.Ruled.MapEntry
+	27, // 11: cleave.platform.parity.v1.Ruled.map:type_name -> cleave.platform.parity.v1.Ruled.MapEntry
 	17, // 12: cleave.platform.parity.v1.Ruled.chosen:type_name -> cleave.platform.parity.v1.Ruled
 	15, // 13: cleave.platform.parity.v1.Ruled.payload:type_name -> cleave.platform.parity.v1.Payload
 	15, // 14: cleave.platform.parity.v1.CallResponse.payload:type_name -> cleave.platform.parity.v1.Payload
-	26, // 15: cleave.platform.parity.v1.CallResponse.seen:type_name -> cleave.platform.parity.v1.CallResponse.SeenEntry
-	27, // 16: cleave.platform.parity.v1.WatchResponse.seen:type_name -> cleave.platform.parity.v1.WatchResponse.SeenEntry
+	28, // 15: cleave.platform.parity.v1.CallResponse.seen:type_name -> cleave.platform.parity.v1.CallResponse.SeenEntry
+	29, // 16: cleave.platform.parity.v1.WatchResponse.seen:type_name -> cleave.platform.parity.v1.WatchResponse.SeenEntry
 	15, // 17: cleave.platform.parity.v1.Payload.ChildrenEntry.value:type_name -> cleave.platform.parity.v1.Payload
 	17, // 18: cleave.platform.parity.v1.Ruled.MapEntry.value:type_name -> cleave.platform.parity.v1.Ruled
 	16, // 19: cleave.platform.parity.v1.ParityService.Call:input_type -> cleave.platform.parity.v1.CallRequest
-	19, // 20: cleave.platform.parity.v1.ParityService.Look:input_type -> cleave.platform.parity.v1.LookRequest
-	21, // 21: cleave.platform.parity.v1.ParityService.Watch:input_type -> cleave.platform.parity.v1.WatchRequest
-	1,  // 22: cleave.platform.parity.v1.AccessService.Anyone:input_type -> cleave.platform.parity.v1.AnyoneRequest
-	3,  // 23: cleave.platform.parity.v1.AccessService.SignedIn:input_type -> cleave.platform.parity.v1.SignedInRequest
-	5,  // 24: cleave.platform.parity.v1.AccessService.Staff:input_type -> cleave.platform.parity.v1.StaffRequest
-	7,  // 25: cleave.platform.parity.v1.AccessService.Own:input_type -> cleave.platform.parity.v1.OwnRequest
-	9,  // 26: cleave.platform.parity.v1.AccessService.Forgetful:input_type -> cleave.platform.parity.v1.ForgetfulRequest
-	11, // 27: cleave.platform.parity.v1.AccessService.Watch:input_type -> cleave.platform.parity.v1.AccessServiceWatchRequest
-	13, // 28: cleave.platform.parity.v1.AccessService.Inside:input_type -> cleave.platform.parity.v1.InsideRequest
-	18, // 29: cleave.platform.parity.v1.ParityService.Call:output_type -> cleave.platform.parity.v1.CallResponse
-	20, // 30: cleave.platform.parity.v1.ParityService.Look:output_type -> cleave.platform.parity.v1.LookResponse
-	22, // 31: cleave.platform.parity.v1.ParityService.Watch:output_type -> cleave.platform.parity.v1.WatchResponse
-	2,  // 32: cleave.platform.parity.v1.AccessService.Anyone:output_type -> cleave.platform.parity.v1.AnyoneResponse
-	4,  // 33: cleave.platform.parity.v1.AccessService.SignedIn:output_type -> cleave.platform.parity.v1.SignedInResponse
-	6,  // 34: cleave.platform.parity.v1.AccessService.Staff:output_type -> cleave.platform.parity.v1.StaffResponse
-	8,  // 35: cleave.platform.parity.v1.AccessService.Own:output_type -> cleave.platform.parity.v1.OwnResponse
-	10, // 36: cleave.platform.parity.v1.AccessService.Forgetful:output_type -> cleave.platform.parity.v1.ForgetfulResponse
-	12, // 37: cleave.platform.parity.v1.AccessService.Watch:output_type -> cleave.platform.parity.v1.AccessServiceWatchResponse
-	14, // 38: cleave.platform.parity.v1.AccessService.Inside:output_type -> cleave.platform.parity.v1.InsideResponse
-	29, // [29:39] is the sub-list for method output_type
-	19, // [19:29] is the sub-list for method input_type
+	21, // 20: cleave.platform.parity.v1.ParityService.Look:input_type -> cleave.platform.parity.v1.LookRequest
+	19, // 21: cleave.platform.parity.v1.ParityService.Browse:input_type -> cleave.platform.parity.v1.BrowseRequest
+	23, // 22: cleave.platform.parity.v1.ParityService.Watch:input_type -> cleave.platform.parity.v1.WatchRequest
+	1,  // 23: cleave.platform.parity.v1.AccessService.Anyone:input_type -> cleave.platform.parity.v1.AnyoneRequest
+	3,  // 24: cleave.platform.parity.v1.AccessService.SignedIn:input_type -> cleave.platform.parity.v1.SignedInRequest
+	5,  // 25: cleave.platform.parity.v1.AccessService.Staff:input_type -> cleave.platform.parity.v1.StaffRequest
+	7,  // 26: cleave.platform.parity.v1.AccessService.Own:input_type -> cleave.platform.parity.v1.OwnRequest
+	9,  // 27: cleave.platform.parity.v1.AccessService.Forgetful:input_type -> cleave.platform.parity.v1.ForgetfulRequest
+	11, // 28: cleave.platform.parity.v1.AccessService.Watch:input_type -> cleave.platform.parity.v1.AccessServiceWatchRequest
+	13, // 29: cleave.platform.parity.v1.AccessService.Inside:input_type -> cleave.platform.parity.v1.InsideRequest
+	18, // 30: cleave.platform.parity.v1.ParityService.Call:output_type -> cleave.platform.parity.v1.CallResponse
+	22, // 31: cleave.platform.parity.v1.ParityService.Look:output_type -> cleave.platform.parity.v1.LookResponse
+	20, // 32: cleave.platform.parity.v1.ParityService.Browse:output_type -> cleave.platform.parity.v1.BrowseResponse
+	24, // 33: cleave.platform.parity.v1.ParityService.Watch:output_type -> cleave.platform.parity.v1.WatchResponse
+	2,  // 34: cleave.platform.parity.v1.AccessService.Anyone:output_type -> cleave.platform.parity.v1.AnyoneResponse
+	4,  // 35: cleave.platform.parity.v1.AccessService.SignedIn:output_type -> cleave.platform.parity.v1.SignedInResponse
+	6,  // 36: cleave.platform.parity.v1.AccessService.Staff:output_type -> cleave.platform.parity.v1.StaffResponse
+	8,  // 37: cleave.platform.parity.v1.AccessService.Own:output_type -> cleave.platform.parity.v1.OwnResponse
+	10, // 38: cleave.platform.parity.v1.AccessService.Forgetful:output_type -> cleave.platform.parity.v1.ForgetfulResponse
+	12, // 39: cleave.platform.parity.v1.AccessService.Watch:output_type -> cleave.platform.parity.v1.AccessServiceWatchResponse
+	14, // 40: cleave.platform.parity.v1.AccessService.Inside:output_type -> cleave.platform.parity.v1.InsideResponse
+	30, // [30:41] is the sub-list for method output_type
+	19, // [19:30] is the sub-list for method input_type
 	19, // [19:19] is the sub-list for extension type_name
 	19, // [19:19] is the sub-list for extension extendee
 	0,  // [0:19] is the sub-list for field type_name
@@ -1700,7 +1810,7 @@ func file_cleave_platform_parity_v1_parity_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_platform_parity_v1_parity_proto_rawDesc), len(file_cleave_platform_parity_v1_parity_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   27,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -12,6 +12,7 @@ import (
 	parityv1connect "github.com/cleave-go/cleave/gen/cleave/platform/parity/v1/parityv1connect"
 	rpc "github.com/cleave-go/cleave/platform/rpc"
 	proto "google.golang.org/protobuf/proto"
+	time "time"
 )
 
 // ParityService describes cleave.platform.parity.v1.ParityService.
@@ -43,6 +44,21 @@ var ParityService = &rpc.Service{
 			CheckResponse: rpc.CheckMessage(CopyLookResponse),
 		},
 		{
+			Name:        "Browse",
+			Procedure:   parityv1connect.ParityServiceBrowseProcedure,
+			Idempotency: connect.IdempotencyNoSideEffects,
+			Public:      true,
+			Access: rpc.Access{
+				Who: rpc.Anyone,
+			},
+			Route:         &rpc.Route{Verb: "GET", Path: "/v1/pages/{case}"},
+			MaxAge:        60 * time.Second,
+			NewRequest:    func() proto.Message { return new(v1.BrowseRequest) },
+			NewResponse:   func() proto.Message { return new(v1.BrowseResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyBrowseRequest),
+			CheckResponse: rpc.CheckMessage(CopyBrowseResponse),
+		},
+		{
 			Name:         "Watch",
 			Procedure:    parityv1connect.ParityServiceWatchProcedure,
 			Idempotency:  connect.IdempotencyUnknown,
@@ -72,6 +88,7 @@ func NewParityServiceClient(from *rpc.Caller) parityv1connect.ParityServiceClien
 			ParityServiceClient: streams,
 			call:                rpc.NewUnary(local, ParityService.Methods[0], parityv1connect.ParityServiceHandler.Call, CopyCallRequest, CopyCallResponse),
 			look:                rpc.NewUnary(local, ParityService.Methods[1], parityv1connect.ParityServiceHandler.Look, CopyLookRequest, CopyLookResponse),
+			browse:              rpc.NewUnary(local, ParityService.Methods[2], parityv1connect.ParityServiceHandler.Browse, CopyBrowseRequest, CopyBrowseResponse),
 		}
 	})
 }
@@ -79,8 +96,9 @@ func NewParityServiceClient(from *rpc.Caller) parityv1connect.ParityServiceClien
 // directParityService calls the service in this process, streams through its HTTP handler in memory.
 type directParityService struct {
 	parityv1connect.ParityServiceClient
-	call *rpc.Unary[parityv1connect.ParityServiceHandler, v1.CallRequest, v1.CallResponse]
-	look *rpc.Unary[parityv1connect.ParityServiceHandler, v1.LookRequest, v1.LookResponse]
+	call   *rpc.Unary[parityv1connect.ParityServiceHandler, v1.CallRequest, v1.CallResponse]
+	look   *rpc.Unary[parityv1connect.ParityServiceHandler, v1.LookRequest, v1.LookResponse]
+	browse *rpc.Unary[parityv1connect.ParityServiceHandler, v1.BrowseRequest, v1.BrowseResponse]
 }
 
 func (c *directParityService) Call(ctx context.Context, request *v1.CallRequest) (*v1.CallResponse, error) {
@@ -89,6 +107,10 @@ func (c *directParityService) Call(ctx context.Context, request *v1.CallRequest)
 
 func (c *directParityService) Look(ctx context.Context, request *v1.LookRequest) (*v1.LookResponse, error) {
 	return c.look.Call(ctx, request)
+}
+
+func (c *directParityService) Browse(ctx context.Context, request *v1.BrowseRequest) (*v1.BrowseResponse, error) {
+	return c.browse.Call(ctx, request)
 }
 
 // AccessService describes cleave.platform.parity.v1.AccessService.
@@ -621,6 +643,37 @@ func CopyCallResponse(c *rpc.Copier, m *v1.CallResponse) *v1.CallResponse {
 		}
 		c.Leave()
 	}
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyBrowseRequest copies the message for a call in this process.
+func CopyBrowseRequest(c *rpc.Copier, m *v1.BrowseRequest) *v1.BrowseRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.BrowseRequest)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Case = c.String(m.Case)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyBrowseResponse copies the message for a call in this process.
+func CopyBrowseResponse(c *rpc.Copier, m *v1.BrowseResponse) *v1.BrowseResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.BrowseResponse)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Text = c.String(m.Text)
+	r.Subject = c.String(m.Subject)
 	c.Unknown(m, r)
 	c.Leave()
 	return r

@@ -40,6 +40,8 @@ const (
 	ParityServiceCallProcedure = "/cleave.platform.parity.v1.ParityService/Call"
 	// ParityServiceLookProcedure is the fully-qualified name of the ParityService's Look RPC.
 	ParityServiceLookProcedure = "/cleave.platform.parity.v1.ParityService/Look"
+	// ParityServiceBrowseProcedure is the fully-qualified name of the ParityService's Browse RPC.
+	ParityServiceBrowseProcedure = "/cleave.platform.parity.v1.ParityService/Browse"
 	// ParityServiceWatchProcedure is the fully-qualified name of the ParityService's Watch RPC.
 	ParityServiceWatchProcedure = "/cleave.platform.parity.v1.ParityService/Watch"
 	// AccessServiceAnyoneProcedure is the fully-qualified name of the AccessService's Anyone RPC.
@@ -64,6 +66,8 @@ type ParityServiceClient interface {
 	Call(context.Context, *v1.CallRequest) (*v1.CallResponse, error)
 	// Look is Call without side effects.
 	Look(context.Context, *v1.LookRequest) (*v1.LookResponse, error)
+	// Browse is Look for everybody, whose answers may be kept.
+	Browse(context.Context, *v1.BrowseRequest) (*v1.BrowseResponse, error)
 	// Watch sends as many answers as it is told.
 	Watch(context.Context, *v1.WatchRequest) (*connect.ServerStreamForClient[v1.WatchResponse], error)
 }
@@ -93,6 +97,13 @@ func NewParityServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		browse: connect.NewClient[v1.BrowseRequest, v1.BrowseResponse](
+			httpClient,
+			baseURL+ParityServiceBrowseProcedure,
+			connect.WithSchema(parityServiceMethods.ByName("Browse")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		watch: connect.NewClient[v1.WatchRequest, v1.WatchResponse](
 			httpClient,
 			baseURL+ParityServiceWatchProcedure,
@@ -104,9 +115,10 @@ func NewParityServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 
 // parityServiceClient implements ParityServiceClient.
 type parityServiceClient struct {
-	call  *connect.Client[v1.CallRequest, v1.CallResponse]
-	look  *connect.Client[v1.LookRequest, v1.LookResponse]
-	watch *connect.Client[v1.WatchRequest, v1.WatchResponse]
+	call   *connect.Client[v1.CallRequest, v1.CallResponse]
+	look   *connect.Client[v1.LookRequest, v1.LookResponse]
+	browse *connect.Client[v1.BrowseRequest, v1.BrowseResponse]
+	watch  *connect.Client[v1.WatchRequest, v1.WatchResponse]
 }
 
 // Call calls cleave.platform.parity.v1.ParityService.Call.
@@ -127,6 +139,15 @@ func (c *parityServiceClient) Look(ctx context.Context, req *v1.LookRequest) (*v
 	return nil, err
 }
 
+// Browse calls cleave.platform.parity.v1.ParityService.Browse.
+func (c *parityServiceClient) Browse(ctx context.Context, req *v1.BrowseRequest) (*v1.BrowseResponse, error) {
+	response, err := c.browse.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // Watch calls cleave.platform.parity.v1.ParityService.Watch.
 func (c *parityServiceClient) Watch(ctx context.Context, req *v1.WatchRequest) (*connect.ServerStreamForClient[v1.WatchResponse], error) {
 	return c.watch.CallServerStream(ctx, connect.NewRequest(req))
@@ -138,6 +159,8 @@ type ParityServiceHandler interface {
 	Call(context.Context, *v1.CallRequest) (*v1.CallResponse, error)
 	// Look is Call without side effects.
 	Look(context.Context, *v1.LookRequest) (*v1.LookResponse, error)
+	// Browse is Look for everybody, whose answers may be kept.
+	Browse(context.Context, *v1.BrowseRequest) (*v1.BrowseResponse, error)
 	// Watch sends as many answers as it is told.
 	Watch(context.Context, *v1.WatchRequest, *connect.ServerStream[v1.WatchResponse]) error
 }
@@ -163,6 +186,13 @@ func NewParityServiceHandler(svc ParityServiceHandler, opts ...connect.HandlerOp
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	parityServiceBrowseHandler := connect.NewUnaryHandlerSimple(
+		ParityServiceBrowseProcedure,
+		svc.Browse,
+		connect.WithSchema(parityServiceMethods.ByName("Browse")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	parityServiceWatchHandler := connect.NewServerStreamHandlerSimple(
 		ParityServiceWatchProcedure,
 		svc.Watch,
@@ -175,6 +205,8 @@ func NewParityServiceHandler(svc ParityServiceHandler, opts ...connect.HandlerOp
 			parityServiceCallHandler.ServeHTTP(w, r)
 		case ParityServiceLookProcedure:
 			parityServiceLookHandler.ServeHTTP(w, r)
+		case ParityServiceBrowseProcedure:
+			parityServiceBrowseHandler.ServeHTTP(w, r)
 		case ParityServiceWatchProcedure:
 			parityServiceWatchHandler.ServeHTTP(w, r)
 		default:
@@ -192,6 +224,10 @@ func (UnimplementedParityServiceHandler) Call(context.Context, *v1.CallRequest) 
 
 func (UnimplementedParityServiceHandler) Look(context.Context, *v1.LookRequest) (*v1.LookResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.platform.parity.v1.ParityService.Look is not implemented"))
+}
+
+func (UnimplementedParityServiceHandler) Browse(context.Context, *v1.BrowseRequest) (*v1.BrowseResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.platform.parity.v1.ParityService.Browse is not implemented"))
 }
 
 func (UnimplementedParityServiceHandler) Watch(context.Context, *v1.WatchRequest, *connect.ServerStream[v1.WatchResponse]) error {
