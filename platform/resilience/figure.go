@@ -42,6 +42,9 @@ type figures struct {
 	Aside, MaxAside time.Duration
 	// Strikes is how many answers that fail in a row, but came, set an address aside: one is not the address's fault.
 	Strikes int32
+	// Behind is how many requests more than the address with the fewest one may have under way and still have its turn: what comes of
+	// chance among equals.
+	Behind int64
 	// Addresses bounds those of a name.
 	Addresses int
 }
@@ -53,7 +56,7 @@ func standard() figures {
 		FailureRate: 0.5, FailureCalls: 20, FailureWindow: 10 * time.Second, OpenFor: 2 * time.Second, Probes: 3, Patience: time.Second,
 		Wait: 100 * time.Millisecond, Streams: 2048,
 		Lookup: 5 * time.Second, LookupTimeout: 2 * time.Second, Dial: 2 * time.Second,
-		Aside: time.Second, MaxAside: 5 * time.Second, Strikes: 3, Addresses: 256,
+		Aside: time.Second, MaxAside: 5 * time.Second, Strikes: 3, Behind: 8, Addresses: 256,
 	}
 }
 
