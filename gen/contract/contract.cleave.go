@@ -23,6 +23,7 @@ func Services() []*rpc.Service {
 		ordersv1cleave.CartService,
 		ordersv1cleave.OrderService,
 		ordersv1cleave.FactService,
+		ordersv1cleave.FulfillmentService,
 		ordersv1cleave.QuickOrderService,
 		paymentsv1cleave.PaymentService,
 		paymentsv1cleave.FactService,

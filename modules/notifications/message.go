@@ -58,6 +58,25 @@ func expired(e *ordersv1.OrderExpired) letter {
 		fmt.Sprintf("Your order %s was not paid in time, so we ended it. Nothing was charged.\n", e.GetOrderId())}
 }
 
+func partlyShipped(e *ordersv1.OrderPartiallyFulfilled) letter {
+	return letter{"order_partially_fulfilled", e.GetUserId(), "A part of your order is on its way",
+		fmt.Sprintf("A part of your order %s is on its way to you. The rest follows.\n", e.GetOrderId())}
+}
+
+func shipped(e *ordersv1.OrderFulfilled) letter {
+	if e.GetFulfillmentId() == "" {
+		return letter{"order_rest_cancelled", e.GetUserId(), "The rest of your order is cancelled",
+			fmt.Sprintf("The rest of your order %s will not be sent. What you had paid for it is on its way back to you.\n", e.GetOrderId())}
+	}
+	return letter{"order_fulfilled", e.GetUserId(), "Your order is on its way",
+		fmt.Sprintf("Your order %s is on its way to you.\n", e.GetOrderId())}
+}
+
+func returned(e *ordersv1.OrderReturned) letter {
+	return letter{"order_returned", e.GetUserId(), "Your order has come back to us",
+		fmt.Sprintf("All of your order %s has come back to us. What you had paid for it is on its way back to you.\n", e.GetOrderId())}
+}
+
 // because says the reasons that help a customer.
 var because = map[string]string{
 	"OUT_OF_STOCK":  ", because something in it is sold out",

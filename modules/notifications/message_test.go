@@ -20,6 +20,10 @@ func TestLetters(t *testing.T) {
 		{rejected(&ordersv1.OrderRejected{OrderId: "ord_1", UserId: "usr_1", Reason: "SOMETHING_ELSE"}), "order_rejected", "ord_1. Nothing was charged"},
 		{cancelled(&ordersv1.OrderCancelled{OrderId: "ord_1", UserId: "usr_1"}), "order_cancelled", "ord_1 is cancelled"},
 		{expired(&ordersv1.OrderExpired{OrderId: "ord_1", UserId: "usr_1"}), "order_expired", "ord_1 was not paid in time"},
+		{partlyShipped(&ordersv1.OrderPartiallyFulfilled{OrderId: "ord_1", UserId: "usr_1", FulfillmentId: "ful_1"}), "order_partially_fulfilled", "A part of your order ord_1"},
+		{shipped(&ordersv1.OrderFulfilled{OrderId: "ord_1", UserId: "usr_1", FulfillmentId: "ful_1"}), "order_fulfilled", "ord_1 is on its way"},
+		{shipped(&ordersv1.OrderFulfilled{OrderId: "ord_1", UserId: "usr_1"}), "order_rest_cancelled", "The rest of your order ord_1 will not be sent"},
+		{returned(&ordersv1.OrderReturned{OrderId: "ord_1", UserId: "usr_1"}), "order_returned", "All of your order ord_1 has come back"},
 	} {
 		l := c.letter
 		if l.template != c.template || l.recipient != "usr_1" || l.subject == "" || !strings.Contains(l.body, c.says) {

@@ -34,6 +34,7 @@ var Module = module.Module{
 		Publisher: "orders",
 		Events: []proto.Message{
 			(*ordersv1.OrderConfirmed)(nil), (*ordersv1.OrderRejected)(nil), (*ordersv1.OrderCancelled)(nil), (*ordersv1.OrderExpired)(nil),
+			(*ordersv1.OrderPartiallyFulfilled)(nil), (*ordersv1.OrderFulfilled)(nil), (*ordersv1.OrderReturned)(nil),
 		},
 		From: event.Now,
 	}},
@@ -56,5 +57,8 @@ func build(host *module.Host, sender sender) ([]rpc.Handler, error) {
 	listen(s, host.Events, rejected)
 	listen(s, host.Events, cancelled)
 	listen(s, host.Events, expired)
+	listen(s, host.Events, partlyShipped)
+	listen(s, host.Events, shipped)
+	listen(s, host.Events, returned)
 	return []rpc.Handler{notificationsv1cleave.NewNotificationServiceHandler(s), notificationsv1cleave.NewFactServiceHandler(facts{s})}, nil
 }

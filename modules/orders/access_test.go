@@ -62,6 +62,18 @@ func (c *customer) everyCall(cart, quote, order string) map[string]func(ctx cont
 			_, err := c.orders.CancelOrder(ctx, &ordersv1.CancelOrderRequest{RequestId: c.next("r "), Id: order})
 			return err
 		},
+		"ListFulfillments": func(ctx context.Context) error {
+			_, err := c.parcels.ListFulfillments(ctx, &ordersv1.ListFulfillmentsRequest{OrderId: order})
+			return err
+		},
+		"ListReversals": func(ctx context.Context) error {
+			_, err := c.parcels.ListReversals(ctx, &ordersv1.ListReversalsRequest{OrderId: order})
+			return err
+		},
+		"CancelRest": func(ctx context.Context) error {
+			_, err := c.parcels.CancelRest(ctx, &ordersv1.CancelRestRequest{RequestId: c.next("r "), OrderId: order})
+			return err
+		},
 		"GetQuickOrder": func(ctx context.Context) error {
 			_, err := c.quick.GetQuickOrder(ctx, &ordersv1.GetQuickOrderRequest{Id: order})
 			return err

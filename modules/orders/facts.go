@@ -39,7 +39,10 @@ func (f facts) StreamOrderFacts(ctx context.Context, _ *ordersv1.StreamOrderFact
 		rows, _ := f.store.Pool().Query(ctx, `SELECT o.id, o.state, o.reason, o.total, o.currency, o.reservation_id, o.payment_id, o.sequence,
 				o.create_time, o.update_time, now(), o.lines,
 				(SELECT coalesce(json_agg(json_build_object('sequence', t.sequence, 'state', t.state, 'reason', t.reason,
-					'reservation_id', t.reservation_id, 'payment_id', t.payment_id) ORDER BY t.sequence), '[]') FROM transition t WHERE t.order_id = o.id)
+					'reservation_id', t.reservation_id, 'payment_id', t.payment_id) ORDER BY t.sequence), '[]') FROM transition t WHERE t.order_id = o.id),
+				(SELECT coalesce(json_agg(f.lines), '[]') FROM fulfillment f WHERE f.order_id = o.id),
+				(SELECT coalesce(json_agg(json_build_object('kind', r.kind, 'state', r.state, 'lines', r.lines, 'refund', r.refund)), '[]')
+					FROM reversal r WHERE r.order_id = o.id)
 			FROM "order" o WHERE o.id > $1 ORDER BY o.id LIMIT $2`, after, factPage)
 		answer := &ordersv1.StreamOrderFactsResponse{}
 		page, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*ordersv1.OrderFact, error) {
@@ -47,13 +50,22 @@ func (f facts) StreamOrderFacts(ctx context.Context, _ *ordersv1.StreamOrderFact
 			var is progress
 			var log []entry
 			var lines []schema.Line
+			var parcels [][]schema.Pieces
+			var reversals []reversed
 			fact := &ordersv1.OrderFact{Total: &typev1.Money{}}
 			if err := row.Scan(&fact.Id, &is.state, &is.reason, &fact.Total.Amount, &fact.Total.Currency, &is.reservationID, &is.paymentID, &is.sequence,
-				&created, &updated, &now, &lines, &log); err != nil {
+				&created, &updated, &now, &lines, &log, &parcels, &reversals); err != nil {
 				return nil, err
 			}
 			fact.State, fact.Reason, fact.ReservationId, fact.PaymentId = messageStates[is.state], is.reason, is.reservationID, is.paymentID
-			fact.Settled, fact.LogProblem, fact.Lines = is.state.settled(), logProblem(log, is), factLines(lines)
+			fact.Settled, fact.LogProblem, fact.Lines = is.state.settled(), logProblem(log, is), factLines(lines, parcels, reversals)
+			fact.Reversed, fact.Reversing = &typev1.Money{Currency: fact.Total.Currency}, &typev1.Money{Currency: fact.Total.Currency}
+			for _, r := range reversals {
+				fact.Reversing.Amount += r.Refund
+				if r.State == reversalSettled {
+					fact.Reversed.Amount += r.Refund
+				}
+			}
 			fact.CreateTime, fact.UpdateTime = timestamppb.New(created), timestamppb.New(updated)
 			answer.Time = timestamppb.New(now)
 			return fact, nil
@@ -72,15 +84,43 @@ func (f facts) StreamOrderFacts(ctx context.Context, _ *ordersv1.StreamOrderFact
 	}
 }
 
-// factLines adds up what was ordered by SKU.
-func factLines(lines []schema.Line) []*ordersv1.OrderFactLine {
-	sums := map[string]int64{}
+// reversed is a reversal as the facts read it.
+type reversed struct {
+	Kind   reversalKind    `json:"kind"`
+	State  reversalState   `json:"state"`
+	Lines  []schema.Pieces `json:"lines"`
+	Refund int64           `json:"refund"`
+}
+
+// factLines adds up by SKU what was ordered, and what became of it: as it is written down, whether that can be or not.
+func factLines(lines []schema.Line, parcels [][]schema.Pieces, reversals []reversed) []*ordersv1.OrderFactLine {
+	sums := map[string]*ordersv1.OrderFactLine{}
+	of := func(sku string) *ordersv1.OrderFactLine {
+		if sums[sku] == nil {
+			sums[sku] = &ordersv1.OrderFactLine{Sku: sku}
+		}
+		return sums[sku]
+	}
 	for _, l := range lines {
-		sums[l.SKU] += l.Quantity
+		of(l.SKU).Quantity += l.Quantity
+	}
+	for _, parcel := range parcels {
+		for _, p := range parcel {
+			of(p.SKU).Shipped += p.Quantity
+		}
+	}
+	for _, r := range reversals {
+		for _, p := range r.Lines {
+			if r.Kind == byReturn {
+				of(p.SKU).Returned += p.Quantity
+			} else {
+				of(p.SKU).Cancelled += p.Quantity
+			}
+		}
 	}
 	var list []*ordersv1.OrderFactLine
 	for _, sku := range slices.Sorted(maps.Keys(sums)) {
-		list = append(list, &ordersv1.OrderFactLine{Sku: sku, Quantity: sums[sku]})
+		list = append(list, sums[sku])
 	}
 	return list
 }

@@ -36,12 +36,14 @@ type payments struct {
 	made      map[string]*paymentsv1.Payment // by the request id that made it, which a payment never forgets
 	revoked   map[string]bool                // request ids
 	methods   map[string]string              // of payments, by id
+	refunds   map[string]*paymentsv1.Refund  // by request id
 	calls     map[string]int                 // of methods, by "reference method"
 }
 
 func newPayments() *payments {
 	return &payments{byRequest: map[string]*paymentsv1.Payment{}, byID: map[string]*paymentsv1.Payment{},
-		made: map[string]*paymentsv1.Payment{}, revoked: map[string]bool{}, methods: map[string]string{}, calls: map[string]int{}}
+		made: map[string]*paymentsv1.Payment{}, revoked: map[string]bool{}, methods: map[string]string{}, refunds: map[string]*paymentsv1.Refund{},
+		calls: map[string]int{}}
 }
 
 func (p *payments) module() module.Module {
@@ -184,6 +186,33 @@ func (p *payments) CancelPayment(_ context.Context, r *paymentsv1.CancelPaymentR
 	}
 	answer.Payment = proto.CloneOf(payment)
 	return answer, nil
+}
+
+// RefundPayment gives a part of a payment back, once under a request id. A provider that keeps what it has taken refuses.
+func (p *payments) RefundPayment(_ context.Context, r *paymentsv1.RefundPaymentRequest) (*paymentsv1.RefundPaymentResponse, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	payment := p.byID[r.GetId()]
+	if payment == nil {
+		return nil, rpc.NotFound("payment", r.GetId())
+	}
+	refund, again := p.refunds[r.GetRequestId()]
+	if !again {
+		refund = &paymentsv1.Refund{Id: fmt.Sprint("att_", len(p.refunds)+1), Amount: r.GetAmount(), State: paymentsv1.RefundState_REFUND_STATE_SETTLED}
+		rest := payment.GetCaptured().GetAmount() - payment.GetRefunded().GetAmount()
+		switch {
+		case r.GetAmount().GetAmount() > rest:
+			return nil, rpc.Errorf(connect.CodeFailedPrecondition, "REFUND_EXCEEDS_CAPTURE", "only %d are left", rest)
+		case p.methods[payment.GetId()] == keepsRefund:
+			refund.State, refund.DeclineCode = paymentsv1.RefundState_REFUND_STATE_FAILED, "refused"
+		default:
+			payment.Refunded.Amount += r.GetAmount().GetAmount()
+			payment.State = paymentsv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED
+			p.calls[payment.GetReference()+" RefundPayment"]++
+		}
+		p.refunds[r.GetRequestId()] = refund
+	}
+	return &paymentsv1.RefundPaymentResponse{Payment: proto.CloneOf(payment), Refund: proto.CloneOf(refund)}, nil
 }
 
 // refund gives something of a payment back to the customer.

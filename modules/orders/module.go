@@ -25,10 +25,13 @@ var migrations embed.FS
 
 // Module is the orders module.
 var Module = module.Module{
-	Name:   "orders",
-	Owner:  "cleave",
-	Serves: []*rpc.Service{ordersv1cleave.CartService, ordersv1cleave.OrderService, ordersv1cleave.QuickOrderService, ordersv1cleave.FactService},
-	Calls:  []*rpc.Service{catalogv1cleave.CatalogService, inventoryv1cleave.InventoryService, paymentsv1cleave.PaymentService},
+	Name:  "orders",
+	Owner: "cleave",
+	Serves: []*rpc.Service{
+		ordersv1cleave.CartService, ordersv1cleave.OrderService, ordersv1cleave.FulfillmentService, ordersv1cleave.QuickOrderService,
+		ordersv1cleave.FactService,
+	},
+	Calls: []*rpc.Service{catalogv1cleave.CatalogService, inventoryv1cleave.InventoryService, paymentsv1cleave.PaymentService},
 	Fallbacks: []module.Fallback{{
 		Service: catalogv1cleave.CatalogService, Does: "a cart takes any SKU: its quote looks whether it is for sale",
 	}},
@@ -56,9 +59,11 @@ func build(host *module.Host) ([]rpc.Handler, error) {
 		events:    host.Events,
 	}
 	s.sagas = saga.Register(host.Sagas, c.definition())
+	a := &aftermath{inventory: c.inventory, payments: c.payments}
+	s.parcels, s.reversals = saga.Register(host.Sagas, a.fulfillment()), saga.Register(host.Sagas, a.reversal())
 	host.Jobs.Every("orders.tidy", tidyEvery, s.tidy)
 	return []rpc.Handler{
-		ordersv1cleave.NewCartServiceHandler(s), ordersv1cleave.NewOrderServiceHandler(s), ordersv1cleave.NewQuickOrderServiceHandler(s),
-		ordersv1cleave.NewFactServiceHandler(facts{s}),
+		ordersv1cleave.NewCartServiceHandler(s), ordersv1cleave.NewOrderServiceHandler(s), ordersv1cleave.NewFulfillmentServiceHandler(s),
+		ordersv1cleave.NewQuickOrderServiceHandler(s), ordersv1cleave.NewFactServiceHandler(facts{s}),
 	}, nil
 }

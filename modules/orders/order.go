@@ -117,7 +117,8 @@ func before(next state) []string {
 
 // The reasons of orders that the checkout itself knows.
 const (
-	reasonCancelled = "CANCELLED_BY_CUSTOMER"
+	reasonCancelled       = "CANCELLED_BY_CUSTOMER"
+	reasonCancelledByShop = "CANCELLED_BY_SHOP"
 	// reasonExpired is what inventory says of a hold that has ended.
 	reasonExpired = "RESERVATION_STATE_EXPIRED"
 )
@@ -161,7 +162,7 @@ func usualSequence(p purchase) int64 {
 // end returns the state of an order that has been undone for a reason.
 func end(reason string) state {
 	switch reason {
-	case reasonCancelled:
+	case reasonCancelled, reasonCancelledByShop:
 		return cancelled
 	case reasonExpired:
 		return expired

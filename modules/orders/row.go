@@ -125,18 +125,18 @@ func (s *service) loadQuote(ctx context.Context, quoteID, userID string) (row *e
 	return row, now, nil
 }
 
-// loadOrder loads an order of the user's with what has become of it since an entry of its log, by sequence.
-func (s *service) loadOrder(ctx context.Context, orderID, userID string, after int64) (*ent.Order, error) {
-	rows, err := s.store.Pool().Query(ctx, `SELECT o.quote_id, o.state, o.reason, o.lines, o.total, o.currency, o.reservation_id, o.payment_id, o.sequence,
+// loadOrder loads an order of the user's, or of anybody's, with what has become of it since an entry of its log, by sequence.
+func (s *service) loadOrder(ctx context.Context, orderID, userID string, everybodys bool, after int64) (*ent.Order, error) {
+	rows, err := s.store.Pool().Query(ctx, `SELECT o.user_id, o.quote_id, o.state, o.reason, o.lines, o.total, o.currency, o.reservation_id, o.payment_id, o.sequence,
 			o.create_time, o.update_time, coalesce(t.sequence, 0), coalesce(t.state, ''), coalesce(t.note, ''), coalesce(t.create_time, o.create_time)
 		FROM "order" o LEFT JOIN transition t ON t.order_id = o.id AND t.sequence > $3 AND t.state <> ''
-		WHERE o.id = $1 AND o.user_id = $2 ORDER BY t.sequence`, orderID, userID, after)
+		WHERE o.id = $1 AND (o.user_id = $2 OR $4) ORDER BY t.sequence`, orderID, userID, after, everybodys)
 	if err != nil {
 		return nil, db.Unavailable(fmt.Errorf("load order %s: %w", orderID, err))
 	}
 	var row *ent.Order
-	o, t := ent.Order{ID: orderID, UserID: userID}, ent.Transition{}
-	_, err = pgx.ForEachRow(rows, []any{&o.QuoteID, &o.State, &o.Reason, &o.Lines, &o.Total, &o.Currency, &o.ReservationID, &o.PaymentID, &o.Sequence,
+	o, t := ent.Order{ID: orderID}, ent.Transition{}
+	_, err = pgx.ForEachRow(rows, []any{&o.UserID, &o.QuoteID, &o.State, &o.Reason, &o.Lines, &o.Total, &o.Currency, &o.ReservationID, &o.PaymentID, &o.Sequence,
 		&o.CreateTime, &o.UpdateTime, &t.Sequence, &t.State, &t.Note, &t.CreateTime}, func() error {
 		if row == nil {
 			first := o

@@ -25,16 +25,21 @@ import (
 	"github.com/cleave-go/cleave/platform/saga"
 )
 
-// service implements OrderService here, CartService in carts.go and QuickOrderService in quick.go: a transaction per method.
+// service implements OrderService here, CartService in carts.go, FulfillmentService in fulfillments.go and reversals.go, and
+// QuickOrderService in quick.go: a transaction per method.
 type service struct {
 	store   *db.Store[*ent.Client]
 	catalog catalogv1connect.CatalogServiceClient
 	// catalogOr is the catalog where an answer can be given without it.
 	catalogOr *module.Optional
 	sagas     *saga.Saga[purchase]
-	changes   *changes
-	events    *event.Events
-	saved     string // The payment method of quick orders.
+	// parcels and reversals are what follows when an order is confirmed.
+	parcels   *saga.Saga[parcel]
+	reversals *saga.Saga[reversing]
+
+	changes *changes
+	events  *event.Events
+	saved   string // The payment method of quick orders.
 }
 
 type tx = db.Tx[*ent.Client]
@@ -114,24 +119,39 @@ func (s *service) GetOrder(ctx context.Context, r *ordersv1.GetOrderRequest) (*o
 	return &ordersv1.GetOrderResponse{Order: orderMessage(row)}, nil
 }
 
-// ownOrder loads an order of the caller's.
+// ownOrder loads an order that the caller may meet.
 func (s *service) ownOrder(ctx context.Context, orderID string) (*ent.Order, error) {
-	userID, _ := rpc.Owner(ctx)
-	row, err := s.store.Ent.Order.Query().Where(order.ID(orderID), order.UserID(userID)).Only(ctx)
+	query := s.store.Ent.Order.Query().Where(order.ID(orderID))
+	if userID, everybodys := rpc.Owner(ctx); !everybodys {
+		query.Where(order.UserID(userID))
+	}
+	row, err := query.Only(ctx)
 	if ent.IsNotFound(err) {
 		return nil, rpc.NotFound("order", orderID)
 	}
 	return row, db.Unavailable(err)
 }
 
+// allUsers names everybody where a user is asked for.
+const allUsers = "-"
+
 func (s *service) ListOrders(ctx context.Context, r *ordersv1.ListOrdersRequest) (*ordersv1.ListOrdersResponse, error) {
-	userID, _ := rpc.Owner(ctx)
+	userID, everybodys := rpc.Owner(ctx)
+	if asked := r.GetUserId(); asked != "" && asked != userID {
+		if !everybodys {
+			return nil, rpc.Errorf(connect.CodePermissionDenied, "NOT_YOURS", "user_id must be your own")
+		}
+		userID = asked
+	}
 	size := page.Size(r.GetPageSize())
 	after, err := page.Decode(r.GetPageToken(), userID)
 	if err != nil {
 		return nil, connect.NewError(connect.CodeInvalidArgument, err)
 	}
-	query := s.store.Ent.Order.Query().Where(order.UserID(userID))
+	query := s.store.Ent.Order.Query()
+	if userID != allUsers {
+		query.Where(order.UserID(userID))
+	}
 	if after != "" {
 		query.Where(order.IDLT(after))
 	}
@@ -152,11 +172,10 @@ func (s *service) ListOrders(ctx context.Context, r *ordersv1.ListOrdersRequest)
 }
 
 func (s *service) CancelOrder(ctx context.Context, r *ordersv1.CancelOrderRequest) (*ordersv1.CancelOrderResponse, error) {
-	userID, _ := rpc.Owner(ctx)
 	var answer *ordersv1.CancelOrderResponse
 	err := s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
 		answer, err = idempotency.Once(ctx, tx, r, func() (*ordersv1.CancelOrderResponse, error) {
-			row, err := s.cancel(ctx, tx, r.GetId(), userID)
+			row, err := s.cancel(ctx, tx, r.GetId())
 			if err != nil {
 				return nil, err
 			}
@@ -172,24 +191,32 @@ func (s *service) CancelOrder(ctx context.Context, r *ordersv1.CancelOrderReques
 }
 
 // cancel writes down the wish to cancel; the checkout undoes what has been done.
-func (s *service) cancel(ctx context.Context, tx tx, orderID, userID string) (*ent.Order, error) {
-	own := func() (*ent.Order, error) {
-		row, err := tx.Ent.Order.Query().Where(order.ID(orderID), order.UserID(userID)).Only(ctx)
-		if ent.IsNotFound(err) {
-			return nil, rpc.NotFound("order", orderID)
+func (s *service) cancel(ctx context.Context, tx tx, orderID string) (*ent.Order, error) {
+	userID, everybodys := rpc.Owner(ctx)
+	own := func() *ent.OrderQuery {
+		query := tx.Ent.Order.Query().Where(order.ID(orderID))
+		if !everybodys {
+			query.Where(order.UserID(userID))
 		}
-		return row, err
+		return query
 	}
-	if _, err := own(); err != nil {
+	first, err := own().Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil, rpc.NotFound("order", orderID)
+	}
+	if err != nil {
 		return nil, err
 	}
-	// The saga is locked before the order, as at its boundaries: from here on the order stays as it is. If the order may not be
-	// cancelled, the wish is rolled back.
-	unknown := s.sagas.Cancel(ctx, tx.Tx, orderID, reasonCancelled)
+	c := change{state: cancelPending, reason: reasonCancelled, note: "cancelled by the customer"}
+	if first.UserID != userID {
+		c.reason, c.note = reasonCancelledByShop, "cancelled by the shop"
+	}
+	// The saga is locked before the order, as at its boundaries. If the order may not be cancelled, the wish is rolled back.
+	unknown := s.sagas.Cancel(ctx, tx.Tx, orderID, c.reason)
 	if unknown != nil && !errors.Is(unknown, saga.ErrUnknown) {
 		return nil, unknown
 	}
-	row, err := own()
+	row, err := own().ForUpdate().Only(ctx) // Somebody may be about to ship it.
 	if err != nil {
 		return nil, err
 	}
@@ -197,15 +224,21 @@ func (s *service) cancel(ctx context.Context, tx tx, orderID, userID string) (*e
 	case from == cancelPending || from == cancelled:
 		return row, nil
 	case !from.canBecome(cancelPending):
-		return nil, rpc.Errorf(connect.CodeFailedPrecondition, "ORDER_STATE", "order %s is %s and cannot be cancelled any more", row.ID, from)
+		return nil, rpc.Errorf(connect.CodeFailedPrecondition, "ORDER_STATE", "order %s is %s and cannot be cancelled any more%s", row.ID, from, instead[from])
 	}
 	if unknown != nil { // It was placed so long ago that its saga is not kept any more.
-		if err := s.sagas.StartUndone(ctx, tx.Tx, orderID, purchaseOf(row), reasonCancelled); err != nil {
+		if err := s.sagas.StartUndone(ctx, tx.Tx, orderID, purchaseOf(row), c.reason); err != nil {
 			return nil, err
 		}
 	}
 	db.AfterCommit(ctx, func() { s.changes.tell(orderID, happened{}) })
-	return row, record(ctx, tx, row, change{state: cancelPending, reason: reasonCancelled, note: "cancelled by the customer"})
+	return row, record(ctx, tx, row, c)
+}
+
+// instead says what can be done with an order that cannot be cancelled.
+var instead = map[state]string{
+	partiallyFulfilled: ": a part was shipped; what was not is ended by CancelRest",
+	fulfilled:          ": it was shipped; what comes back is taken by ReturnLines",
 }
 
 // orderMessage maps an order.

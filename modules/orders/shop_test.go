@@ -47,6 +47,7 @@ type shop struct {
 	*moduletest.House
 	carts     ordersv1connect.CartServiceClient
 	orders    ordersv1connect.OrderServiceClient
+	parcels   ordersv1connect.FulfillmentServiceClient
 	quick     ordersv1connect.QuickOrderServiceClient
 	catalog   catalogv1connect.CatalogServiceClient
 	inventory inventoryv1connect.InventoryServiceClient
@@ -59,8 +60,10 @@ func setup(t *testing.T) *shop {
 	t.Helper()
 	s := &shop{payments: newPayments(), faults: newFaults()}
 	s.House = moduletest.StartWith(t, []rpc.Interceptor{s.faults.intercept}, catalog.Module, inventory.Module, orders.Module, s.payments.module())
-	edge := s.Caller("edge", ordersv1cleave.CartService, ordersv1cleave.OrderService, ordersv1cleave.QuickOrderService, catalogv1cleave.CatalogService)
+	edge := s.Caller("edge", ordersv1cleave.CartService, ordersv1cleave.OrderService, ordersv1cleave.FulfillmentService, ordersv1cleave.QuickOrderService,
+		catalogv1cleave.CatalogService)
 	s.carts, s.orders = ordersv1cleave.NewCartServiceClient(edge), ordersv1cleave.NewOrderServiceClient(edge)
+	s.parcels = ordersv1cleave.NewFulfillmentServiceClient(edge)
 	s.quick = ordersv1cleave.NewQuickOrderServiceClient(edge)
 	s.catalog = catalogv1cleave.NewCatalogServiceClient(edge)
 	s.inventory = inventoryv1cleave.NewInventoryServiceClient(s.Caller("another", inventoryv1cleave.InventoryService))

@@ -57,8 +57,8 @@ type watcher struct {
 
 // look reads the order, and sends what the watcher has not seen.
 func (s *service) look(ctx context.Context, orderID string, w *watcher) (err error) {
-	userID, _ := rpc.Owner(ctx)
-	if w.row, err = s.loadOrder(ctx, orderID, userID, w.seen); err != nil {
+	userID, everybodys := rpc.Owner(ctx)
+	if w.row, err = s.loadOrder(ctx, orderID, userID, everybodys, w.seen); err != nil {
 		return err
 	}
 	for _, t := range w.row.Edges.Transitions {

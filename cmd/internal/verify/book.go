@@ -49,7 +49,10 @@ type order struct {
 	lines         string
 	reservationID string
 	problem       string // of its log
-	told          bool   // How it ended is in the log of events.
+	pieces        []*ordersv1.OrderFactLine
+	// What goes back for what came back or is not sent: as far as that is settled, and in all.
+	reversed, reversing int64
+	told                bool // How it ended is in the log of events.
 
 	committed          int      // How many reservations were committed for it.
 	unanswered         bool     // The provider has yet to tell of something for it.
@@ -108,7 +111,8 @@ func (b *book) order(fact *ordersv1.OrderFact, now time.Time) {
 	o := &order{
 		id: fact.GetId(), known: true, state: fact.GetState(), age: now.Sub(since.AsTime()),
 		total: fact.GetTotal().GetAmount(), currency: fact.GetTotal().GetCurrency(),
-		reservationID: fact.GetReservationId(), problem: fact.GetLogProblem(),
+		reservationID: fact.GetReservationId(), problem: fact.GetLogProblem(), pieces: fact.GetLines(),
+		reversed: fact.GetReversed().GetAmount(), reversing: fact.GetReversing().GetAmount(),
 	}
 	pieces := make([]string, 0, len(fact.GetLines()))
 	for _, l := range fact.GetLines() {

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
 	paymentsv1 "github.com/cleave-go/cleave/gen/cleave/payments/v1"
 )
 
@@ -122,8 +121,10 @@ func (b *book) charged(o *order) {
 			"order %s is %s, but of it the provider has taken %s and given back %s%s%s", o.id, o.word(),
 			money(o.captured, o.currency), money(o.refunded, o.currency), also(" and taken something in ", o.foreign), also(" and sets money aside by charge ", o.setAside))
 	case o.bought():
-		back := o.state == ordersv1.OrderState_ORDER_STATE_RETURNED // Goods that came back are paid back.
-		b.check(chargeConfirmed, o.id, o.captured == o.total && o.foreign == "" && o.setAside == "" && (back || o.total == 0 || o.refunded < o.captured),
+		b.check(chargeReversed, o.id, o.reversed <= o.refunded && o.refunded <= o.reversing,
+			"order %s is %s: for what came back and is not sent %s are owed, %s of that settled, and the provider has given back %s",
+			o.id, o.word(), money(o.reversing, o.currency), money(o.reversed, o.currency), money(o.refunded, o.currency))
+		b.check(chargeConfirmed, o.id, o.captured == o.total && o.foreign == "" && o.setAside == "",
 			"order %s is %s for %s, but of it the provider has taken %s and given back %s%s%s", o.id, o.word(), money(o.total, o.currency),
 			money(o.captured, o.currency), money(o.refunded, o.currency), also(" and taken something in ", o.foreign), also(" and sets money aside by charge ", o.setAside))
 	}

@@ -27,6 +27,8 @@ const (
 	paymentOpen      = "payment.open"
 	chargeEnded      = "charge.ended"
 	chargeConfirmed  = "charge.confirmed"
+	chargeReversed   = "charge.reversed"
+	piecesHandled    = "pieces.handled"
 	orderUnknown     = "order.unknown"
 	orderLost        = "order.lost"
 	orderOpen        = "order.open"
@@ -57,6 +59,7 @@ var Rules = []Rule{
 	{ID: stockBounds, Says: "of no SKU is less than nothing reserved, nor more than there is"},
 	{ID: holdEnded, Says: "an order that was cancelled, rejected or has expired holds no stock"},
 	{ID: holdConfirmed, Says: "an order that was confirmed has one reservation, committed, of its lines"},
+	{ID: piecesHandled, Says: "what was shipped of an order, came back and is not sent is what its reservation says, and never more than there was"},
 	{ID: chargeNetCapture, Says: "at most one charge of an order has taken money and not given it all back"},
 	{ID: chargeRefunded, Says: "no more is given back than was taken"},
 	{ID: chargePayment, Says: "a charge with money at the provider is that of one payment of ours, with the same amounts"},
@@ -64,6 +67,7 @@ var Rules = []Rule{
 	{ID: paymentOpen, Says: "what the provider was asked is known by the deadline"},
 	{ID: chargeEnded, Says: "an order that was cancelled, rejected or has expired has cost nothing, and nothing is set aside for it"},
 	{ID: chargeConfirmed, Says: "an order that was confirmed is paid, exactly its total, and nothing more is set aside for it"},
+	{ID: chargeReversed, Says: "what was given back of an order that was confirmed is what is owed for what came back and is not sent"},
 	{ID: orderUnknown, Says: "what was reserved or charged for an order is of an order that exists"},
 	{ID: orderLost, Says: "an order that was acknowledged exists"},
 	{ID: orderOpen, Says: "an order has ended by the deadline"},

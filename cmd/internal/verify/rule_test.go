@@ -99,7 +99,18 @@ func inOrder() *facts {
 	return f
 }
 
+// handle has pieces of the first order shipped, come back and not sent, and money settled and owed for that.
+func (f *facts) handle(shipped, returned, cancelled, settled, owed int64) {
+	mug, reservation := f.orders[0].Lines[1], f.reservations[0]
+	mug.Shipped, mug.Returned, mug.Cancelled = shipped, returned, cancelled
+	reservation.Shipped = []*inventoryv1.Line{{Sku: "mug", Quantity: shipped}}
+	reservation.Returned = []*inventoryv1.Line{{Sku: "mug", Quantity: returned}}
+	reservation.Withdrawn = []*inventoryv1.Line{{Sku: "mug", Quantity: cancelled}}
+	f.orders[0].Reversed, f.orders[0].Reversing = euros(settled), euros(owed)
+}
+
 const (
+	partially    = ordersv1.OrderState_ORDER_STATE_PARTIALLY_FULFILLED
 	pending      = ordersv1.OrderState_ORDER_STATE_PENDING
 	confirmed    = ordersv1.OrderState_ORDER_STATE_CONFIRMED
 	cancelled    = ordersv1.OrderState_ORDER_STATE_CANCELLED
@@ -249,11 +260,40 @@ var planted = []struct {
 		f.payments[0].State, f.payments[0].Captured, f.charges[0].Captured = authorized, euros(0), euros(0)
 	},
 		"charge.confirmed ord_1", "order ord_1 is confirmed for 1000 EUR, but of it the provider has taken 0 EUR"},
-	{"confirmed and given back", func(f *facts) { f.payments[0].Refunded, f.charges[0].Refunded = euros(1000), euros(1000) }, "charge.confirmed ord_1", "given back 1000 EUR"},
-	{"confirmed and partly given back", func(f *facts) { f.payments[0].Refunded, f.charges[0].Refunded = euros(300), euros(300) }, "", ""},
+	{"confirmed and given back", func(f *facts) { f.payments[0].Refunded, f.charges[0].Refunded = euros(1000), euros(1000) }, "charge.reversed ord_1", "given back 1000 EUR"},
+	{"confirmed and partly given back", func(f *facts) { f.payments[0].Refunded, f.charges[0].Refunded = euros(300), euros(300) },
+		"charge.reversed ord_1", "0 EUR are owed, 0 EUR of that settled, and the provider has given back 300 EUR"},
+	{"a part came back and was given back", func(f *facts) {
+		f.handle(1, 1, 0, 300, 300)
+		f.orders[0].State, f.payments[0].Refunded, f.charges[0].Refunded = partially, euros(300), euros(300)
+	}, "", ""},
+	{"a part came back, and the money is on its way", func(f *facts) {
+		f.handle(1, 1, 0, 0, 300)
+		f.orders[0].State = partially
+	}, "", ""},
+	{"a part came back, and the money counts as given back though it is not", func(f *facts) {
+		f.handle(1, 1, 0, 300, 300)
+		f.orders[0].State = partially
+	}, "charge.reversed ord_1", "300 EUR of that settled, and the provider has given back 0 EUR"},
 	{"returned and given back", func(f *facts) {
+		f.handle(2, 2, 0, 1000, 1000)
 		f.orders[0].State, f.payments[0].Refunded, f.charges[0].Refunded = returned, euros(1000), euros(1000)
 	}, "", ""},
+	{"shipped more than was ordered", func(f *facts) { f.handle(3, 0, 0, 0, 0) }, "pieces.handled ord_1", "order ord_1 is for 2 pieces of mug, of which 3 were shipped"},
+	{"shipped and not sent", func(f *facts) { f.handle(1, 0, 2, 0, 0) }, "pieces.handled ord_1", "1 were shipped, 0 came back and 2 are not sent"},
+	{"came back more than was shipped", func(f *facts) { f.handle(1, 2, 0, 0, 0) }, "pieces.handled ord_1", "1 were shipped, 2 came back"},
+	{"shipped without the stock", func(f *facts) {
+		f.handle(2, 0, 0, 0, 0)
+		f.reservations[0].Shipped = nil
+	}, "pieces.handled ord_1", "of mug 2 pieces of order ord_1 were shipped, 0 came back and 0 are not sent, but of its reservation rsv_1 that is 0, 0 and 0"},
+	{"stock that went without an order", func(f *facts) { f.reservations[0].Shipped = []*inventoryv1.Line{{Sku: "mug", Quantity: 1}} }, "pieces.handled ord_1", ""},
+	{"stock that came back twice", func(f *facts) {
+		f.handle(2, 1, 0, 0, 0)
+		f.reservations[0].Returned[0].Quantity = 2
+	}, "pieces.handled ord_1", ""},
+	{"stock that was given back for nobody", func(f *facts) {
+		f.reservations[0].Withdrawn = []*inventoryv1.Line{{Sku: "cap", Quantity: 1}}
+	}, "pieces.handled ord_1", ""},
 	{"confirmed for nothing", func(f *facts) {
 		f.orders[0].Total, f.payments, f.charges = euros(0), f.payments[1:], f.charges[1:]
 	}, "", ""},

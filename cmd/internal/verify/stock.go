@@ -35,9 +35,33 @@ func (b *book) reservation(r *inventoryv1.ReservationFact) {
 			if r.GetId() != o.reservationID {
 				b.add(holdConfirmed, o.id, "order %s names reservation %s, but %s is %s for it", o.id, none(o.reservationID), r.GetId(), state)
 			}
+			if r.GetId() == o.reservationID {
+				b.handled(o, r)
+			}
 			if got := lines(r.GetLines()); got != o.lines {
 				b.add(holdConfirmed, o.id, "order %s is for %s, but its reservation %s has %s", o.id, o.lines, r.GetId(), got)
 			}
 		}
+	}
+}
+
+// handled checks what became of the pieces of an order against what became of those of its reservation.
+func (b *book) handled(o *order, r *inventoryv1.ReservationFact) {
+	said := func(sku string, list []*inventoryv1.Line) int64 {
+		for _, l := range list {
+			if l.GetSku() == sku {
+				return l.GetQuantity()
+			}
+		}
+		return 0
+	}
+	for _, l := range o.pieces {
+		b.check(piecesHandled, o.id, l.GetShipped()+l.GetCancelled() <= l.GetQuantity() && l.GetReturned() <= l.GetShipped(),
+			"order %s is for %d pieces of %s, of which %d were shipped, %d came back and %d are not sent",
+			o.id, l.GetQuantity(), l.GetSku(), l.GetShipped(), l.GetReturned(), l.GetCancelled())
+		shipped, returned, withdrawn := said(l.GetSku(), r.GetShipped()), said(l.GetSku(), r.GetReturned()), said(l.GetSku(), r.GetWithdrawn())
+		b.check(piecesHandled, o.id, shipped == l.GetShipped() && returned == l.GetReturned() && withdrawn == l.GetCancelled(),
+			"of %s %d pieces of order %s were shipped, %d came back and %d are not sent, but of its reservation %s that is %d, %d and %d: see cleave sagas list",
+			l.GetSku(), l.GetShipped(), o.id, l.GetReturned(), l.GetCancelled(), r.GetId(), shipped, returned, withdrawn)
 	}
 }

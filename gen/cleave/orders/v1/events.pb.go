@@ -389,6 +389,182 @@ func (x *OrderNeedsReview) GetReason() string {
 	return ""
 }
 
+// OrderPartiallyFulfilled: pieces of an order were shipped, and others are to follow. It is told of each such parcel.
+type OrderPartiallyFulfilled struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrderId       string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	UserId        string                 `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	FulfillmentId string                 `protobuf:"bytes,3,opt,name=fulfillment_id,json=fulfillmentId,proto3" json:"fulfillment_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrderPartiallyFulfilled) Reset() {
+	*x = OrderPartiallyFulfilled{}
+	mi := &file_cleave_orders_v1_events_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrderPartiallyFulfilled) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrderPartiallyFulfilled) ProtoMessage() {}
+
+func (x *OrderPartiallyFulfilled) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_orders_v1_events_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrderPartiallyFulfilled.ProtoReflect.Descriptor instead.
+func (*OrderPartiallyFulfilled) Descriptor() ([]byte, []int) {
+	return file_cleave_orders_v1_events_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *OrderPartiallyFulfilled) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *OrderPartiallyFulfilled) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *OrderPartiallyFulfilled) GetFulfillmentId() string {
+	if x != nil {
+		return x.FulfillmentId
+	}
+	return ""
+}
+
+// OrderFulfilled: all pieces of an order were shipped, but for those that will not be.
+type OrderFulfilled struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	OrderId string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	UserId  string                 `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// The last parcel; empty if the order is fulfilled because its rest was cancelled.
+	FulfillmentId string `protobuf:"bytes,3,opt,name=fulfillment_id,json=fulfillmentId,proto3" json:"fulfillment_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrderFulfilled) Reset() {
+	*x = OrderFulfilled{}
+	mi := &file_cleave_orders_v1_events_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrderFulfilled) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrderFulfilled) ProtoMessage() {}
+
+func (x *OrderFulfilled) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_orders_v1_events_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrderFulfilled.ProtoReflect.Descriptor instead.
+func (*OrderFulfilled) Descriptor() ([]byte, []int) {
+	return file_cleave_orders_v1_events_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *OrderFulfilled) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *OrderFulfilled) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *OrderFulfilled) GetFulfillmentId() string {
+	if x != nil {
+		return x.FulfillmentId
+	}
+	return ""
+}
+
+// OrderReturned: all pieces of an order that were shipped have come back.
+type OrderReturned struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrderId       string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	UserId        string                 `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrderReturned) Reset() {
+	*x = OrderReturned{}
+	mi := &file_cleave_orders_v1_events_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrderReturned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrderReturned) ProtoMessage() {}
+
+func (x *OrderReturned) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_orders_v1_events_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrderReturned.ProtoReflect.Descriptor instead.
+func (*OrderReturned) Descriptor() ([]byte, []int) {
+	return file_cleave_orders_v1_events_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *OrderReturned) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *OrderReturned) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
 var File_cleave_orders_v1_events_proto protoreflect.FileDescriptor
 
 const file_cleave_orders_v1_events_proto_rawDesc = "" +
@@ -417,7 +593,18 @@ const file_cleave_orders_v1_events_proto_rawDesc = "" +
 	"\x10OrderNeedsReview\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x17\n" +
 	"\auser_id\x18\x02 \x01(\tR\x06userId\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reasonB;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"t\n" +
+	"\x17OrderPartiallyFulfilled\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x17\n" +
+	"\auser_id\x18\x02 \x01(\tR\x06userId\x12%\n" +
+	"\x0efulfillment_id\x18\x03 \x01(\tR\rfulfillmentId\"k\n" +
+	"\x0eOrderFulfilled\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x17\n" +
+	"\auser_id\x18\x02 \x01(\tR\x06userId\x12%\n" +
+	"\x0efulfillment_id\x18\x03 \x01(\tR\rfulfillmentId\"C\n" +
+	"\rOrderReturned\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x17\n" +
+	"\auser_id\x18\x02 \x01(\tR\x06userIdB;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
 
 var (
 	file_cleave_orders_v1_events_proto_rawDescOnce sync.Once
@@ -431,19 +618,22 @@ func file_cleave_orders_v1_events_proto_rawDescGZIP() []byte {
 	return file_cleave_orders_v1_events_proto_rawDescData
 }
 
-var file_cleave_orders_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_cleave_orders_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_cleave_orders_v1_events_proto_goTypes = []any{
-	(*OrderPlaced)(nil),      // 0: cleave.orders.v1.OrderPlaced
-	(*OrderConfirmed)(nil),   // 1: cleave.orders.v1.OrderConfirmed
-	(*OrderRejected)(nil),    // 2: cleave.orders.v1.OrderRejected
-	(*OrderExpired)(nil),     // 3: cleave.orders.v1.OrderExpired
-	(*OrderCancelled)(nil),   // 4: cleave.orders.v1.OrderCancelled
-	(*OrderNeedsReview)(nil), // 5: cleave.orders.v1.OrderNeedsReview
-	(*v1.Money)(nil),         // 6: cleave.type.v1.Money
+	(*OrderPlaced)(nil),             // 0: cleave.orders.v1.OrderPlaced
+	(*OrderConfirmed)(nil),          // 1: cleave.orders.v1.OrderConfirmed
+	(*OrderRejected)(nil),           // 2: cleave.orders.v1.OrderRejected
+	(*OrderExpired)(nil),            // 3: cleave.orders.v1.OrderExpired
+	(*OrderCancelled)(nil),          // 4: cleave.orders.v1.OrderCancelled
+	(*OrderNeedsReview)(nil),        // 5: cleave.orders.v1.OrderNeedsReview
+	(*OrderPartiallyFulfilled)(nil), // 6: cleave.orders.v1.OrderPartiallyFulfilled
+	(*OrderFulfilled)(nil),          // 7: cleave.orders.v1.OrderFulfilled
+	(*OrderReturned)(nil),           // 8: cleave.orders.v1.OrderReturned
+	(*v1.Money)(nil),                // 9: cleave.type.v1.Money
 }
 var file_cleave_orders_v1_events_proto_depIdxs = []int32{
-	6, // 0: cleave.orders.v1.OrderPlaced.total:type_name -> cleave.type.v1.Money
-	6, // 1: cleave.orders.v1.OrderConfirmed.total:type_name -> cleave.type.v1.Money
+	9, // 0: cleave.orders.v1.OrderPlaced.total:type_name -> cleave.type.v1.Money
+	9, // 1: cleave.orders.v1.OrderConfirmed.total:type_name -> cleave.type.v1.Money
 	2, // [2:2] is the sub-list for method output_type
 	2, // [2:2] is the sub-list for method input_type
 	2, // [2:2] is the sub-list for extension type_name
@@ -462,7 +652,7 @@ func file_cleave_orders_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_orders_v1_events_proto_rawDesc), len(file_cleave_orders_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -42,7 +42,11 @@ type OrderFact struct {
 	// nothing is.
 	LogProblem string `protobuf:"bytes,10,opt,name=log_problem,json=logProblem,proto3" json:"log_problem,omitempty"`
 	// What was ordered: one line a SKU, in the order of the SKUs.
-	Lines         []*OrderFactLine `protobuf:"bytes,11,rep,name=lines,proto3" json:"lines,omitempty"`
+	Lines []*OrderFactLine `protobuf:"bytes,11,rep,name=lines,proto3" json:"lines,omitempty"`
+	// What goes back for pieces that came back or are not sent: as far as that is settled,
+	Reversed *v1.Money `protobuf:"bytes,12,opt,name=reversed,proto3" json:"reversed,omitempty"`
+	// and in all.
+	Reversing     *v1.Money `protobuf:"bytes,13,opt,name=reversing,proto3" json:"reversing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -154,11 +158,30 @@ func (x *OrderFact) GetLines() []*OrderFactLine {
 	return nil
 }
 
-// OrderFactLine is how many pieces of a SKU were ordered.
+func (x *OrderFact) GetReversed() *v1.Money {
+	if x != nil {
+		return x.Reversed
+	}
+	return nil
+}
+
+func (x *OrderFact) GetReversing() *v1.Money {
+	if x != nil {
+		return x.Reversing
+	}
+	return nil
+}
+
+// OrderFactLine is how many pieces of a SKU were ordered, and what became of them.
 type OrderFactLine struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Sku           string                 `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
-	Quantity      int64                  `protobuf:"varint,2,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Sku      string                 `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
+	Quantity int64                  `protobuf:"varint,2,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	Shipped  int64                  `protobuf:"varint,3,opt,name=shipped,proto3" json:"shipped,omitempty"`
+	// Of those that were shipped.
+	Returned int64 `protobuf:"varint,4,opt,name=returned,proto3" json:"returned,omitempty"`
+	// Of those that were not shipped.
+	Cancelled     int64 `protobuf:"varint,5,opt,name=cancelled,proto3" json:"cancelled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -203,6 +226,27 @@ func (x *OrderFactLine) GetSku() string {
 func (x *OrderFactLine) GetQuantity() int64 {
 	if x != nil {
 		return x.Quantity
+	}
+	return 0
+}
+
+func (x *OrderFactLine) GetShipped() int64 {
+	if x != nil {
+		return x.Shipped
+	}
+	return 0
+}
+
+func (x *OrderFactLine) GetReturned() int64 {
+	if x != nil {
+		return x.Returned
+	}
+	return 0
+}
+
+func (x *OrderFactLine) GetCancelled() int64 {
+	if x != nil {
+		return x.Cancelled
 	}
 	return 0
 }
@@ -302,7 +346,7 @@ var File_cleave_orders_v1_facts_proto protoreflect.FileDescriptor
 
 const file_cleave_orders_v1_facts_proto_rawDesc = "" +
 	"\n" +
-	"\x1ccleave/orders/v1/facts.proto\x12\x10cleave.orders.v1\x1a\x1dcleave/orders/v1/orders.proto\x1a cleave/platform/v1/options.proto\x1a\x1acleave/type/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc6\x03\n" +
+	"\x1ccleave/orders/v1/facts.proto\x12\x10cleave.orders.v1\x1a\x1dcleave/orders/v1/orders.proto\x1a cleave/platform/v1/options.proto\x1a\x1acleave/type/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x04\n" +
 	"\tOrderFact\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x122\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1c.cleave.orders.v1.OrderStateR\x05state\x12\x16\n" +
@@ -319,10 +363,15 @@ const file_cleave_orders_v1_facts_proto_rawDesc = "" +
 	"\vlog_problem\x18\n" +
 	" \x01(\tR\n" +
 	"logProblem\x125\n" +
-	"\x05lines\x18\v \x03(\v2\x1f.cleave.orders.v1.OrderFactLineR\x05lines\"=\n" +
+	"\x05lines\x18\v \x03(\v2\x1f.cleave.orders.v1.OrderFactLineR\x05lines\x121\n" +
+	"\breversed\x18\f \x01(\v2\x15.cleave.type.v1.MoneyR\breversed\x123\n" +
+	"\treversing\x18\r \x01(\v2\x15.cleave.type.v1.MoneyR\treversing\"\x91\x01\n" +
 	"\rOrderFactLine\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1a\n" +
-	"\bquantity\x18\x02 \x01(\x03R\bquantity\"\x19\n" +
+	"\bquantity\x18\x02 \x01(\x03R\bquantity\x12\x18\n" +
+	"\ashipped\x18\x03 \x01(\x03R\ashipped\x12\x1a\n" +
+	"\breturned\x18\x04 \x01(\x03R\breturned\x12\x1c\n" +
+	"\tcancelled\x18\x05 \x01(\x03R\tcancelled\"\x19\n" +
 	"\x17StreamOrderFactsRequest\"}\n" +
 	"\x18StreamOrderFactsResponse\x121\n" +
 	"\x05facts\x18\x01 \x03(\v2\x1b.cleave.orders.v1.OrderFactR\x05facts\x12.\n" +
@@ -353,20 +402,22 @@ var file_cleave_orders_v1_facts_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil),    // 6: google.protobuf.Timestamp
 }
 var file_cleave_orders_v1_facts_proto_depIdxs = []int32{
-	4, // 0: cleave.orders.v1.OrderFact.state:type_name -> cleave.orders.v1.OrderState
-	5, // 1: cleave.orders.v1.OrderFact.total:type_name -> cleave.type.v1.Money
-	6, // 2: cleave.orders.v1.OrderFact.create_time:type_name -> google.protobuf.Timestamp
-	6, // 3: cleave.orders.v1.OrderFact.update_time:type_name -> google.protobuf.Timestamp
-	1, // 4: cleave.orders.v1.OrderFact.lines:type_name -> cleave.orders.v1.OrderFactLine
-	0, // 5: cleave.orders.v1.StreamOrderFactsResponse.facts:type_name -> cleave.orders.v1.OrderFact
-	6, // 6: cleave.orders.v1.StreamOrderFactsResponse.time:type_name -> google.protobuf.Timestamp
-	2, // 7: cleave.orders.v1.FactService.StreamOrderFacts:input_type -> cleave.orders.v1.StreamOrderFactsRequest
-	3, // 8: cleave.orders.v1.FactService.StreamOrderFacts:output_type -> cleave.orders.v1.StreamOrderFactsResponse
-	8, // [8:9] is the sub-list for method output_type
-	7, // [7:8] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	4,  // 0: cleave.orders.v1.OrderFact.state:type_name -> cleave.orders.v1.OrderState
+	5,  // 1: cleave.orders.v1.OrderFact.total:type_name -> cleave.type.v1.Money
+	6,  // 2: cleave.orders.v1.OrderFact.create_time:type_name -> google.protobuf.Timestamp
+	6,  // 3: cleave.orders.v1.OrderFact.update_time:type_name -> google.protobuf.Timestamp
+	1,  // 4: cleave.orders.v1.OrderFact.lines:type_name -> cleave.orders.v1.OrderFactLine
+	5,  // 5: cleave.orders.v1.OrderFact.reversed:type_name -> cleave.type.v1.Money
+	5,  // 6: cleave.orders.v1.OrderFact.reversing:type_name -> cleave.type.v1.Money
+	0,  // 7: cleave.orders.v1.StreamOrderFactsResponse.facts:type_name -> cleave.orders.v1.OrderFact
+	6,  // 8: cleave.orders.v1.StreamOrderFactsResponse.time:type_name -> google.protobuf.Timestamp
+	2,  // 9: cleave.orders.v1.FactService.StreamOrderFacts:input_type -> cleave.orders.v1.StreamOrderFactsRequest
+	3,  // 10: cleave.orders.v1.FactService.StreamOrderFacts:output_type -> cleave.orders.v1.StreamOrderFactsResponse
+	10, // [10:11] is the sub-list for method output_type
+	9,  // [9:10] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_cleave_orders_v1_facts_proto_init() }

@@ -533,7 +533,9 @@ type ListOrdersRequest struct {
 	// How many at the most; 50 if it is 0. More than 200 is answered with 200.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// next_page_token of the page before; empty for the first.
-	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Whose: the caller's own if it is empty. Staff may name somebody else, or everybody by "-". PERMISSION_DENIED for others.
+	UserId        string `protobuf:"bytes,3,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -578,6 +580,13 @@ func (x *ListOrdersRequest) GetPageSize() int32 {
 func (x *ListOrdersRequest) GetPageToken() string {
 	if x != nil {
 		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListOrdersRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
 	}
 	return ""
 }
@@ -1083,11 +1092,12 @@ const file_cleave_orders_v1_orders_proto_rawDesc = "" +
 	"\x0fGetOrderRequest\x12@\n" +
 	"\x02id\x18\x01 \x01(\tB0\xbaH-r+\x10\x01\x18@\x92\x02$ord_01a1fdad074278e680c5e4fa22541122R\x02id\"A\n" +
 	"\x10GetOrderResponse\x12-\n" +
-	"\x05order\x18\x01 \x01(\v2\x17.cleave.orders.v1.OrderR\x05order\"d\n" +
+	"\x05order\x18\x01 \x01(\v2\x17.cleave.orders.v1.OrderR\x05order\"\x87\x01\n" +
 	"\x11ListOrdersRequest\x12&\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\t\xbaH\x06\x1a\x04@\x14(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"m\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12!\n" +
+	"\auser_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x06userId\"m\n" +
 	"\x12ListOrdersResponse\x12/\n" +
 	"\x06orders\x18\x01 \x03(\v2\x17.cleave.orders.v1.OrderR\x06orders\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x85\x01\n" +
@@ -1137,19 +1147,29 @@ const file_cleave_orders_v1_orders_proto_rawDesc = "" +
 	"\x12\x1f\n" +
 	"\x1bORDER_STATE_PAYMENT_UNKNOWN\x10\v\x12\x1e\n" +
 	"\x1aORDER_STATE_CANCEL_PENDING\x10\f\x12\x1c\n" +
-	"\x18ORDER_STATE_NEEDS_REVIEW\x10\r2\x96\a\n" +
+	"\x18ORDER_STATE_NEEDS_REVIEW\x10\r2\xdc\a\n" +
 	"\fOrderService\x12\x8d\x01\n" +
 	"\n" +
 	"PlaceOrder\x12#.cleave.orders.v1.PlaceOrderRequest\x1a$.cleave.orders.v1.PlaceOrderResponse\"4\xa2\xbb\x18\x14\b\x02\x10\x02\"\forders:write*\x00\xb8\xbb\x18\x02\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
-	"/v1/orders\x90\x02\x02\x12\x84\x01\n" +
-	"\bGetOrder\x12!.cleave.orders.v1.GetOrderRequest\x1a\".cleave.orders.v1.GetOrderResponse\"1\xa2\xbb\x18\x13\b\x02\x10\x02\"\vorders:read*\x00\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/orders/{id}\x90\x02\x01\x12\x89\x01\n" +
+	"/v1/orders\x90\x02\x02\x12\x92\x01\n" +
+	"\bGetOrder\x12!.cleave.orders.v1.GetOrderRequest\x1a\".cleave.orders.v1.GetOrderResponse\"?\xa2\xbb\x18!\b\x02\x10\x02\"\vorders:read*\x0e\n" +
+	"\x05staff\n" +
+	"\x05admin\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/orders/{id}\x90\x02\x01\x12\x97\x01\n" +
 	"\n" +
-	"ListOrders\x12#.cleave.orders.v1.ListOrdersRequest\x1a$.cleave.orders.v1.ListOrdersResponse\"0\xa2\xbb\x18\x13\b\x02\x10\x02\"\vorders:read*\x00\xb8\xbb\x18\x01\x82\xd3\xe4\x93\x02\f\x12\n" +
-	"/v1/orders\x90\x02\x01\x12\x96\x01\n" +
+	"ListOrders\x12#.cleave.orders.v1.ListOrdersRequest\x1a$.cleave.orders.v1.ListOrdersResponse\">\xa2\xbb\x18!\b\x02\x10\x02\"\vorders:read*\x0e\n" +
+	"\x05staff\n" +
+	"\x05admin\xb8\xbb\x18\x01\x82\xd3\xe4\x93\x02\f\x12\n" +
+	"/v1/orders\x90\x02\x01\x12\xa4\x01\n" +
 	"\n" +
-	"WatchOrder\x12#.cleave.orders.v1.WatchOrderRequest\x1a$.cleave.orders.v1.WatchOrderResponse\";\xa2\xbb\x18\x13\b\x02\x10\x02\"\vorders:read*\x00\xb8\xbb\x18\x02\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/orders/{id}:watch\x90\x02\x010\x01\x12\xaa\x01\n" +
-	"\x0fListOrderEvents\x12(.cleave.orders.v1.ListOrderEventsRequest\x1a).cleave.orders.v1.ListOrderEventsResponse\"B\xa2\xbb\x18\x13\b\x02\x10\x02\"\vorders:read*\x00\xb8\xbb\x18\x01\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/orders/{order_id}/events\x90\x02\x01\x12\x9c\x01\n" +
-	"\vCancelOrder\x12$.cleave.orders.v1.CancelOrderRequest\x1a%.cleave.orders.v1.CancelOrderResponse\"@\xa2\xbb\x18\x14\b\x02\x10\x02\"\forders:write*\x00\xb8\xbb\x18\x02\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/orders/{id}:cancel\x90\x02\x02B;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
+	"WatchOrder\x12#.cleave.orders.v1.WatchOrderRequest\x1a$.cleave.orders.v1.WatchOrderResponse\"I\xa2\xbb\x18!\b\x02\x10\x02\"\vorders:read*\x0e\n" +
+	"\x05staff\n" +
+	"\x05admin\xb8\xbb\x18\x02\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/orders/{id}:watch\x90\x02\x010\x01\x12\xb8\x01\n" +
+	"\x0fListOrderEvents\x12(.cleave.orders.v1.ListOrderEventsRequest\x1a).cleave.orders.v1.ListOrderEventsResponse\"P\xa2\xbb\x18!\b\x02\x10\x02\"\vorders:read*\x0e\n" +
+	"\x05staff\n" +
+	"\x05admin\xb8\xbb\x18\x01\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/orders/{order_id}/events\x90\x02\x01\x12\xaa\x01\n" +
+	"\vCancelOrder\x12$.cleave.orders.v1.CancelOrderRequest\x1a%.cleave.orders.v1.CancelOrderResponse\"N\xa2\xbb\x18\"\b\x02\x10\x02\"\forders:write*\x0e\n" +
+	"\x05staff\n" +
+	"\x05admin\xb8\xbb\x18\x02\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/orders/{id}:cancel\x90\x02\x02B;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
 
 var (
 	file_cleave_orders_v1_orders_proto_rawDescOnce sync.Once

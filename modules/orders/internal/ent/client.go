@@ -17,8 +17,10 @@ import (
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/cart"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/cartitem"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent/fulfillment"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/order"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/quote"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent/reversal"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/transition"
 )
 
@@ -31,10 +33,14 @@ type Client struct {
 	Cart *CartClient
 	// CartItem is the client for interacting with the CartItem builders.
 	CartItem *CartItemClient
+	// Fulfillment is the client for interacting with the Fulfillment builders.
+	Fulfillment *FulfillmentClient
 	// Order is the client for interacting with the Order builders.
 	Order *OrderClient
 	// Quote is the client for interacting with the Quote builders.
 	Quote *QuoteClient
+	// Reversal is the client for interacting with the Reversal builders.
+	Reversal *ReversalClient
 	// Transition is the client for interacting with the Transition builders.
 	Transition *TransitionClient
 }
@@ -50,8 +56,10 @@ func (c *Client) init() {
 	c.Schema = migrate.NewSchema(c.driver)
 	c.Cart = NewCartClient(c.config)
 	c.CartItem = NewCartItemClient(c.config)
+	c.Fulfillment = NewFulfillmentClient(c.config)
 	c.Order = NewOrderClient(c.config)
 	c.Quote = NewQuoteClient(c.config)
+	c.Reversal = NewReversalClient(c.config)
 	c.Transition = NewTransitionClient(c.config)
 }
 
@@ -143,13 +151,15 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 	cfg := c.config
 	cfg.driver = tx
 	return &Tx{
-		ctx:        ctx,
-		config:     cfg,
-		Cart:       NewCartClient(cfg),
-		CartItem:   NewCartItemClient(cfg),
-		Order:      NewOrderClient(cfg),
-		Quote:      NewQuoteClient(cfg),
-		Transition: NewTransitionClient(cfg),
+		ctx:         ctx,
+		config:      cfg,
+		Cart:        NewCartClient(cfg),
+		CartItem:    NewCartItemClient(cfg),
+		Fulfillment: NewFulfillmentClient(cfg),
+		Order:       NewOrderClient(cfg),
+		Quote:       NewQuoteClient(cfg),
+		Reversal:    NewReversalClient(cfg),
+		Transition:  NewTransitionClient(cfg),
 	}, nil
 }
 
@@ -167,13 +177,15 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 	cfg := c.config
 	cfg.driver = &txDriver{tx: tx, drv: c.driver}
 	return &Tx{
-		ctx:        ctx,
-		config:     cfg,
-		Cart:       NewCartClient(cfg),
-		CartItem:   NewCartItemClient(cfg),
-		Order:      NewOrderClient(cfg),
-		Quote:      NewQuoteClient(cfg),
-		Transition: NewTransitionClient(cfg),
+		ctx:         ctx,
+		config:      cfg,
+		Cart:        NewCartClient(cfg),
+		CartItem:    NewCartItemClient(cfg),
+		Fulfillment: NewFulfillmentClient(cfg),
+		Order:       NewOrderClient(cfg),
+		Quote:       NewQuoteClient(cfg),
+		Reversal:    NewReversalClient(cfg),
+		Transition:  NewTransitionClient(cfg),
 	}, nil
 }
 
@@ -202,21 +214,21 @@ func (c *Client) Close() error {
 // Use adds the mutation hooks to all the entity clients.
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
-	c.Cart.Use(hooks...)
-	c.CartItem.Use(hooks...)
-	c.Order.Use(hooks...)
-	c.Quote.Use(hooks...)
-	c.Transition.Use(hooks...)
+	for _, n := range []interface{ Use(...Hook) }{
+		c.Cart, c.CartItem, c.Fulfillment, c.Order, c.Quote, c.Reversal, c.Transition,
+	} {
+		n.Use(hooks...)
+	}
 }
 
 // Intercept adds the query interceptors to all the entity clients.
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
-	c.Cart.Intercept(interceptors...)
-	c.CartItem.Intercept(interceptors...)
-	c.Order.Intercept(interceptors...)
-	c.Quote.Intercept(interceptors...)
-	c.Transition.Intercept(interceptors...)
+	for _, n := range []interface{ Intercept(...Interceptor) }{
+		c.Cart, c.CartItem, c.Fulfillment, c.Order, c.Quote, c.Reversal, c.Transition,
+	} {
+		n.Intercept(interceptors...)
+	}
 }
 
 // Mutate implements the ent.Mutator interface.
@@ -226,10 +238,14 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Cart.mutate(ctx, m)
 	case *CartItemMutation:
 		return c.CartItem.mutate(ctx, m)
+	case *FulfillmentMutation:
+		return c.Fulfillment.mutate(ctx, m)
 	case *OrderMutation:
 		return c.Order.mutate(ctx, m)
 	case *QuoteMutation:
 		return c.Quote.mutate(ctx, m)
+	case *ReversalMutation:
+		return c.Reversal.mutate(ctx, m)
 	case *TransitionMutation:
 		return c.Transition.mutate(ctx, m)
 	default:
@@ -535,6 +551,139 @@ func (c *CartItemClient) mutate(ctx context.Context, m *CartItemMutation) (Value
 	}
 }
 
+// FulfillmentClient is a client for the Fulfillment schema.
+type FulfillmentClient struct {
+	config
+}
+
+// NewFulfillmentClient returns a client for the Fulfillment from the given config.
+func NewFulfillmentClient(c config) *FulfillmentClient {
+	return &FulfillmentClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `fulfillment.Hooks(f(g(h())))`.
+func (c *FulfillmentClient) Use(hooks ...Hook) {
+	c.hooks.Fulfillment = append(c.hooks.Fulfillment, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `fulfillment.Intercept(f(g(h())))`.
+func (c *FulfillmentClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Fulfillment = append(c.inters.Fulfillment, interceptors...)
+}
+
+// Create returns a builder for creating a Fulfillment entity.
+func (c *FulfillmentClient) Create() *FulfillmentCreate {
+	mutation := newFulfillmentMutation(c.config, OpCreate)
+	return &FulfillmentCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Fulfillment entities.
+func (c *FulfillmentClient) CreateBulk(builders ...*FulfillmentCreate) *FulfillmentCreateBulk {
+	return &FulfillmentCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *FulfillmentClient) MapCreateBulk(slice any, setFunc func(*FulfillmentCreate, int)) *FulfillmentCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &FulfillmentCreateBulk{err: fmt.Errorf("calling to FulfillmentClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*FulfillmentCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &FulfillmentCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Fulfillment.
+func (c *FulfillmentClient) Update() *FulfillmentUpdate {
+	mutation := newFulfillmentMutation(c.config, OpUpdate)
+	return &FulfillmentUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *FulfillmentClient) UpdateOne(_m *Fulfillment) *FulfillmentUpdateOne {
+	mutation := newFulfillmentMutation(c.config, OpUpdateOne, withFulfillment(_m))
+	return &FulfillmentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *FulfillmentClient) UpdateOneID(id string) *FulfillmentUpdateOne {
+	mutation := newFulfillmentMutation(c.config, OpUpdateOne, withFulfillmentID(id))
+	return &FulfillmentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Fulfillment.
+func (c *FulfillmentClient) Delete() *FulfillmentDelete {
+	mutation := newFulfillmentMutation(c.config, OpDelete)
+	return &FulfillmentDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *FulfillmentClient) DeleteOne(_m *Fulfillment) *FulfillmentDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *FulfillmentClient) DeleteOneID(id string) *FulfillmentDeleteOne {
+	builder := c.Delete().Where(fulfillment.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &FulfillmentDeleteOne{builder}
+}
+
+// Query returns a query builder for Fulfillment.
+func (c *FulfillmentClient) Query() *FulfillmentQuery {
+	return &FulfillmentQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeFulfillment},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Fulfillment entity by its id.
+func (c *FulfillmentClient) Get(ctx context.Context, id string) (*Fulfillment, error) {
+	return c.Query().Where(fulfillment.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *FulfillmentClient) GetX(ctx context.Context, id string) *Fulfillment {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *FulfillmentClient) Hooks() []Hook {
+	return c.hooks.Fulfillment
+}
+
+// Interceptors returns the client interceptors.
+func (c *FulfillmentClient) Interceptors() []Interceptor {
+	return c.inters.Fulfillment
+}
+
+func (c *FulfillmentClient) mutate(ctx context.Context, m *FulfillmentMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&FulfillmentCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&FulfillmentUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&FulfillmentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&FulfillmentDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Fulfillment mutation op: %q", m.Op())
+	}
+}
+
 // OrderClient is a client for the Order schema.
 type OrderClient struct {
 	config
@@ -817,6 +966,139 @@ func (c *QuoteClient) mutate(ctx context.Context, m *QuoteMutation) (Value, erro
 	}
 }
 
+// ReversalClient is a client for the Reversal schema.
+type ReversalClient struct {
+	config
+}
+
+// NewReversalClient returns a client for the Reversal from the given config.
+func NewReversalClient(c config) *ReversalClient {
+	return &ReversalClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `reversal.Hooks(f(g(h())))`.
+func (c *ReversalClient) Use(hooks ...Hook) {
+	c.hooks.Reversal = append(c.hooks.Reversal, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `reversal.Intercept(f(g(h())))`.
+func (c *ReversalClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Reversal = append(c.inters.Reversal, interceptors...)
+}
+
+// Create returns a builder for creating a Reversal entity.
+func (c *ReversalClient) Create() *ReversalCreate {
+	mutation := newReversalMutation(c.config, OpCreate)
+	return &ReversalCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Reversal entities.
+func (c *ReversalClient) CreateBulk(builders ...*ReversalCreate) *ReversalCreateBulk {
+	return &ReversalCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ReversalClient) MapCreateBulk(slice any, setFunc func(*ReversalCreate, int)) *ReversalCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ReversalCreateBulk{err: fmt.Errorf("calling to ReversalClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ReversalCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ReversalCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Reversal.
+func (c *ReversalClient) Update() *ReversalUpdate {
+	mutation := newReversalMutation(c.config, OpUpdate)
+	return &ReversalUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ReversalClient) UpdateOne(_m *Reversal) *ReversalUpdateOne {
+	mutation := newReversalMutation(c.config, OpUpdateOne, withReversal(_m))
+	return &ReversalUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ReversalClient) UpdateOneID(id string) *ReversalUpdateOne {
+	mutation := newReversalMutation(c.config, OpUpdateOne, withReversalID(id))
+	return &ReversalUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Reversal.
+func (c *ReversalClient) Delete() *ReversalDelete {
+	mutation := newReversalMutation(c.config, OpDelete)
+	return &ReversalDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ReversalClient) DeleteOne(_m *Reversal) *ReversalDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ReversalClient) DeleteOneID(id string) *ReversalDeleteOne {
+	builder := c.Delete().Where(reversal.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ReversalDeleteOne{builder}
+}
+
+// Query returns a query builder for Reversal.
+func (c *ReversalClient) Query() *ReversalQuery {
+	return &ReversalQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeReversal},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Reversal entity by its id.
+func (c *ReversalClient) Get(ctx context.Context, id string) (*Reversal, error) {
+	return c.Query().Where(reversal.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ReversalClient) GetX(ctx context.Context, id string) *Reversal {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *ReversalClient) Hooks() []Hook {
+	return c.hooks.Reversal
+}
+
+// Interceptors returns the client interceptors.
+func (c *ReversalClient) Interceptors() []Interceptor {
+	return c.inters.Reversal
+}
+
+func (c *ReversalClient) mutate(ctx context.Context, m *ReversalMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ReversalCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ReversalUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ReversalUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ReversalDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Reversal mutation op: %q", m.Op())
+	}
+}
+
 // TransitionClient is a client for the Transition schema.
 type TransitionClient struct {
 	config
@@ -969,9 +1251,10 @@ func (c *TransitionClient) mutate(ctx context.Context, m *TransitionMutation) (V
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Cart, CartItem, Order, Quote, Transition []ent.Hook
+		Cart, CartItem, Fulfillment, Order, Quote, Reversal, Transition []ent.Hook
 	}
 	inters struct {
-		Cart, CartItem, Order, Quote, Transition []ent.Interceptor
+		Cart, CartItem, Fulfillment, Order, Quote, Reversal,
+		Transition []ent.Interceptor
 	}
 )

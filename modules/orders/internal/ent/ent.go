@@ -14,8 +14,10 @@ import (
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/cart"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/cartitem"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent/fulfillment"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/order"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/quote"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent/reversal"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/transition"
 )
 
@@ -77,11 +79,13 @@ var (
 func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
-			cart.Table:       cart.ValidColumn,
-			cartitem.Table:   cartitem.ValidColumn,
-			order.Table:      order.ValidColumn,
-			quote.Table:      quote.ValidColumn,
-			transition.Table: transition.ValidColumn,
+			cart.Table:        cart.ValidColumn,
+			cartitem.Table:    cartitem.ValidColumn,
+			fulfillment.Table: fulfillment.ValidColumn,
+			order.Table:       order.ValidColumn,
+			quote.Table:       quote.ValidColumn,
+			reversal.Table:    reversal.ValidColumn,
+			transition.Table:  transition.ValidColumn,
 		})
 	})
 	return columnCheck(t, c)

@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/cart"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent/fulfillment"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/order"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent/reversal"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/schema"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/transition"
 )
@@ -27,6 +29,16 @@ func init() {
 	cart.DefaultUpdateTime = cartDescUpdateTime.Default.(func() time.Time)
 	// cart.UpdateDefaultUpdateTime holds the default value on update for the update_time field.
 	cart.UpdateDefaultUpdateTime = cartDescUpdateTime.UpdateDefault.(func() time.Time)
+	fulfillmentFields := schema.Fulfillment{}.Fields()
+	_ = fulfillmentFields
+	// fulfillmentDescTrackingCode is the schema descriptor for tracking_code field.
+	fulfillmentDescTrackingCode := fulfillmentFields[3].Descriptor()
+	// fulfillment.DefaultTrackingCode holds the default value on creation for the tracking_code field.
+	fulfillment.DefaultTrackingCode = fulfillmentDescTrackingCode.Default.(string)
+	// fulfillmentDescCreateTime is the schema descriptor for create_time field.
+	fulfillmentDescCreateTime := fulfillmentFields[4].Descriptor()
+	// fulfillment.DefaultCreateTime holds the default value on creation for the create_time field.
+	fulfillment.DefaultCreateTime = fulfillmentDescCreateTime.Default.(func() time.Time)
 	orderFields := schema.Order{}.Fields()
 	_ = orderFields
 	// orderDescReason is the schema descriptor for reason field.
@@ -55,6 +67,16 @@ func init() {
 	order.DefaultUpdateTime = orderDescUpdateTime.Default.(func() time.Time)
 	// order.UpdateDefaultUpdateTime holds the default value on update for the update_time field.
 	order.UpdateDefaultUpdateTime = orderDescUpdateTime.UpdateDefault.(func() time.Time)
+	reversalFields := schema.Reversal{}.Fields()
+	_ = reversalFields
+	// reversalDescReason is the schema descriptor for reason field.
+	reversalDescReason := reversalFields[6].Descriptor()
+	// reversal.DefaultReason holds the default value on creation for the reason field.
+	reversal.DefaultReason = reversalDescReason.Default.(string)
+	// reversalDescCreateTime is the schema descriptor for create_time field.
+	reversalDescCreateTime := reversalFields[8].Descriptor()
+	// reversal.DefaultCreateTime holds the default value on creation for the create_time field.
+	reversal.DefaultCreateTime = reversalDescCreateTime.Default.(func() time.Time)
 	transitionFields := schema.Transition{}.Fields()
 	_ = transitionFields
 	// transitionDescReason is the schema descriptor for reason field.

@@ -16,10 +16,14 @@ type Tx struct {
 	Cart *CartClient
 	// CartItem is the client for interacting with the CartItem builders.
 	CartItem *CartItemClient
+	// Fulfillment is the client for interacting with the Fulfillment builders.
+	Fulfillment *FulfillmentClient
 	// Order is the client for interacting with the Order builders.
 	Order *OrderClient
 	// Quote is the client for interacting with the Quote builders.
 	Quote *QuoteClient
+	// Reversal is the client for interacting with the Reversal builders.
+	Reversal *ReversalClient
 	// Transition is the client for interacting with the Transition builders.
 	Transition *TransitionClient
 
@@ -155,8 +159,10 @@ func (tx *Tx) Client() *Client {
 func (tx *Tx) init() {
 	tx.Cart = NewCartClient(tx.config)
 	tx.CartItem = NewCartItemClient(tx.config)
+	tx.Fulfillment = NewFulfillmentClient(tx.config)
 	tx.Order = NewOrderClient(tx.config)
 	tx.Quote = NewQuoteClient(tx.config)
+	tx.Reversal = NewReversalClient(tx.config)
 	tx.Transition = NewTransitionClient(tx.config)
 }
 

@@ -112,3 +112,53 @@ func CopyOrderNeedsReview(c *rpc.Copier, m *v1.OrderNeedsReview) *v1.OrderNeedsR
 	c.Leave()
 	return r
 }
+
+// CopyOrderPartiallyFulfilled copies the message for a call in this process.
+func CopyOrderPartiallyFulfilled(c *rpc.Copier, m *v1.OrderPartiallyFulfilled) *v1.OrderPartiallyFulfilled {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.OrderPartiallyFulfilled)
+	if !c.Enter(0) {
+		return r
+	}
+	r.OrderId = c.String(m.OrderId)
+	r.UserId = c.String(m.UserId)
+	r.FulfillmentId = c.String(m.FulfillmentId)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyOrderFulfilled copies the message for a call in this process.
+func CopyOrderFulfilled(c *rpc.Copier, m *v1.OrderFulfilled) *v1.OrderFulfilled {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.OrderFulfilled)
+	if !c.Enter(0) {
+		return r
+	}
+	r.OrderId = c.String(m.OrderId)
+	r.UserId = c.String(m.UserId)
+	r.FulfillmentId = c.String(m.FulfillmentId)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyOrderReturned copies the message for a call in this process.
+func CopyOrderReturned(c *rpc.Copier, m *v1.OrderReturned) *v1.OrderReturned {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.OrderReturned)
+	if !c.Enter(0) {
+		return r
+	}
+	r.OrderId = c.String(m.OrderId)
+	r.UserId = c.String(m.UserId)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}

@@ -80,6 +80,8 @@ func CopyOrderFact(c *rpc.Copier, m *v1.OrderFact) *v1.OrderFact {
 			r.Lines[i] = CopyOrderFactLine(c, v)
 		}
 	}
+	r.Reversed = typev1cleave.CopyMoney(c, m.Reversed)
+	r.Reversing = typev1cleave.CopyMoney(c, m.Reversing)
 	c.Unknown(m, r)
 	c.Leave()
 	return r
@@ -91,11 +93,14 @@ func CopyOrderFactLine(c *rpc.Copier, m *v1.OrderFactLine) *v1.OrderFactLine {
 		return nil
 	}
 	r := new(v1.OrderFactLine)
-	if !c.Enter(1) {
+	if !c.Enter(4) {
 		return r
 	}
 	r.Sku = c.String(m.Sku)
 	r.Quantity = m.Quantity
+	r.Shipped = m.Shipped
+	r.Returned = m.Returned
+	r.Cancelled = m.Cancelled
 	c.Unknown(m, r)
 	c.Leave()
 	return r

@@ -43,9 +43,10 @@ var OrderService = &rpc.Service{
 			Idempotency: connect.IdempotencyNoSideEffects,
 			Public:      true,
 			Access: rpc.Access{
-				Who:   rpc.SignedIn,
-				Scope: "orders:read",
-				Owned: true,
+				Who:         rpc.SignedIn,
+				Scope:       "orders:read",
+				Owned:       true,
+				OwnedUnless: []string{"staff", "admin"},
 			},
 			Route:         &rpc.Route{Verb: "GET", Path: "/v1/orders/{id}"},
 			NewRequest:    func() proto.Message { return new(v1.GetOrderRequest) },
@@ -59,9 +60,10 @@ var OrderService = &rpc.Service{
 			Idempotency: connect.IdempotencyNoSideEffects,
 			Public:      true,
 			Access: rpc.Access{
-				Who:   rpc.SignedIn,
-				Scope: "orders:read",
-				Owned: true,
+				Who:         rpc.SignedIn,
+				Scope:       "orders:read",
+				Owned:       true,
+				OwnedUnless: []string{"staff", "admin"},
 			},
 			Priority:      rpc.Low,
 			Route:         &rpc.Route{Verb: "GET", Path: "/v1/orders"},
@@ -77,9 +79,10 @@ var OrderService = &rpc.Service{
 			ServerStream: true,
 			Public:       true,
 			Access: rpc.Access{
-				Who:   rpc.SignedIn,
-				Scope: "orders:read",
-				Owned: true,
+				Who:         rpc.SignedIn,
+				Scope:       "orders:read",
+				Owned:       true,
+				OwnedUnless: []string{"staff", "admin"},
 			},
 			Priority:      rpc.High,
 			Route:         &rpc.Route{Verb: "GET", Path: "/v1/orders/{id}:watch"},
@@ -94,9 +97,10 @@ var OrderService = &rpc.Service{
 			Idempotency: connect.IdempotencyNoSideEffects,
 			Public:      true,
 			Access: rpc.Access{
-				Who:   rpc.SignedIn,
-				Scope: "orders:read",
-				Owned: true,
+				Who:         rpc.SignedIn,
+				Scope:       "orders:read",
+				Owned:       true,
+				OwnedUnless: []string{"staff", "admin"},
 			},
 			Priority:      rpc.Low,
 			Route:         &rpc.Route{Verb: "GET", Path: "/v1/orders/{order_id}/events"},
@@ -111,9 +115,10 @@ var OrderService = &rpc.Service{
 			Idempotency: connect.IdempotencyIdempotent,
 			Public:      true,
 			Access: rpc.Access{
-				Who:   rpc.SignedIn,
-				Scope: "orders:write",
-				Owned: true,
+				Who:         rpc.SignedIn,
+				Scope:       "orders:write",
+				Owned:       true,
+				OwnedUnless: []string{"staff", "admin"},
 			},
 			Priority:      rpc.High,
 			Route:         &rpc.Route{Verb: "POST", Path: "/v1/orders/{id}:cancel", Body: true},
@@ -299,6 +304,7 @@ func CopyListOrdersRequest(c *rpc.Copier, m *v1.ListOrdersRequest) *v1.ListOrder
 	}
 	r.PageSize = m.PageSize
 	r.PageToken = c.String(m.PageToken)
+	r.UserId = c.String(m.UserId)
 	c.Unknown(m, r)
 	c.Leave()
 	return r

@@ -57,7 +57,7 @@ type OrderServiceClient interface {
 	PlaceOrder(context.Context, *v1.PlaceOrderRequest) (*v1.PlaceOrderResponse, error)
 	// GetOrder returns one order.
 	GetOrder(context.Context, *v1.GetOrderRequest) (*v1.GetOrderResponse, error)
-	// ListOrders pages through the caller's orders, newest first.
+	// ListOrders pages through the caller's orders, or, for staff, through those of somebody else or of all, newest first.
 	ListOrders(context.Context, *v1.ListOrdersRequest) (*v1.ListOrdersResponse, error)
 	// WatchOrder sends every transition of the order after the given sequence, those of the past at once, and ends when the order
 	// settles: when nothing more will happen to it until somebody asks for it.
@@ -66,7 +66,8 @@ type OrderServiceClient interface {
 	// the other, makes the order as it is.
 	ListOrderEvents(context.Context, *v1.ListOrderEventsRequest) (*v1.ListOrderEventsResponse, error)
 	// CancelOrder ends an order and returns what was paid. It answers when the wish is durable; WatchOrder tells the rest.
-	// A cancelled order stays as it is. FAILED_PRECONDITION with reason ORDER_STATE if it is too late.
+	// A cancelled order stays as it is. FAILED_PRECONDITION with reason ORDER_STATE if it is too late: an order of which a part was shipped
+	// is ended by CancelRest, what was shipped by ReturnLines, and where the checkout has ended an order itself there is nothing to cancel.
 	CancelOrder(context.Context, *v1.CancelOrderRequest) (*v1.CancelOrderResponse, error)
 }
 
@@ -194,7 +195,7 @@ type OrderServiceHandler interface {
 	PlaceOrder(context.Context, *v1.PlaceOrderRequest) (*v1.PlaceOrderResponse, error)
 	// GetOrder returns one order.
 	GetOrder(context.Context, *v1.GetOrderRequest) (*v1.GetOrderResponse, error)
-	// ListOrders pages through the caller's orders, newest first.
+	// ListOrders pages through the caller's orders, or, for staff, through those of somebody else or of all, newest first.
 	ListOrders(context.Context, *v1.ListOrdersRequest) (*v1.ListOrdersResponse, error)
 	// WatchOrder sends every transition of the order after the given sequence, those of the past at once, and ends when the order
 	// settles: when nothing more will happen to it until somebody asks for it.
@@ -203,7 +204,8 @@ type OrderServiceHandler interface {
 	// the other, makes the order as it is.
 	ListOrderEvents(context.Context, *v1.ListOrderEventsRequest) (*v1.ListOrderEventsResponse, error)
 	// CancelOrder ends an order and returns what was paid. It answers when the wish is durable; WatchOrder tells the rest.
-	// A cancelled order stays as it is. FAILED_PRECONDITION with reason ORDER_STATE if it is too late.
+	// A cancelled order stays as it is. FAILED_PRECONDITION with reason ORDER_STATE if it is too late: an order of which a part was shipped
+	// is ended by CancelRest, what was shipped by ReturnLines, and where the checkout has ended an order itself there is nothing to cancel.
 	CancelOrder(context.Context, *v1.CancelOrderRequest) (*v1.CancelOrderResponse, error)
 }
 

@@ -66,6 +66,27 @@ var (
 			},
 		},
 	}
+	// FulfillmentColumns holds the columns for the "fulfillment" table.
+	FulfillmentColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "order_id", Type: field.TypeString},
+		{Name: "lines", Type: field.TypeJSON},
+		{Name: "tracking_code", Type: field.TypeString, Default: ""},
+		{Name: "create_time", Type: field.TypeTime, Default: "now()"},
+	}
+	// FulfillmentTable holds the schema information for the "fulfillment" table.
+	FulfillmentTable = &schema.Table{
+		Name:       "fulfillment",
+		Columns:    FulfillmentColumns,
+		PrimaryKey: []*schema.Column{FulfillmentColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "fulfillment_order_id_id",
+				Unique:  true,
+				Columns: []*schema.Column{FulfillmentColumns[1], FulfillmentColumns[0]},
+			},
+		},
+	}
 	// OrderColumns holds the columns for the "order" table.
 	OrderColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString},
@@ -119,6 +140,31 @@ var (
 			},
 		},
 	}
+	// ReversalColumns holds the columns for the "reversal" table.
+	ReversalColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "order_id", Type: field.TypeString},
+		{Name: "kind", Type: field.TypeString},
+		{Name: "state", Type: field.TypeString},
+		{Name: "lines", Type: field.TypeJSON},
+		{Name: "discard", Type: field.TypeBool},
+		{Name: "reason", Type: field.TypeString, Default: ""},
+		{Name: "refund", Type: field.TypeInt64},
+		{Name: "create_time", Type: field.TypeTime, Default: "now()"},
+	}
+	// ReversalTable holds the schema information for the "reversal" table.
+	ReversalTable = &schema.Table{
+		Name:       "reversal",
+		Columns:    ReversalColumns,
+		PrimaryKey: []*schema.Column{ReversalColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "reversal_order_id_id",
+				Unique:  true,
+				Columns: []*schema.Column{ReversalColumns[1], ReversalColumns[0]},
+			},
+		},
+	}
 	// TransitionColumns holds the columns for the "transition" table.
 	TransitionColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt64, Increment: true},
@@ -156,8 +202,10 @@ var (
 	Tables = []*schema.Table{
 		CartTable,
 		CartItemTable,
+		FulfillmentTable,
 		OrderTable,
 		QuoteTable,
+		ReversalTable,
 		TransitionTable,
 	}
 )
@@ -173,6 +221,9 @@ func init() {
 	CartItemTable.Annotation.Checks = map[string]string{
 		"quantity_positive": "quantity > 0",
 	}
+	FulfillmentTable.Annotation = &entsql.Annotation{
+		Table: "fulfillment",
+	}
 	OrderTable.Annotation = &entsql.Annotation{
 		Table: "order",
 	}
@@ -181,6 +232,12 @@ func init() {
 	}
 	QuoteTable.Annotation = &entsql.Annotation{
 		Table: "quote",
+	}
+	ReversalTable.Annotation = &entsql.Annotation{
+		Table: "reversal",
+	}
+	ReversalTable.Annotation.Checks = map[string]string{
+		"refund_not_negative": "refund >= 0",
 	}
 	TransitionTable.ForeignKeys[0].RefTable = OrderTable
 	TransitionTable.Annotation = &entsql.Annotation{

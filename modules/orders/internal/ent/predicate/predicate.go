@@ -12,11 +12,17 @@ type Cart func(*sql.Selector)
 // CartItem is the predicate function for cartitem builders.
 type CartItem func(*sql.Selector)
 
+// Fulfillment is the predicate function for fulfillment builders.
+type Fulfillment func(*sql.Selector)
+
 // Order is the predicate function for order builders.
 type Order func(*sql.Selector)
 
 // Quote is the predicate function for quote builders.
 type Quote func(*sql.Selector)
+
+// Reversal is the predicate function for reversal builders.
+type Reversal func(*sql.Selector)
 
 // Transition is the predicate function for transition builders.
 type Transition func(*sql.Selector)

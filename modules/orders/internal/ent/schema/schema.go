@@ -161,3 +161,53 @@ func (Transition) Edges() []ent.Edge {
 func (Transition) Indexes() []ent.Index {
 	return []ent.Index{index.Fields("order_id", "sequence").Unique()}
 }
+
+// Pieces are a number of pieces of a line of an order.
+type Pieces struct {
+	SKU      string `json:"sku"`
+	Quantity int64  `json:"quantity"`
+}
+
+// Fulfillment is a parcel: pieces of an order that have left the house.
+type Fulfillment struct{ ent.Schema }
+
+func (Fulfillment) Annotations() []schema.Annotation {
+	return []schema.Annotation{entsql.Annotation{Table: "fulfillment"}}
+}
+
+func (Fulfillment) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").Immutable(),
+		field.String("order_id").Immutable(),
+		field.JSON("lines", []Pieces{}).Immutable(),
+		field.String("tracking_code").Immutable().Default(""),
+		field.Time("create_time").Immutable().Default(now).Annotations(entsql.Default("now()")),
+	}
+}
+
+func (Fulfillment) Indexes() []ent.Index { return []ent.Index{index.Fields("order_id", "id").Unique()} }
+
+// Reversal is that pieces of an order came back or are not sent, and what was paid for them goes back.
+type Reversal struct{ ent.Schema }
+
+func (Reversal) Annotations() []schema.Annotation {
+	return []schema.Annotation{
+		entsql.Annotation{Table: "reversal", Checks: map[string]string{"refund_not_negative": "refund >= 0"}},
+	}
+}
+
+func (Reversal) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").Immutable(),
+		field.String("order_id").Immutable(),
+		field.String("kind").Immutable(),
+		field.String("state"),
+		field.JSON("lines", []Pieces{}).Immutable(),
+		field.Bool("discard").Immutable(),
+		field.String("reason").Immutable().Default(""),
+		field.Int64("refund").Immutable().Comment("in the currency of the order"),
+		field.Time("create_time").Immutable().Default(now).Annotations(entsql.Default("now()")),
+	}
+}
+
+func (Reversal) Indexes() []ent.Index { return []ent.Index{index.Fields("order_id", "id").Unique()} }
