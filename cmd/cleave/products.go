@@ -19,10 +19,7 @@ import (
 )
 
 // products are the commands around the catalogue, through the public port.
-type products struct {
-	publicPort
-	json bool
-}
+type products struct{ desk }
 
 func productsCommand() *cobra.Command {
 	p := &products{}
@@ -33,10 +30,7 @@ func productsCommand() *cobra.Command {
 for staff: name an access token with the scopes catalog:read and catalog:write. On a laptop, where nobody signs in, that is everybody.`,
 	}
 	c.AddCommand(p.list(), p.search(), p.get(), p.publish(), p.archive(), p.importFile())
-	for _, sub := range c.Commands() {
-		p.addFlags(sub)
-		sub.Flags().BoolVar(&p.json, "json", false, "print JSON, an object a line")
-	}
+	p.flags(c)
 	return c
 }
 
@@ -137,7 +131,7 @@ func (p *products) print(cmd *cobra.Command, limit int, page func(size int32, to
 	for {
 		list, next, err := page(int32(min(left, 200)), token)
 		if err != nil {
-			return p.explain(err)
+			return p.say(err)
 		}
 		if left == limit && len(list) == 0 {
 			fmt.Fprintln(cmd.ErrOrStderr(), "There is no such product.")
@@ -203,7 +197,7 @@ func (p *products) get() *cobra.Command {
 				}
 			}
 			if err != nil {
-				return p.explain(err)
+				return p.say(err)
 			}
 			return p.show(cmd.OutOrStdout(), product)
 		},
@@ -256,7 +250,7 @@ func (p *products) change(verb, short string, change func(cmd *cobra.Command, pr
 				product, err := change(cmd, productID)
 				switch {
 				case err != nil:
-					failed = append(failed, fmt.Errorf("%s: %w", productID, p.explain(err)))
+					failed = append(failed, fmt.Errorf("%s: %w", productID, p.say(err)))
 				case p.json:
 					failed = append(failed, line(cmd.OutOrStdout(), product))
 				default:

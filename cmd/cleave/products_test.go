@@ -94,7 +94,7 @@ func TestProducts(t *testing.T) {
 	}
 	c := command()
 	c.SetContext(t.Context())
-	names, _ := (&products{publicPort: publicPort{url: url}}).categories(c, nil, "")
+	names, _ := (&products{desk{publicPort: publicPort{url: url}}}).categories(c, nil, "")
 	if strings.Join(names, " ") != "kitchen" {
 		t.Errorf("categories are completed with %q", names)
 	}

@@ -59,7 +59,7 @@ variant_title, description, category, state and images may be. Rows that follow 
 			client := catalogv1connect.NewImportServiceClient(p.client(), p.url)
 			ended, err := runImport(cmd.Context(), client, file, format, newBar(cmd.ErrOrStderr()))
 			if err != nil {
-				return p.explain(err)
+				return p.say(err)
 			}
 			return p.report(cmd, client, ended)
 		},
@@ -131,7 +131,7 @@ func (p *products) report(cmd *cobra.Command, client catalogv1connect.ImportServ
 	}
 	page, err := client.ListImportErrors(cmd.Context(), &catalogv1.ListImportErrorsRequest{Id: ended.GetId(), PageSize: maxShown})
 	if err != nil {
-		return p.explain(err)
+		return p.say(err)
 	}
 	w := tabwriter.NewWriter(cmd.ErrOrStderr(), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "LINE\tREASON\tWHAT IS WRONG")
