@@ -36,6 +36,8 @@ func cannotWork(t *testing.T, binary string) {
 		{"an origin that is none", map[string]string{"CLEAVE_CORS_ORIGINS": "https://shop.example/"}, `all: CLEAVE_CORS_ORIGINS: "https://shop.example/" is no origin like https://shop.example, in small letters and without a path, and not *`},
 		{"every origin as the development user", map[string]string{"CLEAVE_CORS_ORIGINS": "*"}, "all: CLEAVE_CORS_ORIGINS is *, and nobody has to sign in here: every web page in a browser of this machine could act as the development user: name the origins"},
 		{"a proxy that is none", map[string]string{"CLEAVE_TRUSTED_PROXIES": "10.0.0.0/8, proxy"}, `all: CLEAVE_TRUSTED_PROXIES: "proxy" is no network like 10.0.0.0/8 and no address`},
+		{"a collector over gRPC", map[string]string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc", "OTEL_TRACES_EXPORTER": "otlp"}, `all: OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "grpc" is not spoken here: use http/protobuf`},
+		{"a sampler that is none", map[string]string{"OTEL_TRACES_SAMPLER_ARG": "1%"}, `all: OTEL_TRACES_SAMPLER_ARG: "1%" is not a number from 0 to 1`},
 		{"an address that is none", map[string]string{"CLEAVE_PUBLIC_ADDR": "8080"}, `all: CLEAVE_PUBLIC_ADDR: "8080" is not an address like :8080 or 127.0.0.1:8080`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -71,7 +73,7 @@ func help(t *testing.T, binary string) {
 		t.Errorf("--help ended with %d and said %q", code, process.Stderr())
 	}
 	settings := map[string]string{ // And their defaults.
-		"CLEAVE_PUBLIC_ADDR": "127.0.0.1:8080", "PORT": "", "CLEAVE_RATE_LIMIT": "50", "CLEAVE_ANONYMOUS_RATE_LIMIT": "100", "CLEAVE_TRUSTED_PROXIES": "",
+		"CLEAVE_PUBLIC_ADDR": "127.0.0.1:8080", "PORT": "", "CLEAVE_RATE_LIMIT": "50", "CLEAVE_ANONYMOUS_RATE_LIMIT": "100", "CLEAVE_BUSY_AT": "0", "CLEAVE_TRUSTED_PROXIES": "",
 		"CLEAVE_CORS_ORIGINS": "", "CLEAVE_INTERNAL_ADDR": "127.0.0.1:9080", "CLEAVE_INTERNAL_TLS": "required", "CLEAVE_ADMIN_ADDR": "127.0.0.1:9090",
 		"CLEAVE_DATA_DIR": "./.cleave", "DATABASE_URL": "", "CLEAVE_CATALOG_DATABASE_URL": "", "CLEAVE_INVENTORY_DATABASE_URL": "",
 		"CLEAVE_ORDERS_DATABASE_URL": "", "CLEAVE_NOTIFICATIONS_DATABASE_URL": "", "CLEAVE_PAYMENTS_DATABASE_URL": "", "CLEAVE_DATABASE_SECRET": "", "CLEAVE_DATABASE_MAX_CONNS": "60",

@@ -13,6 +13,8 @@ import (
 const (
 	timeExample = "2026-11-21T18:04:05.123456Z"
 	maskExample = "title,description"
+	// bytesExample is the head of a CSV.
+	bytesExample = "c2t1LHRpdGxlLHByaWNlX2Ftb3VudCxwcmljZV9jdXJyZW5jeQo="
 )
 
 // addSchema adds a schema. Names are short, so two messages of one name cannot both be public.
@@ -142,6 +144,8 @@ func (d *document) value(field *protogen.Field, given *validate.FieldRules) (mem
 		return s.with("examples", examples), nil
 	case protoreflect.BoolKind:
 		return members{{"type", "boolean"}}, nil
+	case protoreflect.BytesKind:
+		return members{{"type", "string"}, {"contentEncoding", "base64"}, {"examples", []string{bytesExample}}}, nil
 	}
 	return nil, fmt.Errorf("%s: %s is not public yet: teach protoc-gen-openapi", field.Desc.FullName(), field.Desc.Kind())
 }
@@ -208,6 +212,8 @@ func exampleOf(field *protogen.Field, given *validate.FieldRules) any {
 		if e := given.GetInt64().GetExample(); len(e) > 0 {
 			return fmt.Sprint(e[0])
 		}
+	case protoreflect.BytesKind:
+		return bytesExample
 	case protoreflect.EnumKind:
 		number := protoreflect.EnumNumber(1)
 		if e := given.GetEnum().GetExample(); len(e) > 0 {

@@ -65,7 +65,7 @@ func misspeltSetting(t *testing.T, binary string) {
 // help holds that --help names every setting of a binary with its default, and none of another.
 func help(t *testing.T, binaries *topology.Binaries) {
 	common := []string{
-		"CLEAVE_ADMIN_ADDR .*(default 127.0.0.1:9090)", "CLEAVE_PEER_URL .*(default http://{module}:9080)", "CLEAVE_MAP_FILE ", "CLEAVE_DRAIN_DELAY .*(default 0s)",
+		"CLEAVE_ADMIN_ADDR .*(default 127.0.0.1:9090)", "CLEAVE_PEER_URL .*(default http://{module}:9080)", "CLEAVE_PEER_DNS ", "CLEAVE_CALL_TIMEOUT .*(default 10s)", "CLEAVE_CALLS_AT_ONCE .*(default 256)", "CLEAVE_MAP_FILE ", "CLEAVE_DRAIN_DELAY .*(default 0s)",
 		"CLEAVE_SHUTDOWN_TIMEOUT .*(default 20s)", "CLEAVE_LOG_LEVEL .*(default info)", "CLEAVE_LOG_FORMAT .*(default auto)",
 		"CLEAVE_TLS_CERT_FILE ", "CLEAVE_TLS_KEY_FILE ", "CLEAVE_TLS_CA_FILE ", "CLEAVE_TRUST_DOMAIN .*(default cleave)",
 		"CLEAVE_CATALOG_URL ", "CLEAVE_INVENTORY_URL ", "CLEAVE_NOTIFICATIONS_URL ", "CLEAVE_PAYMENTS_URL ",
@@ -74,7 +74,7 @@ func help(t *testing.T, binaries *topology.Binaries) {
 		tag      string
 		settings []string
 	}{
-		{"edge", append(common, "CLEAVE_PUBLIC_ADDR .*(default 127.0.0.1:8080)", "PORT ", "CLEAVE_RATE_LIMIT .*(default 50)", "CLEAVE_ANONYMOUS_RATE_LIMIT .*(default 100)",
+		{"edge", append(common, "CLEAVE_PUBLIC_ADDR .*(default 127.0.0.1:8080)", "PORT ", "CLEAVE_RATE_LIMIT .*(default 50)", "CLEAVE_ANONYMOUS_RATE_LIMIT .*(default 100)", "CLEAVE_BUSY_AT .*(default 0)",
 			"CLEAVE_TRUSTED_PROXIES ", "CLEAVE_CORS_ORIGINS ", "CLEAVE_ORDERS_URL ",
 			"CLEAVE_OIDC_ISSUER ", "CLEAVE_OIDC_AUDIENCE ", "CLEAVE_OIDC_ROLES_CLAIM .*(default roles)", "CLEAVE_PUBLIC_TLS_CERT_FILE ", "CLEAVE_PUBLIC_TLS_KEY_FILE ")},
 		{"orders", append(common, "CLEAVE_INTERNAL_ADDR .*(default 127.0.0.1:9080)", "CLEAVE_INTERNAL_TLS .*(default required)", "DATABASE_URL ", "CLEAVE_ORDERS_DATABASE_URL ", "CLEAVE_DATABASE_SECRET ",

@@ -16,6 +16,7 @@ import (
 func Services() []*rpc.Service {
 	return []*rpc.Service{
 		catalogv1cleave.CatalogService,
+		catalogv1cleave.ImportService,
 		inventoryv1cleave.InventoryService,
 		inventoryv1cleave.FactService,
 		notificationsv1cleave.NotificationService,

@@ -22,7 +22,7 @@ var migrations embed.FS
 var Module = module.Module{
 	Name:       "catalog",
 	Owner:      "cleave",
-	Serves:     []*rpc.Service{catalogv1cleave.CatalogService},
+	Serves:     []*rpc.Service{catalogv1cleave.CatalogService, catalogv1cleave.ImportService},
 	Migrations: migrations,
 	Build:      build,
 }
@@ -31,6 +31,9 @@ func build(host *module.Host) ([]rpc.Handler, error) {
 	s := &service{
 		store:  db.NewStore(host.DB, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) }),
 		events: host.Events,
+		log:    host.Log,
 	}
-	return []rpc.Handler{catalogv1cleave.NewCatalogServiceHandler(s)}, nil
+	s.nudgeImports = host.Jobs.Every("catalog.import", importEvery, s.workImports)
+	host.Jobs.Every("catalog.forget_imports", forgetEvery, s.forgetImports)
+	return []rpc.Handler{catalogv1cleave.NewCatalogServiceHandler(s), catalogv1cleave.NewImportServiceHandler(s)}, nil
 }

@@ -30,6 +30,7 @@ func TestTransitions(t *testing.T) {
 func TestStatesAreDrawn(t *testing.T) {
 	t.Parallel()
 	statetest.Drawn(t, "../../docs/states/product.md", draft, transitions)
+	statetest.Drawn(t, "../../docs/states/import.md", importOpen, importTransitions)
 }
 
 func TestEveryStateHasItsMessage(t *testing.T) {

@@ -141,5 +141,6 @@ func (s *service) write(ctx context.Context, tx tx, changes []change) error {
 		ON CONFLICT (sku) DO UPDATE SET product_id = excluded.product_id, title = excluded.title, price_amount = excluded.price_amount,
 			price_currency = excluded.price_currency, price_version = excluded.price_version, position = excluded.position`,
 		skus, owners, variantTitles, amounts, currencies, priceVersions, positions)
+	tx.Defer("SELECT index_products($1)", ids)
 	return nil
 }

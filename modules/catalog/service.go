@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"log/slog"
 
 	"connectrpc.com/connect"
 	"github.com/jackc/pgx/v5"
@@ -17,10 +18,13 @@ import (
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
-// service implements CatalogService: a transaction per method.
+// service implements CatalogService and ImportService: a transaction per method.
 type service struct {
 	store  *db.Store[*ent.Client]
 	events *event.Events
+	log    *slog.Logger
+	// nudgeImports has imports that are running looked for at once.
+	nudgeImports func()
 }
 
 type tx = db.Tx[*ent.Client]

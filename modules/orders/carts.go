@@ -47,7 +47,9 @@ func (s *service) GetCart(ctx context.Context, r *ordersv1.GetCartRequest) (*ord
 func (s *service) SetCartItem(ctx context.Context, r *ordersv1.SetCartItemRequest) (*ordersv1.SetCartItemResponse, error) {
 	userID, _ := rpc.Owner(ctx)
 	if r.GetQuantity() > 0 {
-		if err := s.checkForSale(ctx, r.GetSku()); err != nil {
+		// A customer can fill the cart while nobody knows: what a quote would not find is told then.
+		_, err := s.catalogOr.Ask(ctx, func(ctx context.Context) error { return s.checkForSale(ctx, r.GetSku()) })
+		if err != nil {
 			return idempotency.KeptOr[ordersv1.SetCartItemResponse](ctx, s.store.DB, r, err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	typev1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
 	"github.com/cleave-go/cleave/modules/orders"
 	"github.com/cleave-go/cleave/platform/moduletest"
+	"github.com/cleave-go/cleave/platform/rpc"
 )
 
 const published = catalogv1.ProductState_PRODUCT_STATE_PUBLISHED
@@ -201,12 +202,47 @@ func TestRepeatedCartCallsAreAnsweredWithoutCatalog(t *testing.T) {
 		t.Errorf("%v, %v, want %v", again, err, firstOrder)
 	}
 	set.RequestId = "another"
-	if _, err := c.carts.SetCartItem(c.ctx, set); connect.CodeOf(err) != connect.CodeUnavailable {
-		t.Errorf("a new request: %v, want unavailable", err)
-	}
+	_, err = c.carts.SetCartItem(c.ctx, set)
+	refused(t, err, connect.CodeFailedPrecondition, "CART_STATE")
 	if n := moduletest.Value[int64](t, c.House, `SELECT count(*) FROM orders."order"`); n != 1 {
 		t.Errorf("there are %d orders, want one", n)
 	}
+}
+
+// A customer goes on filling the cart while the catalog is away; the quote, when it is back, looks at what there is.
+func TestCartIsFilledWithoutCatalog(t *testing.T) {
+	t.Parallel()
+	for _, away := range []error{
+		errDown, rpc.Errorf(connect.CodeDeadlineExceeded, "", "too slow"), rpc.Errorf(connect.CodeResourceExhausted, "", "too much"),
+	} {
+		t.Run(connect.CodeOf(away).String(), func(t *testing.T) {
+			t.Parallel()
+			c := setup(t).customer(t)
+			cart := c.cart()
+			c.faults.forever(c.user, "BatchGetVariants", fault{before: away})
+			if got, err := c.set(cart, c.sku, 2); err != nil || got.GetItems()[0].GetQuantity() != 2 {
+				t.Errorf("%v, %v, want 2 pieces", got, err)
+			}
+			if _, err := c.set(cart, "never heard of", 1); err != nil {
+				t.Errorf("a SKU that nobody can look up: %v", err)
+			}
+			_, err := c.quote(cart)
+			refused(t, err, connect.CodeOf(away), "")
+			c.faults.forever(c.user, "BatchGetVariants", fault{})
+			_, err = c.quote(cart)
+			refused(t, err, connect.CodeFailedPrecondition, "ITEM_UNAVAILABLE")
+			_, err = c.set(cart, "never heard of either", 1)
+			refused(t, err, connect.CodeNotFound, "")
+		})
+	}
+	t.Run("and not for what the catalog says", func(t *testing.T) {
+		t.Parallel()
+		c := setup(t).customer(t)
+		cart := c.cart()
+		c.faults.forever(c.user, "BatchGetVariants", fault{before: rpc.Errorf(connect.CodePermissionDenied, "", "no")})
+		_, err := c.set(cart, c.sku, 2)
+		refused(t, err, connect.CodePermissionDenied, "")
+	})
 }
 
 // A cart that nobody has touched for long cannot be changed any more, and a quote that expired long ago is forgotten; an order keeps what it

@@ -32,6 +32,9 @@ var Module = module.Module{
 		ordersv1cleave.QuickOrderService, ordersv1cleave.FactService,
 	},
 	Calls: []*rpc.Service{catalogv1cleave.CatalogService, inventoryv1cleave.InventoryService, paymentsv1cleave.PaymentService},
+	Fallbacks: []module.Fallback{{
+		Service: catalogv1cleave.CatalogService, Does: "a cart takes any SKU: its quote looks whether it is for sale",
+	}},
 	Settings: []config.Setting{{
 		Name: savedMethod, Default: "pm_card_visa",
 		Help: "payment method of POST /orders, until customers can save one of their own; none refuses such orders",
@@ -50,11 +53,12 @@ func build(host *module.Host) ([]rpc.Handler, error) {
 		return nil, err
 	}
 	s := &service{
-		store:   db.NewStore(host.DB, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) }),
-		catalog: catalogv1cleave.NewCatalogServiceClient(host.Calls),
-		changes: newChanges(),
-		events:  host.Events,
-		saved:   host.Config.String(savedMethod),
+		store:     db.NewStore(host.DB, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) }),
+		catalog:   catalogv1cleave.NewCatalogServiceClient(host.Calls),
+		catalogOr: host.Fallbacks.For(catalogv1cleave.CatalogService),
+		changes:   newChanges(),
+		events:    host.Events,
+		saved:     host.Config.String(savedMethod),
 
 		calculator: rates,
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/cleave-go/cleave/platform/fault"
 	"github.com/cleave-go/cleave/platform/id"
 	"github.com/cleave-go/cleave/platform/idempotency"
+	"github.com/cleave-go/cleave/platform/module"
 	"github.com/cleave-go/cleave/platform/page"
 	"github.com/cleave-go/cleave/platform/rpc"
 	"github.com/cleave-go/cleave/platform/saga"
@@ -29,7 +30,9 @@ import (
 type service struct {
 	store   *db.Store[*ent.Client]
 	catalog catalogv1connect.CatalogServiceClient
-	sagas   *saga.Saga[purchase]
+	// catalogOr is the catalog where an answer can be given without it.
+	catalogOr *module.Optional
+	sagas     *saga.Saga[purchase]
 	// couponSagas are the checkouts of orders with a coupon.
 	couponSagas *saga.Saga[purchase]
 	// parcels and reversals are what follows when an order is confirmed.

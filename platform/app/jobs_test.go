@@ -17,6 +17,12 @@ import (
 func jobsOf(t *testing.T, inserts ...string) (*running, *pgx.Conn) {
 	t.Helper()
 	configure(t)
+	return jobsAt(t, inserts...)
+}
+
+// jobsAt is jobsOf in the environment as it is.
+func jobsAt(t *testing.T, inserts ...string) (*running, *pgx.Conn) {
+	t.Helper()
 	r := start(t, program(t, (&parity{}).module()))
 	conn, err := pgx.Connect(t.Context(), os.Getenv("DATABASE_URL"))
 	if err != nil {

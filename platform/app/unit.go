@@ -215,6 +215,7 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 		u.metrics.MustRegister(sagas.Metrics())
 		host := &module.Host{
 			Log: log, Config: u.values, DB: databases.byModule[m.Name], Jobs: jobs, Sagas: sagas, Tasks: tasks, Calls: directory.Caller(m.Name, m.Calls),
+			Fallbacks: module.NewFallbacks(m),
 		}
 		host.Events, err = event.New(event.Config{
 			DB: host.DB, Jobs: jobs, Log: log, Listens: m.Listens,
@@ -227,7 +228,7 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 		if err != nil {
 			return fmt.Errorf("build module %s: %w", m.Name, err)
 		}
-		if err := errors.Join(host.Calls.Err(), m.CheckHandlers(handlers), host.Events.Check()); err != nil {
+		if err := errors.Join(host.Calls.Err(), host.Fallbacks.Check(), m.CheckHandlers(handlers), host.Events.Check()); err != nil {
 			return err
 		}
 		for _, h := range slices.Concat(handlers, host.Events.Handlers(), sagas.Handlers()) {
@@ -241,6 +242,7 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 		}
 		u.onStop(tasks.Stop)
 		u.jobs.add(m.Name, jobs)
+		prometheus.WrapRegistererWith(prometheus.Labels{"module": m.Name}, u.metrics).MustRegister(host.Fallbacks.Metrics())
 		for _, service := range m.Serves {
 			u.health.Serve(service.Name, databaseCheck(m.Name))
 		}

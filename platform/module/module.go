@@ -29,6 +29,8 @@ type Module struct {
 	Serves []*rpc.Service
 	// Calls are the services of other modules that it calls. It cannot call others.
 	Calls []*rpc.Service
+	// Fallbacks say which of Calls it can do without, in some of what it does.
+	Fallbacks []Fallback
 	// Listens are the events of other modules that it listens to. It handles each with event.Handle, in Build.
 	Listens []Subscription
 	// Settings are its own settings: CLEAVE_<MODULE>_….
@@ -52,6 +54,8 @@ type Host struct {
 	Sagas *saga.Client
 	// Calls makes clients of the services that the module declares, with their generated constructors.
 	Calls *rpc.Caller
+	// Fallbacks are for services that the module declares it can do without.
+	Fallbacks *Fallbacks
 	// Events publishes what has happened here, and hands over what has happened elsewhere.
 	Events *event.Events
 	// Tasks runs what goes on after a method has answered.
@@ -74,6 +78,8 @@ type MapModule struct {
 	Serves []MapService `json:"serves"`
 	// Calls are the names of the services that it calls.
 	Calls []string `json:"calls"`
+	// Fallbacks are what it does without some of them, by the names of the services.
+	Fallbacks map[string]string `json:"fallbacks,omitempty"`
 	// Listens are the modules whose events it listens to, in the order of their names.
 	Listens []MapSubscription `json:"listens,omitempty"`
 }
@@ -117,6 +123,12 @@ func NewMap(modules []Module) Map {
 			entry.Calls = append(entry.Calls, service.Name)
 		}
 		sort.Strings(entry.Calls)
+		for _, f := range module.Fallbacks {
+			if entry.Fallbacks == nil {
+				entry.Fallbacks = map[string]string{}
+			}
+			entry.Fallbacks[f.Service.Name] = f.Does
+		}
 		for _, s := range module.Listens {
 			types := s.Types()
 			sort.Strings(types)

@@ -215,7 +215,7 @@ func (h *House) build(m module.Module, database *db.DB) (*module.Host, error) {
 		return nil, err
 	}
 	log := h.log.With("module", m.Name)
-	host := &module.Host{Log: log, Config: values, DB: database, Tasks: module.NewTasks(log), Calls: h.directory.Caller(m.Name, m.Calls)}
+	host := &module.Host{Log: log, Config: values, DB: database, Tasks: module.NewTasks(log), Calls: h.directory.Caller(m.Name, m.Calls), Fallbacks: module.NewFallbacks(m)}
 	if database != nil {
 		if host.Jobs, err = job.New(database, log); err != nil {
 			return nil, err
@@ -233,7 +233,7 @@ func (h *House) build(m module.Module, database *db.DB) (*module.Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build module %s: %w", m.Name, err)
 	}
-	if err := errors.Join(host.Calls.Err(), m.CheckHandlers(handlers)); err != nil {
+	if err := errors.Join(host.Calls.Err(), host.Fallbacks.Check(), m.CheckHandlers(handlers)); err != nil {
 		return nil, err
 	}
 	if host.Events != nil {

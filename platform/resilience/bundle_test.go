@@ -58,6 +58,10 @@ func (p parity) Look(ctx context.Context, _ *parityv1.LookRequest) (*parityv1.Lo
 	return &parityv1.LookResponse{}, p.do(ctx)
 }
 
+func (p parity) Call(ctx context.Context, _ *parityv1.CallRequest) (*parityv1.CallResponse, error) {
+	return &parityv1.CallResponse{}, p.do(ctx)
+}
+
 func (p parity) Watch(ctx context.Context, _ *parityv1.WatchRequest, stream *connect.ServerStream[parityv1.WatchResponse]) error {
 	return p.watch(ctx, func() error { return stream.Send(&parityv1.WatchResponse{}) })
 }
@@ -69,6 +73,7 @@ func (a access) Anyone(ctx context.Context, _ *parityv1.AnyoneRequest) (*parityv
 // bundle is a caller of services at other addresses.
 type bundle struct {
 	network  *resilience.Network
+	peer     *resilience.Peer
 	registry *prometheus.Registry
 	callee   *callee
 	look     func(context.Context) error // Safe.
@@ -104,6 +109,7 @@ func at(t *testing.T, c *callee, change func(*resilience.Config, *resilience.Fig
 		t.Fatal(err)
 	}
 	peer := network.Add("parity", urls, transport)
+	b.peer = peer
 	server, err := rpc.NewServer(config.Log)
 	if err != nil {
 		t.Fatal(err)

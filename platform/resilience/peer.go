@@ -2,7 +2,7 @@ package resilience
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"net"
 	"net/http"
 	"net/url"
@@ -46,9 +46,9 @@ func ParseURLs(list string) ([]*url.URL, error) {
 		u, err := url.Parse(text)
 		switch {
 		case err != nil || !strings.HasPrefix(text, u.Scheme+"://") || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.Path != "":
-			return nil, fmt.Errorf("%q is not a URL like http://orders:9080", text)
+			return nil, errors.New("is not a URL that begins with http:// or https:// and ends with the host, nor a list of such")
 		case len(urls) > 0 && u.Scheme != urls[0].Scheme:
-			return nil, fmt.Errorf("%q has another scheme than the URL before it", text)
+			return nil, errors.New("has URLs of both http and https")
 		}
 		urls = append(urls, u)
 	}

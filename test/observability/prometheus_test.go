@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds every wait. It is generous, because a machine may run other tests at the same time.
-const patience = 90 * time.Second
+const patience = 60 * time.Second
 
 // client keeps no connection: one would be a goroutine that is left at the end.
 var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
@@ -93,15 +93,19 @@ func await(t testing.TB, try func(ctx context.Context) error) {
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
+	var problem error // Of the latest try that had its time.
 	for {
 		err := try(ctx)
 		if err == nil {
 			return
 		}
+		if ctx.Err() == nil || problem == nil {
+			problem = err
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("after %v: %v", patience, err)
+			t.Fatalf("after %v: %v", patience, problem)
 		}
 	}
 }

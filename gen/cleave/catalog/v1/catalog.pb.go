@@ -504,6 +504,305 @@ func (x *ListProductsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// SearchProductsRequest says what to look for.
+type SearchProductsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Words. What is neither a letter nor a digit separates them; no more than the first ten count.
+	Query string `protobuf:"bytes,1,opt,name=query,proto3" json:"query,omitempty"`
+	// How many at the most; 50 if it is 0. More than 200 is answered with 200.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before; empty for the first.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only this category, if it is not empty.
+	Category      string `protobuf:"bytes,4,opt,name=category,proto3" json:"category,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SearchProductsRequest) Reset() {
+	*x = SearchProductsRequest{}
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SearchProductsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SearchProductsRequest) ProtoMessage() {}
+
+func (x *SearchProductsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SearchProductsRequest.ProtoReflect.Descriptor instead.
+func (*SearchProductsRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SearchProductsRequest) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
+}
+
+func (x *SearchProductsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *SearchProductsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *SearchProductsRequest) GetCategory() string {
+	if x != nil {
+		return x.Category
+	}
+	return ""
+}
+
+// SearchProductsResponse is a page, the best first.
+type SearchProductsResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Products []*Product             `protobuf:"bytes,1,rep,name=products,proto3" json:"products,omitempty"`
+	// Asks for the next page; empty if this is the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// What was looked for besides, because no product has some word of the query; empty if each is known.
+	CorrectedQuery string `protobuf:"bytes,3,opt,name=corrected_query,json=correctedQuery,proto3" json:"corrected_query,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *SearchProductsResponse) Reset() {
+	*x = SearchProductsResponse{}
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SearchProductsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SearchProductsResponse) ProtoMessage() {}
+
+func (x *SearchProductsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SearchProductsResponse.ProtoReflect.Descriptor instead.
+func (*SearchProductsResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SearchProductsResponse) GetProducts() []*Product {
+	if x != nil {
+		return x.Products
+	}
+	return nil
+}
+
+func (x *SearchProductsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *SearchProductsResponse) GetCorrectedQuery() string {
+	if x != nil {
+		return x.CorrectedQuery
+	}
+	return ""
+}
+
+// ListCategoriesRequest asks for a page.
+type ListCategoriesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many at the most; 50 if it is 0. More than 200 is answered with 200.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before; empty for the first.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCategoriesRequest) Reset() {
+	*x = ListCategoriesRequest{}
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCategoriesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCategoriesRequest) ProtoMessage() {}
+
+func (x *ListCategoriesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCategoriesRequest.ProtoReflect.Descriptor instead.
+func (*ListCategoriesRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ListCategoriesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListCategoriesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListCategoriesResponse is a page.
+type ListCategoriesResponse struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Categories []*Category            `protobuf:"bytes,1,rep,name=categories,proto3" json:"categories,omitempty"`
+	// Asks for the next page; empty if this is the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCategoriesResponse) Reset() {
+	*x = ListCategoriesResponse{}
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCategoriesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCategoriesResponse) ProtoMessage() {}
+
+func (x *ListCategoriesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCategoriesResponse.ProtoReflect.Descriptor instead.
+func (*ListCategoriesResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ListCategoriesResponse) GetCategories() []*Category {
+	if x != nil {
+		return x.Categories
+	}
+	return nil
+}
+
+func (x *ListCategoriesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// Category is what several products have in common.
+type Category struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// How many of its products are for sale.
+	ProductCount  int32 `protobuf:"varint,2,opt,name=product_count,json=productCount,proto3" json:"product_count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Category) Reset() {
+	*x = Category{}
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Category) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Category) ProtoMessage() {}
+
+func (x *Category) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Category.ProtoReflect.Descriptor instead.
+func (*Category) Descriptor() ([]byte, []int) {
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Category) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Category) GetProductCount() int32 {
+	if x != nil {
+		return x.ProductCount
+	}
+	return 0
+}
+
 // InspectProductRequest names a product.
 type InspectProductRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -514,7 +813,7 @@ type InspectProductRequest struct {
 
 func (x *InspectProductRequest) Reset() {
 	*x = InspectProductRequest{}
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[6]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -526,7 +825,7 @@ func (x *InspectProductRequest) String() string {
 func (*InspectProductRequest) ProtoMessage() {}
 
 func (x *InspectProductRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[6]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -539,7 +838,7 @@ func (x *InspectProductRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectProductRequest.ProtoReflect.Descriptor instead.
 func (*InspectProductRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{6}
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *InspectProductRequest) GetId() string {
@@ -559,7 +858,7 @@ type InspectProductResponse struct {
 
 func (x *InspectProductResponse) Reset() {
 	*x = InspectProductResponse{}
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[7]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -571,7 +870,7 @@ func (x *InspectProductResponse) String() string {
 func (*InspectProductResponse) ProtoMessage() {}
 
 func (x *InspectProductResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[7]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -584,7 +883,7 @@ func (x *InspectProductResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectProductResponse.ProtoReflect.Descriptor instead.
 func (*InspectProductResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{7}
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *InspectProductResponse) GetProduct() *Product {
@@ -609,7 +908,7 @@ type InspectProductsRequest struct {
 
 func (x *InspectProductsRequest) Reset() {
 	*x = InspectProductsRequest{}
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[8]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -621,7 +920,7 @@ func (x *InspectProductsRequest) String() string {
 func (*InspectProductsRequest) ProtoMessage() {}
 
 func (x *InspectProductsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[8]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -634,7 +933,7 @@ func (x *InspectProductsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectProductsRequest.ProtoReflect.Descriptor instead.
 func (*InspectProductsRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{8}
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *InspectProductsRequest) GetPageSize() int32 {
@@ -670,7 +969,7 @@ type InspectProductsResponse struct {
 
 func (x *InspectProductsResponse) Reset() {
 	*x = InspectProductsResponse{}
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[9]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -682,7 +981,7 @@ func (x *InspectProductsResponse) String() string {
 func (*InspectProductsResponse) ProtoMessage() {}
 
 func (x *InspectProductsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[9]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -695,7 +994,7 @@ func (x *InspectProductsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectProductsResponse.ProtoReflect.Descriptor instead.
 func (*InspectProductsResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{9}
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *InspectProductsResponse) GetProducts() []*Product {
@@ -725,7 +1024,7 @@ type CreateProductRequest struct {
 
 func (x *CreateProductRequest) Reset() {
 	*x = CreateProductRequest{}
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[10]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -737,7 +1036,7 @@ func (x *CreateProductRequest) String() string {
 func (*CreateProductRequest) ProtoMessage() {}
 
 func (x *CreateProductRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[10]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -750,7 +1049,7 @@ func (x *CreateProductRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateProductRequest.ProtoReflect.Descriptor instead.
 func (*CreateProductRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{10}
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CreateProductRequest) GetRequestId() string {
@@ -777,7 +1076,7 @@ type CreateProductResponse struct {
 
 func (x *CreateProductResponse) Reset() {
 	*x = CreateProductResponse{}
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[11]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -789,7 +1088,7 @@ func (x *CreateProductResponse) String() string {
 func (*CreateProductResponse) ProtoMessage() {}
 
 func (x *CreateProductResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[11]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -802,7 +1101,7 @@ func (x *CreateProductResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateProductResponse.ProtoReflect.Descriptor instead.
 func (*CreateProductResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{11}
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CreateProductResponse) GetProduct() *Product {
@@ -828,7 +1127,7 @@ type UpdateProductRequest struct {
 
 func (x *UpdateProductRequest) Reset() {
 	*x = UpdateProductRequest{}
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[12]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -840,7 +1139,7 @@ func (x *UpdateProductRequest) String() string {
 func (*UpdateProductRequest) ProtoMessage() {}
 
 func (x *UpdateProductRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[12]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -853,7 +1152,7 @@ func (x *UpdateProductRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateProductRequest.ProtoReflect.Descriptor instead.
 func (*UpdateProductRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{12}
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *UpdateProductRequest) GetRequestId() string {
@@ -894,7 +1193,7 @@ type UpdateProductResponse struct {
 
 func (x *UpdateProductResponse) Reset() {
 	*x = UpdateProductResponse{}
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[13]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -906,7 +1205,7 @@ func (x *UpdateProductResponse) String() string {
 func (*UpdateProductResponse) ProtoMessage() {}
 
 func (x *UpdateProductResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[13]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -919,7 +1218,7 @@ func (x *UpdateProductResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateProductResponse.ProtoReflect.Descriptor instead.
 func (*UpdateProductResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{13}
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *UpdateProductResponse) GetProduct() *Product {
@@ -943,7 +1242,7 @@ type PublishProductRequest struct {
 
 func (x *PublishProductRequest) Reset() {
 	*x = PublishProductRequest{}
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[14]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -955,7 +1254,7 @@ func (x *PublishProductRequest) String() string {
 func (*PublishProductRequest) ProtoMessage() {}
 
 func (x *PublishProductRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[14]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -968,7 +1267,7 @@ func (x *PublishProductRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishProductRequest.ProtoReflect.Descriptor instead.
 func (*PublishProductRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{14}
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PublishProductRequest) GetRequestId() string {
@@ -1002,7 +1301,7 @@ type PublishProductResponse struct {
 
 func (x *PublishProductResponse) Reset() {
 	*x = PublishProductResponse{}
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[15]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1014,7 +1313,7 @@ func (x *PublishProductResponse) String() string {
 func (*PublishProductResponse) ProtoMessage() {}
 
 func (x *PublishProductResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[15]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1027,7 +1326,7 @@ func (x *PublishProductResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishProductResponse.ProtoReflect.Descriptor instead.
 func (*PublishProductResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{15}
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PublishProductResponse) GetProduct() *Product {
@@ -1051,7 +1350,7 @@ type ArchiveProductRequest struct {
 
 func (x *ArchiveProductRequest) Reset() {
 	*x = ArchiveProductRequest{}
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[16]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1063,7 +1362,7 @@ func (x *ArchiveProductRequest) String() string {
 func (*ArchiveProductRequest) ProtoMessage() {}
 
 func (x *ArchiveProductRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[16]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1076,7 +1375,7 @@ func (x *ArchiveProductRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchiveProductRequest.ProtoReflect.Descriptor instead.
 func (*ArchiveProductRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{16}
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ArchiveProductRequest) GetRequestId() string {
@@ -1110,7 +1409,7 @@ type ArchiveProductResponse struct {
 
 func (x *ArchiveProductResponse) Reset() {
 	*x = ArchiveProductResponse{}
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[17]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1122,7 +1421,7 @@ func (x *ArchiveProductResponse) String() string {
 func (*ArchiveProductResponse) ProtoMessage() {}
 
 func (x *ArchiveProductResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[17]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1135,7 +1434,7 @@ func (x *ArchiveProductResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchiveProductResponse.ProtoReflect.Descriptor instead.
 func (*ArchiveProductResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{17}
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ArchiveProductResponse) GetProduct() *Product {
@@ -1155,7 +1454,7 @@ type BatchGetVariantsRequest struct {
 
 func (x *BatchGetVariantsRequest) Reset() {
 	*x = BatchGetVariantsRequest{}
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[18]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1167,7 +1466,7 @@ func (x *BatchGetVariantsRequest) String() string {
 func (*BatchGetVariantsRequest) ProtoMessage() {}
 
 func (x *BatchGetVariantsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[18]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1180,7 +1479,7 @@ func (x *BatchGetVariantsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchGetVariantsRequest.ProtoReflect.Descriptor instead.
 func (*BatchGetVariantsRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{18}
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *BatchGetVariantsRequest) GetSkus() []string {
@@ -1200,7 +1499,7 @@ type BatchGetVariantsResponse struct {
 
 func (x *BatchGetVariantsResponse) Reset() {
 	*x = BatchGetVariantsResponse{}
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[19]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1212,7 +1511,7 @@ func (x *BatchGetVariantsResponse) String() string {
 func (*BatchGetVariantsResponse) ProtoMessage() {}
 
 func (x *BatchGetVariantsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[19]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1225,7 +1524,7 @@ func (x *BatchGetVariantsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchGetVariantsResponse.ProtoReflect.Descriptor instead.
 func (*BatchGetVariantsResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{19}
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *BatchGetVariantsResponse) GetVariants() []*Variant {
@@ -1247,7 +1546,7 @@ type BatchUpsertProductsRequest struct {
 
 func (x *BatchUpsertProductsRequest) Reset() {
 	*x = BatchUpsertProductsRequest{}
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[20]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1259,7 +1558,7 @@ func (x *BatchUpsertProductsRequest) String() string {
 func (*BatchUpsertProductsRequest) ProtoMessage() {}
 
 func (x *BatchUpsertProductsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[20]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1272,7 +1571,7 @@ func (x *BatchUpsertProductsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchUpsertProductsRequest.ProtoReflect.Descriptor instead.
 func (*BatchUpsertProductsRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{20}
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *BatchUpsertProductsRequest) GetRequestId() string {
@@ -1306,7 +1605,7 @@ type UpsertProduct struct {
 
 func (x *UpsertProduct) Reset() {
 	*x = UpsertProduct{}
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[21]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1318,7 +1617,7 @@ func (x *UpsertProduct) String() string {
 func (*UpsertProduct) ProtoMessage() {}
 
 func (x *UpsertProduct) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[21]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1331,7 +1630,7 @@ func (x *UpsertProduct) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpsertProduct.ProtoReflect.Descriptor instead.
 func (*UpsertProduct) Descriptor() ([]byte, []int) {
-	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{21}
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *UpsertProduct) GetTitle() string {
@@ -1388,7 +1687,7 @@ type UpsertVariant struct {
 
 func (x *UpsertVariant) Reset() {
 	*x = UpsertVariant{}
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[22]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1400,7 +1699,7 @@ func (x *UpsertVariant) String() string {
 func (*UpsertVariant) ProtoMessage() {}
 
 func (x *UpsertVariant) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[22]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1413,7 +1712,7 @@ func (x *UpsertVariant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpsertVariant.ProtoReflect.Descriptor instead.
 func (*UpsertVariant) Descriptor() ([]byte, []int) {
-	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{22}
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *UpsertVariant) GetSku() string {
@@ -1447,7 +1746,7 @@ type BatchUpsertProductsResponse struct {
 
 func (x *BatchUpsertProductsResponse) Reset() {
 	*x = BatchUpsertProductsResponse{}
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[23]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1459,7 +1758,7 @@ func (x *BatchUpsertProductsResponse) String() string {
 func (*BatchUpsertProductsResponse) ProtoMessage() {}
 
 func (x *BatchUpsertProductsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[23]
+	mi := &file_cleave_catalog_v1_catalog_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1472,7 +1771,7 @@ func (x *BatchUpsertProductsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchUpsertProductsResponse.ProtoReflect.Descriptor instead.
 func (*BatchUpsertProductsResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{23}
+	return file_cleave_catalog_v1_catalog_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *BatchUpsertProductsResponse) GetProductIds() []string {
@@ -1522,7 +1821,31 @@ const file_cleave_catalog_v1_catalog_proto_rawDesc = "" +
 	"\bcategory\x18\x03 \x01(\tB\x11\xbaH\x0er\f\x18d\x92\x02\akitchenR\bcategory\"v\n" +
 	"\x14ListProductsResponse\x126\n" +
 	"\bproducts\x18\x01 \x03(\v2\x1a.cleave.catalog.v1.ProductR\bproducts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"Y\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc3\x01\n" +
+	"\x15SearchProductsRequest\x12*\n" +
+	"\x05query\x18\x01 \x01(\tB\x14\xbaH\x11r\x0f\x10\x01\x18\xc8\x01\x92\x02\aoak mugR\x05query\x12&\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\t\xbaH\x06\x1a\x04@\x14(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12-\n" +
+	"\bcategory\x18\x04 \x01(\tB\x11\xbaH\x0er\f\x18d\x92\x02\akitchenR\bcategory\"\xb2\x01\n" +
+	"\x16SearchProductsResponse\x126\n" +
+	"\bproducts\x18\x01 \x03(\v2\x1a.cleave.catalog.v1.ProductR\bproducts\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x128\n" +
+	"\x0fcorrected_query\x18\x03 \x01(\tB\x0f\xbaH\fr\n" +
+	"\x92\x02\aoak mugR\x0ecorrectedQuery\"h\n" +
+	"\x15ListCategoriesRequest\x12&\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\t\xbaH\x06\x1a\x04@\x14(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\"}\n" +
+	"\x16ListCategoriesResponse\x12;\n" +
+	"\n" +
+	"categories\x18\x01 \x03(\v2\x1b.cleave.catalog.v1.CategoryR\n" +
+	"categories\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"]\n" +
+	"\bCategory\x12#\n" +
+	"\x04name\x18\x01 \x01(\tB\x0f\xbaH\fr\n" +
+	"\x92\x02\akitchenR\x04name\x12,\n" +
+	"\rproduct_count\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02@<R\fproductCount\"Y\n" +
 	"\x15InspectProductRequest\x12@\n" +
 	"\x02id\x18\x01 \x01(\tB0\xbaH-r+\x10\x01\x18@\x92\x02$prd_01a1fdad074278e680c5e4fa22541122R\x02id\"N\n" +
 	"\x16InspectProductResponse\x124\n" +
@@ -1597,13 +1920,17 @@ const file_cleave_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x19PRODUCT_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13PRODUCT_STATE_DRAFT\x10\x01\x12\x1b\n" +
 	"\x17PRODUCT_STATE_PUBLISHED\x10\x02\x12\x1a\n" +
-	"\x16PRODUCT_STATE_ARCHIVED\x10\x032\xac\r\n" +
+	"\x16PRODUCT_STATE_ARCHIVED\x10\x032\xd7\x0f\n" +
 	"\x0eCatalogService\x12\x8b\x01\n" +
 	"\n" +
 	"GetProduct\x12$.cleave.catalog.v1.GetProductRequest\x1a%.cleave.catalog.v1.GetProductResponse\"0\xa2\xbb\x18\x04\b\x02\x10\x01\xb2\xbb\x18\x04\n" +
 	"\x02\b<\xb8\xbb\x18\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/products/{id}\x90\x02\x01\x12\x8c\x01\n" +
 	"\fListProducts\x12&.cleave.catalog.v1.ListProductsRequest\x1a'.cleave.catalog.v1.ListProductsResponse\"+\xa2\xbb\x18\x04\b\x02\x10\x01\xb2\xbb\x18\x04\n" +
-	"\x02\b<\xb8\xbb\x18\x01\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/products\x90\x02\x01\x12\x99\x01\n" +
+	"\x02\b<\xb8\xbb\x18\x01\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/products\x90\x02\x01\x12\x95\x01\n" +
+	"\x0eSearchProducts\x12(.cleave.catalog.v1.SearchProductsRequest\x1a).cleave.catalog.v1.SearchProductsResponse\".\xa2\xbb\x18\x04\b\x02\x10\x01\xb2\xbb\x18\x04\n" +
+	"\x02\b<\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/products:search\x90\x02\x01\x12\x90\x01\n" +
+	"\x0eListCategories\x12(.cleave.catalog.v1.ListCategoriesRequest\x1a).cleave.catalog.v1.ListCategoriesResponse\")\xa2\xbb\x18\x04\b\x02\x10\x01\xb2\xbb\x18\x04\n" +
+	"\x02\b<\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/categories\x90\x02\x01\x12\x99\x01\n" +
 	"\x10BatchGetVariants\x12*.cleave.catalog.v1.BatchGetVariantsRequest\x1a+.cleave.catalog.v1.BatchGetVariantsResponse\",\xa2\xbb\x18\x04\b\x02\x10\x01\xb8\xbb\x18\x01\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/variants:batchGet\x90\x02\x01\x12\xaf\x01\n" +
 	"\x0eInspectProduct\x12(.cleave.catalog.v1.InspectProductRequest\x1a).cleave.catalog.v1.InspectProductResponse\"H\xa2\xbb\x18 \b\x02\x10\x03\x1a\x05staff\x1a\x05admin\"\fcatalog:read\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/products/{id}:inspect\x90\x02\x01\x12\xad\x01\n" +
 	"\x0fInspectProducts\x12).cleave.catalog.v1.InspectProductsRequest\x1a*.cleave.catalog.v1.InspectProductsResponse\"C\xa2\xbb\x18 \b\x02\x10\x03\x1a\x05staff\x1a\x05admin\"\fcatalog:read\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/products:inspect\x90\x02\x01\x12\xa3\x01\n" +
@@ -1626,7 +1953,7 @@ func file_cleave_catalog_v1_catalog_proto_rawDescGZIP() []byte {
 }
 
 var file_cleave_catalog_v1_catalog_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_cleave_catalog_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_cleave_catalog_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_cleave_catalog_v1_catalog_proto_goTypes = []any{
 	(ProductState)(0),                   // 0: cleave.catalog.v1.ProductState
 	(*Product)(nil),                     // 1: cleave.catalog.v1.Product
@@ -1635,76 +1962,87 @@ var file_cleave_catalog_v1_catalog_proto_goTypes = []any{
 	(*GetProductResponse)(nil),          // 4: cleave.catalog.v1.GetProductResponse
 	(*ListProductsRequest)(nil),         // 5: cleave.catalog.v1.ListProductsRequest
 	(*ListProductsResponse)(nil),        // 6: cleave.catalog.v1.ListProductsResponse
-	(*InspectProductRequest)(nil),       // 7: cleave.catalog.v1.InspectProductRequest
-	(*InspectProductResponse)(nil),      // 8: cleave.catalog.v1.InspectProductResponse
-	(*InspectProductsRequest)(nil),      // 9: cleave.catalog.v1.InspectProductsRequest
-	(*InspectProductsResponse)(nil),     // 10: cleave.catalog.v1.InspectProductsResponse
-	(*CreateProductRequest)(nil),        // 11: cleave.catalog.v1.CreateProductRequest
-	(*CreateProductResponse)(nil),       // 12: cleave.catalog.v1.CreateProductResponse
-	(*UpdateProductRequest)(nil),        // 13: cleave.catalog.v1.UpdateProductRequest
-	(*UpdateProductResponse)(nil),       // 14: cleave.catalog.v1.UpdateProductResponse
-	(*PublishProductRequest)(nil),       // 15: cleave.catalog.v1.PublishProductRequest
-	(*PublishProductResponse)(nil),      // 16: cleave.catalog.v1.PublishProductResponse
-	(*ArchiveProductRequest)(nil),       // 17: cleave.catalog.v1.ArchiveProductRequest
-	(*ArchiveProductResponse)(nil),      // 18: cleave.catalog.v1.ArchiveProductResponse
-	(*BatchGetVariantsRequest)(nil),     // 19: cleave.catalog.v1.BatchGetVariantsRequest
-	(*BatchGetVariantsResponse)(nil),    // 20: cleave.catalog.v1.BatchGetVariantsResponse
-	(*BatchUpsertProductsRequest)(nil),  // 21: cleave.catalog.v1.BatchUpsertProductsRequest
-	(*UpsertProduct)(nil),               // 22: cleave.catalog.v1.UpsertProduct
-	(*UpsertVariant)(nil),               // 23: cleave.catalog.v1.UpsertVariant
-	(*BatchUpsertProductsResponse)(nil), // 24: cleave.catalog.v1.BatchUpsertProductsResponse
-	(*timestamppb.Timestamp)(nil),       // 25: google.protobuf.Timestamp
-	(*v1.Money)(nil),                    // 26: cleave.type.v1.Money
-	(*fieldmaskpb.FieldMask)(nil),       // 27: google.protobuf.FieldMask
+	(*SearchProductsRequest)(nil),       // 7: cleave.catalog.v1.SearchProductsRequest
+	(*SearchProductsResponse)(nil),      // 8: cleave.catalog.v1.SearchProductsResponse
+	(*ListCategoriesRequest)(nil),       // 9: cleave.catalog.v1.ListCategoriesRequest
+	(*ListCategoriesResponse)(nil),      // 10: cleave.catalog.v1.ListCategoriesResponse
+	(*Category)(nil),                    // 11: cleave.catalog.v1.Category
+	(*InspectProductRequest)(nil),       // 12: cleave.catalog.v1.InspectProductRequest
+	(*InspectProductResponse)(nil),      // 13: cleave.catalog.v1.InspectProductResponse
+	(*InspectProductsRequest)(nil),      // 14: cleave.catalog.v1.InspectProductsRequest
+	(*InspectProductsResponse)(nil),     // 15: cleave.catalog.v1.InspectProductsResponse
+	(*CreateProductRequest)(nil),        // 16: cleave.catalog.v1.CreateProductRequest
+	(*CreateProductResponse)(nil),       // 17: cleave.catalog.v1.CreateProductResponse
+	(*UpdateProductRequest)(nil),        // 18: cleave.catalog.v1.UpdateProductRequest
+	(*UpdateProductResponse)(nil),       // 19: cleave.catalog.v1.UpdateProductResponse
+	(*PublishProductRequest)(nil),       // 20: cleave.catalog.v1.PublishProductRequest
+	(*PublishProductResponse)(nil),      // 21: cleave.catalog.v1.PublishProductResponse
+	(*ArchiveProductRequest)(nil),       // 22: cleave.catalog.v1.ArchiveProductRequest
+	(*ArchiveProductResponse)(nil),      // 23: cleave.catalog.v1.ArchiveProductResponse
+	(*BatchGetVariantsRequest)(nil),     // 24: cleave.catalog.v1.BatchGetVariantsRequest
+	(*BatchGetVariantsResponse)(nil),    // 25: cleave.catalog.v1.BatchGetVariantsResponse
+	(*BatchUpsertProductsRequest)(nil),  // 26: cleave.catalog.v1.BatchUpsertProductsRequest
+	(*UpsertProduct)(nil),               // 27: cleave.catalog.v1.UpsertProduct
+	(*UpsertVariant)(nil),               // 28: cleave.catalog.v1.UpsertVariant
+	(*BatchUpsertProductsResponse)(nil), // 29: cleave.catalog.v1.BatchUpsertProductsResponse
+	(*timestamppb.Timestamp)(nil),       // 30: google.protobuf.Timestamp
+	(*v1.Money)(nil),                    // 31: cleave.type.v1.Money
+	(*fieldmaskpb.FieldMask)(nil),       // 32: google.protobuf.FieldMask
 }
 var file_cleave_catalog_v1_catalog_proto_depIdxs = []int32{
 	0,  // 0: cleave.catalog.v1.Product.state:type_name -> cleave.catalog.v1.ProductState
 	2,  // 1: cleave.catalog.v1.Product.variants:type_name -> cleave.catalog.v1.Variant
-	25, // 2: cleave.catalog.v1.Product.create_time:type_name -> google.protobuf.Timestamp
-	25, // 3: cleave.catalog.v1.Product.update_time:type_name -> google.protobuf.Timestamp
-	26, // 4: cleave.catalog.v1.Variant.price:type_name -> cleave.type.v1.Money
+	30, // 2: cleave.catalog.v1.Product.create_time:type_name -> google.protobuf.Timestamp
+	30, // 3: cleave.catalog.v1.Product.update_time:type_name -> google.protobuf.Timestamp
+	31, // 4: cleave.catalog.v1.Variant.price:type_name -> cleave.type.v1.Money
 	1,  // 5: cleave.catalog.v1.GetProductResponse.product:type_name -> cleave.catalog.v1.Product
 	1,  // 6: cleave.catalog.v1.ListProductsResponse.products:type_name -> cleave.catalog.v1.Product
-	1,  // 7: cleave.catalog.v1.InspectProductResponse.product:type_name -> cleave.catalog.v1.Product
-	0,  // 8: cleave.catalog.v1.InspectProductsRequest.state:type_name -> cleave.catalog.v1.ProductState
-	1,  // 9: cleave.catalog.v1.InspectProductsResponse.products:type_name -> cleave.catalog.v1.Product
-	1,  // 10: cleave.catalog.v1.CreateProductRequest.product:type_name -> cleave.catalog.v1.Product
-	1,  // 11: cleave.catalog.v1.CreateProductResponse.product:type_name -> cleave.catalog.v1.Product
-	1,  // 12: cleave.catalog.v1.UpdateProductRequest.product:type_name -> cleave.catalog.v1.Product
-	27, // 13: cleave.catalog.v1.UpdateProductRequest.update_mask:type_name -> google.protobuf.FieldMask
-	1,  // 14: cleave.catalog.v1.UpdateProductResponse.product:type_name -> cleave.catalog.v1.Product
-	1,  // 15: cleave.catalog.v1.PublishProductResponse.product:type_name -> cleave.catalog.v1.Product
-	1,  // 16: cleave.catalog.v1.ArchiveProductResponse.product:type_name -> cleave.catalog.v1.Product
-	2,  // 17: cleave.catalog.v1.BatchGetVariantsResponse.variants:type_name -> cleave.catalog.v1.Variant
-	22, // 18: cleave.catalog.v1.BatchUpsertProductsRequest.products:type_name -> cleave.catalog.v1.UpsertProduct
-	0,  // 19: cleave.catalog.v1.UpsertProduct.state:type_name -> cleave.catalog.v1.ProductState
-	23, // 20: cleave.catalog.v1.UpsertProduct.variants:type_name -> cleave.catalog.v1.UpsertVariant
-	26, // 21: cleave.catalog.v1.UpsertVariant.price:type_name -> cleave.type.v1.Money
-	3,  // 22: cleave.catalog.v1.CatalogService.GetProduct:input_type -> cleave.catalog.v1.GetProductRequest
-	5,  // 23: cleave.catalog.v1.CatalogService.ListProducts:input_type -> cleave.catalog.v1.ListProductsRequest
-	19, // 24: cleave.catalog.v1.CatalogService.BatchGetVariants:input_type -> cleave.catalog.v1.BatchGetVariantsRequest
-	7,  // 25: cleave.catalog.v1.CatalogService.InspectProduct:input_type -> cleave.catalog.v1.InspectProductRequest
-	9,  // 26: cleave.catalog.v1.CatalogService.InspectProducts:input_type -> cleave.catalog.v1.InspectProductsRequest
-	11, // 27: cleave.catalog.v1.CatalogService.CreateProduct:input_type -> cleave.catalog.v1.CreateProductRequest
-	13, // 28: cleave.catalog.v1.CatalogService.UpdateProduct:input_type -> cleave.catalog.v1.UpdateProductRequest
-	15, // 29: cleave.catalog.v1.CatalogService.PublishProduct:input_type -> cleave.catalog.v1.PublishProductRequest
-	17, // 30: cleave.catalog.v1.CatalogService.ArchiveProduct:input_type -> cleave.catalog.v1.ArchiveProductRequest
-	21, // 31: cleave.catalog.v1.CatalogService.BatchUpsertProducts:input_type -> cleave.catalog.v1.BatchUpsertProductsRequest
-	4,  // 32: cleave.catalog.v1.CatalogService.GetProduct:output_type -> cleave.catalog.v1.GetProductResponse
-	6,  // 33: cleave.catalog.v1.CatalogService.ListProducts:output_type -> cleave.catalog.v1.ListProductsResponse
-	20, // 34: cleave.catalog.v1.CatalogService.BatchGetVariants:output_type -> cleave.catalog.v1.BatchGetVariantsResponse
-	8,  // 35: cleave.catalog.v1.CatalogService.InspectProduct:output_type -> cleave.catalog.v1.InspectProductResponse
-	10, // 36: cleave.catalog.v1.CatalogService.InspectProducts:output_type -> cleave.catalog.v1.InspectProductsResponse
-	12, // 37: cleave.catalog.v1.CatalogService.CreateProduct:output_type -> cleave.catalog.v1.CreateProductResponse
-	14, // 38: cleave.catalog.v1.CatalogService.UpdateProduct:output_type -> cleave.catalog.v1.UpdateProductResponse
-	16, // 39: cleave.catalog.v1.CatalogService.PublishProduct:output_type -> cleave.catalog.v1.PublishProductResponse
-	18, // 40: cleave.catalog.v1.CatalogService.ArchiveProduct:output_type -> cleave.catalog.v1.ArchiveProductResponse
-	24, // 41: cleave.catalog.v1.CatalogService.BatchUpsertProducts:output_type -> cleave.catalog.v1.BatchUpsertProductsResponse
-	32, // [32:42] is the sub-list for method output_type
-	22, // [22:32] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	1,  // 7: cleave.catalog.v1.SearchProductsResponse.products:type_name -> cleave.catalog.v1.Product
+	11, // 8: cleave.catalog.v1.ListCategoriesResponse.categories:type_name -> cleave.catalog.v1.Category
+	1,  // 9: cleave.catalog.v1.InspectProductResponse.product:type_name -> cleave.catalog.v1.Product
+	0,  // 10: cleave.catalog.v1.InspectProductsRequest.state:type_name -> cleave.catalog.v1.ProductState
+	1,  // 11: cleave.catalog.v1.InspectProductsResponse.products:type_name -> cleave.catalog.v1.Product
+	1,  // 12: cleave.catalog.v1.CreateProductRequest.product:type_name -> cleave.catalog.v1.Product
+	1,  // 13: cleave.catalog.v1.CreateProductResponse.product:type_name -> cleave.catalog.v1.Product
+	1,  // 14: cleave.catalog.v1.UpdateProductRequest.product:type_name -> cleave.catalog.v1.Product
+	32, // 15: cleave.catalog.v1.UpdateProductRequest.update_mask:type_name -> google.protobuf.FieldMask
+	1,  // 16: cleave.catalog.v1.UpdateProductResponse.product:type_name -> cleave.catalog.v1.Product
+	1,  // 17: cleave.catalog.v1.PublishProductResponse.product:type_name -> cleave.catalog.v1.Product
+	1,  // 18: cleave.catalog.v1.ArchiveProductResponse.product:type_name -> cleave.catalog.v1.Product
+	2,  // 19: cleave.catalog.v1.BatchGetVariantsResponse.variants:type_name -> cleave.catalog.v1.Variant
+	27, // 20: cleave.catalog.v1.BatchUpsertProductsRequest.products:type_name -> cleave.catalog.v1.UpsertProduct
+	0,  // 21: cleave.catalog.v1.UpsertProduct.state:type_name -> cleave.catalog.v1.ProductState
+	28, // 22: cleave.catalog.v1.UpsertProduct.variants:type_name -> cleave.catalog.v1.UpsertVariant
+	31, // 23: cleave.catalog.v1.UpsertVariant.price:type_name -> cleave.type.v1.Money
+	3,  // 24: cleave.catalog.v1.CatalogService.GetProduct:input_type -> cleave.catalog.v1.GetProductRequest
+	5,  // 25: cleave.catalog.v1.CatalogService.ListProducts:input_type -> cleave.catalog.v1.ListProductsRequest
+	7,  // 26: cleave.catalog.v1.CatalogService.SearchProducts:input_type -> cleave.catalog.v1.SearchProductsRequest
+	9,  // 27: cleave.catalog.v1.CatalogService.ListCategories:input_type -> cleave.catalog.v1.ListCategoriesRequest
+	24, // 28: cleave.catalog.v1.CatalogService.BatchGetVariants:input_type -> cleave.catalog.v1.BatchGetVariantsRequest
+	12, // 29: cleave.catalog.v1.CatalogService.InspectProduct:input_type -> cleave.catalog.v1.InspectProductRequest
+	14, // 30: cleave.catalog.v1.CatalogService.InspectProducts:input_type -> cleave.catalog.v1.InspectProductsRequest
+	16, // 31: cleave.catalog.v1.CatalogService.CreateProduct:input_type -> cleave.catalog.v1.CreateProductRequest
+	18, // 32: cleave.catalog.v1.CatalogService.UpdateProduct:input_type -> cleave.catalog.v1.UpdateProductRequest
+	20, // 33: cleave.catalog.v1.CatalogService.PublishProduct:input_type -> cleave.catalog.v1.PublishProductRequest
+	22, // 34: cleave.catalog.v1.CatalogService.ArchiveProduct:input_type -> cleave.catalog.v1.ArchiveProductRequest
+	26, // 35: cleave.catalog.v1.CatalogService.BatchUpsertProducts:input_type -> cleave.catalog.v1.BatchUpsertProductsRequest
+	4,  // 36: cleave.catalog.v1.CatalogService.GetProduct:output_type -> cleave.catalog.v1.GetProductResponse
+	6,  // 37: cleave.catalog.v1.CatalogService.ListProducts:output_type -> cleave.catalog.v1.ListProductsResponse
+	8,  // 38: cleave.catalog.v1.CatalogService.SearchProducts:output_type -> cleave.catalog.v1.SearchProductsResponse
+	10, // 39: cleave.catalog.v1.CatalogService.ListCategories:output_type -> cleave.catalog.v1.ListCategoriesResponse
+	25, // 40: cleave.catalog.v1.CatalogService.BatchGetVariants:output_type -> cleave.catalog.v1.BatchGetVariantsResponse
+	13, // 41: cleave.catalog.v1.CatalogService.InspectProduct:output_type -> cleave.catalog.v1.InspectProductResponse
+	15, // 42: cleave.catalog.v1.CatalogService.InspectProducts:output_type -> cleave.catalog.v1.InspectProductsResponse
+	17, // 43: cleave.catalog.v1.CatalogService.CreateProduct:output_type -> cleave.catalog.v1.CreateProductResponse
+	19, // 44: cleave.catalog.v1.CatalogService.UpdateProduct:output_type -> cleave.catalog.v1.UpdateProductResponse
+	21, // 45: cleave.catalog.v1.CatalogService.PublishProduct:output_type -> cleave.catalog.v1.PublishProductResponse
+	23, // 46: cleave.catalog.v1.CatalogService.ArchiveProduct:output_type -> cleave.catalog.v1.ArchiveProductResponse
+	29, // 47: cleave.catalog.v1.CatalogService.BatchUpsertProducts:output_type -> cleave.catalog.v1.BatchUpsertProductsResponse
+	36, // [36:48] is the sub-list for method output_type
+	24, // [24:36] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_cleave_catalog_v1_catalog_proto_init() }
@@ -1718,7 +2056,7 @@ func file_cleave_catalog_v1_catalog_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_catalog_v1_catalog_proto_rawDesc), len(file_cleave_catalog_v1_catalog_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   24,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -15,6 +15,9 @@ import (
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"github.com/cleave-go/cleave/modules/catalog/internal/ent/importchunk"
+	"github.com/cleave-go/cleave/modules/catalog/internal/ent/importerror"
+	"github.com/cleave-go/cleave/modules/catalog/internal/ent/importrun"
 	"github.com/cleave-go/cleave/modules/catalog/internal/ent/product"
 	"github.com/cleave-go/cleave/modules/catalog/internal/ent/variant"
 )
@@ -24,6 +27,12 @@ type Client struct {
 	config
 	// Schema is the client for creating, migrating and dropping schema.
 	Schema *migrate.Schema
+	// ImportChunk is the client for interacting with the ImportChunk builders.
+	ImportChunk *ImportChunkClient
+	// ImportError is the client for interacting with the ImportError builders.
+	ImportError *ImportErrorClient
+	// ImportRun is the client for interacting with the ImportRun builders.
+	ImportRun *ImportRunClient
 	// Product is the client for interacting with the Product builders.
 	Product *ProductClient
 	// Variant is the client for interacting with the Variant builders.
@@ -39,6 +48,9 @@ func NewClient(opts ...Option) *Client {
 
 func (c *Client) init() {
 	c.Schema = migrate.NewSchema(c.driver)
+	c.ImportChunk = NewImportChunkClient(c.config)
+	c.ImportError = NewImportErrorClient(c.config)
+	c.ImportRun = NewImportRunClient(c.config)
 	c.Product = NewProductClient(c.config)
 	c.Variant = NewVariantClient(c.config)
 }
@@ -131,10 +143,13 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 	cfg := c.config
 	cfg.driver = tx
 	return &Tx{
-		ctx:     ctx,
-		config:  cfg,
-		Product: NewProductClient(cfg),
-		Variant: NewVariantClient(cfg),
+		ctx:         ctx,
+		config:      cfg,
+		ImportChunk: NewImportChunkClient(cfg),
+		ImportError: NewImportErrorClient(cfg),
+		ImportRun:   NewImportRunClient(cfg),
+		Product:     NewProductClient(cfg),
+		Variant:     NewVariantClient(cfg),
 	}, nil
 }
 
@@ -152,17 +167,20 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 	cfg := c.config
 	cfg.driver = &txDriver{tx: tx, drv: c.driver}
 	return &Tx{
-		ctx:     ctx,
-		config:  cfg,
-		Product: NewProductClient(cfg),
-		Variant: NewVariantClient(cfg),
+		ctx:         ctx,
+		config:      cfg,
+		ImportChunk: NewImportChunkClient(cfg),
+		ImportError: NewImportErrorClient(cfg),
+		ImportRun:   NewImportRunClient(cfg),
+		Product:     NewProductClient(cfg),
+		Variant:     NewVariantClient(cfg),
 	}, nil
 }
 
 // Debug returns a new debug-client. It's used to get verbose logging on specific operations.
 //
 //	client.Debug().
-//		Product.
+//		ImportChunk.
 //		Query().
 //		Count(ctx)
 func (c *Client) Debug() *Client {
@@ -184,6 +202,9 @@ func (c *Client) Close() error {
 // Use adds the mutation hooks to all the entity clients.
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
+	c.ImportChunk.Use(hooks...)
+	c.ImportError.Use(hooks...)
+	c.ImportRun.Use(hooks...)
 	c.Product.Use(hooks...)
 	c.Variant.Use(hooks...)
 }
@@ -191,6 +212,9 @@ func (c *Client) Use(hooks ...Hook) {
 // Intercept adds the query interceptors to all the entity clients.
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
+	c.ImportChunk.Intercept(interceptors...)
+	c.ImportError.Intercept(interceptors...)
+	c.ImportRun.Intercept(interceptors...)
 	c.Product.Intercept(interceptors...)
 	c.Variant.Intercept(interceptors...)
 }
@@ -198,12 +222,417 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 // Mutate implements the ent.Mutator interface.
 func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 	switch m := m.(type) {
+	case *ImportChunkMutation:
+		return c.ImportChunk.mutate(ctx, m)
+	case *ImportErrorMutation:
+		return c.ImportError.mutate(ctx, m)
+	case *ImportRunMutation:
+		return c.ImportRun.mutate(ctx, m)
 	case *ProductMutation:
 		return c.Product.mutate(ctx, m)
 	case *VariantMutation:
 		return c.Variant.mutate(ctx, m)
 	default:
 		return nil, fmt.Errorf("ent: unknown mutation type %T", m)
+	}
+}
+
+// ImportChunkClient is a client for the ImportChunk schema.
+type ImportChunkClient struct {
+	config
+}
+
+// NewImportChunkClient returns a client for the ImportChunk from the given config.
+func NewImportChunkClient(c config) *ImportChunkClient {
+	return &ImportChunkClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `importchunk.Hooks(f(g(h())))`.
+func (c *ImportChunkClient) Use(hooks ...Hook) {
+	c.hooks.ImportChunk = append(c.hooks.ImportChunk, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `importchunk.Intercept(f(g(h())))`.
+func (c *ImportChunkClient) Intercept(interceptors ...Interceptor) {
+	c.inters.ImportChunk = append(c.inters.ImportChunk, interceptors...)
+}
+
+// Create returns a builder for creating a ImportChunk entity.
+func (c *ImportChunkClient) Create() *ImportChunkCreate {
+	mutation := newImportChunkMutation(c.config, OpCreate)
+	return &ImportChunkCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of ImportChunk entities.
+func (c *ImportChunkClient) CreateBulk(builders ...*ImportChunkCreate) *ImportChunkCreateBulk {
+	return &ImportChunkCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ImportChunkClient) MapCreateBulk(slice any, setFunc func(*ImportChunkCreate, int)) *ImportChunkCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ImportChunkCreateBulk{err: fmt.Errorf("calling to ImportChunkClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ImportChunkCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ImportChunkCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for ImportChunk.
+func (c *ImportChunkClient) Update() *ImportChunkUpdate {
+	mutation := newImportChunkMutation(c.config, OpUpdate)
+	return &ImportChunkUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ImportChunkClient) UpdateOne(_m *ImportChunk) *ImportChunkUpdateOne {
+	mutation := newImportChunkMutation(c.config, OpUpdateOne, withImportChunk(_m))
+	return &ImportChunkUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ImportChunkClient) UpdateOneID(id int) *ImportChunkUpdateOne {
+	mutation := newImportChunkMutation(c.config, OpUpdateOne, withImportChunkID(id))
+	return &ImportChunkUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for ImportChunk.
+func (c *ImportChunkClient) Delete() *ImportChunkDelete {
+	mutation := newImportChunkMutation(c.config, OpDelete)
+	return &ImportChunkDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ImportChunkClient) DeleteOne(_m *ImportChunk) *ImportChunkDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ImportChunkClient) DeleteOneID(id int) *ImportChunkDeleteOne {
+	builder := c.Delete().Where(importchunk.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ImportChunkDeleteOne{builder}
+}
+
+// Query returns a query builder for ImportChunk.
+func (c *ImportChunkClient) Query() *ImportChunkQuery {
+	return &ImportChunkQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeImportChunk},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a ImportChunk entity by its id.
+func (c *ImportChunkClient) Get(ctx context.Context, id int) (*ImportChunk, error) {
+	return c.Query().Where(importchunk.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ImportChunkClient) GetX(ctx context.Context, id int) *ImportChunk {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *ImportChunkClient) Hooks() []Hook {
+	return c.hooks.ImportChunk
+}
+
+// Interceptors returns the client interceptors.
+func (c *ImportChunkClient) Interceptors() []Interceptor {
+	return c.inters.ImportChunk
+}
+
+func (c *ImportChunkClient) mutate(ctx context.Context, m *ImportChunkMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ImportChunkCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ImportChunkUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ImportChunkUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ImportChunkDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown ImportChunk mutation op: %q", m.Op())
+	}
+}
+
+// ImportErrorClient is a client for the ImportError schema.
+type ImportErrorClient struct {
+	config
+}
+
+// NewImportErrorClient returns a client for the ImportError from the given config.
+func NewImportErrorClient(c config) *ImportErrorClient {
+	return &ImportErrorClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `importerror.Hooks(f(g(h())))`.
+func (c *ImportErrorClient) Use(hooks ...Hook) {
+	c.hooks.ImportError = append(c.hooks.ImportError, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `importerror.Intercept(f(g(h())))`.
+func (c *ImportErrorClient) Intercept(interceptors ...Interceptor) {
+	c.inters.ImportError = append(c.inters.ImportError, interceptors...)
+}
+
+// Create returns a builder for creating a ImportError entity.
+func (c *ImportErrorClient) Create() *ImportErrorCreate {
+	mutation := newImportErrorMutation(c.config, OpCreate)
+	return &ImportErrorCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of ImportError entities.
+func (c *ImportErrorClient) CreateBulk(builders ...*ImportErrorCreate) *ImportErrorCreateBulk {
+	return &ImportErrorCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ImportErrorClient) MapCreateBulk(slice any, setFunc func(*ImportErrorCreate, int)) *ImportErrorCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ImportErrorCreateBulk{err: fmt.Errorf("calling to ImportErrorClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ImportErrorCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ImportErrorCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for ImportError.
+func (c *ImportErrorClient) Update() *ImportErrorUpdate {
+	mutation := newImportErrorMutation(c.config, OpUpdate)
+	return &ImportErrorUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ImportErrorClient) UpdateOne(_m *ImportError) *ImportErrorUpdateOne {
+	mutation := newImportErrorMutation(c.config, OpUpdateOne, withImportError(_m))
+	return &ImportErrorUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ImportErrorClient) UpdateOneID(id int) *ImportErrorUpdateOne {
+	mutation := newImportErrorMutation(c.config, OpUpdateOne, withImportErrorID(id))
+	return &ImportErrorUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for ImportError.
+func (c *ImportErrorClient) Delete() *ImportErrorDelete {
+	mutation := newImportErrorMutation(c.config, OpDelete)
+	return &ImportErrorDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ImportErrorClient) DeleteOne(_m *ImportError) *ImportErrorDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ImportErrorClient) DeleteOneID(id int) *ImportErrorDeleteOne {
+	builder := c.Delete().Where(importerror.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ImportErrorDeleteOne{builder}
+}
+
+// Query returns a query builder for ImportError.
+func (c *ImportErrorClient) Query() *ImportErrorQuery {
+	return &ImportErrorQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeImportError},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a ImportError entity by its id.
+func (c *ImportErrorClient) Get(ctx context.Context, id int) (*ImportError, error) {
+	return c.Query().Where(importerror.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ImportErrorClient) GetX(ctx context.Context, id int) *ImportError {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *ImportErrorClient) Hooks() []Hook {
+	return c.hooks.ImportError
+}
+
+// Interceptors returns the client interceptors.
+func (c *ImportErrorClient) Interceptors() []Interceptor {
+	return c.inters.ImportError
+}
+
+func (c *ImportErrorClient) mutate(ctx context.Context, m *ImportErrorMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ImportErrorCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ImportErrorUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ImportErrorUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ImportErrorDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown ImportError mutation op: %q", m.Op())
+	}
+}
+
+// ImportRunClient is a client for the ImportRun schema.
+type ImportRunClient struct {
+	config
+}
+
+// NewImportRunClient returns a client for the ImportRun from the given config.
+func NewImportRunClient(c config) *ImportRunClient {
+	return &ImportRunClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `importrun.Hooks(f(g(h())))`.
+func (c *ImportRunClient) Use(hooks ...Hook) {
+	c.hooks.ImportRun = append(c.hooks.ImportRun, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `importrun.Intercept(f(g(h())))`.
+func (c *ImportRunClient) Intercept(interceptors ...Interceptor) {
+	c.inters.ImportRun = append(c.inters.ImportRun, interceptors...)
+}
+
+// Create returns a builder for creating a ImportRun entity.
+func (c *ImportRunClient) Create() *ImportRunCreate {
+	mutation := newImportRunMutation(c.config, OpCreate)
+	return &ImportRunCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of ImportRun entities.
+func (c *ImportRunClient) CreateBulk(builders ...*ImportRunCreate) *ImportRunCreateBulk {
+	return &ImportRunCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ImportRunClient) MapCreateBulk(slice any, setFunc func(*ImportRunCreate, int)) *ImportRunCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ImportRunCreateBulk{err: fmt.Errorf("calling to ImportRunClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ImportRunCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ImportRunCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for ImportRun.
+func (c *ImportRunClient) Update() *ImportRunUpdate {
+	mutation := newImportRunMutation(c.config, OpUpdate)
+	return &ImportRunUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ImportRunClient) UpdateOne(_m *ImportRun) *ImportRunUpdateOne {
+	mutation := newImportRunMutation(c.config, OpUpdateOne, withImportRun(_m))
+	return &ImportRunUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ImportRunClient) UpdateOneID(id string) *ImportRunUpdateOne {
+	mutation := newImportRunMutation(c.config, OpUpdateOne, withImportRunID(id))
+	return &ImportRunUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for ImportRun.
+func (c *ImportRunClient) Delete() *ImportRunDelete {
+	mutation := newImportRunMutation(c.config, OpDelete)
+	return &ImportRunDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ImportRunClient) DeleteOne(_m *ImportRun) *ImportRunDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ImportRunClient) DeleteOneID(id string) *ImportRunDeleteOne {
+	builder := c.Delete().Where(importrun.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ImportRunDeleteOne{builder}
+}
+
+// Query returns a query builder for ImportRun.
+func (c *ImportRunClient) Query() *ImportRunQuery {
+	return &ImportRunQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeImportRun},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a ImportRun entity by its id.
+func (c *ImportRunClient) Get(ctx context.Context, id string) (*ImportRun, error) {
+	return c.Query().Where(importrun.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ImportRunClient) GetX(ctx context.Context, id string) *ImportRun {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *ImportRunClient) Hooks() []Hook {
+	return c.hooks.ImportRun
+}
+
+// Interceptors returns the client interceptors.
+func (c *ImportRunClient) Interceptors() []Interceptor {
+	return c.inters.ImportRun
+}
+
+func (c *ImportRunClient) mutate(ctx context.Context, m *ImportRunMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ImportRunCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ImportRunUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ImportRunUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ImportRunDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown ImportRun mutation op: %q", m.Op())
 	}
 }
 
@@ -508,9 +937,9 @@ func (c *VariantClient) mutate(ctx context.Context, m *VariantMutation) (Value, 
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Product, Variant []ent.Hook
+		ImportChunk, ImportError, ImportRun, Product, Variant []ent.Hook
 	}
 	inters struct {
-		Product, Variant []ent.Interceptor
+		ImportChunk, ImportError, ImportRun, Product, Variant []ent.Interceptor
 	}
 )

@@ -12,6 +12,9 @@ import (
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"github.com/cleave-go/cleave/modules/catalog/internal/ent/importchunk"
+	"github.com/cleave-go/cleave/modules/catalog/internal/ent/importerror"
+	"github.com/cleave-go/cleave/modules/catalog/internal/ent/importrun"
 	"github.com/cleave-go/cleave/modules/catalog/internal/ent/product"
 	"github.com/cleave-go/cleave/modules/catalog/internal/ent/variant"
 )
@@ -74,8 +77,11 @@ var (
 func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
-			product.Table: product.ValidColumn,
-			variant.Table: variant.ValidColumn,
+			importchunk.Table: importchunk.ValidColumn,
+			importerror.Table: importerror.ValidColumn,
+			importrun.Table:   importrun.ValidColumn,
+			product.Table:     product.ValidColumn,
+			variant.Table:     variant.ValidColumn,
 		})
 	})
 	return columnCheck(t, c)

@@ -5,6 +5,7 @@ package ent
 import (
 	"time"
 
+	"github.com/cleave-go/cleave/modules/catalog/internal/ent/importrun"
 	"github.com/cleave-go/cleave/modules/catalog/internal/ent/product"
 	"github.com/cleave-go/cleave/modules/catalog/internal/ent/schema"
 	"github.com/cleave-go/cleave/modules/catalog/internal/ent/variant"
@@ -14,6 +15,40 @@ import (
 // (default values, validators, hooks and policies) and stitches it
 // to their package variables.
 func init() {
+	importrunFields := schema.ImportRun{}.Fields()
+	_ = importrunFields
+	// importrunDescColumns is the schema descriptor for columns field.
+	importrunDescColumns := importrunFields[3].Descriptor()
+	// importrun.DefaultColumns holds the default value on creation for the columns field.
+	importrun.DefaultColumns = importrunDescColumns.Default.([]string)
+	// importrunDescSize is the schema descriptor for size field.
+	importrunDescSize := importrunFields[4].Descriptor()
+	// importrun.DefaultSize holds the default value on creation for the size field.
+	importrun.DefaultSize = importrunDescSize.Default.(int64)
+	// importrunDescPosition is the schema descriptor for position field.
+	importrunDescPosition := importrunFields[5].Descriptor()
+	// importrun.DefaultPosition holds the default value on creation for the position field.
+	importrun.DefaultPosition = importrunDescPosition.Default.(int64)
+	// importrunDescLine is the schema descriptor for line field.
+	importrunDescLine := importrunFields[6].Descriptor()
+	// importrun.DefaultLine holds the default value on creation for the line field.
+	importrun.DefaultLine = importrunDescLine.Default.(int64)
+	// importrunDescRows is the schema descriptor for rows field.
+	importrunDescRows := importrunFields[7].Descriptor()
+	// importrun.DefaultRows holds the default value on creation for the rows field.
+	importrun.DefaultRows = importrunDescRows.Default.(int64)
+	// importrunDescFailedRows is the schema descriptor for failed_rows field.
+	importrunDescFailedRows := importrunFields[8].Descriptor()
+	// importrun.DefaultFailedRows holds the default value on creation for the failed_rows field.
+	importrun.DefaultFailedRows = importrunDescFailedRows.Default.(int64)
+	// importrunDescFailure is the schema descriptor for failure field.
+	importrunDescFailure := importrunFields[9].Descriptor()
+	// importrun.DefaultFailure holds the default value on creation for the failure field.
+	importrun.DefaultFailure = importrunDescFailure.Default.(string)
+	// importrunDescCreateTime is the schema descriptor for create_time field.
+	importrunDescCreateTime := importrunFields[10].Descriptor()
+	// importrun.DefaultCreateTime holds the default value on creation for the create_time field.
+	importrun.DefaultCreateTime = importrunDescCreateTime.Default.(func() time.Time)
 	productFields := schema.Product{}.Fields()
 	_ = productFields
 	// productDescDescription is the schema descriptor for description field.

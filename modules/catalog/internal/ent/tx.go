@@ -12,6 +12,12 @@ import (
 // Tx is a transactional client that is created by calling Client.Tx().
 type Tx struct {
 	config
+	// ImportChunk is the client for interacting with the ImportChunk builders.
+	ImportChunk *ImportChunkClient
+	// ImportError is the client for interacting with the ImportError builders.
+	ImportError *ImportErrorClient
+	// ImportRun is the client for interacting with the ImportRun builders.
+	ImportRun *ImportRunClient
 	// Product is the client for interacting with the Product builders.
 	Product *ProductClient
 	// Variant is the client for interacting with the Variant builders.
@@ -147,6 +153,9 @@ func (tx *Tx) Client() *Client {
 }
 
 func (tx *Tx) init() {
+	tx.ImportChunk = NewImportChunkClient(tx.config)
+	tx.ImportError = NewImportErrorClient(tx.config)
+	tx.ImportRun = NewImportRunClient(tx.config)
 	tx.Product = NewProductClient(tx.config)
 	tx.Variant = NewVariantClient(tx.config)
 }
@@ -158,7 +167,7 @@ func (tx *Tx) init() {
 // of them in order to commit or rollback the transaction.
 //
 // If a closed transaction is embedded in one of the generated entities, and the entity
-// applies a query, for example: Product.QueryXXX(), the query will be executed
+// applies a query, for example: ImportChunk.QueryXXX(), the query will be executed
 // through the driver which created this transaction.
 //
 // Note that txDriver is not goroutine safe.

@@ -54,6 +54,36 @@ var CatalogService = &rpc.Service{
 			CheckResponse: rpc.CheckMessage(CopyListProductsResponse),
 		},
 		{
+			Name:        "SearchProducts",
+			Procedure:   catalogv1connect.CatalogServiceSearchProductsProcedure,
+			Idempotency: connect.IdempotencyNoSideEffects,
+			Public:      true,
+			Access: rpc.Access{
+				Who: rpc.Anyone,
+			},
+			Route:         &rpc.Route{Verb: "GET", Path: "/v1/products:search"},
+			MaxAge:        60 * time.Second,
+			NewRequest:    func() proto.Message { return new(v1.SearchProductsRequest) },
+			NewResponse:   func() proto.Message { return new(v1.SearchProductsResponse) },
+			CheckRequest:  rpc.CheckMessage(CopySearchProductsRequest),
+			CheckResponse: rpc.CheckMessage(CopySearchProductsResponse),
+		},
+		{
+			Name:        "ListCategories",
+			Procedure:   catalogv1connect.CatalogServiceListCategoriesProcedure,
+			Idempotency: connect.IdempotencyNoSideEffects,
+			Public:      true,
+			Access: rpc.Access{
+				Who: rpc.Anyone,
+			},
+			Route:         &rpc.Route{Verb: "GET", Path: "/v1/categories"},
+			MaxAge:        60 * time.Second,
+			NewRequest:    func() proto.Message { return new(v1.ListCategoriesRequest) },
+			NewResponse:   func() proto.Message { return new(v1.ListCategoriesResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyListCategoriesRequest),
+			CheckResponse: rpc.CheckMessage(CopyListCategoriesResponse),
+		},
+		{
 			Name:        "BatchGetVariants",
 			Procedure:   catalogv1connect.CatalogServiceBatchGetVariantsProcedure,
 			Idempotency: connect.IdempotencyNoSideEffects,
@@ -195,14 +225,16 @@ func NewCatalogServiceClient(from *rpc.Caller) catalogv1connect.CatalogServiceCl
 			CatalogServiceClient: streams,
 			getProduct:           rpc.NewUnary(local, CatalogService.Methods[0], catalogv1connect.CatalogServiceHandler.GetProduct, CopyGetProductRequest, CopyGetProductResponse),
 			listProducts:         rpc.NewUnary(local, CatalogService.Methods[1], catalogv1connect.CatalogServiceHandler.ListProducts, CopyListProductsRequest, CopyListProductsResponse),
-			batchGetVariants:     rpc.NewUnary(local, CatalogService.Methods[2], catalogv1connect.CatalogServiceHandler.BatchGetVariants, CopyBatchGetVariantsRequest, CopyBatchGetVariantsResponse),
-			inspectProduct:       rpc.NewUnary(local, CatalogService.Methods[3], catalogv1connect.CatalogServiceHandler.InspectProduct, CopyInspectProductRequest, CopyInspectProductResponse),
-			inspectProducts:      rpc.NewUnary(local, CatalogService.Methods[4], catalogv1connect.CatalogServiceHandler.InspectProducts, CopyInspectProductsRequest, CopyInspectProductsResponse),
-			createProduct:        rpc.NewUnary(local, CatalogService.Methods[5], catalogv1connect.CatalogServiceHandler.CreateProduct, CopyCreateProductRequest, CopyCreateProductResponse),
-			updateProduct:        rpc.NewUnary(local, CatalogService.Methods[6], catalogv1connect.CatalogServiceHandler.UpdateProduct, CopyUpdateProductRequest, CopyUpdateProductResponse),
-			publishProduct:       rpc.NewUnary(local, CatalogService.Methods[7], catalogv1connect.CatalogServiceHandler.PublishProduct, CopyPublishProductRequest, CopyPublishProductResponse),
-			archiveProduct:       rpc.NewUnary(local, CatalogService.Methods[8], catalogv1connect.CatalogServiceHandler.ArchiveProduct, CopyArchiveProductRequest, CopyArchiveProductResponse),
-			batchUpsertProducts:  rpc.NewUnary(local, CatalogService.Methods[9], catalogv1connect.CatalogServiceHandler.BatchUpsertProducts, CopyBatchUpsertProductsRequest, CopyBatchUpsertProductsResponse),
+			searchProducts:       rpc.NewUnary(local, CatalogService.Methods[2], catalogv1connect.CatalogServiceHandler.SearchProducts, CopySearchProductsRequest, CopySearchProductsResponse),
+			listCategories:       rpc.NewUnary(local, CatalogService.Methods[3], catalogv1connect.CatalogServiceHandler.ListCategories, CopyListCategoriesRequest, CopyListCategoriesResponse),
+			batchGetVariants:     rpc.NewUnary(local, CatalogService.Methods[4], catalogv1connect.CatalogServiceHandler.BatchGetVariants, CopyBatchGetVariantsRequest, CopyBatchGetVariantsResponse),
+			inspectProduct:       rpc.NewUnary(local, CatalogService.Methods[5], catalogv1connect.CatalogServiceHandler.InspectProduct, CopyInspectProductRequest, CopyInspectProductResponse),
+			inspectProducts:      rpc.NewUnary(local, CatalogService.Methods[6], catalogv1connect.CatalogServiceHandler.InspectProducts, CopyInspectProductsRequest, CopyInspectProductsResponse),
+			createProduct:        rpc.NewUnary(local, CatalogService.Methods[7], catalogv1connect.CatalogServiceHandler.CreateProduct, CopyCreateProductRequest, CopyCreateProductResponse),
+			updateProduct:        rpc.NewUnary(local, CatalogService.Methods[8], catalogv1connect.CatalogServiceHandler.UpdateProduct, CopyUpdateProductRequest, CopyUpdateProductResponse),
+			publishProduct:       rpc.NewUnary(local, CatalogService.Methods[9], catalogv1connect.CatalogServiceHandler.PublishProduct, CopyPublishProductRequest, CopyPublishProductResponse),
+			archiveProduct:       rpc.NewUnary(local, CatalogService.Methods[10], catalogv1connect.CatalogServiceHandler.ArchiveProduct, CopyArchiveProductRequest, CopyArchiveProductResponse),
+			batchUpsertProducts:  rpc.NewUnary(local, CatalogService.Methods[11], catalogv1connect.CatalogServiceHandler.BatchUpsertProducts, CopyBatchUpsertProductsRequest, CopyBatchUpsertProductsResponse),
 		}
 	})
 }
@@ -212,6 +244,8 @@ type directCatalogService struct {
 	catalogv1connect.CatalogServiceClient
 	getProduct          *rpc.Unary[catalogv1connect.CatalogServiceHandler, v1.GetProductRequest, v1.GetProductResponse]
 	listProducts        *rpc.Unary[catalogv1connect.CatalogServiceHandler, v1.ListProductsRequest, v1.ListProductsResponse]
+	searchProducts      *rpc.Unary[catalogv1connect.CatalogServiceHandler, v1.SearchProductsRequest, v1.SearchProductsResponse]
+	listCategories      *rpc.Unary[catalogv1connect.CatalogServiceHandler, v1.ListCategoriesRequest, v1.ListCategoriesResponse]
 	batchGetVariants    *rpc.Unary[catalogv1connect.CatalogServiceHandler, v1.BatchGetVariantsRequest, v1.BatchGetVariantsResponse]
 	inspectProduct      *rpc.Unary[catalogv1connect.CatalogServiceHandler, v1.InspectProductRequest, v1.InspectProductResponse]
 	inspectProducts     *rpc.Unary[catalogv1connect.CatalogServiceHandler, v1.InspectProductsRequest, v1.InspectProductsResponse]
@@ -228,6 +262,14 @@ func (c *directCatalogService) GetProduct(ctx context.Context, request *v1.GetPr
 
 func (c *directCatalogService) ListProducts(ctx context.Context, request *v1.ListProductsRequest) (*v1.ListProductsResponse, error) {
 	return c.listProducts.Call(ctx, request)
+}
+
+func (c *directCatalogService) SearchProducts(ctx context.Context, request *v1.SearchProductsRequest) (*v1.SearchProductsResponse, error) {
+	return c.searchProducts.Call(ctx, request)
+}
+
+func (c *directCatalogService) ListCategories(ctx context.Context, request *v1.ListCategoriesRequest) (*v1.ListCategoriesResponse, error) {
+	return c.listCategories.Call(ctx, request)
 }
 
 func (c *directCatalogService) BatchGetVariants(ctx context.Context, request *v1.BatchGetVariantsRequest) (*v1.BatchGetVariantsResponse, error) {
@@ -380,6 +422,105 @@ func CopyListProductsResponse(c *rpc.Copier, m *v1.ListProductsResponse) *v1.Lis
 		}
 	}
 	r.NextPageToken = c.String(m.NextPageToken)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopySearchProductsRequest copies the message for a call in this process.
+func CopySearchProductsRequest(c *rpc.Copier, m *v1.SearchProductsRequest) *v1.SearchProductsRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.SearchProductsRequest)
+	if !c.Enter(1) {
+		return r
+	}
+	r.Query = c.String(m.Query)
+	r.PageSize = m.PageSize
+	r.PageToken = c.String(m.PageToken)
+	r.Category = c.String(m.Category)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopySearchProductsResponse copies the message for a call in this process.
+func CopySearchProductsResponse(c *rpc.Copier, m *v1.SearchProductsResponse) *v1.SearchProductsResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.SearchProductsResponse)
+	if !c.Enter(0) {
+		return r
+	}
+	if len(m.Products) > 0 {
+		r.Products = make([]*v1.Product, len(m.Products))
+		for i, v := range m.Products {
+			if v == nil {
+				v = new(v1.Product)
+			}
+			r.Products[i] = CopyProduct(c, v)
+		}
+	}
+	r.NextPageToken = c.String(m.NextPageToken)
+	r.CorrectedQuery = c.String(m.CorrectedQuery)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyListCategoriesRequest copies the message for a call in this process.
+func CopyListCategoriesRequest(c *rpc.Copier, m *v1.ListCategoriesRequest) *v1.ListCategoriesRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.ListCategoriesRequest)
+	if !c.Enter(1) {
+		return r
+	}
+	r.PageSize = m.PageSize
+	r.PageToken = c.String(m.PageToken)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyListCategoriesResponse copies the message for a call in this process.
+func CopyListCategoriesResponse(c *rpc.Copier, m *v1.ListCategoriesResponse) *v1.ListCategoriesResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.ListCategoriesResponse)
+	if !c.Enter(0) {
+		return r
+	}
+	if len(m.Categories) > 0 {
+		r.Categories = make([]*v1.Category, len(m.Categories))
+		for i, v := range m.Categories {
+			if v == nil {
+				v = new(v1.Category)
+			}
+			r.Categories[i] = CopyCategory(c, v)
+		}
+	}
+	r.NextPageToken = c.String(m.NextPageToken)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyCategory copies the message for a call in this process.
+func CopyCategory(c *rpc.Copier, m *v1.Category) *v1.Category {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.Category)
+	if !c.Enter(1) {
+		return r
+	}
+	r.Name = c.String(m.Name)
+	r.ProductCount = m.ProductCount
 	c.Unknown(m, r)
 	c.Leave()
 	return r

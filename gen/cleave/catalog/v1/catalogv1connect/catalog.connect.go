@@ -40,6 +40,12 @@ const (
 	// CatalogServiceListProductsProcedure is the fully-qualified name of the CatalogService's
 	// ListProducts RPC.
 	CatalogServiceListProductsProcedure = "/cleave.catalog.v1.CatalogService/ListProducts"
+	// CatalogServiceSearchProductsProcedure is the fully-qualified name of the CatalogService's
+	// SearchProducts RPC.
+	CatalogServiceSearchProductsProcedure = "/cleave.catalog.v1.CatalogService/SearchProducts"
+	// CatalogServiceListCategoriesProcedure is the fully-qualified name of the CatalogService's
+	// ListCategories RPC.
+	CatalogServiceListCategoriesProcedure = "/cleave.catalog.v1.CatalogService/ListCategories"
 	// CatalogServiceBatchGetVariantsProcedure is the fully-qualified name of the CatalogService's
 	// BatchGetVariants RPC.
 	CatalogServiceBatchGetVariantsProcedure = "/cleave.catalog.v1.CatalogService/BatchGetVariants"
@@ -72,6 +78,12 @@ type CatalogServiceClient interface {
 	GetProduct(context.Context, *v1.GetProductRequest) (*v1.GetProductResponse, error)
 	// ListProducts pages through the published products in the order of their ids.
 	ListProducts(context.Context, *v1.ListProductsRequest) (*v1.ListProductsResponse, error)
+	// SearchProducts finds published products by the words of their title, category and description, and by prefixes of these words. All words
+	// of the query must be there. One that no product has is taken for a slip of the pen, and what is spelt like it is looked for, too. The best
+	// come first: a word in the title counts more than one in the category, and that more than one in the description.
+	SearchProducts(context.Context, *v1.SearchProductsRequest) (*v1.SearchProductsResponse, error)
+	// ListCategories pages through the categories that published products have, in the order of their names.
+	ListCategories(context.Context, *v1.ListCategoriesRequest) (*v1.ListCategoriesResponse, error)
 	// BatchGetVariants returns the published variants with the given SKUs, in no particular order. A SKU that is unknown or not
 	// published is left out.
 	BatchGetVariants(context.Context, *v1.BatchGetVariantsRequest) (*v1.BatchGetVariantsResponse, error)
@@ -120,6 +132,20 @@ func NewCatalogServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			httpClient,
 			baseURL+CatalogServiceListProductsProcedure,
 			connect.WithSchema(catalogServiceMethods.ByName("ListProducts")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		searchProducts: connect.NewClient[v1.SearchProductsRequest, v1.SearchProductsResponse](
+			httpClient,
+			baseURL+CatalogServiceSearchProductsProcedure,
+			connect.WithSchema(catalogServiceMethods.ByName("SearchProducts")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		listCategories: connect.NewClient[v1.ListCategoriesRequest, v1.ListCategoriesResponse](
+			httpClient,
+			baseURL+CatalogServiceListCategoriesProcedure,
+			connect.WithSchema(catalogServiceMethods.ByName("ListCategories")),
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
@@ -186,6 +212,8 @@ func NewCatalogServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 type catalogServiceClient struct {
 	getProduct          *connect.Client[v1.GetProductRequest, v1.GetProductResponse]
 	listProducts        *connect.Client[v1.ListProductsRequest, v1.ListProductsResponse]
+	searchProducts      *connect.Client[v1.SearchProductsRequest, v1.SearchProductsResponse]
+	listCategories      *connect.Client[v1.ListCategoriesRequest, v1.ListCategoriesResponse]
 	batchGetVariants    *connect.Client[v1.BatchGetVariantsRequest, v1.BatchGetVariantsResponse]
 	inspectProduct      *connect.Client[v1.InspectProductRequest, v1.InspectProductResponse]
 	inspectProducts     *connect.Client[v1.InspectProductsRequest, v1.InspectProductsResponse]
@@ -208,6 +236,24 @@ func (c *catalogServiceClient) GetProduct(ctx context.Context, req *v1.GetProduc
 // ListProducts calls cleave.catalog.v1.CatalogService.ListProducts.
 func (c *catalogServiceClient) ListProducts(ctx context.Context, req *v1.ListProductsRequest) (*v1.ListProductsResponse, error) {
 	response, err := c.listProducts.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SearchProducts calls cleave.catalog.v1.CatalogService.SearchProducts.
+func (c *catalogServiceClient) SearchProducts(ctx context.Context, req *v1.SearchProductsRequest) (*v1.SearchProductsResponse, error) {
+	response, err := c.searchProducts.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListCategories calls cleave.catalog.v1.CatalogService.ListCategories.
+func (c *catalogServiceClient) ListCategories(ctx context.Context, req *v1.ListCategoriesRequest) (*v1.ListCategoriesResponse, error) {
+	response, err := c.listCategories.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -292,6 +338,12 @@ type CatalogServiceHandler interface {
 	GetProduct(context.Context, *v1.GetProductRequest) (*v1.GetProductResponse, error)
 	// ListProducts pages through the published products in the order of their ids.
 	ListProducts(context.Context, *v1.ListProductsRequest) (*v1.ListProductsResponse, error)
+	// SearchProducts finds published products by the words of their title, category and description, and by prefixes of these words. All words
+	// of the query must be there. One that no product has is taken for a slip of the pen, and what is spelt like it is looked for, too. The best
+	// come first: a word in the title counts more than one in the category, and that more than one in the description.
+	SearchProducts(context.Context, *v1.SearchProductsRequest) (*v1.SearchProductsResponse, error)
+	// ListCategories pages through the categories that published products have, in the order of their names.
+	ListCategories(context.Context, *v1.ListCategoriesRequest) (*v1.ListCategoriesResponse, error)
 	// BatchGetVariants returns the published variants with the given SKUs, in no particular order. A SKU that is unknown or not
 	// published is left out.
 	BatchGetVariants(context.Context, *v1.BatchGetVariantsRequest) (*v1.BatchGetVariantsResponse, error)
@@ -336,6 +388,20 @@ func NewCatalogServiceHandler(svc CatalogServiceHandler, opts ...connect.Handler
 		CatalogServiceListProductsProcedure,
 		svc.ListProducts,
 		connect.WithSchema(catalogServiceMethods.ByName("ListProducts")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	catalogServiceSearchProductsHandler := connect.NewUnaryHandlerSimple(
+		CatalogServiceSearchProductsProcedure,
+		svc.SearchProducts,
+		connect.WithSchema(catalogServiceMethods.ByName("SearchProducts")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	catalogServiceListCategoriesHandler := connect.NewUnaryHandlerSimple(
+		CatalogServiceListCategoriesProcedure,
+		svc.ListCategories,
+		connect.WithSchema(catalogServiceMethods.ByName("ListCategories")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
@@ -401,6 +467,10 @@ func NewCatalogServiceHandler(svc CatalogServiceHandler, opts ...connect.Handler
 			catalogServiceGetProductHandler.ServeHTTP(w, r)
 		case CatalogServiceListProductsProcedure:
 			catalogServiceListProductsHandler.ServeHTTP(w, r)
+		case CatalogServiceSearchProductsProcedure:
+			catalogServiceSearchProductsHandler.ServeHTTP(w, r)
+		case CatalogServiceListCategoriesProcedure:
+			catalogServiceListCategoriesHandler.ServeHTTP(w, r)
 		case CatalogServiceBatchGetVariantsProcedure:
 			catalogServiceBatchGetVariantsHandler.ServeHTTP(w, r)
 		case CatalogServiceInspectProductProcedure:
@@ -432,6 +502,14 @@ func (UnimplementedCatalogServiceHandler) GetProduct(context.Context, *v1.GetPro
 
 func (UnimplementedCatalogServiceHandler) ListProducts(context.Context, *v1.ListProductsRequest) (*v1.ListProductsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.catalog.v1.CatalogService.ListProducts is not implemented"))
+}
+
+func (UnimplementedCatalogServiceHandler) SearchProducts(context.Context, *v1.SearchProductsRequest) (*v1.SearchProductsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.catalog.v1.CatalogService.SearchProducts is not implemented"))
+}
+
+func (UnimplementedCatalogServiceHandler) ListCategories(context.Context, *v1.ListCategoriesRequest) (*v1.ListCategoriesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.catalog.v1.CatalogService.ListCategories is not implemented"))
 }
 
 func (UnimplementedCatalogServiceHandler) BatchGetVariants(context.Context, *v1.BatchGetVariantsRequest) (*v1.BatchGetVariantsResponse, error) {

@@ -51,7 +51,8 @@ type CartServiceClient interface {
 	// GetCart returns a cart.
 	GetCart(context.Context, *v1.GetCartRequest) (*v1.GetCartResponse, error)
 	// SetCartItem says how many pieces of a SKU are in the cart; 0 takes it out. NOT_FOUND if the SKU is not for sale,
-	// FAILED_PRECONDITION with reason CART_STATE if the cart has become an order, CART_FULL if it holds 200 SKUs.
+	// FAILED_PRECONDITION with reason CART_STATE if the cart has become an order, CART_FULL if it holds 200 SKUs. While the catalog does
+	// not answer any SKU goes in: CreateQuote tells then what is not for sale.
 	SetCartItem(context.Context, *v1.SetCartItemRequest) (*v1.SetCartItemResponse, error)
 	// CreateQuote freezes the prices of the cart for 15 minutes. It reserves nothing. FAILED_PRECONDITION with reason
 	// CART_EMPTY, CART_STATE, ITEM_UNAVAILABLE (archived meanwhile), MIXED_CURRENCIES or TOTAL_TOO_LARGE. With a coupon also
@@ -153,7 +154,8 @@ type CartServiceHandler interface {
 	// GetCart returns a cart.
 	GetCart(context.Context, *v1.GetCartRequest) (*v1.GetCartResponse, error)
 	// SetCartItem says how many pieces of a SKU are in the cart; 0 takes it out. NOT_FOUND if the SKU is not for sale,
-	// FAILED_PRECONDITION with reason CART_STATE if the cart has become an order, CART_FULL if it holds 200 SKUs.
+	// FAILED_PRECONDITION with reason CART_STATE if the cart has become an order, CART_FULL if it holds 200 SKUs. While the catalog does
+	// not answer any SKU goes in: CreateQuote tells then what is not for sale.
 	SetCartItem(context.Context, *v1.SetCartItemRequest) (*v1.SetCartItemResponse, error)
 	// CreateQuote freezes the prices of the cart for 15 minutes. It reserves nothing. FAILED_PRECONDITION with reason
 	// CART_EMPTY, CART_STATE, ITEM_UNAVAILABLE (archived meanwhile), MIXED_CURRENCIES or TOTAL_TOO_LARGE. With a coupon also

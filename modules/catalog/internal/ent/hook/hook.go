@@ -9,6 +9,42 @@ import (
 	"github.com/cleave-go/cleave/modules/catalog/internal/ent"
 )
 
+// The ImportChunkFunc type is an adapter to allow the use of ordinary
+// function as ImportChunk mutator.
+type ImportChunkFunc func(context.Context, *ent.ImportChunkMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f ImportChunkFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.ImportChunkMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.ImportChunkMutation", m)
+}
+
+// The ImportErrorFunc type is an adapter to allow the use of ordinary
+// function as ImportError mutator.
+type ImportErrorFunc func(context.Context, *ent.ImportErrorMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f ImportErrorFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.ImportErrorMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.ImportErrorMutation", m)
+}
+
+// The ImportRunFunc type is an adapter to allow the use of ordinary
+// function as ImportRun mutator.
+type ImportRunFunc func(context.Context, *ent.ImportRunMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f ImportRunFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.ImportRunMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.ImportRunMutation", m)
+}
+
 // The ProductFunc type is an adapter to allow the use of ordinary
 // function as Product mutator.
 type ProductFunc func(context.Context, *ent.ProductMutation) (ent.Value, error)

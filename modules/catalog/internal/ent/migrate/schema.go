@@ -9,6 +9,68 @@ import (
 )
 
 var (
+	// ImportChunkColumns holds the columns for the "import_chunk" table.
+	ImportChunkColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt, Increment: true},
+		{Name: "import_id", Type: field.TypeString},
+		{Name: "start", Type: field.TypeInt64},
+		{Name: "data", Type: field.TypeBytes},
+	}
+	// ImportChunkTable holds the schema information for the "import_chunk" table.
+	ImportChunkTable = &schema.Table{
+		Name:       "import_chunk",
+		Columns:    ImportChunkColumns,
+		PrimaryKey: []*schema.Column{ImportChunkColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "importchunk_import_id_start",
+				Unique:  true,
+				Columns: []*schema.Column{ImportChunkColumns[1], ImportChunkColumns[2]},
+			},
+		},
+	}
+	// ImportErrorColumns holds the columns for the "import_error" table.
+	ImportErrorColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt, Increment: true},
+		{Name: "import_id", Type: field.TypeString},
+		{Name: "line", Type: field.TypeInt64},
+		{Name: "reason", Type: field.TypeString},
+		{Name: "message", Type: field.TypeString},
+	}
+	// ImportErrorTable holds the schema information for the "import_error" table.
+	ImportErrorTable = &schema.Table{
+		Name:       "import_error",
+		Columns:    ImportErrorColumns,
+		PrimaryKey: []*schema.Column{ImportErrorColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "importerror_import_id_line",
+				Unique:  true,
+				Columns: []*schema.Column{ImportErrorColumns[1], ImportErrorColumns[2]},
+			},
+		},
+	}
+	// ImportColumns holds the columns for the "import" table.
+	ImportColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "format", Type: field.TypeString},
+		{Name: "state", Type: field.TypeString},
+		{Name: "columns", Type: field.TypeJSON, Default: schema.Expr("'[]'::jsonb")},
+		{Name: "size", Type: field.TypeInt64, Default: 0},
+		{Name: "position", Type: field.TypeInt64, Default: 0},
+		{Name: "line", Type: field.TypeInt64, Default: 0},
+		{Name: "rows", Type: field.TypeInt64, Default: 0},
+		{Name: "failed_rows", Type: field.TypeInt64, Default: 0},
+		{Name: "failure", Type: field.TypeString, Default: ""},
+		{Name: "create_time", Type: field.TypeTime, Default: "now()"},
+		{Name: "end_time", Type: field.TypeTime, Nullable: true},
+	}
+	// ImportTable holds the schema information for the "import" table.
+	ImportTable = &schema.Table{
+		Name:       "import",
+		Columns:    ImportColumns,
+		PrimaryKey: []*schema.Column{ImportColumns[0]},
+	}
 	// ProductColumns holds the columns for the "product" table.
 	ProductColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString},
@@ -72,12 +134,24 @@ var (
 	}
 	// Tables holds all the tables in the schema.
 	Tables = []*schema.Table{
+		ImportChunkTable,
+		ImportErrorTable,
+		ImportTable,
 		ProductTable,
 		VariantTable,
 	}
 )
 
 func init() {
+	ImportChunkTable.Annotation = &entsql.Annotation{
+		Table: "import_chunk",
+	}
+	ImportErrorTable.Annotation = &entsql.Annotation{
+		Table: "import_error",
+	}
+	ImportTable.Annotation = &entsql.Annotation{
+		Table: "import",
+	}
 	ProductTable.Annotation = &entsql.Annotation{
 		Table: "product",
 	}

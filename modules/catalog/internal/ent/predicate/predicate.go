@@ -6,6 +6,15 @@ import (
 	"entgo.io/ent/dialect/sql"
 )
 
+// ImportChunk is the predicate function for importchunk builders.
+type ImportChunk func(*sql.Selector)
+
+// ImportError is the predicate function for importerror builders.
+type ImportError func(*sql.Selector)
+
+// ImportRun is the predicate function for importrun builders.
+type ImportRun func(*sql.Selector)
+
 // Product is the predicate function for product builders.
 type Product func(*sql.Selector)
 
