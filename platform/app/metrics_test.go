@@ -65,7 +65,8 @@ func TestFigures(t *testing.T) {
 		t.Fatal(err)
 	}
 	forget(r)
-	if slow := figures(); !strings.Contains(slow, "\n"+`cleave_db_up{module="parity"} 1`) || strings.Contains(slow, "cleave_event_lag{") {
+	if slow := figures(); !strings.Contains(slow, "\n"+`cleave_db_up{module="parity"} 1`) || strings.Contains(slow, "cleave_event_lag{") ||
+		!strings.Contains(slow, "\ncleave_jobs{") || !strings.Contains(slow, "\ncleave_sagas{") {
 		t.Errorf("while a table is locked it says\n%s", slow)
 	}
 	if err := locked.Rollback(t.Context()); err != nil {
