@@ -94,7 +94,7 @@ func answered(err error) bool {
 }
 
 var (
-	eventLag        = gauge("cleave_event_lag", "Events of the module that a subscriber wants and has not got, at most 100000.", "module", "subscriber")
+	eventLag        = gauge("cleave_event_lag", "Events of the module that a subscriber wants and has not got, at most 100000 of all subscribers together, or 20000 of each.", "module", "subscriber")
 	eventLagSeconds = gauge("cleave_event_lag_seconds", "Age of the oldest event of the module that a subscriber wants and has not got; 0 if there is none.", "module", "subscriber")
 	eventFailed     = gauge("cleave_event_failed", "Events that the module has refused: retrying, or kept for a person to decide; at most 10000.", "module", "publisher", "state")
 	jobsNow         = gauge("cleave_jobs", "Jobs of the module by state, at most 10000 of each; discarded ones wait for a person to decide.", "module", "state")
