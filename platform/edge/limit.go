@@ -127,7 +127,7 @@ func (l *boundListener) Accept() (net.Conn, error) {
 			c.network = networkOf(addr)
 		}
 		if refused := l.open.take(c, l.open.all); refused != nil {
-			l.edge.refused.count(refused)
+			l.edge.refused.count(nil, refused)
 			conn.Close()
 			continue
 		}
