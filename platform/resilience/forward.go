@@ -75,7 +75,7 @@ func (f *forward) attempt(m *forwarded, r *http.Request) (*http.Response, error)
 	began := time.Now()
 	response, err := f.spread.RoundTrip(r)
 	code := codeOfResponse(r.Context(), response, err)
-	m.set.record(judge(code, time.Since(began), m.set.network.figures.Patience))
+	m.set.record(m.places, judge(code, time.Since(began), m.set.network.figures.Patience))
 	if err != nil {
 		m.places.release()
 		return nil, err

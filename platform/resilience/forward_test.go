@@ -88,3 +88,21 @@ func TestEdgeBreaker(t *testing.T) {
 		t.Errorf("%v calls are observed", got)
 	}
 }
+
+// Streams that the edge hands on, and in which nothing happens for long, do not keep its breaker from closing.
+func TestEdgeBreakerAndStreams(t *testing.T) {
+	t.Parallel()
+	c := new(callee)
+	_, client := door(t, soon, serve(t, c))
+	c.is(always(errAway))
+	for range 10 {
+		_, err := client.Call(t.Context(), &parityv1.CallRequest{})
+		wantCode(t, err, connect.CodeUnavailable)
+	}
+	streams(t, c, client)
+	c.is(always(nil))
+	eventually(t, "calls are handed on", func() bool {
+		_, err := client.Call(t.Context(), &parityv1.CallRequest{})
+		return err == nil
+	})
+}
