@@ -12,7 +12,8 @@
 //   - a bulkhead: so many calls at once, and no more, after a short wait. Streams have one of their own;
 //   - a circuit breaker: where half of the calls of the last seconds were not answered, none are made for a moment; then a few are let
 //     through to see. It counts unavailable and calls that had time enough and were not answered in it, and nothing that a module has
-//     decided. What it or the bulkhead refuses is unavailable, with a sentence: to whoever asked, there is nobody to answer.
+//     decided; of what the edge hands on, no answer that says unavailable, because it is often one of those behind the module that is. What
+//     it or the bulkhead refuses is unavailable, with a sentence: to whoever asked, there is nobody to answer.
 //
 // A [Peer] has one set of connections for each address of its name, because HTTP/2 would keep to one of them, and takes for each request
 // the address that has the fewest under way. It looks the name up again every few seconds while it is used; what fails is set aside for

@@ -13,7 +13,7 @@ import (
 )
 
 // Forward returns what the edge hands on requests for services of the peer with: the same policies, in the name of the edge, but for the
-// deadline, which the edge has set. A request is made again only if its method is safe, its body can be read again, and the connection
+// deadline, which the edge has set, and that a module which answers is there. A request is made again only if its method is safe, its body can be read again, and the connection
 // was lost before an answer came; an answer, whatever it says, is handed on: the edge reads none.
 func (p *Peer) Forward(services []*rpc.Service) http.RoundTripper {
 	f := &forward{spread: p.spread, methods: map[string]*forwarded{}}
@@ -75,7 +75,12 @@ func (f *forward) attempt(m *forwarded, r *http.Request) (*http.Response, error)
 	began := time.Now()
 	response, err := f.spread.RoundTrip(r)
 	code := codeOfResponse(r.Context(), response, err)
-	m.set.record(m.places, judge(code, time.Since(began), m.set.network.figures.Patience))
+	v := judge(code, time.Since(began), m.set.network.figures.Patience)
+	if err == nil && code == connect.CodeUnavailable {
+		// The module is there, and most often it is another one behind it that is not. What does not need that one goes on.
+		v = answered
+	}
+	m.set.record(m.places, v)
 	if err != nil {
 		m.places.release()
 		return nil, err

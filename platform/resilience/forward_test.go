@@ -93,11 +93,19 @@ func TestEdgeBreaker(t *testing.T) {
 func TestEdgeBreakerAndStreams(t *testing.T) {
 	t.Parallel()
 	c := new(callee)
-	_, client := door(t, soon, serve(t, c))
-	c.is(always(errAway))
+	_, client := door(t, func(c *resilience.Config, f *resilience.Figures) {
+		soon(c, f)
+		f.Patience = time.Millisecond
+	}, serve(t, c))
+	c.is(func(ctx context.Context) error {
+		<-ctx.Done()
+		return ctx.Err()
+	})
 	for range 10 {
-		_, err := client.Call(t.Context(), &parityv1.CallRequest{})
-		wantCode(t, err, connect.CodeUnavailable)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		_, err := client.Call(ctx, &parityv1.CallRequest{})
+		wantCode(t, err, connect.CodeDeadlineExceeded)
+		cancel()
 	}
 	streams(t, c, client)
 	c.is(always(nil))
@@ -105,4 +113,20 @@ func TestEdgeBreakerAndStreams(t *testing.T) {
 		_, err := client.Call(t.Context(), &parityv1.CallRequest{})
 		return err == nil
 	})
+}
+
+// A module that has lost one of those behind it answers, and what does not need that one is asked as before.
+func TestEdgeBreakerAndAnswers(t *testing.T) {
+	t.Parallel()
+	c := new(callee)
+	_, client := door(t, soon, serve(t, c))
+	c.is(always(errAway))
+	const calls = 30
+	for range calls {
+		_, err := client.Call(t.Context(), &parityv1.CallRequest{})
+		wantCode(t, err, connect.CodeUnavailable)
+	}
+	if got := c.calls.Load(); got != calls {
+		t.Errorf("%d of %d calls were handed on", got, calls)
+	}
 }
