@@ -108,15 +108,17 @@ func metrics(t *testing.T, s *shop) {
 			}
 		}
 	}
-	look()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Second) {
-		if delivered, _ := value(seen["cleave_event_delivered_total"], "orders", "notifications"); delivered > 0 {
+	// What happens by itself may take a while after a start.
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Second) {
+		look()
+		delivered, _ := value(seen["cleave_event_delivered_total"], "orders", "notifications")
+		worked, _ := value(seen["cleave_job_worked_total"], "platform.purge_requests", "ok")
+		if delivered > 0 && worked > 0 {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("no event counts as delivered")
+			t.Fatalf("%v events count as delivered, and %v jobs as worked", delivered, worked)
 		}
-		look()
 	}
 
 	guide := tabled(t)
@@ -173,6 +175,7 @@ func metrics(t *testing.T, s *shop) {
 		{"db_client_connection_wait_seconds_total", []string{"orders"}, 1e-6, 1e3, 1},
 		{"cleave_edge_refused_total", []string{"unknown"}, 1, 1e6, 1},
 		{"cleave_edge_refused_total", []string{"token"}, 1, 1e6, 1},
+		{"cleave_edge_requests_in_flight", nil, 0, 0, 1},
 		{"cleave_oidc_keys_age_seconds", nil, 0, 3600, 1},
 		{"cleave_oidc_keys_failures_total", nil, 0, 10, 1},
 		{"cleave_certificate_expiry_timestamp_seconds", []string{"unit"}, now * certified, (now + 1e9) * certified, int(certified)},

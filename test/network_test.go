@@ -145,6 +145,7 @@ func blackHole(t *testing.T, s *shop, catalog *wire) {
 	heal := catalog.spoil(`{"type":"timeout","attributes":{"timeout":0}}`)
 	sales := s.Unit("sales")
 	var waiting sync.WaitGroup
+	defer waiting.Wait()
 	for range 40 {
 		waiting.Go(func() {
 			ctx, cancel := context.WithTimeout(v.ctx, 3*time.Second)

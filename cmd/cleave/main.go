@@ -49,7 +49,8 @@ func command() *cobra.Command {
 	root := &cobra.Command{
 		Use: "cleave", Short: "The tool beside Cleave", SilenceErrors: true, SilenceUsage: true,
 	}
-	root.AddCommand(certsCommand(), demoCommand(), seedCommand(), eventsCommand(), loadCommand(), sagasCommand(), topologyCommand(), verifyCommand())
+	root.AddCommand(certsCommand(), demoCommand(), seedCommand(), couponsCommand(), eventsCommand(), loadCommand(), ordersCommand(), productsCommand(), sagasCommand(),
+		topologyCommand(), verifyCommand())
 	return root
 }
 

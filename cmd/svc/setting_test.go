@@ -78,7 +78,7 @@ func help(t *testing.T, binaries *topology.Binaries) {
 			"CLEAVE_TRUSTED_PROXIES ", "CLEAVE_CORS_ORIGINS ", "CLEAVE_ORDERS_URL ",
 			"CLEAVE_OIDC_ISSUER ", "CLEAVE_OIDC_AUDIENCE ", "CLEAVE_OIDC_ROLES_CLAIM .*(default roles)", "CLEAVE_PUBLIC_TLS_CERT_FILE ", "CLEAVE_PUBLIC_TLS_KEY_FILE ")},
 		{"orders", append(common, "CLEAVE_INTERNAL_ADDR .*(default 127.0.0.1:9080)", "CLEAVE_INTERNAL_TLS .*(default required)", "DATABASE_URL ", "CLEAVE_ORDERS_DATABASE_URL ", "CLEAVE_DATABASE_SECRET ",
-			"CLEAVE_DATABASE_MAX_CONNS .*(default 60)", "CLEAVE_MIGRATE .*(default auto)", "CLEAVE_ORDERS_SAVED_PAYMENT_METHOD ")},
+			"CLEAVE_DATABASE_MAX_CONNS .*(default 60)", "CLEAVE_MIGRATE .*(default auto)", "CLEAVE_ORDERS_SAVED_PAYMENT_METHOD ", "CLEAVE_ORDERS_TAX_PERCENT .*(default 0)", "CLEAVE_ORDERS_SHIPPING_FEES ")},
 	} {
 		process, code := topology.Run(t, topology.Program{Name: "svc", Binary: binaries.Build(t, "cmd/svc", c.tag), Args: []string{"--help"}})
 		if code != 0 || process.Stderr() != "" {

@@ -22,6 +22,7 @@ func Services() []*rpc.Service {
 		notificationsv1cleave.NotificationService,
 		notificationsv1cleave.FactService,
 		ordersv1cleave.CartService,
+		ordersv1cleave.CouponService,
 		ordersv1cleave.OrderService,
 		ordersv1cleave.FactService,
 		ordersv1cleave.FulfillmentService,

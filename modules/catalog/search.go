@@ -194,9 +194,10 @@ func (s *service) find(ctx context.Context, meanings []meaning, category string,
 	if after == nil {
 		after = &place{rank: 2} // More than any.
 	}
+	// OFFSET keeps the rank from being computed for each condition on it.
 	rows, err := s.store.Pool().Query(ctx, `SELECT rank, product_id FROM (
 			SELECT product_id, ts_rank('{0, 0.1, 0.4, 1}', document, to_tsquery('english', $1), 1) AS rank
-			FROM product_search WHERE document @@ to_tsquery('english', $1) AND ($2 = '' OR category = $2)
+			FROM product_search WHERE document @@ to_tsquery('english', $1) AND ($2 = '' OR category = $2) OFFSET 0
 		) AS found WHERE rank < $3::real OR rank = $3::real AND product_id > $4 ORDER BY rank DESC, product_id LIMIT $5`,
 		strings.Join(texts, " & "), category, after.rank, after.id, limit)
 	if err != nil {

@@ -101,6 +101,17 @@ func TestSearchFindsTheBestFirst(t *testing.T) {
 	}
 }
 
+// A word that was the stem of another before it came by itself is spelt wrong like every other.
+func TestSearchKnowsWordsThatWereStems(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.shelf(t, "Lanterns/a/")
+	b.shelf(t, "Lantern/b/")
+	if titles, instead := b.found(t, 0, "lnatern", ""); len(titles) != 2 || instead != "lantern" {
+		t.Errorf("%q, instead %q, want both lanterns", titles, instead)
+	}
+}
+
 // Pages neither repeat nor miss what ranks alike.
 func TestSearchPagesThroughEverythingOnce(t *testing.T) {
 	t.Parallel()

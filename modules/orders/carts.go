@@ -2,7 +2,6 @@ package orders
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"connectrpc.com/connect"
@@ -73,7 +72,7 @@ func (s *service) SetCartItem(ctx context.Context, r *ordersv1.SetCartItemReques
 
 func (s *service) CreateQuote(ctx context.Context, r *ordersv1.CreateQuoteRequest) (*ordersv1.CreateQuoteResponse, error) {
 	userID, _ := rpc.Owner(ctx)
-	q, err := s.quote(ctx, r.GetCartId(), userID)
+	q, err := s.quote(ctx, r.GetCartId(), userID, r.GetCouponCode())
 	if err != nil {
 		return idempotency.KeptOr[ordersv1.CreateQuoteResponse](ctx, s.store.DB, r, err)
 	}
@@ -88,8 +87,8 @@ func (s *service) CreateQuote(ctx context.Context, r *ordersv1.CreateQuoteReques
 	return answer, err
 }
 
-// quote returns a quote for a cart, which nobody has written down yet.
-func (s *service) quote(ctx context.Context, cartID, userID string) (*ent.Quote, error) {
+// quote returns a quote for a cart, with a coupon if a code is given, which nobody has written down yet.
+func (s *service) quote(ctx context.Context, cartID, userID, couponCode string) (*ent.Quote, error) {
 	row, now, err := s.loadCart(ctx, cartID, userID)
 	if err != nil {
 		return nil, err
@@ -101,8 +100,18 @@ func (s *service) quote(ctx context.Context, cartID, userID string) (*ent.Quote,
 	if err != nil {
 		return nil, err
 	}
+	var c *ent.Coupon
+	if couponCode != "" {
+		if c, err = s.couponFor(ctx, couponCode, userID, sum.currency); err != nil {
+			return nil, err
+		}
+	}
+	charges, total, err := s.charge(ctx, lines, sum, c)
+	if err != nil {
+		return nil, err
+	}
 	return &ent.Quote{
-		ID: id.New("quo"), CartID: row.ID, UserID: userID, Lines: lines, Total: sum.amount, Currency: sum.currency, ExpireTime: now.Add(quoteTTL),
+		ID: id.New("quo"), CartID: row.ID, UserID: userID, Lines: lines, Total: total, Currency: sum.currency, Charges: charges, ExpireTime: now.Add(quoteTTL),
 	}, nil
 }
 
@@ -145,11 +154,8 @@ func (s *service) priced(ctx context.Context, items []*ent.CartItem) ([]schema.L
 		currencies = append(currencies, v.GetPrice().GetCurrency())
 	}
 	sum, err := total(lines, currencies)
-	switch {
-	case errors.Is(err, errMixedCurrencies):
-		return nil, price{}, rpc.Errorf(connect.CodeFailedPrecondition, "MIXED_CURRENCIES", "%s", err)
-	case err != nil:
-		return nil, price{}, rpc.Errorf(connect.CodeFailedPrecondition, "TOTAL_TOO_LARGE", "%s", err)
+	if err != nil {
+		return nil, price{}, errTotal(err)
 	}
 	return lines, sum, nil
 }
@@ -203,5 +209,7 @@ func quoteMessage(row *ent.Quote) *ordersv1.Quote {
 	return &ordersv1.Quote{
 		Id: row.ID, CartId: row.CartID, Lines: lineMessages(row.Lines, row.Currency),
 		Total: &typev1.Money{Amount: row.Total, Currency: row.Currency}, ExpireTime: timestamppb.New(row.ExpireTime),
+		Subtotal: &typev1.Money{Amount: subtotalOf(row.Total, row.Charges), Currency: row.Currency}, Discount: some(row.Charges.Discount, row.Currency),
+		Tax: some(row.Charges.Tax, row.Currency), Shipping: some(row.Charges.Shipping, row.Currency), CouponCode: row.Charges.CouponCode,
 	}
 }

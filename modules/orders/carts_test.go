@@ -107,7 +107,7 @@ func TestQuoteFreezesPrices(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &ordersv1.Quote{Id: got.GetId(), CartId: cart, Total: euros(quantity * unitPrice), ExpireTime: got.GetExpireTime(), Lines: []*ordersv1.OrderLine{
+	want := &ordersv1.Quote{Id: got.GetId(), CartId: cart, Total: euros(quantity * unitPrice), Subtotal: euros(quantity * unitPrice), ExpireTime: got.GetExpireTime(), Lines: []*ordersv1.OrderLine{
 		{Sku: "a gift", Title: "Mug, blue", Quantity: 1, UnitPrice: euros(0), PriceVersion: 1, Total: euros(0)},
 		{Sku: c.sku, Title: "Mug, blue", Quantity: quantity, UnitPrice: euros(unitPrice), PriceVersion: 1, Total: euros(quantity * unitPrice)},
 	}}

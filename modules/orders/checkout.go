@@ -3,6 +3,7 @@ package orders
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -63,8 +64,11 @@ func purchaseOf(row *ent.Order) purchase {
 type checkout struct {
 	inventory inventoryv1connect.InventoryServiceClient
 	payments  paymentsv1connect.PaymentServiceClient
-	changes   *changes
-	events    *event.Events
+	coupons   interface {
+		release(ctx context.Context, orderID string) error
+	}
+	changes *changes
+	events  *event.Events
 }
 
 // The steps of a checkout.
@@ -73,6 +77,9 @@ const (
 	stepAuthorize = "authorize"
 	stepCommit    = "commit"
 	stepCapture   = "capture"
+	// stepCoupon is the first of an order with a coupon. The order has used that when it was placed, so there is nothing to do but the way
+	// back.
+	stepCoupon = "coupon"
 )
 
 func (c *checkout) definition() saga.Definition[purchase] {
@@ -88,6 +95,18 @@ func (c *checkout) definition() saga.Definition[purchase] {
 		},
 		Boundary: c.boundary,
 	}
+}
+
+// withCoupon is the checkout of an order with a coupon. It is a kind of its own, so that no other order writes down a step more.
+func (c *checkout) withCoupon() saga.Definition[purchase] {
+	d := c.definition()
+	d.Kind = "checkout_with_coupon"
+	d.Steps = slices.Insert(d.Steps, 0, saga.Step[purchase]{Name: stepCoupon, Undo: c.releaseCoupon, Quiet: true})
+	return d
+}
+
+func (c *checkout) releaseCoupon(ctx context.Context, r *saga.Run[purchase]) error {
+	return c.coupons.release(ctx, r.ID)
 }
 
 func (c *checkout) reserve(ctx context.Context, r *saga.Run[purchase]) error {

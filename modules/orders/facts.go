@@ -42,7 +42,8 @@ func (f facts) StreamOrderFacts(ctx context.Context, _ *ordersv1.StreamOrderFact
 					'reservation_id', t.reservation_id, 'payment_id', t.payment_id) ORDER BY t.sequence), '[]') FROM transition t WHERE t.order_id = o.id),
 				(SELECT coalesce(json_agg(f.lines), '[]') FROM fulfillment f WHERE f.order_id = o.id),
 				(SELECT coalesce(json_agg(json_build_object('kind', r.kind, 'state', r.state, 'lines', r.lines, 'refund', r.refund)), '[]')
-					FROM reversal r WHERE r.order_id = o.id)
+					FROM reversal r WHERE r.order_id = o.id),
+				coalesce(o.charges ->> 'coupon_id', ''), EXISTS (SELECT FROM coupon_use u WHERE u.order_id = o.id)
 			FROM "order" o WHERE o.id > $1 ORDER BY o.id LIMIT $2`, after, factPage)
 		answer := &ordersv1.StreamOrderFactsResponse{}
 		page, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*ordersv1.OrderFact, error) {
@@ -54,7 +55,8 @@ func (f facts) StreamOrderFacts(ctx context.Context, _ *ordersv1.StreamOrderFact
 			var reversals []reversed
 			fact := &ordersv1.OrderFact{Total: &typev1.Money{}}
 			if err := row.Scan(&fact.Id, &is.state, &is.reason, &fact.Total.Amount, &fact.Total.Currency, &is.reservationID, &is.paymentID, &is.sequence,
-				&created, &updated, &now, &lines, &log, &parcels, &reversals); err != nil {
+				&created, &updated, &now, &lines, &log, &parcels, &reversals,
+				&fact.CouponId, &fact.CouponUsed); err != nil {
 				return nil, err
 			}
 			fact.State, fact.Reason, fact.ReservationId, fact.PaymentId = messageStates[is.state], is.reason, is.reservationID, is.paymentID
@@ -142,4 +144,29 @@ func logProblem(log []entry, is progress) string {
 		return fmt.Sprintf("the log leads to %+v, the order is %+v", p, is)
 	}
 	return ""
+}
+
+// StreamCouponFacts reads a page by one statement, so that all of it is of one moment.
+func (f facts) StreamCouponFacts(ctx context.Context, _ *ordersv1.StreamCouponFactsRequest, stream *connect.ServerStream[ordersv1.StreamCouponFactsResponse]) error {
+	after := ""
+	for {
+		rows, _ := f.store.Pool().Query(ctx, `SELECT id, max_uses, max_uses_per_customer, uses,
+				(SELECT count(*) FROM coupon_use u WHERE u.coupon_id = c.id),
+				coalesce((SELECT count(*) AS own FROM coupon_use u WHERE u.coupon_id = c.id GROUP BY user_id ORDER BY own DESC LIMIT 1), 0)
+			FROM coupon c WHERE id > $1 ORDER BY id LIMIT $2`, after, factPage)
+		page, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*ordersv1.CouponFact, error) {
+			fact := &ordersv1.CouponFact{}
+			return fact, row.Scan(&fact.Id, &fact.MaxUses, &fact.MaxUsesPerCustomer, &fact.Uses, &fact.Orders, &fact.Most)
+		})
+		if err != nil {
+			return db.Unavailable(fmt.Errorf("load coupon facts: %w", err))
+		}
+		if len(page) == 0 {
+			return nil
+		}
+		if err := stream.Send(&ordersv1.StreamCouponFactsResponse{Facts: page}); err != nil {
+			return err
+		}
+		after = page[len(page)-1].GetId()
+	}
 }

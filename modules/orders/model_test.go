@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	inventoryv1 "github.com/cleave-go/cleave/gen/cleave/inventory/v1"
 	"github.com/cleave-go/cleave/platform/saga"
 	"github.com/cleave-go/cleave/platform/saga/sagatest"
 )
@@ -19,16 +20,18 @@ type town struct {
 	stock  Stock
 	bank   Bank
 	orders map[string]progress
+	// coupons are the orders that have used one, and used those that have it still.
+	coupons, used map[string]bool
 	// lenient orders take every change, which a test breaks.
 	lenient bool
 }
 
 func (w *town) Clone() *town {
-	return &town{w.stock.clone(), w.bank.clone(), maps.Clone(w.orders), w.lenient}
+	return &town{w.stock.clone(), w.bank.clone(), maps.Clone(w.orders), w.coupons, maps.Clone(w.used), w.lenient}
 }
 
 func (w *town) Fingerprint() string {
-	return fmt.Sprint(w.stock.fingerprint(), w.bank.fingerprint(), w.orders)
+	return fmt.Sprint(w.stock.fingerprint(), w.bank.fingerprint(), w.orders, w.used)
 }
 
 // The orders of the model are of so many pieces of a SKU, and cost so much.
@@ -39,7 +42,7 @@ const (
 
 // checkoutModel is the checkout as it is, with as many orders as ids, of a SKU of which there are as many pieces.
 func checkoutModel(faults int, pieces int64, ids ...string) sagatest.Model[*town, purchase] {
-	w := &town{stock: NewStock(map[string]int64{"mug": pieces}), bank: NewBank(), orders: map[string]progress{}}
+	w := &town{stock: NewStock(map[string]int64{"mug": pieces}), bank: NewBank(), orders: map[string]progress{}, coupons: map[string]bool{}, used: map[string]bool{}}
 	sagas := map[string]purchase{}
 	for _, id := range ids {
 		sagas[id] = purchase{Lines: []bought{{SKU: "mug", Quantity: ordered}}, Total: cost, Currency: "EUR", PaymentMethod: "pm_card"}
@@ -52,7 +55,29 @@ func checkoutModel(faults int, pieces int64, ids ...string) sagatest.Model[*town
 }
 
 func definitionIn(w *town) saga.Definition[purchase] {
-	return (&checkout{inventory: &w.stock, payments: &w.bank}).definition()
+	c := &checkout{inventory: &w.stock, payments: &w.bank, coupons: w}
+	if len(w.coupons) > 0 {
+		return c.withCoupon()
+	}
+	return c.definition()
+}
+
+// couponModel is checkoutModel of orders with a coupon.
+func couponModel(faults int, pieces int64, ids ...string) sagatest.Model[*town, purchase] {
+	m := checkoutModel(faults, pieces, ids...)
+	for _, id := range ids {
+		m.World.coupons[id], m.World.used[id] = true, true
+	}
+	return m
+}
+
+// release gives the use of a coupon back, as the module's own does.
+func (w *town) release(ctx context.Context, orderID string) error {
+	_, err := sagatest.Call(ctx, "release the coupon of "+orderID, func() (*inventoryv1.ReleaseReservationResponse, error) {
+		delete(w.used, orderID)
+		return &inventoryv1.ReleaseReservationResponse{}, nil
+	})
+	return err
 }
 
 // boundary writes what a step means to the order, as the checkout does.
@@ -137,6 +162,8 @@ func (w *town) checkOrder(s sagatest.Ended[purchase]) error {
 	switch {
 	case s.Done == s.Undone:
 		return errors.New("it needs a person")
+	case w.used[s.ID] != (w.coupons[s.ID] && s.Done):
+		return fmt.Errorf("its coupon is used: %t", w.used[s.ID])
 	case charges > 1:
 		return fmt.Errorf("the provider was asked for %d charges", charges)
 	case setAside > 0:
@@ -165,6 +192,24 @@ func explored(t *testing.T, m sagatest.Model[*town, purchase]) {
 func TestModelOfTheCheckout(t *testing.T) {
 	t.Parallel()
 	explored(t, checkoutModel(2, 10, "ord_1"))
+}
+
+// The same with a coupon, which can be used again when nothing comes of the order.
+func TestModelOfTheCheckoutWithACoupon(t *testing.T) {
+	t.Parallel()
+	explored(t, couponModel(1, 10, "ord_1"))
+	t.Run("that is not given back", func(t *testing.T) {
+		t.Parallel()
+		m := couponModel(1, 10, "ord_1")
+		m.Definition = func(w *town) saga.Definition[purchase] {
+			d := definitionIn(w)
+			d.Steps[0].Undo = nil
+			return d
+		}
+		if _, err := sagatest.Explore(m); err == nil || !strings.Contains(err.Error(), "its coupon is used: true") {
+			t.Errorf("%v, want that the coupon is used", err)
+		}
+	})
 }
 
 // Two customers want the last pieces.

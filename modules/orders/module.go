@@ -28,8 +28,8 @@ var Module = module.Module{
 	Name:  "orders",
 	Owner: "cleave",
 	Serves: []*rpc.Service{
-		ordersv1cleave.CartService, ordersv1cleave.OrderService, ordersv1cleave.FulfillmentService, ordersv1cleave.QuickOrderService,
-		ordersv1cleave.FactService,
+		ordersv1cleave.CartService, ordersv1cleave.OrderService, ordersv1cleave.FulfillmentService, ordersv1cleave.CouponService,
+		ordersv1cleave.QuickOrderService, ordersv1cleave.FactService,
 	},
 	Calls: []*rpc.Service{catalogv1cleave.CatalogService, inventoryv1cleave.InventoryService, paymentsv1cleave.PaymentService},
 	Fallbacks: []module.Fallback{{
@@ -38,12 +38,20 @@ var Module = module.Module{
 	Settings: []config.Setting{{
 		Name: savedMethod, Default: "pm_card_visa",
 		Help: "payment method of POST /orders, until customers can save one of their own; none refuses such orders",
+	}, {
+		Name: taxPercent, Default: "0", Help: "tax on each line of an order, in a hundred, see docs/guides/charges.md", Check: checked(parseTax),
+	}, {
+		Name: shippingFees, Help: `what shipping an order costs, in minor units by currency, such as "490 EUR, 550 USD"; nothing without it`, Check: checked(parseFees),
 	}},
 	Migrations: migrations,
 	Build:      build,
 }
 
 func build(host *module.Host) ([]rpc.Handler, error) {
+	rates, err := flatRates(host.Config)
+	if err != nil {
+		return nil, err
+	}
 	s := &service{
 		store:     db.NewStore(host.DB, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) }),
 		catalog:   catalogv1cleave.NewCatalogServiceClient(host.Calls),
@@ -51,19 +59,22 @@ func build(host *module.Host) ([]rpc.Handler, error) {
 		changes:   newChanges(),
 		events:    host.Events,
 		saved:     host.Config.String(savedMethod),
+
+		calculator: rates,
 	}
 	c := &checkout{
 		inventory: inventoryv1cleave.NewInventoryServiceClient(host.Calls),
 		payments:  paymentsv1cleave.NewPaymentServiceClient(host.Calls),
+		coupons:   coupons{host.DB},
 		changes:   s.changes,
 		events:    host.Events,
 	}
-	s.sagas = saga.Register(host.Sagas, c.definition())
+	s.sagas, s.couponSagas = saga.Register(host.Sagas, c.definition()), saga.Register(host.Sagas, c.withCoupon())
 	a := &aftermath{inventory: c.inventory, payments: c.payments}
 	s.parcels, s.reversals = saga.Register(host.Sagas, a.fulfillment()), saga.Register(host.Sagas, a.reversal())
 	host.Jobs.Every("orders.tidy", tidyEvery, s.tidy)
 	return []rpc.Handler{
 		ordersv1cleave.NewCartServiceHandler(s), ordersv1cleave.NewOrderServiceHandler(s), ordersv1cleave.NewFulfillmentServiceHandler(s),
-		ordersv1cleave.NewQuickOrderServiceHandler(s), ordersv1cleave.NewFactServiceHandler(facts{s}),
+		ordersv1cleave.NewCouponServiceHandler(s), ordersv1cleave.NewQuickOrderServiceHandler(s), ordersv1cleave.NewFactServiceHandler(facts{s}),
 	}, nil
 }

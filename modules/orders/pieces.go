@@ -39,7 +39,7 @@ func share(amount, n, of int64) int64 {
 func talliesOf(lines []schema.Line) []tally {
 	tallies := make([]tally, 0, len(lines))
 	for _, l := range lines {
-		tallies = append(tallies, tally{sku: l.SKU, quantity: l.Quantity, paid: l.UnitAmount * l.Quantity})
+		tallies = append(tallies, tally{sku: l.SKU, quantity: l.Quantity, paid: l.UnitAmount*l.Quantity - l.Discount + l.Tax})
 	}
 	return tallies
 }

@@ -72,7 +72,11 @@ func (s *service) quickQuote(ctx context.Context, r *ordersv1.CreateQuickOrderRe
 	if err != nil {
 		return nil, err
 	}
-	return &ent.Quote{ID: id.New("quo"), CartID: id.New("crt"), UserID: userID, Lines: lines, Total: sum.amount, Currency: sum.currency}, nil
+	charges, total, err := s.charge(ctx, lines, sum, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &ent.Quote{ID: id.New("quo"), CartID: id.New("crt"), UserID: userID, Lines: lines, Total: total, Currency: sum.currency, Charges: charges}, nil
 }
 
 func (s *service) GetQuickOrder(ctx context.Context, r *ordersv1.GetQuickOrderRequest) (*ordersv1.GetQuickOrderResponse, error) {

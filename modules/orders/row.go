@@ -107,15 +107,15 @@ func lockCart(ctx context.Context, tx tx, cartID, userID string) (is cartState, 
 }
 
 func insertQuote(tx tx, row *ent.Quote) {
-	tx.Defer("INSERT INTO quote (id, cart_id, user_id, lines, total, currency, expire_time) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-		row.ID, row.CartID, row.UserID, row.Lines, row.Total, row.Currency, row.ExpireTime)
+	tx.Defer("INSERT INTO quote (id, cart_id, user_id, lines, total, currency, expire_time, charges) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+		row.ID, row.CartID, row.UserID, row.Lines, row.Total, row.Currency, row.ExpireTime, row.Charges)
 }
 
 // loadQuote loads a quote of the user's, and the database's time.
 func (s *service) loadQuote(ctx context.Context, quoteID, userID string) (row *ent.Quote, now time.Time, err error) {
 	row = &ent.Quote{ID: quoteID, UserID: userID}
-	err = s.store.Pool().QueryRow(ctx, "SELECT cart_id, lines, total, currency, expire_time, now() FROM quote WHERE id = $1 AND user_id = $2", quoteID, userID).
-		Scan(&row.CartID, &row.Lines, &row.Total, &row.Currency, &row.ExpireTime, &now)
+	err = s.store.Pool().QueryRow(ctx, "SELECT cart_id, lines, total, currency, charges, expire_time, now() FROM quote WHERE id = $1 AND user_id = $2", quoteID, userID).
+		Scan(&row.CartID, &row.Lines, &row.Total, &row.Currency, &row.Charges, &row.ExpireTime, &now)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, now, rpc.NotFound("quote", quoteID)
 	}
@@ -127,7 +127,7 @@ func (s *service) loadQuote(ctx context.Context, quoteID, userID string) (row *e
 
 // loadOrder loads an order of the user's, or of anybody's, with what has become of it since an entry of its log, by sequence.
 func (s *service) loadOrder(ctx context.Context, orderID, userID string, everybodys bool, after int64) (*ent.Order, error) {
-	rows, err := s.store.Pool().Query(ctx, `SELECT o.user_id, o.quote_id, o.state, o.reason, o.lines, o.total, o.currency, o.reservation_id, o.payment_id, o.sequence,
+	rows, err := s.store.Pool().Query(ctx, `SELECT o.user_id, o.quote_id, o.state, o.reason, o.lines, o.total, o.currency, o.charges, o.reservation_id, o.payment_id, o.sequence,
 			o.create_time, o.update_time, coalesce(t.sequence, 0), coalesce(t.state, ''), coalesce(t.note, ''), coalesce(t.create_time, o.create_time)
 		FROM "order" o LEFT JOIN transition t ON t.order_id = o.id AND t.sequence > $3 AND t.state <> ''
 		WHERE o.id = $1 AND (o.user_id = $2 OR $4) ORDER BY t.sequence`, orderID, userID, after, everybodys)
@@ -136,7 +136,7 @@ func (s *service) loadOrder(ctx context.Context, orderID, userID string, everybo
 	}
 	var row *ent.Order
 	o, t := ent.Order{ID: orderID}, ent.Transition{}
-	_, err = pgx.ForEachRow(rows, []any{&o.UserID, &o.QuoteID, &o.State, &o.Reason, &o.Lines, &o.Total, &o.Currency, &o.ReservationID, &o.PaymentID, &o.Sequence,
+	_, err = pgx.ForEachRow(rows, []any{&o.UserID, &o.QuoteID, &o.State, &o.Reason, &o.Lines, &o.Total, &o.Currency, &o.Charges, &o.ReservationID, &o.PaymentID, &o.Sequence,
 		&o.CreateTime, &o.UpdateTime, &t.Sequence, &t.State, &t.Note, &t.CreateTime}, func() error {
 		if row == nil {
 			first := o
@@ -163,9 +163,9 @@ func insertOrder(tx tx, row *ent.Order, q *ent.Quote, note string) {
 	tx.Defer(`WITH converted AS (
 			UPDATE cart SET state = 'converted', update_time = now() WHERE id = $12 AND user_id = $2 AND state = 'active' AND now() <= $13 RETURNING id
 		), placed AS (
-			INSERT INTO "order" (id, user_id, quote_id, state, lines, total, currency, payment_method, sequence, create_time, update_time)
-			VALUES ((SELECT $1 FROM converted), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+			INSERT INTO "order" (id, user_id, quote_id, state, lines, total, currency, payment_method, sequence, create_time, update_time, charges)
+			VALUES ((SELECT $1 FROM converted), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $15)
 		) INSERT INTO transition (order_id, sequence, state, note) VALUES ($1, $9, $4, $14)`,
 		row.ID, row.UserID, row.QuoteID, row.State, row.Lines, row.Total, row.Currency, row.PaymentMethod, row.Sequence, row.CreateTime, row.UpdateTime,
-		q.CartID, q.ExpireTime, note)
+		q.CartID, q.ExpireTime, note, row.Charges)
 }

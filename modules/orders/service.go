@@ -25,14 +25,16 @@ import (
 	"github.com/cleave-go/cleave/platform/saga"
 )
 
-// service implements OrderService here, CartService in carts.go, FulfillmentService in fulfillments.go and reversals.go, and
-// QuickOrderService in quick.go: a transaction per method.
+// service implements OrderService here, CartService in carts.go, FulfillmentService in fulfillments.go and reversals.go,
+// CouponService in coupons.go and QuickOrderService in quick.go: a transaction per method.
 type service struct {
 	store   *db.Store[*ent.Client]
 	catalog catalogv1connect.CatalogServiceClient
 	// catalogOr is the catalog where an answer can be given without it.
 	catalogOr *module.Optional
 	sagas     *saga.Saga[purchase]
+	// couponSagas are the checkouts of orders with a coupon.
+	couponSagas *saga.Saga[purchase]
 	// parcels and reversals are what follows when an order is confirmed.
 	parcels   *saga.Saga[parcel]
 	reversals *saga.Saga[reversing]
@@ -40,6 +42,8 @@ type service struct {
 	changes *changes
 	events  *event.Events
 	saved   string // The payment method of quick orders.
+
+	calculator calculator
 }
 
 type tx = db.Tx[*ent.Client]
@@ -83,15 +87,26 @@ func (s *service) place(ctx context.Context, tx tx, q *ent.Quote, now time.Time,
 		}
 	}
 	row := &ent.Order{
-		ID: id.New("ord"), UserID: q.UserID, QuoteID: q.ID, State: string(pending), Lines: q.Lines, Total: q.Total, Currency: q.Currency,
+		ID: id.New("ord"), UserID: q.UserID, QuoteID: q.ID, State: string(pending), Lines: q.Lines, Total: q.Total, Currency: q.Currency, Charges: q.Charges,
 		PaymentMethod: paymentMethod, Sequence: 1, CreateTime: now, UpdateTime: now,
 	}
 	insertOrder(tx, row, q, "order placed")
+	if q.Charges.CouponID != "" { // After the cart, as in whyNotOrderable: nobody waits in a circle.
+		useCoupon(tx, q.Charges.CouponID, row.ID, row.UserID)
+	}
 	total := &typev1.Money{Amount: row.Total, Currency: row.Currency}
 	if err := s.events.Publish(ctx, tx.Tx, row.ID, row.Sequence, eventOf(pending, row.ID, row.UserID, total, "")); err != nil {
 		return nil, err
 	}
-	return orderMessage(row), s.sagas.Start(ctx, tx.Tx, row.ID, purchaseOf(row))
+	return orderMessage(row), s.checkoutOf(row).Start(ctx, tx.Tx, row.ID, purchaseOf(row))
+}
+
+// checkoutOf returns the kind of checkout that sees an order through. One with a coupon has a step more.
+func (s *service) checkoutOf(row *ent.Order) *saga.Saga[purchase] {
+	if row.Charges.CouponID != "" {
+		return s.couponSagas
+	}
+	return s.sagas
 }
 
 // whyNotOrderable says why a quote cannot be ordered, if it cannot.
@@ -107,6 +122,8 @@ func whyNotOrderable(ctx context.Context, tx tx, q *ent.Quote) error {
 		return rpc.Errorf(connect.CodeFailedPrecondition, "QUOTE_USED", "quote %s has been ordered already", q.ID)
 	case now.After(q.ExpireTime):
 		return rpc.Errorf(connect.CodeFailedPrecondition, "QUOTE_EXPIRED", "quote %s has expired: ask for a new one", q.ID)
+	case q.Charges.CouponID != "":
+		return whyNotUsable(ctx, tx, q.Charges.CouponID, q.UserID, q.Currency)
 	}
 	return nil
 }
@@ -227,7 +244,7 @@ func (s *service) cancel(ctx context.Context, tx tx, orderID string) (*ent.Order
 		return nil, rpc.Errorf(connect.CodeFailedPrecondition, "ORDER_STATE", "order %s is %s and cannot be cancelled any more%s", row.ID, from, instead[from])
 	}
 	if unknown != nil { // It was placed so long ago that its saga is not kept any more.
-		if err := s.sagas.StartUndone(ctx, tx.Tx, orderID, purchaseOf(row), c.reason); err != nil {
+		if err := s.checkoutOf(row).StartUndone(ctx, tx.Tx, orderID, purchaseOf(row), c.reason); err != nil {
 			return nil, err
 		}
 	}
@@ -247,7 +264,20 @@ func orderMessage(row *ent.Order) *ordersv1.Order {
 		Id: row.ID, UserId: row.UserID, State: messageStates[state(row.State)], Reason: row.Reason, Lines: lineMessages(row.Lines, row.Currency),
 		Total: &typev1.Money{Amount: row.Total, Currency: row.Currency}, QuoteId: row.QuoteID, ReservationId: row.ReservationID,
 		PaymentId: row.PaymentID, Sequence: row.Sequence, CreateTime: timestamppb.New(row.CreateTime), UpdateTime: timestamppb.New(row.UpdateTime),
+		Subtotal: &typev1.Money{Amount: subtotalOf(row.Total, row.Charges), Currency: row.Currency}, Discount: some(row.Charges.Discount, row.Currency),
+		Tax: some(row.Charges.Tax, row.Currency), Shipping: some(row.Charges.Shipping, row.Currency), CouponCode: row.Charges.CouponCode,
 	}
+}
+
+// subtotalOf returns what the lines of a total cost.
+func subtotalOf(total int64, c schema.Charges) int64 { return total + c.Discount - c.Tax - c.Shipping }
+
+// some returns an amount, or nothing if it is nothing.
+func some(amount int64, currency string) *typev1.Money {
+	if amount == 0 {
+		return nil
+	}
+	return &typev1.Money{Amount: amount, Currency: currency}
 }
 
 func lineMessages(lines []schema.Line, currency string) []*ordersv1.OrderLine {
@@ -256,6 +286,7 @@ func lineMessages(lines []schema.Line, currency string) []*ordersv1.OrderLine {
 		messages = append(messages, &ordersv1.OrderLine{
 			Sku: l.SKU, Title: l.Title, Quantity: l.Quantity, PriceVersion: l.PriceVersion,
 			UnitPrice: &typev1.Money{Amount: l.UnitAmount, Currency: currency}, Total: &typev1.Money{Amount: l.UnitAmount * l.Quantity, Currency: currency},
+			Discount: some(l.Discount, currency), Tax: some(l.Tax, currency),
 		})
 	}
 	return messages

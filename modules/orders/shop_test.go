@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -48,6 +49,7 @@ type shop struct {
 	carts     ordersv1connect.CartServiceClient
 	orders    ordersv1connect.OrderServiceClient
 	parcels   ordersv1connect.FulfillmentServiceClient
+	coupons   ordersv1connect.CouponServiceClient
 	quick     ordersv1connect.QuickOrderServiceClient
 	catalog   catalogv1connect.CatalogServiceClient
 	inventory inventoryv1connect.InventoryServiceClient
@@ -58,12 +60,26 @@ type shop struct {
 
 func setup(t *testing.T) *shop {
 	t.Helper()
+	return setupWith(t, nil)
+}
+
+// setupWith is setup with other settings of orders.
+func setupWith(t *testing.T, settings map[string]string) *shop {
+	t.Helper()
+	selling := orders.Module
+	selling.Settings = slices.Clone(selling.Settings)
+	for i, setting := range selling.Settings {
+		if value, set := settings[setting.Name]; set {
+			selling.Settings[i].Default = value
+		}
+	}
 	s := &shop{payments: newPayments(), faults: newFaults()}
-	s.House = moduletest.StartWith(t, []rpc.Interceptor{s.faults.intercept}, catalog.Module, inventory.Module, orders.Module, s.payments.module())
-	edge := s.Caller("edge", ordersv1cleave.CartService, ordersv1cleave.OrderService, ordersv1cleave.FulfillmentService, ordersv1cleave.QuickOrderService,
+	s.House = moduletest.StartWith(t, []rpc.Interceptor{s.faults.intercept}, catalog.Module, inventory.Module, selling, s.payments.module())
+	edge := s.Caller("edge", ordersv1cleave.CartService, ordersv1cleave.OrderService, ordersv1cleave.FulfillmentService, ordersv1cleave.CouponService, ordersv1cleave.QuickOrderService,
 		catalogv1cleave.CatalogService)
 	s.carts, s.orders = ordersv1cleave.NewCartServiceClient(edge), ordersv1cleave.NewOrderServiceClient(edge)
 	s.parcels = ordersv1cleave.NewFulfillmentServiceClient(edge)
+	s.coupons = ordersv1cleave.NewCouponServiceClient(edge)
 	s.quick = ordersv1cleave.NewQuickOrderServiceClient(edge)
 	s.catalog = catalogv1cleave.NewCatalogServiceClient(edge)
 	s.inventory = inventoryv1cleave.NewInventoryServiceClient(s.Caller("another", inventoryv1cleave.InventoryService))

@@ -81,6 +81,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	}
 	needs, err := c.needs(watch)
 	if err != nil {
+		watch.Close()
 		pool.Close()
 		return nil, err
 	}

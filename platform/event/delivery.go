@@ -443,9 +443,9 @@ func (e *Events) call(ctx context.Context, client eventv1connect.DeliveryService
 	}
 	var failures []redelivery
 	for _, failure := range response.GetFailures() {
-		i := slices.IndexFunc(batch, func(l logged) bool { return l.event.GetId() == failure.GetEventId() })
-		if i < 0 {
-			return nil, 0, connect.NewError(connect.CodeInternal, fmt.Errorf("%s answered with the failure of an event that it was not given", subscriber))
+		i := slices.IndexFunc(batch[:handled], func(l logged) bool { return l.event.GetId() == failure.GetEventId() })
+		if i < 0 || slices.ContainsFunc(failures, func(r redelivery) bool { return r.Event == failure.GetEventId() }) {
+			return nil, 0, connect.NewError(connect.CodeInternal, fmt.Errorf("%s answered with the failure of an event that it has not dealt with, or with one twice", subscriber))
 		}
 		e.log.WarnContext(about(ctx, batch[i].event), "event was refused, and is tried again by itself", "subscriber", subscriber, "event", failure.GetEventId(),
 			"type", batch[i].event.GetType(), "error", failure.GetError())

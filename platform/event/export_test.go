@@ -2,6 +2,7 @@ package event
 
 import (
 	"context"
+	"log/slog"
 
 	eventv1 "github.com/cleave-go/cleave/gen/cleave/platform/event/v1"
 	"github.com/cleave-go/cleave/gen/cleave/platform/event/v1/eventv1connect"
@@ -43,6 +44,17 @@ func BatchOf(events []*eventv1.Event) int {
 		all[i].event = event
 	}
 	return batchOf(all)
+}
+
+// Call hands events to a subscriber. It returns how many were refused, and how many were dealt with.
+func Call(ctx context.Context, client eventv1connect.DeliveryServiceClient, events ...*eventv1.Event) (refused, handled int, err error) {
+	all := make([]logged, len(events))
+	for i, event := range events {
+		all[i].event = event
+	}
+	e := &Events{module: "alpha", log: slog.New(slog.DiscardHandler)}
+	failures, handled, err := e.call(ctx, client, "beta", all, false, nil)
+	return len(failures), handled, err
 }
 
 var ErrLost = errLost

@@ -229,3 +229,37 @@ func TestBusyInbox(t *testing.T) {
 	alpha.mustPublish(t, "sub_1", 1, "one")
 	v.hears(t, "beta", "one")
 }
+
+// liar is a subscriber that answers what it likes.
+type liar struct{ answer *eventv1.DeliverResponse }
+
+func (l liar) Deliver(context.Context, *eventv1.DeliverRequest) (*eventv1.DeliverResponse, error) {
+	return l.answer, nil
+}
+
+// An answer that does not fit what was delivered is an error, and none that brings down the publisher, who counts by it.
+func TestAnswerThatCannotBe(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		handled int32
+		refused []string
+		well    bool
+	}{
+		"one refused":               {2, []string{"evt_2"}, true},
+		"both refused":              {2, []string{"evt_1", "evt_2"}, true},
+		"nothing dealt with":        {0, nil, false},
+		"more than there was":       {3, nil, false},
+		"one that was not given":    {2, []string{"evt_3"}, false},
+		"one that was not tried":    {1, []string{"evt_2"}, false},
+		"one that is refused twice": {1, []string{"evt_1", "evt_1"}, false},
+	} {
+		answer := &eventv1.DeliverResponse{Handled: c.handled}
+		for _, id := range c.refused {
+			answer.Failures = append(answer.Failures, &eventv1.DeliveryFailure{EventId: id})
+		}
+		refused, handled, err := event.Call(t.Context(), liar{answer}, &eventv1.Event{Id: "evt_1"}, &eventv1.Event{Id: "evt_2"})
+		if c.well != (err == nil) || c.well && (refused != len(c.refused) || handled != int(c.handled)) {
+			t.Errorf("%s: %d of %d are refused, %v", name, refused, handled, err)
+		}
+	}
+}

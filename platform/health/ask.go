@@ -44,7 +44,8 @@ func Ask(ctx context.Context, addr, path string) error {
 	return nil
 }
 
-// near returns where a program on this machine can be reached that listens on an address.
+// near returns where a program on this machine can be reached that listens on an address. Who listens on all of IPv6 does so on all of IPv4,
+// too, and in a container without IPv6 that is all there is.
 func near(addr string) (string, error) {
 	host, port, err := net.SplitHostPort(addr)
 	switch ip := net.ParseIP(host); {
@@ -52,8 +53,6 @@ func near(addr string) (string, error) {
 		return "", err
 	case port == "0":
 		return "", fmt.Errorf("%s leaves the port to the system, so nobody knows which it is", addr)
-	case ip != nil && ip.IsUnspecified() && ip.To4() == nil:
-		return net.JoinHostPort("::1", port), nil
 	case host == "" || ip != nil && ip.IsUnspecified():
 		return net.JoinHostPort("127.0.0.1", port), nil
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -193,5 +194,19 @@ func TestWatchersAreBounded(t *testing.T) {
 	}
 	if err := open(); connect.CodeOf(err) != connect.CodeResourceExhausted {
 		t.Errorf("one more: %v, want resource_exhausted", err)
+	}
+}
+
+// A container may listen on all addresses of IPv6 and have none of its own.
+func TestAskWhereThereIsNoIPv6(t *testing.T) {
+	t.Parallel()
+	h := health.New()
+	h.Ready()
+	url, _ := port(t, h) // On IPv4 only.
+	number := url[strings.LastIndex(url, ":")+1:]
+	for _, host := range []string{"", "0.0.0.0", "[::]", "127.0.0.1"} {
+		if err := health.Ask(t.Context(), host+":"+number, health.ReadyPath); err != nil {
+			t.Errorf("%s: %v", host, err)
+		}
 	}
 }

@@ -123,7 +123,7 @@ func Handle[A river.JobArgs](c *Client, work func(ctx context.Context, args A) e
 		err = errPanicked // Unless it comes back.
 		defer func() {
 			count(err)
-			rpc.EndSpan(span, err)
+			endSpan(span, err)
 		}()
 		err = work(ctx, job.Args)
 		return err

@@ -22,12 +22,17 @@ var errPanicked = errors.New("panic")
 func (c *Client) counted(kind string) func(error) {
 	ok, failed := c.worked.WithLabelValues(kind, "ok"), c.worked.WithLabelValues(kind, "failed")
 	return func(err error) {
-		var later *river.JobSnoozeError
 		switch {
 		case err == nil:
 			ok.Inc()
-		case !errors.As(err, &later):
+		case !putOff(err):
 			failed.Inc()
 		}
 	}
+}
+
+// putOff reports whether a worker has put its job off, which waits for something and has not failed.
+func putOff(err error) bool {
+	var later *river.JobSnoozeError
+	return errors.As(err, &later)
 }

@@ -30,3 +30,11 @@ func startSpan(ctx context.Context, row *rivertype.JobRow) (context.Context, tra
 		semconv.MessagingSystemKey.String("river"), semconv.MessagingOperationName("process"), semconv.MessagingOperationTypeProcess,
 		semconv.MessagingDestinationName(row.Kind), semconv.MessagingMessageID(strconv.FormatInt(row.ID, 10)), attribute.Int("cleave.attempt", row.Attempt)))
 }
+
+// endSpan ends the span of an attempt that ended as the error says.
+func endSpan(span trace.Span, err error) {
+	if putOff(err) {
+		err = nil
+	}
+	rpc.EndSpan(span, err)
+}

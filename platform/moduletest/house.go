@@ -278,6 +278,9 @@ func (h *House) Caller(name string, services ...*rpc.Service) *rpc.Caller {
 	return h.directory.Caller(name, services)
 }
 
+// Handler is what serves the modules over HTTP, as the handler of an edge's route.
+func (h *House) Handler() http.Handler { return h.server }
+
 // As returns a context in which the principal with this subject calls, in the given roles and with every scope; nobody if the subject
 // is empty. It ends with the test, or when the test hangs.
 func As(t testing.TB, subject string, roles ...string) context.Context {

@@ -63,7 +63,7 @@ func (a *address) try(r *http.Request) (*http.Response, error) {
 	response, err := a.transport.RoundTrip(r)
 	switch {
 	case err == nil:
-		a.answered(response.StatusCode != http.StatusServiceUnavailable)
+		a.answered(byModule(response))
 		response.Body = &body{ReadCloser: response.Body, end: a.end}
 		return response, nil
 	case r.Context().Err() == nil:

@@ -72,20 +72,36 @@ func (a access) Anyone(ctx context.Context, _ *parityv1.AnyoneRequest) (*parityv
 
 // bundle is a caller of services at other addresses.
 type bundle struct {
-	network  *resilience.Network
-	peer     *resilience.Peer
-	registry *prometheus.Registry
-	callee   *callee
-	look     func(context.Context) error // Safe.
-	anyone   func(context.Context) error // Not known to be.
-	parity   parityv1connect.ParityServiceClient
+	network *resilience.Network
+	peer    *resilience.Peer
+	// kill ends the callee, and revive has it back at its address.
+	kill, revive func()
+	registry     *prometheus.Registry
+	callee       *callee
+	look         func(context.Context) error // Safe.
+	anyone       func(context.Context) error // Not known to be.
+	parity       parityv1connect.ParityServiceClient
 }
 
 // setup returns a caller of a callee that is served at one address.
 func setup(t *testing.T, change func(*resilience.Config, *resilience.Figures)) *bundle {
 	t.Helper()
 	c := new(callee)
-	return at(t, c, change, serve(t, c))
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := serveAt(t, c, listener)
+	b := at(t, c, change, served.url)
+	b.kill = served.kill
+	b.revive = func() {
+		listener, err := net.Listen("tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		serveAt(t, c, listener)
+	}
+	return b
 }
 
 // at returns a caller of a callee at some URLs.
@@ -139,16 +155,6 @@ func h2c() *http.Protocols {
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
 	return protocols
-}
-
-// serve serves the callee until the test ends and returns its URL.
-func serve(t *testing.T, c *callee) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return serveAt(t, c, listener).url
 }
 
 // replica is a callee at an address.

@@ -11,12 +11,11 @@
 //     one in ten may be repeated. So however broken a peer is, it meets at most 1.2 times the calls that there are;
 //   - a bulkhead: so many calls at once, and no more, after a short wait. Streams have one of their own;
 //   - a circuit breaker: where half of the calls of the last seconds were not answered, none are made for a moment; then a few are let
-//     through to see. It counts unavailable and calls that had time enough and were not answered in it, and nothing that a module has
-//     decided; of what the edge hands on, no answer that says unavailable, because it is often one of those behind the module that is. What
-//     it or the bulkhead refuses is unavailable, with a sentence: to whoever asked, there is nobody to answer.
+//     through to see. It counts that nobody is there and that nobody has answered in time enough, and nothing that a module has said, be
+//     it that it is unavailable: it was there to say so, and may do much else. What it or the bulkhead refuses is unavailable, with a sentence: to whoever asked, there is nobody to answer.
 //
-// A [Peer] has one set of connections for each address of its name, because HTTP/2 would keep to one of them, and takes for each request
-// the address that has the fewest under way. It looks the name up again every few seconds while it is used; what fails is set aside for
+// A [Peer] has one set of connections for each address of its name, because HTTP/2 would keep to one of them, and gives them
+// requests in turns, but for one that has many more under way than another. It looks the name up again every few seconds while it is used; what fails is set aside for
 // a moment.
 //
 // What comes of it is in the metrics, and as JSON at GET /peers on the operator's port, see [Network.ServeHTTP].

@@ -31,6 +31,9 @@ type figures struct {
 
 	// Wait is how long a call waits for a place in the bulkhead: a burst passes, a queue does not build up.
 	Wait time.Duration
+	// EdgeFactor is how many times more calls of a service the edge may have under way than a module: so a module that waits for another
+	// comes to its own limit first, and refuses, while the edge has room for what else it does.
+	EdgeFactor int
 	// Streams is how many streams may be open at once: what the edge allows (platform/edge).
 	Streams int
 
@@ -40,8 +43,11 @@ type figures struct {
 	Dial time.Duration
 	// Aside is how long an address is set aside; it doubles with each failure, up to MaxAside.
 	Aside, MaxAside time.Duration
-	// Strikes is how many answers that fail in a row, but came, set an address aside: one is not the address's fault.
+	// Strikes is how many requests in a row that were not answered in time set an address aside: one is not the address's fault.
 	Strikes int32
+	// Behind is how many requests more than the address with the fewest one may have under way and still have its turn: what comes of
+	// chance among equals.
+	Behind int64
 	// Addresses bounds those of a name.
 	Addresses int
 }
@@ -51,9 +57,9 @@ func standard() figures {
 		Attempts: 3, Backoff: 50 * time.Millisecond, MaxBackoff: 500 * time.Millisecond,
 		RetryShare: 0.1, RetrySaved: 100, RetryFloor: 10,
 		FailureRate: 0.5, FailureCalls: 20, FailureWindow: 10 * time.Second, OpenFor: 2 * time.Second, Probes: 3, Patience: time.Second,
-		Wait: 100 * time.Millisecond, Streams: 2048,
+		Wait: 100 * time.Millisecond, EdgeFactor: 4, Streams: 2048,
 		Lookup: 5 * time.Second, LookupTimeout: 2 * time.Second, Dial: 2 * time.Second,
-		Aside: time.Second, MaxAside: 5 * time.Second, Strikes: 3, Addresses: 256,
+		Aside: time.Second, MaxAside: 5 * time.Second, Strikes: 3, Behind: 8, Addresses: 256,
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -13,7 +14,8 @@ import (
 )
 
 // Forward returns what the edge hands on requests for services of the peer with: the same policies, in the name of the edge, but for the
-// deadline, which the edge has set, and that a module which answers is there. A request is made again only if its method is safe, its body can be read again, and the connection
+// deadline, which the edge has set, and with four times the places: a module that waits for another comes to its own limit first, and says so,
+// while there is room for what else it does. A request is made again only if its method is safe, its body can be read again, and the connection
 // was lost before an answer came; an answer, whatever it says, is handed on: the edge reads none.
 func (p *Peer) Forward(services []*rpc.Service) http.RoundTripper {
 	f := &forward{spread: p.spread, methods: map[string]*forwarded{}}
@@ -74,11 +76,9 @@ func (f *forward) attempt(m *forwarded, r *http.Request) (*http.Response, error)
 	}
 	began := time.Now()
 	response, err := f.spread.RoundTrip(r)
-	code := codeOfResponse(r.Context(), response, err)
-	v := judge(code, time.Since(began), m.set.network.figures.Patience)
-	if err == nil && code == connect.CodeUnavailable {
-		// The module is there, and most often it is another one behind it that is not. What does not need that one goes on.
-		v = answered
+	v := judge(r.Context(), err, time.Since(began), m.set.network.figures.Patience)
+	if err == nil && !byModule(response) {
+		v = failed
 	}
 	m.set.record(m.places, v)
 	if err != nil {
@@ -87,6 +87,15 @@ func (f *forward) attempt(m *forwarded, r *http.Request) (*http.Response, error)
 	}
 	response.Body = &body{ReadCloser: response.Body, end: m.places.release}
 	return response, nil
+}
+
+// byModule reports whether an answer is a module's, and not that of a proxy which does not reach it and says so in a way of its own.
+func byModule(response *http.Response) bool {
+	switch response.StatusCode {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return strings.HasPrefix(response.Header.Get("Content-Type"), "application/")
+	}
+	return true
 }
 
 // codeOfResponse returns the code of an answer as far as its header tells; 0 if it is none of an error. Connect's status does not tell

@@ -92,23 +92,16 @@ func TestEdgeBreaker(t *testing.T) {
 // Streams that the edge hands on, and in which nothing happens for long, do not keep its breaker from closing.
 func TestEdgeBreakerAndStreams(t *testing.T) {
 	t.Parallel()
-	c := new(callee)
-	_, client := door(t, func(c *resilience.Config, f *resilience.Figures) {
-		soon(c, f)
-		f.Patience = time.Millisecond
-	}, serve(t, c))
-	c.is(func(ctx context.Context) error {
-		<-ctx.Done()
-		return ctx.Err()
-	})
+	const at = "127.0.0.17"
+	r := startReplicas(t, at)
+	_, client := door(t, soon, "http://"+at+":"+r.port)
+	r.kill[at]()
 	for range 10 {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-		_, err := client.Call(ctx, &parityv1.CallRequest{})
-		wantCode(t, err, connect.CodeDeadlineExceeded)
-		cancel()
+		_, err := client.Call(t.Context(), &parityv1.CallRequest{})
+		wantCode(t, err, connect.CodeUnavailable)
 	}
-	streams(t, c, client)
-	c.is(always(nil))
+	r.add(at)
+	streams(t, r.all[at], client)
 	eventually(t, "calls are handed on", func() bool {
 		_, err := client.Call(t.Context(), &parityv1.CallRequest{})
 		return err == nil
@@ -118,15 +111,16 @@ func TestEdgeBreakerAndStreams(t *testing.T) {
 // A module that has lost one of those behind it answers, and what does not need that one is asked as before.
 func TestEdgeBreakerAndAnswers(t *testing.T) {
 	t.Parallel()
-	c := new(callee)
-	_, client := door(t, soon, serve(t, c))
-	c.is(always(errAway))
+	const at = "127.0.0.18"
+	r := startReplicas(t, at)
+	_, client := door(t, soon, "http://"+at+":"+r.port)
+	r.all[at].is(always(errAway))
 	const calls = 30
 	for range calls {
 		_, err := client.Call(t.Context(), &parityv1.CallRequest{})
 		wantCode(t, err, connect.CodeUnavailable)
 	}
-	if got := c.calls.Load(); got != calls {
+	if got := r.all[at].calls.Load(); got != calls {
 		t.Errorf("%d of %d calls were handed on", got, calls)
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	"github.com/failsafe-go/failsafe-go/retrypolicy"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/cleave-go/cleave/platform/rpc"
 )
 
 // set are the policies of one caller and one called service.
@@ -42,12 +44,16 @@ func newPlaces(most int) *places { return &places{bulkhead: bulkhead.New[any](ui
 
 func newSet(n *Network, p *Peer, caller, service string) *set {
 	f, labels := n.figures, []string{caller, p.module, service}
+	calls := n.config.Calls
+	if caller == rpc.EdgeCaller {
+		calls *= f.EdgeFactor
+	}
 	s := &set{
 		network: n, peer: p, caller: caller, service: service,
 		retry: retrypolicy.NewBuilder[connect.AnyResponse]().
 			HandleIf(func(_ connect.AnyResponse, err error) bool { return errors.As(err, new(*repeat)) }).
 			WithMaxAttempts(f.Attempts).WithBackoff(f.Backoff, f.MaxBackoff).WithJitterFactor(0.5).ReturnLastFailure().Build(),
-		budget: newBudget(f), calls: newPlaces(n.config.Calls), streams: newPlaces(f.Streams),
+		budget: newBudget(f), calls: newPlaces(calls), streams: newPlaces(f.Streams),
 		attempts: n.metrics.attempts.WithLabelValues(labels...),
 		declined: n.metrics.declined.WithLabelValues(labels...),
 		full:     n.metrics.full.WithLabelValues(labels...),

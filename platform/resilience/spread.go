@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -50,37 +51,36 @@ func (s *spread) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// pick returns the address that is up and has the fewest requests under way; those that have the same have their turns. One that was set
-// aside for its time gets one request, and where none is up, the one that was set aside first.
+// pick returns the address whose turn it is, of those that are up and not far behind: so equal ones have equal shares, and a slow one fewer.
+// One that was set aside for its time gets one request, and where none is up, the one that was set aside first.
 func (s *spread) pick(all, tried []*address) *address {
-	var now time.Time
-	var best, spare *address
-	start := int(s.turn.Add(1))
-	for i := range all {
-		a := all[(start+i)%len(all)]
-		if slices.Contains(tried, a) {
-			continue
-		}
-		if a.up() {
-			if best == nil || a.inFlight.Load() < best.inFlight.Load() {
-				best = a
-			}
-			continue
-		}
-		if now.IsZero() {
-			now = time.Now()
-		}
-		if a.probe(now) {
+	var spare *address
+	fewest := int64(math.MaxInt64)
+	for _, a := range all {
+		switch {
+		case slices.Contains(tried, a):
+		case a.up():
+			fewest = min(fewest, a.inFlight.Load())
+		case a.probe(time.Now()):
 			return a
-		}
-		if spare == nil || a.aside.Load() < spare.aside.Load() {
+		case spare == nil || a.aside.Load() < spare.aside.Load():
 			spare = a
 		}
 	}
-	if best == nil {
+	if fewest == math.MaxInt64 {
 		return spare
 	}
-	return best
+	var buffer [16]*address
+	eligible := buffer[:0]
+	for _, a := range all {
+		if a.up() && a.inFlight.Load()-fewest <= s.names.network.figures.Behind && !slices.Contains(tried, a) {
+			eligible = append(eligible, a)
+		}
+	}
+	if len(eligible) == 0 { // It has failed this moment.
+		return all[int(s.turn.Add(1))%len(all)]
+	}
+	return eligible[int(s.turn.Add(1))%len(eligible)]
 }
 
 // afresh returns the request as it was before it was tried, or nil if its body is gone.

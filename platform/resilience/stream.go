@@ -70,7 +70,7 @@ func (s *stream) end(err error) {
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
-	s.judge(judge(codeOf(s.ctx, err), time.Since(s.began), s.set.network.figures.Patience))
+	s.judge(judge(s.ctx, err, time.Since(s.began), s.set.network.figures.Patience))
 	s.release()
 }
 

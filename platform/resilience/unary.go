@@ -77,7 +77,7 @@ func (c *unary) attempt(last bool) (connect.AnyResponse, error) {
 	v, began := failed, time.Now() // A panic of the transport is a failure of it.
 	defer func() { c.set.leave(c.set.calls, v) }()
 	response, err := c.next(ctx, c.request)
-	v = judge(codeOf(c.caller, err), time.Since(began), c.set.network.figures.Patience)
+	v = judge(c.caller, err, time.Since(began), c.set.network.figures.Patience)
 	return response, err
 }
 

@@ -17,9 +17,13 @@ const (
 	failed                  // It is not there, or too slow.
 )
 
-// judge says what the end of a call with a code says of the peer; 0 is the code of an answer that is no error.
-func judge(code connect.Code, took, patience time.Duration) verdict {
-	switch code {
+// judge says what the end of a call says of the peer. Whatever a module has answered, unavailable too: it was there to say so. A module
+// that cannot go on without another would otherwise be taken away with it, with all else that it does. The context is the caller's.
+func judge(caller context.Context, err error, took, patience time.Duration) verdict {
+	if err == nil || caller.Err() == nil && connect.IsWireError(err) {
+		return answered
+	}
+	switch codeOf(caller, err) {
 	case connect.CodeCanceled:
 		return unsaid
 	case connect.CodeDeadlineExceeded:

@@ -2,14 +2,17 @@ package telemetry
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 
 	"github.com/exaring/otelpgx"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Statements returns what makes spans of the statements of recorded traces, with their text and without what was put into it; nil if no
-// spans are made.
+// Statements returns what makes spans of the statements of recorded traces, with their text and without what was put into it, also where
+// an error repeats that; nil if no spans are made.
 func (t *Telemetry) Statements() pgx.QueryTracer {
 	if t.traces == nil {
 		return nil
@@ -20,6 +23,25 @@ func (t *Telemetry) Statements() pgx.QueryTracer {
 // statements leaves alone what belongs to no recorded trace, for which otelpgx would look at the clock. It has no spans for connections
 // and plans, whose number says nothing of the request.
 type statements struct{ tracer *otelpgx.Tracer }
+
+// withoutText returns an error that says as much as an operator needs who looks at traces: PostgreSQL's code. Its text may be of a person,
+// as in: invalid input syntax for type uuid: "jane@example.org".
+func withoutText(err error) error {
+	var refused *pgconn.PgError
+	switch {
+	case err == nil, errors.Is(err, sql.ErrNoRows): // By which otelpgx knows that nothing is wrong.
+		return err
+	case errors.As(err, &refused):
+		return &pgconn.PgError{Severity: refused.Severity, Message: "refused", Code: refused.Code}
+	case errors.Is(err, context.Canceled):
+		return context.Canceled
+	case errors.Is(err, context.DeadlineExceeded):
+		return context.DeadlineExceeded
+	}
+	return errFailed
+}
+
+var errFailed = errors.New("failed")
 
 func traced(ctx context.Context) bool { return trace.SpanContextFromContext(ctx).IsSampled() }
 
@@ -32,6 +54,7 @@ func (s statements) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pg
 
 func (s statements) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryEndData) {
 	if traced(ctx) {
+		data.Err = withoutText(data.Err)
 		s.tracer.TraceQueryEnd(ctx, conn, data)
 	}
 }
@@ -45,12 +68,14 @@ func (s statements) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pg
 
 func (s statements) TraceBatchQuery(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchQueryData) {
 	if traced(ctx) {
+		data.Err = withoutText(data.Err)
 		s.tracer.TraceBatchQuery(ctx, conn, data)
 	}
 }
 
 func (s statements) TraceBatchEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchEndData) {
 	if traced(ctx) {
+		data.Err = withoutText(data.Err)
 		s.tracer.TraceBatchEnd(ctx, conn, data)
 	}
 }

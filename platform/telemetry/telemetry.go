@@ -27,7 +27,8 @@ import (
 	"github.com/cleave-go/cleave/platform/config"
 )
 
-// flushTime bounds how long a process that stops waits for the collector, within the time that it has for all.
+// flushTime bounds how long a process that stops waits for the collector to take the metrics, and after that all else, within the time that
+// it has for all.
 const flushTime = 3 * time.Second
 
 // Telemetry is what a process sends.
@@ -168,7 +169,7 @@ func (t *Telemetry) Log(log *slog.Logger) *slog.Logger {
 // Traces reports whether spans are made.
 func (t *Telemetry) Traces() bool { return t.traces != nil }
 
-// StopMetrics sends the metrics for the last time. It is for the moment before what they are read from is closed.
+// StopMetrics sends the metrics for the last time, and waits as Stop does. It is for the moment before what they are read from is closed.
 func (t *Telemetry) StopMetrics(ctx context.Context) {
 	if t.metrics != nil {
 		t.end(ctx, t.metrics.Shutdown)

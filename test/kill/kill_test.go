@@ -25,6 +25,7 @@ func TestFaults(t *testing.T) {
 		t.Run("killed", func(t *testing.T) { killed(t, binaries) })
 		t.Run("paused", func(t *testing.T) { paused(t, binaries) })
 		t.Run("mistaken", func(t *testing.T) { mistaken(t, binaries) })
+		t.Run("imported", func(t *testing.T) { imported(t, binaries) })
 	})
 }
 

@@ -109,13 +109,14 @@ func startAlertmanager(t testing.TB, to *told, changes ...change) string {
 	return address
 }
 
-// TestTargetDown kills the shop and has somebody paged, and told when it is back. A second has to pass instead of a minute.
+// TestTargetDown kills the shop and has somebody paged, and told when it is back. Five seconds have to pass instead of a
+// minute.
 func TestTargetDown(t *testing.T) {
 	t.Parallel()
 	shop := house.AllInOne.Open(t, topology.NewBinaries(t), house.Options{})
 	to := listen(t)
 	alertmanager := startAlertmanager(t, to, change{"http://127.0.0.1:9094", to.URL})
-	prometheus := startPrometheus(t, alertmanager, shop.House, change{"absent(up{job=\"cleave\"})\n        for: 1m", "absent(up{job=\"cleave\"})\n        for: 1s"})
+	prometheus := startPrometheus(t, alertmanager, shop.House, change{"absent(up{job=\"cleave\"})\n        for: 1m", "absent(up{job=\"cleave\"})\n        for: 5s"})
 	to.await(t, "/heartbeat", "firing", map[string]string{"alertname": "Watchdog", "severity": "none"})
 	await(t, func(ctx context.Context) error {
 		if found, err := prometheus.query(ctx, `up{job="cleave", unit="all"} == 1`); err != nil || len(found) != 1 {

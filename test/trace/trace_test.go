@@ -55,11 +55,19 @@ var purchase = func() []string {
 	}
 }()
 
-// A purchase is one trace: through the edge, every module, the steps of its saga, an event and what comes of that, and it goes on in the
-// process after the one that has begun it. It is the same whether modules call each other in one process or over the network.
-func TestPurchaseIsOneTrace(t *testing.T) {
+// TestTelemetry shares the programs among its parts.
+func TestTelemetry(t *testing.T) {
 	t.Parallel()
 	binaries := topology.NewBinaries(t)
+	t.Run("a purchase is one trace", func(t *testing.T) { purchaseIsOneTrace(t, binaries) })
+	t.Run("a stranger has nothing recorded", func(t *testing.T) { strangerHasNothingRecorded(t, binaries) })
+	t.Run("a collector that is away", func(t *testing.T) { collectorIsAway(t, binaries) })
+}
+
+// A purchase is one trace: through the edge, every module, the steps of its saga, an event and what comes of that, and it goes on in the
+// process after the one that has begun it. It is the same whether modules call each other in one process or over the network.
+func purchaseIsOneTrace(t *testing.T, binaries *topology.Binaries) {
+	t.Parallel()
 	for _, c := range []struct {
 		layout   house.Layout
 		orders   string // The unit that is restarted.
@@ -82,8 +90,8 @@ func TestPurchaseIsOneTrace(t *testing.T) {
 			if !receiver.Await(ctx, func() bool { return slices.ContainsFunc(receiver.Spans(ofClient), before) }) {
 				t.Fatalf("no step came before the restart: %v", names(receiver.Spans(ofClient)))
 			}
-			h.RestartProvider(t)
 			h.Unit(c.orders).Restart(t)
+			h.RestartProvider(t)
 			if _, err := customer.Await(ctx, order, ordersv1.OrderState_ORDER_STATE_CONFIRMED); err != nil {
 				t.Fatal(err)
 			}

@@ -122,6 +122,7 @@ func (b *book) order(fact *ordersv1.OrderFact, now time.Time) {
 	o.lines = strings.Join(pieces, ", ")
 	b.orders[o.id] = o
 	b.ids = append(b.ids, o.id)
+	b.couponOf(fact, o)
 }
 
 // of returns what is known of what something is for.

@@ -33,6 +33,7 @@ func (o Options) look(ctx context.Context) (*book, error) {
 		enter func(context.Context, *book) error
 	}{
 		{"orders", o.House.orders},
+		{"coupons", o.House.coupons},
 		{"reservations", o.House.reservations},
 		{"payments", o.House.payments},
 		{"charges of the provider", o.House.charges},
@@ -63,6 +64,13 @@ func (h House) orders(ctx context.Context, b *book) error {
 		}
 		return true
 	})
+}
+
+func (h House) coupons(ctx context.Context, b *book) error {
+	facts := ordersv1connect.NewFactServiceClient(client, h["orders"])
+	return read(ctx, "orders", func(ctx context.Context) (*connect.ServerStreamForClient[ordersv1.StreamCouponFactsResponse], error) {
+		return facts.StreamCouponFacts(ctx, &ordersv1.StreamCouponFactsRequest{})
+	}, all((*ordersv1.StreamCouponFactsResponse).GetFacts, b.coupon))
 }
 
 func (h House) reservations(ctx context.Context, b *book) error {

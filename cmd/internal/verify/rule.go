@@ -29,6 +29,8 @@ const (
 	chargeConfirmed  = "charge.confirmed"
 	chargeReversed   = "charge.reversed"
 	piecesHandled    = "pieces.handled"
+	couponUses       = "coupon.uses"
+	couponHeld       = "coupon.held"
 	orderUnknown     = "order.unknown"
 	orderLost        = "order.lost"
 	orderOpen        = "order.open"
@@ -68,6 +70,8 @@ var Rules = []Rule{
 	{ID: chargeEnded, Says: "an order that was cancelled, rejected or has expired has cost nothing, and nothing is set aside for it"},
 	{ID: chargeConfirmed, Says: "an order that was confirmed is paid, exactly its total, and nothing more is set aside for it"},
 	{ID: chargeReversed, Says: "what was given back of an order that was confirmed is what is owed for what came back and is not sent"},
+	{ID: couponUses, Says: "a coupon is used by as many orders as are counted, by no more than may, and by nobody more often than he may"},
+	{ID: couponHeld, Says: "an order that was confirmed with a coupon has used it, and one of which nothing came has given it back"},
 	{ID: orderUnknown, Says: "what was reserved or charged for an order is of an order that exists"},
 	{ID: orderLost, Says: "an order that was acknowledged exists"},
 	{ID: orderOpen, Says: "an order has ended by the deadline"},

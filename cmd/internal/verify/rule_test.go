@@ -25,6 +25,7 @@ import (
 type facts struct {
 	acknowledged []string
 	orders       []*ordersv1.OrderFact
+	coupons      []*ordersv1.CouponFact
 	reservations []*inventoryv1.ReservationFact
 	payments     []*paymentsv1.PaymentFact
 	charges      []*paymentsv1.ChargeFact
@@ -70,6 +71,8 @@ func inOrder() *facts {
 			Refunded: f.payments[i].GetRefunded(), Voided: i == 2,
 		})
 	}
+	f.coupons = []*ordersv1.CouponFact{{Id: "cpn_1", MaxUses: 1, MaxUsesPerCustomer: 1, Uses: 1, Orders: 1, Most: 1}, {Id: "cpn_2", Uses: 1000, Orders: 1000, Most: 1000}}
+	f.orders[0].CouponId, f.orders[0].CouponUsed, f.orders[1].CouponId, f.orders[3].CouponId = "cpn_1", true, "cpn_1", "cpn_2"
 	// Somebody else's business.
 	f.reservations = append(f.reservations, &inventoryv1.ReservationFact{Id: "rsv_9", Reference: "fair in Turin", State: held})
 	f.payments = append(f.payments, &paymentsv1.PaymentFact{Id: "pay_9", Reference: "deposit", Amount: euros(5), Captured: euros(5), Refunded: euros(0), ChargeId: "sbx_9", State: captured})
@@ -143,6 +146,9 @@ func (f *facts) enter() *book {
 	b := newBook(deadline)
 	for _, fact := range f.orders {
 		b.order(fact, now)
+	}
+	for _, fact := range f.coupons {
+		b.coupon(fact)
 	}
 	for _, fact := range f.reservations {
 		b.reservation(fact)
@@ -279,6 +285,11 @@ var planted = []struct {
 		f.handle(2, 2, 0, 1000, 1000)
 		f.orders[0].State, f.payments[0].Refunded, f.charges[0].Refunded = returned, euros(1000), euros(1000)
 	}, "", ""},
+	{"a coupon that more use than may", func(f *facts) { f.coupons[0].Uses, f.coupons[0].Orders = 2, 2 }, "coupon.uses cpn_1", "coupon cpn_1 is used by 2 orders of 1 that may"},
+	{"a coupon that is miscounted", func(f *facts) { f.coupons[1].Uses = 999 }, "coupon.uses cpn_2", "counts as used 999 times, but 1000 orders have it"},
+	{"a coupon that somebody has used too often", func(f *facts) { f.coupons[1].MaxUsesPerCustomer = 999 }, "coupon.uses cpn_2", "used 1000 times by the same customer, who may 999 times"},
+	{"a coupon that was not given back", func(f *facts) { f.orders[1].CouponUsed = true }, "coupon.held ord_2", "order ord_2 with coupon cpn_1 is cancelled, and counts as a use of that: true"},
+	{"a coupon that was not used", func(f *facts) { f.orders[0].CouponUsed = false }, "coupon.held ord_1", "is confirmed"},
 	{"shipped more than was ordered", func(f *facts) { f.handle(3, 0, 0, 0, 0) }, "pieces.handled ord_1", "order ord_1 is for 2 pieces of mug, of which 3 were shipped"},
 	{"shipped and not sent", func(f *facts) { f.handle(1, 0, 2, 0, 0) }, "pieces.handled ord_1", "1 were shipped, 0 came back and 2 are not sent"},
 	{"came back more than was shipped", func(f *facts) { f.handle(1, 2, 0, 0, 0) }, "pieces.handled ord_1", "1 were shipped, 2 came back"},

@@ -2,7 +2,8 @@
 
 -- +goose Up
 CREATE TABLE "product_search" ("product_id" text NOT NULL, "category" text NOT NULL, "document" tsvector NOT NULL, PRIMARY KEY ("product_id"));
-CREATE INDEX "product_search_document" ON "product_search" USING gin ("document");
+-- Every search reads what is not yet sorted in, so that is little.
+CREATE INDEX "product_search_document" ON "product_search" USING gin ("document") WITH (gin_pending_list_limit = 256);
 -- The words of titles and categories, and what is left of each when it is stemmed. Byte order makes prefixes ranges of the index. Words stay when
 -- no product has them any more: then they are found, with nothing behind them.
 CREATE TABLE "search_word" ("word" text COLLATE "C" NOT NULL, PRIMARY KEY ("word"));
@@ -33,12 +34,11 @@ CREATE FUNCTION index_products(ids text[]) RETURNS void LANGUAGE sql AS $$
 		FROM product WHERE id = ANY(ids) AND state = 'published'
 		ON CONFLICT (product_id) DO UPDATE SET category = excluded.category, document = excluded.document
 		WHERE product_search.category <> excluded.category OR product_search.document <> excluded.document;
-	WITH said AS (SELECT searchable(title || ' ' || category) AS text FROM product WHERE id = ANY(ids) AND state = 'published'),
-		words AS (SELECT DISTINCT unnest(tsvector_to_array(to_tsvector('simple', text))) AS word FROM said),
-		stems AS (SELECT DISTINCT unnest(tsvector_to_array(to_tsvector('english', text))) AS word FROM said),
-		fresh AS (INSERT INTO search_word (word) SELECT word FROM words UNION SELECT word FROM stems ON CONFLICT DO NOTHING RETURNING word)
-	INSERT INTO search_typo (typo, word) SELECT typo, word FROM fresh JOIN words USING (word), typos(word) AS typo
-		WHERE length(word) BETWEEN 3 AND 40 ON CONFLICT DO NOTHING;
+	WITH said AS (SELECT DISTINCT unnest(tsvector_to_array(to_tsvector('simple', searchable(title || ' ' || category)))) AS word
+			FROM product WHERE id = ANY(ids) AND state = 'published'),
+		fresh AS (SELECT word FROM said WHERE NOT EXISTS (SELECT FROM search_typo t WHERE t.typo = said.word AND t.word = said.word)),
+		words AS (INSERT INTO search_word (word) SELECT word FROM fresh UNION SELECT unnest(ts_lexize('english_stem', word)) FROM fresh ON CONFLICT DO NOTHING)
+	INSERT INTO search_typo (typo, word) SELECT typo, word FROM fresh, typos(word) AS typo WHERE length(word) BETWEEN 3 AND 40 ON CONFLICT DO NOTHING;
 $$;
 -- +goose StatementEnd
 

@@ -224,9 +224,18 @@ type Quote struct {
 	CartId string `protobuf:"bytes,2,opt,name=cart_id,json=cartId,proto3" json:"cart_id,omitempty"`
 	// In the order of the SKUs.
 	Lines []*OrderLine `protobuf:"bytes,3,rep,name=lines,proto3" json:"lines,omitempty"`
-	Total *v1.Money    `protobuf:"bytes,4,opt,name=total,proto3" json:"total,omitempty"`
+	// subtotal − discount + tax + shipping
+	Total *v1.Money `protobuf:"bytes,4,opt,name=total,proto3" json:"total,omitempty"`
 	// After this the quote cannot be ordered any more.
-	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// What the lines cost.
+	Subtotal *v1.Money `protobuf:"bytes,6,opt,name=subtotal,proto3" json:"subtotal,omitempty"`
+	// What a coupon takes off that; not set if nothing.
+	Discount *v1.Money `protobuf:"bytes,7,opt,name=discount,proto3" json:"discount,omitempty"`
+	// Taxes on the lines, and shipping; not set if there are none.
+	Tax           *v1.Money `protobuf:"bytes,8,opt,name=tax,proto3" json:"tax,omitempty"`
+	Shipping      *v1.Money `protobuf:"bytes,9,opt,name=shipping,proto3" json:"shipping,omitempty"`
+	CouponCode    string    `protobuf:"bytes,10,opt,name=coupon_code,json=couponCode,proto3" json:"coupon_code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -296,6 +305,41 @@ func (x *Quote) GetExpireTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Quote) GetSubtotal() *v1.Money {
+	if x != nil {
+		return x.Subtotal
+	}
+	return nil
+}
+
+func (x *Quote) GetDiscount() *v1.Money {
+	if x != nil {
+		return x.Discount
+	}
+	return nil
+}
+
+func (x *Quote) GetTax() *v1.Money {
+	if x != nil {
+		return x.Tax
+	}
+	return nil
+}
+
+func (x *Quote) GetShipping() *v1.Money {
+	if x != nil {
+		return x.Shipping
+	}
+	return nil
+}
+
+func (x *Quote) GetCouponCode() string {
+	if x != nil {
+		return x.CouponCode
+	}
+	return ""
+}
+
 // OrderLine is a number of pieces of one SKU at a price.
 type OrderLine struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -308,7 +352,11 @@ type OrderLine struct {
 	// Which price of the variant that is.
 	PriceVersion int64 `protobuf:"varint,5,opt,name=price_version,json=priceVersion,proto3" json:"price_version,omitempty"`
 	// quantity × unit_price.
-	Total         *v1.Money `protobuf:"bytes,6,opt,name=total,proto3" json:"total,omitempty"`
+	Total *v1.Money `protobuf:"bytes,6,opt,name=total,proto3" json:"total,omitempty"`
+	// Its share of what a coupon takes off; not set if nothing.
+	Discount *v1.Money `protobuf:"bytes,7,opt,name=discount,proto3" json:"discount,omitempty"`
+	// The tax on what is left then; not set if there is none.
+	Tax           *v1.Money `protobuf:"bytes,8,opt,name=tax,proto3" json:"tax,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -381,6 +429,20 @@ func (x *OrderLine) GetPriceVersion() int64 {
 func (x *OrderLine) GetTotal() *v1.Money {
 	if x != nil {
 		return x.Total
+	}
+	return nil
+}
+
+func (x *OrderLine) GetDiscount() *v1.Money {
+	if x != nil {
+		return x.Discount
+	}
+	return nil
+}
+
+func (x *OrderLine) GetTax() *v1.Money {
+	if x != nil {
+		return x.Tax
 	}
 	return nil
 }
@@ -686,8 +748,10 @@ func (x *SetCartItemResponse) GetCart() *Cart {
 type CreateQuoteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Chosen by the client; a repetition with the same id and content gets the first answer again.
-	RequestId     string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	CartId        string `protobuf:"bytes,2,opt,name=cart_id,json=cartId,proto3" json:"cart_id,omitempty"`
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	CartId    string `protobuf:"bytes,2,opt,name=cart_id,json=cartId,proto3" json:"cart_id,omitempty"`
+	// The code of a coupon; empty for none. Capitals or not does not matter.
+	CouponCode    string `protobuf:"bytes,3,opt,name=coupon_code,json=couponCode,proto3" json:"coupon_code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -732,6 +796,13 @@ func (x *CreateQuoteRequest) GetRequestId() string {
 func (x *CreateQuoteRequest) GetCartId() string {
 	if x != nil {
 		return x.CartId
+	}
+	return ""
+}
+
+func (x *CreateQuoteRequest) GetCouponCode() string {
+	if x != nil {
+		return x.CouponCode
 	}
 	return ""
 }
@@ -796,14 +867,21 @@ const file_cleave_orders_v1_carts_proto_rawDesc = "" +
 	"updateTime\"X\n" +
 	"\bCartItem\x12'\n" +
 	"\x03sku\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x92\x02\rMUG-OAK-SMALLR\x03sku\x12#\n" +
-	"\bquantity\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02H\x02R\bquantity\"\xa9\x02\n" +
+	"\bquantity\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02H\x02R\bquantity\"\x8c\x04\n" +
 	"\x05Quote\x12<\n" +
 	"\x02id\x18\x01 \x01(\tB,\xbaH)r'\x92\x02$quo_01a1fdad074278e680c5e4fa22541122R\x02id\x12E\n" +
 	"\acart_id\x18\x02 \x01(\tB,\xbaH)r'\x92\x02$crt_01a1fdad074278e680c5e4fa22541122R\x06cartId\x121\n" +
 	"\x05lines\x18\x03 \x03(\v2\x1b.cleave.orders.v1.OrderLineR\x05lines\x12+\n" +
 	"\x05total\x18\x04 \x01(\v2\x15.cleave.type.v1.MoneyR\x05total\x12;\n" +
 	"\vexpire_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime\"\x98\x02\n" +
+	"expireTime\x121\n" +
+	"\bsubtotal\x18\x06 \x01(\v2\x15.cleave.type.v1.MoneyR\bsubtotal\x121\n" +
+	"\bdiscount\x18\a \x01(\v2\x15.cleave.type.v1.MoneyR\bdiscount\x12'\n" +
+	"\x03tax\x18\b \x01(\v2\x15.cleave.type.v1.MoneyR\x03tax\x121\n" +
+	"\bshipping\x18\t \x01(\v2\x15.cleave.type.v1.MoneyR\bshipping\x12\x1f\n" +
+	"\vcoupon_code\x18\n" +
+	" \x01(\tR\n" +
+	"couponCode\"\xf4\x02\n" +
 	"\tOrderLine\x12'\n" +
 	"\x03sku\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x92\x02\rMUG-OAK-SMALLR\x03sku\x12,\n" +
 	"\x05title\x18\x02 \x01(\tB\x16\xbaH\x13r\x11\x92\x02\x0eOak mug, smallR\x05title\x12#\n" +
@@ -811,7 +889,9 @@ const file_cleave_orders_v1_carts_proto_rawDesc = "" +
 	"\n" +
 	"unit_price\x18\x04 \x01(\v2\x15.cleave.type.v1.MoneyR\tunitPrice\x12,\n" +
 	"\rprice_version\x18\x05 \x01(\x03B\a\xbaH\x04\"\x02H\x01R\fpriceVersion\x12+\n" +
-	"\x05total\x18\x06 \x01(\v2\x15.cleave.type.v1.MoneyR\x05total\"J\n" +
+	"\x05total\x18\x06 \x01(\v2\x15.cleave.type.v1.MoneyR\x05total\x121\n" +
+	"\bdiscount\x18\a \x01(\v2\x15.cleave.type.v1.MoneyR\bdiscount\x12'\n" +
+	"\x03tax\x18\b \x01(\v2\x15.cleave.type.v1.MoneyR\x03tax\"J\n" +
 	"\x11CreateCartRequest\x125\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tB\x16\xbaH\x13r\x11\x10\x01\x18\x80\x01\x92\x02\tcart-4711R\trequestId\"@\n" +
@@ -828,12 +908,14 @@ const file_cleave_orders_v1_carts_proto_rawDesc = "" +
 	"\x03sku\x18\x03 \x01(\tB\x19\xbaH\x16r\x14\x10\x01\x18@\x92\x02\rMUG-OAK-SMALLR\x03sku\x12(\n" +
 	"\bquantity\x18\x04 \x01(\x03B\f\xbaH\t\"\aH\x02\x18\x90N(\x00R\bquantity\"A\n" +
 	"\x13SetCartItemResponse\x12*\n" +
-	"\x04cart\x18\x01 \x01(\v2\x16.cleave.orders.v1.CartR\x04cart\"\x97\x01\n" +
+	"\x04cart\x18\x01 \x01(\v2\x16.cleave.orders.v1.CartR\x04cart\"\xc1\x01\n" +
 	"\x12CreateQuoteRequest\x126\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tB\x17\xbaH\x14r\x12\x10\x01\x18\x80\x01\x92\x02\n" +
 	"quote-4711R\trequestId\x12I\n" +
-	"\acart_id\x18\x02 \x01(\tB0\xbaH-r+\x10\x01\x18@\x92\x02$crt_01a1fdad074278e680c5e4fa22541122R\x06cartId\"D\n" +
+	"\acart_id\x18\x02 \x01(\tB0\xbaH-r+\x10\x01\x18@\x92\x02$crt_01a1fdad074278e680c5e4fa22541122R\x06cartId\x12(\n" +
+	"\vcoupon_code\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18(R\n" +
+	"couponCode\"D\n" +
 	"\x13CreateQuoteResponse\x12-\n" +
 	"\x05quote\x18\x01 \x01(\v2\x17.cleave.orders.v1.QuoteR\x05quote*r\n" +
 	"\tCartState\x12\x1a\n" +
@@ -887,25 +969,31 @@ var file_cleave_orders_v1_carts_proto_depIdxs = []int32{
 	4,  // 4: cleave.orders.v1.Quote.lines:type_name -> cleave.orders.v1.OrderLine
 	14, // 5: cleave.orders.v1.Quote.total:type_name -> cleave.type.v1.Money
 	13, // 6: cleave.orders.v1.Quote.expire_time:type_name -> google.protobuf.Timestamp
-	14, // 7: cleave.orders.v1.OrderLine.unit_price:type_name -> cleave.type.v1.Money
-	14, // 8: cleave.orders.v1.OrderLine.total:type_name -> cleave.type.v1.Money
-	1,  // 9: cleave.orders.v1.CreateCartResponse.cart:type_name -> cleave.orders.v1.Cart
-	1,  // 10: cleave.orders.v1.GetCartResponse.cart:type_name -> cleave.orders.v1.Cart
-	1,  // 11: cleave.orders.v1.SetCartItemResponse.cart:type_name -> cleave.orders.v1.Cart
-	3,  // 12: cleave.orders.v1.CreateQuoteResponse.quote:type_name -> cleave.orders.v1.Quote
-	5,  // 13: cleave.orders.v1.CartService.CreateCart:input_type -> cleave.orders.v1.CreateCartRequest
-	7,  // 14: cleave.orders.v1.CartService.GetCart:input_type -> cleave.orders.v1.GetCartRequest
-	9,  // 15: cleave.orders.v1.CartService.SetCartItem:input_type -> cleave.orders.v1.SetCartItemRequest
-	11, // 16: cleave.orders.v1.CartService.CreateQuote:input_type -> cleave.orders.v1.CreateQuoteRequest
-	6,  // 17: cleave.orders.v1.CartService.CreateCart:output_type -> cleave.orders.v1.CreateCartResponse
-	8,  // 18: cleave.orders.v1.CartService.GetCart:output_type -> cleave.orders.v1.GetCartResponse
-	10, // 19: cleave.orders.v1.CartService.SetCartItem:output_type -> cleave.orders.v1.SetCartItemResponse
-	12, // 20: cleave.orders.v1.CartService.CreateQuote:output_type -> cleave.orders.v1.CreateQuoteResponse
-	17, // [17:21] is the sub-list for method output_type
-	13, // [13:17] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	14, // 7: cleave.orders.v1.Quote.subtotal:type_name -> cleave.type.v1.Money
+	14, // 8: cleave.orders.v1.Quote.discount:type_name -> cleave.type.v1.Money
+	14, // 9: cleave.orders.v1.Quote.tax:type_name -> cleave.type.v1.Money
+	14, // 10: cleave.orders.v1.Quote.shipping:type_name -> cleave.type.v1.Money
+	14, // 11: cleave.orders.v1.OrderLine.unit_price:type_name -> cleave.type.v1.Money
+	14, // 12: cleave.orders.v1.OrderLine.total:type_name -> cleave.type.v1.Money
+	14, // 13: cleave.orders.v1.OrderLine.discount:type_name -> cleave.type.v1.Money
+	14, // 14: cleave.orders.v1.OrderLine.tax:type_name -> cleave.type.v1.Money
+	1,  // 15: cleave.orders.v1.CreateCartResponse.cart:type_name -> cleave.orders.v1.Cart
+	1,  // 16: cleave.orders.v1.GetCartResponse.cart:type_name -> cleave.orders.v1.Cart
+	1,  // 17: cleave.orders.v1.SetCartItemResponse.cart:type_name -> cleave.orders.v1.Cart
+	3,  // 18: cleave.orders.v1.CreateQuoteResponse.quote:type_name -> cleave.orders.v1.Quote
+	5,  // 19: cleave.orders.v1.CartService.CreateCart:input_type -> cleave.orders.v1.CreateCartRequest
+	7,  // 20: cleave.orders.v1.CartService.GetCart:input_type -> cleave.orders.v1.GetCartRequest
+	9,  // 21: cleave.orders.v1.CartService.SetCartItem:input_type -> cleave.orders.v1.SetCartItemRequest
+	11, // 22: cleave.orders.v1.CartService.CreateQuote:input_type -> cleave.orders.v1.CreateQuoteRequest
+	6,  // 23: cleave.orders.v1.CartService.CreateCart:output_type -> cleave.orders.v1.CreateCartResponse
+	8,  // 24: cleave.orders.v1.CartService.GetCart:output_type -> cleave.orders.v1.GetCartResponse
+	10, // 25: cleave.orders.v1.CartService.SetCartItem:output_type -> cleave.orders.v1.SetCartItemResponse
+	12, // 26: cleave.orders.v1.CartService.CreateQuote:output_type -> cleave.orders.v1.CreateQuoteResponse
+	23, // [23:27] is the sub-list for method output_type
+	19, // [19:23] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_cleave_orders_v1_carts_proto_init() }

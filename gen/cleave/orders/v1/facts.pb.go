@@ -46,7 +46,10 @@ type OrderFact struct {
 	// What goes back for pieces that came back or are not sent: as far as that is settled,
 	Reversed *v1.Money `protobuf:"bytes,12,opt,name=reversed,proto3" json:"reversed,omitempty"`
 	// and in all.
-	Reversing     *v1.Money `protobuf:"bytes,13,opt,name=reversing,proto3" json:"reversing,omitempty"`
+	Reversing *v1.Money `protobuf:"bytes,13,opt,name=reversing,proto3" json:"reversing,omitempty"`
+	// The coupon that it was placed with, and whether it counts as a use of that.
+	CouponId      string `protobuf:"bytes,14,opt,name=coupon_id,json=couponId,proto3" json:"coupon_id,omitempty"`
+	CouponUsed    bool   `protobuf:"varint,15,opt,name=coupon_used,json=couponUsed,proto3" json:"coupon_used,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -170,6 +173,20 @@ func (x *OrderFact) GetReversing() *v1.Money {
 		return x.Reversing
 	}
 	return nil
+}
+
+func (x *OrderFact) GetCouponId() string {
+	if x != nil {
+		return x.CouponId
+	}
+	return ""
+}
+
+func (x *OrderFact) GetCouponUsed() bool {
+	if x != nil {
+		return x.CouponUsed
+	}
+	return false
 }
 
 // OrderFactLine is how many pieces of a SKU were ordered, and what became of them.
@@ -342,11 +359,179 @@ func (x *StreamOrderFactsResponse) GetTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// CouponFact is what is known of a coupon.
+type CouponFact struct {
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	Id                 string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	MaxUses            int64                  `protobuf:"varint,2,opt,name=max_uses,json=maxUses,proto3" json:"max_uses,omitempty"`
+	MaxUsesPerCustomer int64                  `protobuf:"varint,3,opt,name=max_uses_per_customer,json=maxUsesPerCustomer,proto3" json:"max_uses_per_customer,omitempty"`
+	// How often it counts as used, how many orders have it, and how many of those the customer has who has most.
+	Uses          int64 `protobuf:"varint,4,opt,name=uses,proto3" json:"uses,omitempty"`
+	Orders        int64 `protobuf:"varint,5,opt,name=orders,proto3" json:"orders,omitempty"`
+	Most          int64 `protobuf:"varint,6,opt,name=most,proto3" json:"most,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CouponFact) Reset() {
+	*x = CouponFact{}
+	mi := &file_cleave_orders_v1_facts_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CouponFact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CouponFact) ProtoMessage() {}
+
+func (x *CouponFact) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_orders_v1_facts_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CouponFact.ProtoReflect.Descriptor instead.
+func (*CouponFact) Descriptor() ([]byte, []int) {
+	return file_cleave_orders_v1_facts_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *CouponFact) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *CouponFact) GetMaxUses() int64 {
+	if x != nil {
+		return x.MaxUses
+	}
+	return 0
+}
+
+func (x *CouponFact) GetMaxUsesPerCustomer() int64 {
+	if x != nil {
+		return x.MaxUsesPerCustomer
+	}
+	return 0
+}
+
+func (x *CouponFact) GetUses() int64 {
+	if x != nil {
+		return x.Uses
+	}
+	return 0
+}
+
+func (x *CouponFact) GetOrders() int64 {
+	if x != nil {
+		return x.Orders
+	}
+	return 0
+}
+
+func (x *CouponFact) GetMost() int64 {
+	if x != nil {
+		return x.Most
+	}
+	return 0
+}
+
+// StreamCouponFactsRequest asks for all coupons.
+type StreamCouponFactsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StreamCouponFactsRequest) Reset() {
+	*x = StreamCouponFactsRequest{}
+	mi := &file_cleave_orders_v1_facts_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StreamCouponFactsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StreamCouponFactsRequest) ProtoMessage() {}
+
+func (x *StreamCouponFactsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_orders_v1_facts_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StreamCouponFactsRequest.ProtoReflect.Descriptor instead.
+func (*StreamCouponFactsRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_orders_v1_facts_proto_rawDescGZIP(), []int{5}
+}
+
+// StreamCouponFactsResponse holds the next facts.
+type StreamCouponFactsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Facts         []*CouponFact          `protobuf:"bytes,1,rep,name=facts,proto3" json:"facts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StreamCouponFactsResponse) Reset() {
+	*x = StreamCouponFactsResponse{}
+	mi := &file_cleave_orders_v1_facts_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StreamCouponFactsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StreamCouponFactsResponse) ProtoMessage() {}
+
+func (x *StreamCouponFactsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_orders_v1_facts_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StreamCouponFactsResponse.ProtoReflect.Descriptor instead.
+func (*StreamCouponFactsResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_orders_v1_facts_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *StreamCouponFactsResponse) GetFacts() []*CouponFact {
+	if x != nil {
+		return x.Facts
+	}
+	return nil
+}
+
 var File_cleave_orders_v1_facts_proto protoreflect.FileDescriptor
 
 const file_cleave_orders_v1_facts_proto_rawDesc = "" +
 	"\n" +
-	"\x1ccleave/orders/v1/facts.proto\x12\x10cleave.orders.v1\x1a\x1dcleave/orders/v1/orders.proto\x1a cleave/platform/v1/options.proto\x1a\x1acleave/type/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x04\n" +
+	"\x1ccleave/orders/v1/facts.proto\x12\x10cleave.orders.v1\x1a\x1dcleave/orders/v1/orders.proto\x1a cleave/platform/v1/options.proto\x1a\x1acleave/type/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xec\x04\n" +
 	"\tOrderFact\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x122\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1c.cleave.orders.v1.OrderStateR\x05state\x12\x16\n" +
@@ -365,7 +550,10 @@ const file_cleave_orders_v1_facts_proto_rawDesc = "" +
 	"logProblem\x125\n" +
 	"\x05lines\x18\v \x03(\v2\x1f.cleave.orders.v1.OrderFactLineR\x05lines\x121\n" +
 	"\breversed\x18\f \x01(\v2\x15.cleave.type.v1.MoneyR\breversed\x123\n" +
-	"\treversing\x18\r \x01(\v2\x15.cleave.type.v1.MoneyR\treversing\"\x91\x01\n" +
+	"\treversing\x18\r \x01(\v2\x15.cleave.type.v1.MoneyR\treversing\x12\x1b\n" +
+	"\tcoupon_id\x18\x0e \x01(\tR\bcouponId\x12\x1f\n" +
+	"\vcoupon_used\x18\x0f \x01(\bR\n" +
+	"couponUsed\"\x91\x01\n" +
 	"\rOrderFactLine\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1a\n" +
 	"\bquantity\x18\x02 \x01(\x03R\bquantity\x12\x18\n" +
@@ -375,9 +563,21 @@ const file_cleave_orders_v1_facts_proto_rawDesc = "" +
 	"\x17StreamOrderFactsRequest\"}\n" +
 	"\x18StreamOrderFactsResponse\x121\n" +
 	"\x05facts\x18\x01 \x03(\v2\x1b.cleave.orders.v1.OrderFactR\x05facts\x12.\n" +
-	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time2\x85\x01\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xaa\x01\n" +
+	"\n" +
+	"CouponFact\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x19\n" +
+	"\bmax_uses\x18\x02 \x01(\x03R\amaxUses\x121\n" +
+	"\x15max_uses_per_customer\x18\x03 \x01(\x03R\x12maxUsesPerCustomer\x12\x12\n" +
+	"\x04uses\x18\x04 \x01(\x03R\x04uses\x12\x16\n" +
+	"\x06orders\x18\x05 \x01(\x03R\x06orders\x12\x12\n" +
+	"\x04most\x18\x06 \x01(\x03R\x04most\"\x1a\n" +
+	"\x18StreamCouponFactsRequest\"O\n" +
+	"\x19StreamCouponFactsResponse\x122\n" +
+	"\x05facts\x18\x01 \x03(\v2\x1c.cleave.orders.v1.CouponFactR\x05facts2\x80\x02\n" +
 	"\vFactService\x12v\n" +
-	"\x10StreamOrderFacts\x12).cleave.orders.v1.StreamOrderFactsRequest\x1a*.cleave.orders.v1.StreamOrderFactsResponse\"\t\xa2\xbb\x18\x02\b\x03\x90\x02\x010\x01B;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
+	"\x10StreamOrderFacts\x12).cleave.orders.v1.StreamOrderFactsRequest\x1a*.cleave.orders.v1.StreamOrderFactsResponse\"\t\xa2\xbb\x18\x02\b\x03\x90\x02\x010\x01\x12y\n" +
+	"\x11StreamCouponFacts\x12*.cleave.orders.v1.StreamCouponFactsRequest\x1a+.cleave.orders.v1.StreamCouponFactsResponse\"\t\xa2\xbb\x18\x02\b\x03\x90\x02\x010\x01B;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
 
 var (
 	file_cleave_orders_v1_facts_proto_rawDescOnce sync.Once
@@ -391,33 +591,39 @@ func file_cleave_orders_v1_facts_proto_rawDescGZIP() []byte {
 	return file_cleave_orders_v1_facts_proto_rawDescData
 }
 
-var file_cleave_orders_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_cleave_orders_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_cleave_orders_v1_facts_proto_goTypes = []any{
-	(*OrderFact)(nil),                // 0: cleave.orders.v1.OrderFact
-	(*OrderFactLine)(nil),            // 1: cleave.orders.v1.OrderFactLine
-	(*StreamOrderFactsRequest)(nil),  // 2: cleave.orders.v1.StreamOrderFactsRequest
-	(*StreamOrderFactsResponse)(nil), // 3: cleave.orders.v1.StreamOrderFactsResponse
-	(OrderState)(0),                  // 4: cleave.orders.v1.OrderState
-	(*v1.Money)(nil),                 // 5: cleave.type.v1.Money
-	(*timestamppb.Timestamp)(nil),    // 6: google.protobuf.Timestamp
+	(*OrderFact)(nil),                 // 0: cleave.orders.v1.OrderFact
+	(*OrderFactLine)(nil),             // 1: cleave.orders.v1.OrderFactLine
+	(*StreamOrderFactsRequest)(nil),   // 2: cleave.orders.v1.StreamOrderFactsRequest
+	(*StreamOrderFactsResponse)(nil),  // 3: cleave.orders.v1.StreamOrderFactsResponse
+	(*CouponFact)(nil),                // 4: cleave.orders.v1.CouponFact
+	(*StreamCouponFactsRequest)(nil),  // 5: cleave.orders.v1.StreamCouponFactsRequest
+	(*StreamCouponFactsResponse)(nil), // 6: cleave.orders.v1.StreamCouponFactsResponse
+	(OrderState)(0),                   // 7: cleave.orders.v1.OrderState
+	(*v1.Money)(nil),                  // 8: cleave.type.v1.Money
+	(*timestamppb.Timestamp)(nil),     // 9: google.protobuf.Timestamp
 }
 var file_cleave_orders_v1_facts_proto_depIdxs = []int32{
-	4,  // 0: cleave.orders.v1.OrderFact.state:type_name -> cleave.orders.v1.OrderState
-	5,  // 1: cleave.orders.v1.OrderFact.total:type_name -> cleave.type.v1.Money
-	6,  // 2: cleave.orders.v1.OrderFact.create_time:type_name -> google.protobuf.Timestamp
-	6,  // 3: cleave.orders.v1.OrderFact.update_time:type_name -> google.protobuf.Timestamp
+	7,  // 0: cleave.orders.v1.OrderFact.state:type_name -> cleave.orders.v1.OrderState
+	8,  // 1: cleave.orders.v1.OrderFact.total:type_name -> cleave.type.v1.Money
+	9,  // 2: cleave.orders.v1.OrderFact.create_time:type_name -> google.protobuf.Timestamp
+	9,  // 3: cleave.orders.v1.OrderFact.update_time:type_name -> google.protobuf.Timestamp
 	1,  // 4: cleave.orders.v1.OrderFact.lines:type_name -> cleave.orders.v1.OrderFactLine
-	5,  // 5: cleave.orders.v1.OrderFact.reversed:type_name -> cleave.type.v1.Money
-	5,  // 6: cleave.orders.v1.OrderFact.reversing:type_name -> cleave.type.v1.Money
+	8,  // 5: cleave.orders.v1.OrderFact.reversed:type_name -> cleave.type.v1.Money
+	8,  // 6: cleave.orders.v1.OrderFact.reversing:type_name -> cleave.type.v1.Money
 	0,  // 7: cleave.orders.v1.StreamOrderFactsResponse.facts:type_name -> cleave.orders.v1.OrderFact
-	6,  // 8: cleave.orders.v1.StreamOrderFactsResponse.time:type_name -> google.protobuf.Timestamp
-	2,  // 9: cleave.orders.v1.FactService.StreamOrderFacts:input_type -> cleave.orders.v1.StreamOrderFactsRequest
-	3,  // 10: cleave.orders.v1.FactService.StreamOrderFacts:output_type -> cleave.orders.v1.StreamOrderFactsResponse
-	10, // [10:11] is the sub-list for method output_type
-	9,  // [9:10] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	9,  // 8: cleave.orders.v1.StreamOrderFactsResponse.time:type_name -> google.protobuf.Timestamp
+	4,  // 9: cleave.orders.v1.StreamCouponFactsResponse.facts:type_name -> cleave.orders.v1.CouponFact
+	2,  // 10: cleave.orders.v1.FactService.StreamOrderFacts:input_type -> cleave.orders.v1.StreamOrderFactsRequest
+	5,  // 11: cleave.orders.v1.FactService.StreamCouponFacts:input_type -> cleave.orders.v1.StreamCouponFactsRequest
+	3,  // 12: cleave.orders.v1.FactService.StreamOrderFacts:output_type -> cleave.orders.v1.StreamOrderFactsResponse
+	6,  // 13: cleave.orders.v1.FactService.StreamCouponFacts:output_type -> cleave.orders.v1.StreamCouponFactsResponse
+	12, // [12:14] is the sub-list for method output_type
+	10, // [10:12] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_cleave_orders_v1_facts_proto_init() }
@@ -432,7 +638,7 @@ func file_cleave_orders_v1_facts_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_orders_v1_facts_proto_rawDesc), len(file_cleave_orders_v1_facts_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

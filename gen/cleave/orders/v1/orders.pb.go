@@ -130,16 +130,25 @@ type Order struct {
 	UserId string     `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	State  OrderState `protobuf:"varint,3,opt,name=state,proto3,enum=cleave.orders.v1.OrderState" json:"state,omitempty"`
 	// Why it was rejected or cancelled, for instance OUT_OF_STOCK or CARD_DECLINED; empty otherwise.
-	Reason        string       `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	Lines         []*OrderLine `protobuf:"bytes,5,rep,name=lines,proto3" json:"lines,omitempty"`
-	Total         *v1.Money    `protobuf:"bytes,6,opt,name=total,proto3" json:"total,omitempty"`
-	QuoteId       string       `protobuf:"bytes,7,opt,name=quote_id,json=quoteId,proto3" json:"quote_id,omitempty"`
-	ReservationId string       `protobuf:"bytes,8,opt,name=reservation_id,json=reservationId,proto3" json:"reservation_id,omitempty"`
-	PaymentId     string       `protobuf:"bytes,9,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	Reason string       `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	Lines  []*OrderLine `protobuf:"bytes,5,rep,name=lines,proto3" json:"lines,omitempty"`
+	// subtotal − discount + tax + shipping
+	Total         *v1.Money `protobuf:"bytes,6,opt,name=total,proto3" json:"total,omitempty"`
+	QuoteId       string    `protobuf:"bytes,7,opt,name=quote_id,json=quoteId,proto3" json:"quote_id,omitempty"`
+	ReservationId string    `protobuf:"bytes,8,opt,name=reservation_id,json=reservationId,proto3" json:"reservation_id,omitempty"`
+	PaymentId     string    `protobuf:"bytes,9,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
 	// Counts the changes.
-	Sequence      int64                  `protobuf:"varint,10,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	Sequence   int64                  `protobuf:"varint,10,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// What the lines cost.
+	Subtotal *v1.Money `protobuf:"bytes,13,opt,name=subtotal,proto3" json:"subtotal,omitempty"`
+	// What a coupon takes off that; not set if nothing.
+	Discount *v1.Money `protobuf:"bytes,14,opt,name=discount,proto3" json:"discount,omitempty"`
+	// Taxes on the lines, and shipping; not set if there are none.
+	Tax           *v1.Money `protobuf:"bytes,15,opt,name=tax,proto3" json:"tax,omitempty"`
+	Shipping      *v1.Money `protobuf:"bytes,16,opt,name=shipping,proto3" json:"shipping,omitempty"`
+	CouponCode    string    `protobuf:"bytes,17,opt,name=coupon_code,json=couponCode,proto3" json:"coupon_code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -256,6 +265,41 @@ func (x *Order) GetUpdateTime() *timestamppb.Timestamp {
 		return x.UpdateTime
 	}
 	return nil
+}
+
+func (x *Order) GetSubtotal() *v1.Money {
+	if x != nil {
+		return x.Subtotal
+	}
+	return nil
+}
+
+func (x *Order) GetDiscount() *v1.Money {
+	if x != nil {
+		return x.Discount
+	}
+	return nil
+}
+
+func (x *Order) GetTax() *v1.Money {
+	if x != nil {
+		return x.Tax
+	}
+	return nil
+}
+
+func (x *Order) GetShipping() *v1.Money {
+	if x != nil {
+		return x.Shipping
+	}
+	return nil
+}
+
+func (x *Order) GetCouponCode() string {
+	if x != nil {
+		return x.CouponCode
+	}
+	return ""
 }
 
 // OrderTransition is one change of an order's state.
@@ -1058,7 +1102,7 @@ var File_cleave_orders_v1_orders_proto protoreflect.FileDescriptor
 
 const file_cleave_orders_v1_orders_proto_rawDesc = "" +
 	"\n" +
-	"\x1dcleave/orders/v1/orders.proto\x12\x10cleave.orders.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ccleave/orders/v1/carts.proto\x1a cleave/platform/v1/options.proto\x1a\x1acleave/type/v1/money.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x05\n" +
+	"\x1dcleave/orders/v1/orders.proto\x12\x10cleave.orders.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ccleave/orders/v1/carts.proto\x1a cleave/platform/v1/options.proto\x1a\x1acleave/type/v1/money.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9a\a\n" +
 	"\x05Order\x12<\n" +
 	"\x02id\x18\x01 \x01(\tB,\xbaH)r'\x92\x02$ord_01a1fdad074278e680c5e4fa22541122R\x02id\x120\n" +
 	"\auser_id\x18\x02 \x01(\tB\x17\xbaH\x14r\x12\x92\x02\x0fusr_developmentR\x06userId\x12<\n" +
@@ -1075,7 +1119,13 @@ const file_cleave_orders_v1_orders_proto_rawDesc = "" +
 	"\vcreate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xd2\x01\n" +
+	"updateTime\x121\n" +
+	"\bsubtotal\x18\r \x01(\v2\x15.cleave.type.v1.MoneyR\bsubtotal\x121\n" +
+	"\bdiscount\x18\x0e \x01(\v2\x15.cleave.type.v1.MoneyR\bdiscount\x12'\n" +
+	"\x03tax\x18\x0f \x01(\v2\x15.cleave.type.v1.MoneyR\x03tax\x121\n" +
+	"\bshipping\x18\x10 \x01(\v2\x15.cleave.type.v1.MoneyR\bshipping\x12\x1f\n" +
+	"\vcoupon_code\x18\x11 \x01(\tR\n" +
+	"couponCode\"\xd2\x01\n" +
 	"\x0fOrderTransition\x12#\n" +
 	"\bsequence\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02H\x04R\bsequence\x12<\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1c.cleave.orders.v1.OrderStateB\b\xbaH\x05\x82\x01\x02(\x04R\x05state\x12,\n" +
@@ -1212,34 +1262,38 @@ var file_cleave_orders_v1_orders_proto_depIdxs = []int32{
 	17, // 2: cleave.orders.v1.Order.total:type_name -> cleave.type.v1.Money
 	18, // 3: cleave.orders.v1.Order.create_time:type_name -> google.protobuf.Timestamp
 	18, // 4: cleave.orders.v1.Order.update_time:type_name -> google.protobuf.Timestamp
-	0,  // 5: cleave.orders.v1.OrderTransition.state:type_name -> cleave.orders.v1.OrderState
-	18, // 6: cleave.orders.v1.OrderTransition.time:type_name -> google.protobuf.Timestamp
-	1,  // 7: cleave.orders.v1.PlaceOrderResponse.order:type_name -> cleave.orders.v1.Order
-	1,  // 8: cleave.orders.v1.GetOrderResponse.order:type_name -> cleave.orders.v1.Order
-	1,  // 9: cleave.orders.v1.ListOrdersResponse.orders:type_name -> cleave.orders.v1.Order
-	2,  // 10: cleave.orders.v1.WatchOrderResponse.transition:type_name -> cleave.orders.v1.OrderTransition
-	1,  // 11: cleave.orders.v1.WatchOrderResponse.order:type_name -> cleave.orders.v1.Order
-	0,  // 12: cleave.orders.v1.OrderEvent.state:type_name -> cleave.orders.v1.OrderState
-	18, // 13: cleave.orders.v1.OrderEvent.time:type_name -> google.protobuf.Timestamp
-	11, // 14: cleave.orders.v1.ListOrderEventsResponse.events:type_name -> cleave.orders.v1.OrderEvent
-	1,  // 15: cleave.orders.v1.CancelOrderResponse.order:type_name -> cleave.orders.v1.Order
-	3,  // 16: cleave.orders.v1.OrderService.PlaceOrder:input_type -> cleave.orders.v1.PlaceOrderRequest
-	5,  // 17: cleave.orders.v1.OrderService.GetOrder:input_type -> cleave.orders.v1.GetOrderRequest
-	7,  // 18: cleave.orders.v1.OrderService.ListOrders:input_type -> cleave.orders.v1.ListOrdersRequest
-	9,  // 19: cleave.orders.v1.OrderService.WatchOrder:input_type -> cleave.orders.v1.WatchOrderRequest
-	12, // 20: cleave.orders.v1.OrderService.ListOrderEvents:input_type -> cleave.orders.v1.ListOrderEventsRequest
-	14, // 21: cleave.orders.v1.OrderService.CancelOrder:input_type -> cleave.orders.v1.CancelOrderRequest
-	4,  // 22: cleave.orders.v1.OrderService.PlaceOrder:output_type -> cleave.orders.v1.PlaceOrderResponse
-	6,  // 23: cleave.orders.v1.OrderService.GetOrder:output_type -> cleave.orders.v1.GetOrderResponse
-	8,  // 24: cleave.orders.v1.OrderService.ListOrders:output_type -> cleave.orders.v1.ListOrdersResponse
-	10, // 25: cleave.orders.v1.OrderService.WatchOrder:output_type -> cleave.orders.v1.WatchOrderResponse
-	13, // 26: cleave.orders.v1.OrderService.ListOrderEvents:output_type -> cleave.orders.v1.ListOrderEventsResponse
-	15, // 27: cleave.orders.v1.OrderService.CancelOrder:output_type -> cleave.orders.v1.CancelOrderResponse
-	22, // [22:28] is the sub-list for method output_type
-	16, // [16:22] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	17, // 5: cleave.orders.v1.Order.subtotal:type_name -> cleave.type.v1.Money
+	17, // 6: cleave.orders.v1.Order.discount:type_name -> cleave.type.v1.Money
+	17, // 7: cleave.orders.v1.Order.tax:type_name -> cleave.type.v1.Money
+	17, // 8: cleave.orders.v1.Order.shipping:type_name -> cleave.type.v1.Money
+	0,  // 9: cleave.orders.v1.OrderTransition.state:type_name -> cleave.orders.v1.OrderState
+	18, // 10: cleave.orders.v1.OrderTransition.time:type_name -> google.protobuf.Timestamp
+	1,  // 11: cleave.orders.v1.PlaceOrderResponse.order:type_name -> cleave.orders.v1.Order
+	1,  // 12: cleave.orders.v1.GetOrderResponse.order:type_name -> cleave.orders.v1.Order
+	1,  // 13: cleave.orders.v1.ListOrdersResponse.orders:type_name -> cleave.orders.v1.Order
+	2,  // 14: cleave.orders.v1.WatchOrderResponse.transition:type_name -> cleave.orders.v1.OrderTransition
+	1,  // 15: cleave.orders.v1.WatchOrderResponse.order:type_name -> cleave.orders.v1.Order
+	0,  // 16: cleave.orders.v1.OrderEvent.state:type_name -> cleave.orders.v1.OrderState
+	18, // 17: cleave.orders.v1.OrderEvent.time:type_name -> google.protobuf.Timestamp
+	11, // 18: cleave.orders.v1.ListOrderEventsResponse.events:type_name -> cleave.orders.v1.OrderEvent
+	1,  // 19: cleave.orders.v1.CancelOrderResponse.order:type_name -> cleave.orders.v1.Order
+	3,  // 20: cleave.orders.v1.OrderService.PlaceOrder:input_type -> cleave.orders.v1.PlaceOrderRequest
+	5,  // 21: cleave.orders.v1.OrderService.GetOrder:input_type -> cleave.orders.v1.GetOrderRequest
+	7,  // 22: cleave.orders.v1.OrderService.ListOrders:input_type -> cleave.orders.v1.ListOrdersRequest
+	9,  // 23: cleave.orders.v1.OrderService.WatchOrder:input_type -> cleave.orders.v1.WatchOrderRequest
+	12, // 24: cleave.orders.v1.OrderService.ListOrderEvents:input_type -> cleave.orders.v1.ListOrderEventsRequest
+	14, // 25: cleave.orders.v1.OrderService.CancelOrder:input_type -> cleave.orders.v1.CancelOrderRequest
+	4,  // 26: cleave.orders.v1.OrderService.PlaceOrder:output_type -> cleave.orders.v1.PlaceOrderResponse
+	6,  // 27: cleave.orders.v1.OrderService.GetOrder:output_type -> cleave.orders.v1.GetOrderResponse
+	8,  // 28: cleave.orders.v1.OrderService.ListOrders:output_type -> cleave.orders.v1.ListOrdersResponse
+	10, // 29: cleave.orders.v1.OrderService.WatchOrder:output_type -> cleave.orders.v1.WatchOrderResponse
+	13, // 30: cleave.orders.v1.OrderService.ListOrderEvents:output_type -> cleave.orders.v1.ListOrderEventsResponse
+	15, // 31: cleave.orders.v1.OrderService.CancelOrder:output_type -> cleave.orders.v1.CancelOrderResponse
+	26, // [26:32] is the sub-list for method output_type
+	20, // [20:26] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_cleave_orders_v1_orders_proto_init() }

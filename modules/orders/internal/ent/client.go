@@ -17,6 +17,8 @@ import (
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/cart"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/cartitem"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent/coupon"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent/couponuse"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/fulfillment"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/order"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/quote"
@@ -33,6 +35,10 @@ type Client struct {
 	Cart *CartClient
 	// CartItem is the client for interacting with the CartItem builders.
 	CartItem *CartItemClient
+	// Coupon is the client for interacting with the Coupon builders.
+	Coupon *CouponClient
+	// CouponUse is the client for interacting with the CouponUse builders.
+	CouponUse *CouponUseClient
 	// Fulfillment is the client for interacting with the Fulfillment builders.
 	Fulfillment *FulfillmentClient
 	// Order is the client for interacting with the Order builders.
@@ -56,6 +62,8 @@ func (c *Client) init() {
 	c.Schema = migrate.NewSchema(c.driver)
 	c.Cart = NewCartClient(c.config)
 	c.CartItem = NewCartItemClient(c.config)
+	c.Coupon = NewCouponClient(c.config)
+	c.CouponUse = NewCouponUseClient(c.config)
 	c.Fulfillment = NewFulfillmentClient(c.config)
 	c.Order = NewOrderClient(c.config)
 	c.Quote = NewQuoteClient(c.config)
@@ -155,6 +163,8 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		config:      cfg,
 		Cart:        NewCartClient(cfg),
 		CartItem:    NewCartItemClient(cfg),
+		Coupon:      NewCouponClient(cfg),
+		CouponUse:   NewCouponUseClient(cfg),
 		Fulfillment: NewFulfillmentClient(cfg),
 		Order:       NewOrderClient(cfg),
 		Quote:       NewQuoteClient(cfg),
@@ -181,6 +191,8 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		config:      cfg,
 		Cart:        NewCartClient(cfg),
 		CartItem:    NewCartItemClient(cfg),
+		Coupon:      NewCouponClient(cfg),
+		CouponUse:   NewCouponUseClient(cfg),
 		Fulfillment: NewFulfillmentClient(cfg),
 		Order:       NewOrderClient(cfg),
 		Quote:       NewQuoteClient(cfg),
@@ -215,7 +227,8 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.Cart, c.CartItem, c.Fulfillment, c.Order, c.Quote, c.Reversal, c.Transition,
+		c.Cart, c.CartItem, c.Coupon, c.CouponUse, c.Fulfillment, c.Order, c.Quote,
+		c.Reversal, c.Transition,
 	} {
 		n.Use(hooks...)
 	}
@@ -225,7 +238,8 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.Cart, c.CartItem, c.Fulfillment, c.Order, c.Quote, c.Reversal, c.Transition,
+		c.Cart, c.CartItem, c.Coupon, c.CouponUse, c.Fulfillment, c.Order, c.Quote,
+		c.Reversal, c.Transition,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -238,6 +252,10 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Cart.mutate(ctx, m)
 	case *CartItemMutation:
 		return c.CartItem.mutate(ctx, m)
+	case *CouponMutation:
+		return c.Coupon.mutate(ctx, m)
+	case *CouponUseMutation:
+		return c.CouponUse.mutate(ctx, m)
 	case *FulfillmentMutation:
 		return c.Fulfillment.mutate(ctx, m)
 	case *OrderMutation:
@@ -548,6 +566,272 @@ func (c *CartItemClient) mutate(ctx context.Context, m *CartItemMutation) (Value
 		return (&CartItemDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown CartItem mutation op: %q", m.Op())
+	}
+}
+
+// CouponClient is a client for the Coupon schema.
+type CouponClient struct {
+	config
+}
+
+// NewCouponClient returns a client for the Coupon from the given config.
+func NewCouponClient(c config) *CouponClient {
+	return &CouponClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `coupon.Hooks(f(g(h())))`.
+func (c *CouponClient) Use(hooks ...Hook) {
+	c.hooks.Coupon = append(c.hooks.Coupon, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `coupon.Intercept(f(g(h())))`.
+func (c *CouponClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Coupon = append(c.inters.Coupon, interceptors...)
+}
+
+// Create returns a builder for creating a Coupon entity.
+func (c *CouponClient) Create() *CouponCreate {
+	mutation := newCouponMutation(c.config, OpCreate)
+	return &CouponCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Coupon entities.
+func (c *CouponClient) CreateBulk(builders ...*CouponCreate) *CouponCreateBulk {
+	return &CouponCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *CouponClient) MapCreateBulk(slice any, setFunc func(*CouponCreate, int)) *CouponCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &CouponCreateBulk{err: fmt.Errorf("calling to CouponClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*CouponCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &CouponCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Coupon.
+func (c *CouponClient) Update() *CouponUpdate {
+	mutation := newCouponMutation(c.config, OpUpdate)
+	return &CouponUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *CouponClient) UpdateOne(_m *Coupon) *CouponUpdateOne {
+	mutation := newCouponMutation(c.config, OpUpdateOne, withCoupon(_m))
+	return &CouponUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *CouponClient) UpdateOneID(id string) *CouponUpdateOne {
+	mutation := newCouponMutation(c.config, OpUpdateOne, withCouponID(id))
+	return &CouponUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Coupon.
+func (c *CouponClient) Delete() *CouponDelete {
+	mutation := newCouponMutation(c.config, OpDelete)
+	return &CouponDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *CouponClient) DeleteOne(_m *Coupon) *CouponDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *CouponClient) DeleteOneID(id string) *CouponDeleteOne {
+	builder := c.Delete().Where(coupon.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &CouponDeleteOne{builder}
+}
+
+// Query returns a query builder for Coupon.
+func (c *CouponClient) Query() *CouponQuery {
+	return &CouponQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeCoupon},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Coupon entity by its id.
+func (c *CouponClient) Get(ctx context.Context, id string) (*Coupon, error) {
+	return c.Query().Where(coupon.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *CouponClient) GetX(ctx context.Context, id string) *Coupon {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *CouponClient) Hooks() []Hook {
+	return c.hooks.Coupon
+}
+
+// Interceptors returns the client interceptors.
+func (c *CouponClient) Interceptors() []Interceptor {
+	return c.inters.Coupon
+}
+
+func (c *CouponClient) mutate(ctx context.Context, m *CouponMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&CouponCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&CouponUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&CouponUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&CouponDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Coupon mutation op: %q", m.Op())
+	}
+}
+
+// CouponUseClient is a client for the CouponUse schema.
+type CouponUseClient struct {
+	config
+}
+
+// NewCouponUseClient returns a client for the CouponUse from the given config.
+func NewCouponUseClient(c config) *CouponUseClient {
+	return &CouponUseClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `couponuse.Hooks(f(g(h())))`.
+func (c *CouponUseClient) Use(hooks ...Hook) {
+	c.hooks.CouponUse = append(c.hooks.CouponUse, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `couponuse.Intercept(f(g(h())))`.
+func (c *CouponUseClient) Intercept(interceptors ...Interceptor) {
+	c.inters.CouponUse = append(c.inters.CouponUse, interceptors...)
+}
+
+// Create returns a builder for creating a CouponUse entity.
+func (c *CouponUseClient) Create() *CouponUseCreate {
+	mutation := newCouponUseMutation(c.config, OpCreate)
+	return &CouponUseCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of CouponUse entities.
+func (c *CouponUseClient) CreateBulk(builders ...*CouponUseCreate) *CouponUseCreateBulk {
+	return &CouponUseCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *CouponUseClient) MapCreateBulk(slice any, setFunc func(*CouponUseCreate, int)) *CouponUseCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &CouponUseCreateBulk{err: fmt.Errorf("calling to CouponUseClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*CouponUseCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &CouponUseCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for CouponUse.
+func (c *CouponUseClient) Update() *CouponUseUpdate {
+	mutation := newCouponUseMutation(c.config, OpUpdate)
+	return &CouponUseUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *CouponUseClient) UpdateOne(_m *CouponUse) *CouponUseUpdateOne {
+	mutation := newCouponUseMutation(c.config, OpUpdateOne, withCouponUse(_m))
+	return &CouponUseUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *CouponUseClient) UpdateOneID(id string) *CouponUseUpdateOne {
+	mutation := newCouponUseMutation(c.config, OpUpdateOne, withCouponUseID(id))
+	return &CouponUseUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for CouponUse.
+func (c *CouponUseClient) Delete() *CouponUseDelete {
+	mutation := newCouponUseMutation(c.config, OpDelete)
+	return &CouponUseDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *CouponUseClient) DeleteOne(_m *CouponUse) *CouponUseDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *CouponUseClient) DeleteOneID(id string) *CouponUseDeleteOne {
+	builder := c.Delete().Where(couponuse.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &CouponUseDeleteOne{builder}
+}
+
+// Query returns a query builder for CouponUse.
+func (c *CouponUseClient) Query() *CouponUseQuery {
+	return &CouponUseQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeCouponUse},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a CouponUse entity by its id.
+func (c *CouponUseClient) Get(ctx context.Context, id string) (*CouponUse, error) {
+	return c.Query().Where(couponuse.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *CouponUseClient) GetX(ctx context.Context, id string) *CouponUse {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *CouponUseClient) Hooks() []Hook {
+	return c.hooks.CouponUse
+}
+
+// Interceptors returns the client interceptors.
+func (c *CouponUseClient) Interceptors() []Interceptor {
+	return c.inters.CouponUse
+}
+
+func (c *CouponUseClient) mutate(ctx context.Context, m *CouponUseMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&CouponUseCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&CouponUseUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&CouponUseUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&CouponUseDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown CouponUse mutation op: %q", m.Op())
 	}
 }
 
@@ -1251,10 +1535,11 @@ func (c *TransitionClient) mutate(ctx context.Context, m *TransitionMutation) (V
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Cart, CartItem, Fulfillment, Order, Quote, Reversal, Transition []ent.Hook
+		Cart, CartItem, Coupon, CouponUse, Fulfillment, Order, Quote, Reversal,
+		Transition []ent.Hook
 	}
 	inters struct {
-		Cart, CartItem, Fulfillment, Order, Quote, Reversal,
+		Cart, CartItem, Coupon, CouponUse, Fulfillment, Order, Quote, Reversal,
 		Transition []ent.Interceptor
 	}
 )

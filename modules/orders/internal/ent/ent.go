@@ -14,6 +14,8 @@ import (
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/cart"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/cartitem"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent/coupon"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent/couponuse"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/fulfillment"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/order"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/quote"
@@ -81,6 +83,8 @@ func checkColumn(t, c string) error {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
 			cart.Table:        cart.ValidColumn,
 			cartitem.Table:    cartitem.ValidColumn,
+			coupon.Table:      coupon.ValidColumn,
+			couponuse.Table:   couponuse.ValidColumn,
 			fulfillment.Table: fulfillment.ValidColumn,
 			order.Table:       order.ValidColumn,
 			quote.Table:       quote.ValidColumn,

@@ -41,6 +41,8 @@ type Order struct {
 	PaymentID string `json:"payment_id,omitempty"`
 	// Sequence holds the value of the "sequence" field.
 	Sequence int64 `json:"sequence,omitempty"`
+	// Charges holds the value of the "charges" field.
+	Charges schema.Charges `json:"charges,omitempty"`
 	// CreateTime holds the value of the "create_time" field.
 	CreateTime time.Time `json:"create_time,omitempty"`
 	// UpdateTime holds the value of the "update_time" field.
@@ -74,7 +76,7 @@ func (*Order) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case order.FieldLines:
+		case order.FieldLines, order.FieldCharges:
 			values[i] = new([]byte)
 		case order.FieldTotal, order.FieldSequence:
 			values[i] = new(sql.NullInt64)
@@ -171,6 +173,14 @@ func (_m *Order) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.Sequence = value.Int64
 			}
+		case order.FieldCharges:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field charges", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Charges); err != nil {
+					return fmt.Errorf("unmarshal field charges: %w", err)
+				}
+			}
 		case order.FieldCreateTime:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field create_time", values[i])
@@ -255,6 +265,9 @@ func (_m *Order) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("sequence=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Sequence))
+	builder.WriteString(", ")
+	builder.WriteString("charges=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Charges))
 	builder.WriteString(", ")
 	builder.WriteString("create_time=")
 	builder.WriteString(_m.CreateTime.Format(time.ANSIC))

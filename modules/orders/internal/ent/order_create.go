@@ -123,6 +123,20 @@ func (_c *OrderCreate) SetNillableSequence(v *int64) *OrderCreate {
 	return _c
 }
 
+// SetCharges sets the "charges" field.
+func (_c *OrderCreate) SetCharges(v schema.Charges) *OrderCreate {
+	_c.mutation.SetCharges(v)
+	return _c
+}
+
+// SetNillableCharges sets the "charges" field if the given value is not nil.
+func (_c *OrderCreate) SetNillableCharges(v *schema.Charges) *OrderCreate {
+	if v != nil {
+		_c.SetCharges(*v)
+	}
+	return _c
+}
+
 // SetCreateTime sets the "create_time" field.
 func (_c *OrderCreate) SetCreateTime(v time.Time) *OrderCreate {
 	_c.mutation.SetCreateTime(v)
@@ -222,6 +236,10 @@ func (_c *OrderCreate) defaults() {
 	if _, ok := _c.mutation.Sequence(); !ok {
 		v := order.DefaultSequence
 		_c.mutation.SetSequence(v)
+	}
+	if _, ok := _c.mutation.Charges(); !ok {
+		v := order.DefaultCharges
+		_c.mutation.SetCharges(v)
 	}
 	if _, ok := _c.mutation.CreateTime(); !ok {
 		v := order.DefaultCreateTime()
@@ -353,6 +371,10 @@ func (_c *OrderCreate) createSpec() (*Order, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Sequence(); ok {
 		_spec.SetField(order.FieldSequence, field.TypeInt64, value)
 		_node.Sequence = value
+	}
+	if value, ok := _c.mutation.Charges(); ok {
+		_spec.SetField(order.FieldCharges, field.TypeJSON, value)
+		_node.Charges = value
 	}
 	if value, ok := _c.mutation.CreateTime(); ok {
 		_spec.SetField(order.FieldCreateTime, field.TypeTime, value)
@@ -542,6 +564,9 @@ func (u *OrderUpsertOne) UpdateNewValues() *OrderUpsertOne {
 		}
 		if _, exists := u.create.mutation.PaymentMethod(); exists {
 			s.SetIgnore(order.FieldPaymentMethod)
+		}
+		if _, exists := u.create.mutation.Charges(); exists {
+			s.SetIgnore(order.FieldCharges)
 		}
 		if _, exists := u.create.mutation.CreateTime(); exists {
 			s.SetIgnore(order.FieldCreateTime)
@@ -868,6 +893,9 @@ func (u *OrderUpsertBulk) UpdateNewValues() *OrderUpsertBulk {
 			}
 			if _, exists := b.mutation.PaymentMethod(); exists {
 				s.SetIgnore(order.FieldPaymentMethod)
+			}
+			if _, exists := b.mutation.Charges(); exists {
+				s.SetIgnore(order.FieldCharges)
 			}
 			if _, exists := b.mutation.CreateTime(); exists {
 				s.SetIgnore(order.FieldCreateTime)

@@ -30,7 +30,9 @@ type Quote struct {
 	// Currency holds the value of the "currency" field.
 	Currency string `json:"currency,omitempty"`
 	// ExpireTime holds the value of the "expire_time" field.
-	ExpireTime   time.Time `json:"expire_time,omitempty"`
+	ExpireTime time.Time `json:"expire_time,omitempty"`
+	// Charges holds the value of the "charges" field.
+	Charges      schema.Charges `json:"charges,omitempty"`
 	selectValues sql.SelectValues
 }
 
@@ -39,7 +41,7 @@ func (*Quote) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case quote.FieldLines:
+		case quote.FieldLines, quote.FieldCharges:
 			values[i] = new([]byte)
 		case quote.FieldTotal:
 			values[i] = new(sql.NullInt64)
@@ -106,6 +108,14 @@ func (_m *Quote) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.ExpireTime = value.Time
 			}
+		case quote.FieldCharges:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field charges", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Charges); err != nil {
+					return fmt.Errorf("unmarshal field charges: %w", err)
+				}
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -159,6 +169,9 @@ func (_m *Quote) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("expire_time=")
 	builder.WriteString(_m.ExpireTime.Format(time.ANSIC))
+	builder.WriteString(", ")
+	builder.WriteString("charges=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Charges))
 	builder.WriteByte(')')
 	return builder.String()
 }

@@ -60,6 +60,20 @@ func (_c *QuoteCreate) SetExpireTime(v time.Time) *QuoteCreate {
 	return _c
 }
 
+// SetCharges sets the "charges" field.
+func (_c *QuoteCreate) SetCharges(v schema.Charges) *QuoteCreate {
+	_c.mutation.SetCharges(v)
+	return _c
+}
+
+// SetNillableCharges sets the "charges" field if the given value is not nil.
+func (_c *QuoteCreate) SetNillableCharges(v *schema.Charges) *QuoteCreate {
+	if v != nil {
+		_c.SetCharges(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *QuoteCreate) SetID(v string) *QuoteCreate {
 	_c.mutation.SetID(v)
@@ -73,6 +87,7 @@ func (_c *QuoteCreate) Mutation() *QuoteMutation {
 
 // Save creates the Quote in the database.
 func (_c *QuoteCreate) Save(ctx context.Context) (*Quote, error) {
+	_c.defaults()
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -95,6 +110,14 @@ func (_c *QuoteCreate) Exec(ctx context.Context) error {
 func (_c *QuoteCreate) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
 		panic(err)
+	}
+}
+
+// defaults sets the default values of the builder before save.
+func (_c *QuoteCreate) defaults() {
+	if _, ok := _c.mutation.Charges(); !ok {
+		v := quote.DefaultCharges
+		_c.mutation.SetCharges(v)
 	}
 }
 
@@ -177,6 +200,10 @@ func (_c *QuoteCreate) createSpec() (*Quote, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.ExpireTime(); ok {
 		_spec.SetField(quote.FieldExpireTime, field.TypeTime, value)
 		_node.ExpireTime = value
+	}
+	if value, ok := _c.mutation.Charges(); ok {
+		_spec.SetField(quote.FieldCharges, field.TypeJSON, value)
+		_node.Charges = value
 	}
 	return _node, _spec
 }
@@ -264,6 +291,9 @@ func (u *QuoteUpsertOne) UpdateNewValues() *QuoteUpsertOne {
 		}
 		if _, exists := u.create.mutation.ExpireTime(); exists {
 			s.SetIgnore(quote.FieldExpireTime)
+		}
+		if _, exists := u.create.mutation.Charges(); exists {
+			s.SetIgnore(quote.FieldCharges)
 		}
 	}))
 	return u
@@ -353,6 +383,7 @@ func (_c *QuoteCreateBulk) Save(ctx context.Context) ([]*Quote, error) {
 	for i := range _c.builders {
 		func(i int, root context.Context) {
 			builder := _c.builders[i]
+			builder.defaults()
 			var mut Mutator = MutateFunc(func(ctx context.Context, m Mutation) (Value, error) {
 				mutation, ok := m.(*QuoteMutation)
 				if !ok {
@@ -495,6 +526,9 @@ func (u *QuoteUpsertBulk) UpdateNewValues() *QuoteUpsertBulk {
 			}
 			if _, exists := b.mutation.ExpireTime(); exists {
 				s.SetIgnore(quote.FieldExpireTime)
+			}
+			if _, exists := b.mutation.Charges(); exists {
+				s.SetIgnore(quote.FieldCharges)
 			}
 		}
 	}))

@@ -6,8 +6,10 @@ import (
 	"time"
 
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/cart"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent/coupon"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/fulfillment"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/order"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent/quote"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/reversal"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/schema"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/transition"
@@ -29,6 +31,40 @@ func init() {
 	cart.DefaultUpdateTime = cartDescUpdateTime.Default.(func() time.Time)
 	// cart.UpdateDefaultUpdateTime holds the default value on update for the update_time field.
 	cart.UpdateDefaultUpdateTime = cartDescUpdateTime.UpdateDefault.(func() time.Time)
+	couponFields := schema.Coupon{}.Fields()
+	_ = couponFields
+	// couponDescPercent is the schema descriptor for percent field.
+	couponDescPercent := couponFields[2].Descriptor()
+	// coupon.DefaultPercent holds the default value on creation for the percent field.
+	coupon.DefaultPercent = couponDescPercent.Default.(int32)
+	// couponDescAmount is the schema descriptor for amount field.
+	couponDescAmount := couponFields[3].Descriptor()
+	// coupon.DefaultAmount holds the default value on creation for the amount field.
+	coupon.DefaultAmount = couponDescAmount.Default.(int64)
+	// couponDescCurrency is the schema descriptor for currency field.
+	couponDescCurrency := couponFields[4].Descriptor()
+	// coupon.DefaultCurrency holds the default value on creation for the currency field.
+	coupon.DefaultCurrency = couponDescCurrency.Default.(string)
+	// couponDescMaxUses is the schema descriptor for max_uses field.
+	couponDescMaxUses := couponFields[5].Descriptor()
+	// coupon.DefaultMaxUses holds the default value on creation for the max_uses field.
+	coupon.DefaultMaxUses = couponDescMaxUses.Default.(int64)
+	// couponDescMaxUsesPerCustomer is the schema descriptor for max_uses_per_customer field.
+	couponDescMaxUsesPerCustomer := couponFields[6].Descriptor()
+	// coupon.DefaultMaxUsesPerCustomer holds the default value on creation for the max_uses_per_customer field.
+	coupon.DefaultMaxUsesPerCustomer = couponDescMaxUsesPerCustomer.Default.(int64)
+	// couponDescUses is the schema descriptor for uses field.
+	couponDescUses := couponFields[7].Descriptor()
+	// coupon.DefaultUses holds the default value on creation for the uses field.
+	coupon.DefaultUses = couponDescUses.Default.(int64)
+	// couponDescDisabled is the schema descriptor for disabled field.
+	couponDescDisabled := couponFields[10].Descriptor()
+	// coupon.DefaultDisabled holds the default value on creation for the disabled field.
+	coupon.DefaultDisabled = couponDescDisabled.Default.(bool)
+	// couponDescCreateTime is the schema descriptor for create_time field.
+	couponDescCreateTime := couponFields[11].Descriptor()
+	// coupon.DefaultCreateTime holds the default value on creation for the create_time field.
+	coupon.DefaultCreateTime = couponDescCreateTime.Default.(func() time.Time)
 	fulfillmentFields := schema.Fulfillment{}.Fields()
 	_ = fulfillmentFields
 	// fulfillmentDescTrackingCode is the schema descriptor for tracking_code field.
@@ -57,16 +93,26 @@ func init() {
 	orderDescSequence := orderFields[11].Descriptor()
 	// order.DefaultSequence holds the default value on creation for the sequence field.
 	order.DefaultSequence = orderDescSequence.Default.(int64)
+	// orderDescCharges is the schema descriptor for charges field.
+	orderDescCharges := orderFields[12].Descriptor()
+	// order.DefaultCharges holds the default value on creation for the charges field.
+	order.DefaultCharges = orderDescCharges.Default.(schema.Charges)
 	// orderDescCreateTime is the schema descriptor for create_time field.
-	orderDescCreateTime := orderFields[12].Descriptor()
+	orderDescCreateTime := orderFields[13].Descriptor()
 	// order.DefaultCreateTime holds the default value on creation for the create_time field.
 	order.DefaultCreateTime = orderDescCreateTime.Default.(func() time.Time)
 	// orderDescUpdateTime is the schema descriptor for update_time field.
-	orderDescUpdateTime := orderFields[13].Descriptor()
+	orderDescUpdateTime := orderFields[14].Descriptor()
 	// order.DefaultUpdateTime holds the default value on creation for the update_time field.
 	order.DefaultUpdateTime = orderDescUpdateTime.Default.(func() time.Time)
 	// order.UpdateDefaultUpdateTime holds the default value on update for the update_time field.
 	order.UpdateDefaultUpdateTime = orderDescUpdateTime.UpdateDefault.(func() time.Time)
+	quoteFields := schema.Quote{}.Fields()
+	_ = quoteFields
+	// quoteDescCharges is the schema descriptor for charges field.
+	quoteDescCharges := quoteFields[7].Descriptor()
+	// quote.DefaultCharges holds the default value on creation for the charges field.
+	quote.DefaultCharges = quoteDescCharges.Default.(schema.Charges)
 	reversalFields := schema.Reversal{}.Fields()
 	_ = reversalFields
 	// reversalDescReason is the schema descriptor for reason field.

@@ -16,6 +16,10 @@ type Tx struct {
 	Cart *CartClient
 	// CartItem is the client for interacting with the CartItem builders.
 	CartItem *CartItemClient
+	// Coupon is the client for interacting with the Coupon builders.
+	Coupon *CouponClient
+	// CouponUse is the client for interacting with the CouponUse builders.
+	CouponUse *CouponUseClient
 	// Fulfillment is the client for interacting with the Fulfillment builders.
 	Fulfillment *FulfillmentClient
 	// Order is the client for interacting with the Order builders.
@@ -159,6 +163,8 @@ func (tx *Tx) Client() *Client {
 func (tx *Tx) init() {
 	tx.Cart = NewCartClient(tx.config)
 	tx.CartItem = NewCartItemClient(tx.config)
+	tx.Coupon = NewCouponClient(tx.config)
+	tx.CouponUse = NewCouponUseClient(tx.config)
 	tx.Fulfillment = NewFulfillmentClient(tx.config)
 	tx.Order = NewOrderClient(tx.config)
 	tx.Quote = NewQuoteClient(tx.config)

@@ -196,6 +196,11 @@ func CopyQuote(c *rpc.Copier, m *v1.Quote) *v1.Quote {
 	}
 	r.Total = typev1cleave.CopyMoney(c, m.Total)
 	r.ExpireTime = rpc.CopyTimestamp(c, m.ExpireTime)
+	r.Subtotal = typev1cleave.CopyMoney(c, m.Subtotal)
+	r.Discount = typev1cleave.CopyMoney(c, m.Discount)
+	r.Tax = typev1cleave.CopyMoney(c, m.Tax)
+	r.Shipping = typev1cleave.CopyMoney(c, m.Shipping)
+	r.CouponCode = c.String(m.CouponCode)
 	c.Unknown(m, r)
 	c.Leave()
 	return r
@@ -216,6 +221,8 @@ func CopyOrderLine(c *rpc.Copier, m *v1.OrderLine) *v1.OrderLine {
 	r.UnitPrice = typev1cleave.CopyMoney(c, m.UnitPrice)
 	r.PriceVersion = m.PriceVersion
 	r.Total = typev1cleave.CopyMoney(c, m.Total)
+	r.Discount = typev1cleave.CopyMoney(c, m.Discount)
+	r.Tax = typev1cleave.CopyMoney(c, m.Tax)
 	c.Unknown(m, r)
 	c.Leave()
 	return r
@@ -325,6 +332,7 @@ func CopyCreateQuoteRequest(c *rpc.Copier, m *v1.CreateQuoteRequest) *v1.CreateQ
 	}
 	r.RequestId = c.String(m.RequestId)
 	r.CartId = c.String(m.CartId)
+	r.CouponCode = c.String(m.CouponCode)
 	c.Unknown(m, r)
 	c.Leave()
 	return r

@@ -30,6 +30,17 @@ var FactService = &rpc.Service{
 			CheckRequest:  rpc.CheckMessage(CopyStreamOrderFactsRequest),
 			CheckResponse: rpc.CheckMessage(CopyStreamOrderFactsResponse),
 		},
+		{
+			Name:          "StreamCouponFacts",
+			Procedure:     ordersv1connect.FactServiceStreamCouponFactsProcedure,
+			Idempotency:   connect.IdempotencyNoSideEffects,
+			ServerStream:  true,
+			Operator:      true,
+			NewRequest:    func() proto.Message { return new(v1.StreamCouponFactsRequest) },
+			NewResponse:   func() proto.Message { return new(v1.StreamCouponFactsResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyStreamCouponFactsRequest),
+			CheckResponse: rpc.CheckMessage(CopyStreamCouponFactsResponse),
+		},
 	},
 }
 
@@ -58,7 +69,7 @@ func CopyOrderFact(c *rpc.Copier, m *v1.OrderFact) *v1.OrderFact {
 		return nil
 	}
 	r := new(v1.OrderFact)
-	if !c.Enter(2) {
+	if !c.Enter(3) {
 		return r
 	}
 	r.Id = c.String(m.Id)
@@ -82,6 +93,8 @@ func CopyOrderFact(c *rpc.Copier, m *v1.OrderFact) *v1.OrderFact {
 	}
 	r.Reversed = typev1cleave.CopyMoney(c, m.Reversed)
 	r.Reversing = typev1cleave.CopyMoney(c, m.Reversing)
+	r.CouponId = c.String(m.CouponId)
+	r.CouponUsed = m.CouponUsed
 	c.Unknown(m, r)
 	c.Leave()
 	return r
@@ -139,6 +152,63 @@ func CopyStreamOrderFactsResponse(c *rpc.Copier, m *v1.StreamOrderFactsResponse)
 		}
 	}
 	r.Time = rpc.CopyTimestamp(c, m.Time)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyCouponFact copies the message for a call in this process.
+func CopyCouponFact(c *rpc.Copier, m *v1.CouponFact) *v1.CouponFact {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.CouponFact)
+	if !c.Enter(5) {
+		return r
+	}
+	r.Id = c.String(m.Id)
+	r.MaxUses = m.MaxUses
+	r.MaxUsesPerCustomer = m.MaxUsesPerCustomer
+	r.Uses = m.Uses
+	r.Orders = m.Orders
+	r.Most = m.Most
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyStreamCouponFactsRequest copies the message for a call in this process.
+func CopyStreamCouponFactsRequest(c *rpc.Copier, m *v1.StreamCouponFactsRequest) *v1.StreamCouponFactsRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.StreamCouponFactsRequest)
+	if !c.Enter(0) {
+		return r
+	}
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyStreamCouponFactsResponse copies the message for a call in this process.
+func CopyStreamCouponFactsResponse(c *rpc.Copier, m *v1.StreamCouponFactsResponse) *v1.StreamCouponFactsResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.StreamCouponFactsResponse)
+	if !c.Enter(0) {
+		return r
+	}
+	if len(m.Facts) > 0 {
+		r.Facts = make([]*v1.CouponFact, len(m.Facts))
+		for i, v := range m.Facts {
+			if v == nil {
+				v = new(v1.CouponFact)
+			}
+			r.Facts[i] = CopyCouponFact(c, v)
+		}
+	}
 	c.Unknown(m, r)
 	c.Leave()
 	return r

@@ -208,6 +208,11 @@ func CopyOrder(c *rpc.Copier, m *v1.Order) *v1.Order {
 	r.Sequence = m.Sequence
 	r.CreateTime = rpc.CopyTimestamp(c, m.CreateTime)
 	r.UpdateTime = rpc.CopyTimestamp(c, m.UpdateTime)
+	r.Subtotal = typev1cleave.CopyMoney(c, m.Subtotal)
+	r.Discount = typev1cleave.CopyMoney(c, m.Discount)
+	r.Tax = typev1cleave.CopyMoney(c, m.Tax)
+	r.Shipping = typev1cleave.CopyMoney(c, m.Shipping)
+	r.CouponCode = c.String(m.CouponCode)
 	c.Unknown(m, r)
 	c.Leave()
 	return r

@@ -55,7 +55,9 @@ type CartServiceClient interface {
 	// not answer any SKU goes in: CreateQuote tells then what is not for sale.
 	SetCartItem(context.Context, *v1.SetCartItemRequest) (*v1.SetCartItemResponse, error)
 	// CreateQuote freezes the prices of the cart for 15 minutes. It reserves nothing. FAILED_PRECONDITION with reason
-	// CART_EMPTY, CART_STATE, ITEM_UNAVAILABLE (archived meanwhile), MIXED_CURRENCIES or TOTAL_TOO_LARGE.
+	// CART_EMPTY, CART_STATE, ITEM_UNAVAILABLE (archived meanwhile), MIXED_CURRENCIES or TOTAL_TOO_LARGE. With a coupon also
+	// COUPON_UNKNOWN, COUPON_DISABLED, COUPON_NOT_YET, COUPON_EXPIRED, COUPON_USED_UP, COUPON_USED_BY_CUSTOMER or COUPON_CURRENCY. A quote
+	// does not use a coupon: that does the order.
 	CreateQuote(context.Context, *v1.CreateQuoteRequest) (*v1.CreateQuoteResponse, error)
 }
 
@@ -156,7 +158,9 @@ type CartServiceHandler interface {
 	// not answer any SKU goes in: CreateQuote tells then what is not for sale.
 	SetCartItem(context.Context, *v1.SetCartItemRequest) (*v1.SetCartItemResponse, error)
 	// CreateQuote freezes the prices of the cart for 15 minutes. It reserves nothing. FAILED_PRECONDITION with reason
-	// CART_EMPTY, CART_STATE, ITEM_UNAVAILABLE (archived meanwhile), MIXED_CURRENCIES or TOTAL_TOO_LARGE.
+	// CART_EMPTY, CART_STATE, ITEM_UNAVAILABLE (archived meanwhile), MIXED_CURRENCIES or TOTAL_TOO_LARGE. With a coupon also
+	// COUPON_UNKNOWN, COUPON_DISABLED, COUPON_NOT_YET, COUPON_EXPIRED, COUPON_USED_UP, COUPON_USED_BY_CUSTOMER or COUPON_CURRENCY. A quote
+	// does not use a coupon: that does the order.
 	CreateQuote(context.Context, *v1.CreateQuoteRequest) (*v1.CreateQuoteResponse, error)
 }
 

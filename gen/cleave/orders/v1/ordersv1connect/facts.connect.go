@@ -36,12 +36,17 @@ const (
 	// FactServiceStreamOrderFactsProcedure is the fully-qualified name of the FactService's
 	// StreamOrderFacts RPC.
 	FactServiceStreamOrderFactsProcedure = "/cleave.orders.v1.FactService/StreamOrderFacts"
+	// FactServiceStreamCouponFactsProcedure is the fully-qualified name of the FactService's
+	// StreamCouponFacts RPC.
+	FactServiceStreamCouponFactsProcedure = "/cleave.orders.v1.FactService/StreamCouponFacts"
 )
 
 // FactServiceClient is a client for the cleave.orders.v1.FactService service.
 type FactServiceClient interface {
 	// StreamOrderFacts tells of each order, in the order of the ids.
 	StreamOrderFacts(context.Context, *v1.StreamOrderFactsRequest) (*connect.ServerStreamForClient[v1.StreamOrderFactsResponse], error)
+	// StreamCouponFacts tells of each coupon, in the order of the ids.
+	StreamCouponFacts(context.Context, *v1.StreamCouponFactsRequest) (*connect.ServerStreamForClient[v1.StreamCouponFactsResponse], error)
 }
 
 // NewFactServiceClient constructs a client for the cleave.orders.v1.FactService service. By
@@ -62,12 +67,20 @@ func NewFactServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		streamCouponFacts: connect.NewClient[v1.StreamCouponFactsRequest, v1.StreamCouponFactsResponse](
+			httpClient,
+			baseURL+FactServiceStreamCouponFactsProcedure,
+			connect.WithSchema(factServiceMethods.ByName("StreamCouponFacts")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // factServiceClient implements FactServiceClient.
 type factServiceClient struct {
-	streamOrderFacts *connect.Client[v1.StreamOrderFactsRequest, v1.StreamOrderFactsResponse]
+	streamOrderFacts  *connect.Client[v1.StreamOrderFactsRequest, v1.StreamOrderFactsResponse]
+	streamCouponFacts *connect.Client[v1.StreamCouponFactsRequest, v1.StreamCouponFactsResponse]
 }
 
 // StreamOrderFacts calls cleave.orders.v1.FactService.StreamOrderFacts.
@@ -75,10 +88,17 @@ func (c *factServiceClient) StreamOrderFacts(ctx context.Context, req *v1.Stream
 	return c.streamOrderFacts.CallServerStream(ctx, connect.NewRequest(req))
 }
 
+// StreamCouponFacts calls cleave.orders.v1.FactService.StreamCouponFacts.
+func (c *factServiceClient) StreamCouponFacts(ctx context.Context, req *v1.StreamCouponFactsRequest) (*connect.ServerStreamForClient[v1.StreamCouponFactsResponse], error) {
+	return c.streamCouponFacts.CallServerStream(ctx, connect.NewRequest(req))
+}
+
 // FactServiceHandler is an implementation of the cleave.orders.v1.FactService service.
 type FactServiceHandler interface {
 	// StreamOrderFacts tells of each order, in the order of the ids.
 	StreamOrderFacts(context.Context, *v1.StreamOrderFactsRequest, *connect.ServerStream[v1.StreamOrderFactsResponse]) error
+	// StreamCouponFacts tells of each coupon, in the order of the ids.
+	StreamCouponFacts(context.Context, *v1.StreamCouponFactsRequest, *connect.ServerStream[v1.StreamCouponFactsResponse]) error
 }
 
 // NewFactServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -95,10 +115,19 @@ func NewFactServiceHandler(svc FactServiceHandler, opts ...connect.HandlerOption
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	factServiceStreamCouponFactsHandler := connect.NewServerStreamHandlerSimple(
+		FactServiceStreamCouponFactsProcedure,
+		svc.StreamCouponFacts,
+		connect.WithSchema(factServiceMethods.ByName("StreamCouponFacts")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/cleave.orders.v1.FactService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case FactServiceStreamOrderFactsProcedure:
 			factServiceStreamOrderFactsHandler.ServeHTTP(w, r)
+		case FactServiceStreamCouponFactsProcedure:
+			factServiceStreamCouponFactsHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -110,4 +139,8 @@ type UnimplementedFactServiceHandler struct{}
 
 func (UnimplementedFactServiceHandler) StreamOrderFacts(context.Context, *v1.StreamOrderFactsRequest, *connect.ServerStream[v1.StreamOrderFactsResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("cleave.orders.v1.FactService.StreamOrderFacts is not implemented"))
+}
+
+func (UnimplementedFactServiceHandler) StreamCouponFacts(context.Context, *v1.StreamCouponFactsRequest, *connect.ServerStream[v1.StreamCouponFactsResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("cleave.orders.v1.FactService.StreamCouponFacts is not implemented"))
 }

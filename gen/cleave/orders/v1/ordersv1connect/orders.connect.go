@@ -53,7 +53,7 @@ const (
 type OrderServiceClient interface {
 	// PlaceOrder turns a quote into an order. It answers when the order is durable, most often PENDING; WatchOrder tells the rest.
 	// FAILED_PRECONDITION with reason QUOTE_EXPIRED, QUOTE_USED, or PRICE_CHANGED: ask for a new quote then. With reason CART_STATE: the cart
-	// was left behind, fill a new one.
+	// was left behind, fill a new one. With one of the reasons of CreateQuote that begin with COUPON: the coupon cannot be used any more.
 	PlaceOrder(context.Context, *v1.PlaceOrderRequest) (*v1.PlaceOrderResponse, error)
 	// GetOrder returns one order.
 	GetOrder(context.Context, *v1.GetOrderRequest) (*v1.GetOrderResponse, error)
@@ -191,7 +191,7 @@ func (c *orderServiceClient) CancelOrder(ctx context.Context, req *v1.CancelOrde
 type OrderServiceHandler interface {
 	// PlaceOrder turns a quote into an order. It answers when the order is durable, most often PENDING; WatchOrder tells the rest.
 	// FAILED_PRECONDITION with reason QUOTE_EXPIRED, QUOTE_USED, or PRICE_CHANGED: ask for a new quote then. With reason CART_STATE: the cart
-	// was left behind, fill a new one.
+	// was left behind, fill a new one. With one of the reasons of CreateQuote that begin with COUPON: the coupon cannot be used any more.
 	PlaceOrder(context.Context, *v1.PlaceOrderRequest) (*v1.PlaceOrderResponse, error)
 	// GetOrder returns one order.
 	GetOrder(context.Context, *v1.GetOrderRequest) (*v1.GetOrderResponse, error)

@@ -66,6 +66,46 @@ var (
 			},
 		},
 	}
+	// CouponColumns holds the columns for the "coupon" table.
+	CouponColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "code", Type: field.TypeString, Unique: true},
+		{Name: "percent", Type: field.TypeInt32, Default: 0},
+		{Name: "amount", Type: field.TypeInt64, Default: 0},
+		{Name: "currency", Type: field.TypeString, Default: ""},
+		{Name: "max_uses", Type: field.TypeInt64, Default: 0},
+		{Name: "max_uses_per_customer", Type: field.TypeInt64, Default: 0},
+		{Name: "uses", Type: field.TypeInt64, Default: 0},
+		{Name: "start_time", Type: field.TypeTime, Nullable: true},
+		{Name: "end_time", Type: field.TypeTime, Nullable: true},
+		{Name: "disabled", Type: field.TypeBool, Default: false},
+		{Name: "create_time", Type: field.TypeTime, Default: "now()"},
+	}
+	// CouponTable holds the schema information for the "coupon" table.
+	CouponTable = &schema.Table{
+		Name:       "coupon",
+		Columns:    CouponColumns,
+		PrimaryKey: []*schema.Column{CouponColumns[0]},
+	}
+	// CouponUseColumns holds the columns for the "coupon_use" table.
+	CouponUseColumns = []*schema.Column{
+		{Name: "order_id", Type: field.TypeString},
+		{Name: "coupon_id", Type: field.TypeString},
+		{Name: "user_id", Type: field.TypeString},
+	}
+	// CouponUseTable holds the schema information for the "coupon_use" table.
+	CouponUseTable = &schema.Table{
+		Name:       "coupon_use",
+		Columns:    CouponUseColumns,
+		PrimaryKey: []*schema.Column{CouponUseColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "couponuse_coupon_id_user_id",
+				Unique:  false,
+				Columns: []*schema.Column{CouponUseColumns[1], CouponUseColumns[2]},
+			},
+		},
+	}
 	// FulfillmentColumns holds the columns for the "fulfillment" table.
 	FulfillmentColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString},
@@ -101,6 +141,7 @@ var (
 		{Name: "reservation_id", Type: field.TypeString, Default: ""},
 		{Name: "payment_id", Type: field.TypeString, Default: ""},
 		{Name: "sequence", Type: field.TypeInt64, Default: 1},
+		{Name: "charges", Type: field.TypeJSON, Default: schema.Expr("'{}'::jsonb")},
 		{Name: "create_time", Type: field.TypeTime, Default: "now()"},
 		{Name: "update_time", Type: field.TypeTime, Default: "now()"},
 	}
@@ -126,6 +167,7 @@ var (
 		{Name: "total", Type: field.TypeInt64},
 		{Name: "currency", Type: field.TypeString},
 		{Name: "expire_time", Type: field.TypeTime},
+		{Name: "charges", Type: field.TypeJSON, Default: schema.Expr("'{}'::jsonb")},
 	}
 	// QuoteTable holds the schema information for the "quote" table.
 	QuoteTable = &schema.Table{
@@ -202,6 +244,8 @@ var (
 	Tables = []*schema.Table{
 		CartTable,
 		CartItemTable,
+		CouponTable,
+		CouponUseTable,
 		FulfillmentTable,
 		OrderTable,
 		QuoteTable,
@@ -220,6 +264,16 @@ func init() {
 	}
 	CartItemTable.Annotation.Checks = map[string]string{
 		"quantity_positive": "quantity > 0",
+	}
+	CouponTable.Annotation = &entsql.Annotation{
+		Table: "coupon",
+	}
+	CouponTable.Annotation.Checks = map[string]string{
+		"uses_bounds": "uses >= 0 AND (max_uses = 0 OR uses <= max_uses)",
+		"worth":       "(percent > 0 AND percent <= 100 AND amount = 0) OR (percent = 0 AND amount > 0)",
+	}
+	CouponUseTable.Annotation = &entsql.Annotation{
+		Table: "coupon_use",
 	}
 	FulfillmentTable.Annotation = &entsql.Annotation{
 		Table: "fulfillment",

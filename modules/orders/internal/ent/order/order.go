@@ -7,6 +7,7 @@ import (
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent/schema"
 )
 
 const (
@@ -36,6 +37,8 @@ const (
 	FieldPaymentID = "payment_id"
 	// FieldSequence holds the string denoting the sequence field in the database.
 	FieldSequence = "sequence"
+	// FieldCharges holds the string denoting the charges field in the database.
+	FieldCharges = "charges"
 	// FieldCreateTime holds the string denoting the create_time field in the database.
 	FieldCreateTime = "create_time"
 	// FieldUpdateTime holds the string denoting the update_time field in the database.
@@ -67,6 +70,7 @@ var Columns = []string{
 	FieldReservationID,
 	FieldPaymentID,
 	FieldSequence,
+	FieldCharges,
 	FieldCreateTime,
 	FieldUpdateTime,
 }
@@ -90,6 +94,8 @@ var (
 	DefaultPaymentID string
 	// DefaultSequence holds the default value on creation for the "sequence" field.
 	DefaultSequence int64
+	// DefaultCharges holds the default value on creation for the "charges" field.
+	DefaultCharges schema.Charges
 	// DefaultCreateTime holds the default value on creation for the "create_time" field.
 	DefaultCreateTime func() time.Time
 	// DefaultUpdateTime holds the default value on creation for the "update_time" field.

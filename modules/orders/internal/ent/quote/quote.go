@@ -4,6 +4,7 @@ package quote
 
 import (
 	"entgo.io/ent/dialect/sql"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent/schema"
 )
 
 const (
@@ -23,6 +24,8 @@ const (
 	FieldCurrency = "currency"
 	// FieldExpireTime holds the string denoting the expire_time field in the database.
 	FieldExpireTime = "expire_time"
+	// FieldCharges holds the string denoting the charges field in the database.
+	FieldCharges = "charges"
 	// Table holds the table name of the quote in the database.
 	Table = "quote"
 )
@@ -36,6 +39,7 @@ var Columns = []string{
 	FieldTotal,
 	FieldCurrency,
 	FieldExpireTime,
+	FieldCharges,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -47,6 +51,11 @@ func ValidColumn(column string) bool {
 	}
 	return false
 }
+
+var (
+	// DefaultCharges holds the default value on creation for the "charges" field.
+	DefaultCharges schema.Charges
+)
 
 // OrderOption defines the ordering options for the Quote queries.
 type OrderOption func(*sql.Selector)

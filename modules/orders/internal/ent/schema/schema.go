@@ -76,6 +76,18 @@ type Line struct {
 	Quantity     int64  `json:"quantity"`
 	UnitAmount   int64  `json:"unit_amount"`
 	PriceVersion int64  `json:"price_version"`
+	// Its share of the discount, and the tax on what is left then.
+	Discount int64 `json:"discount,omitempty"`
+	Tax      int64 `json:"tax,omitempty"`
+}
+
+// Charges are what makes the total of a quote or of an order of the price of its lines. There are none in rows that are older than them.
+type Charges struct {
+	Discount   int64  `json:"discount,omitempty"`
+	Tax        int64  `json:"tax,omitempty"`
+	Shipping   int64  `json:"shipping,omitempty"`
+	CouponID   string `json:"coupon_id,omitempty"`
+	CouponCode string `json:"coupon_code,omitempty"`
 }
 
 // Quote is what a cart costs, for a while.
@@ -94,6 +106,7 @@ func (Quote) Fields() []ent.Field {
 		field.Int64("total").Immutable(),
 		field.String("currency").Immutable(),
 		field.Time("expire_time").Immutable(),
+		field.JSON("charges", Charges{}).Immutable().Default(Charges{}).Annotations(entsql.DefaultExpr("'{}'::jsonb")),
 	}
 }
 
@@ -122,6 +135,7 @@ func (Order) Fields() []ent.Field {
 		field.String("reservation_id").Default(""),
 		field.String("payment_id").Default(""),
 		field.Int64("sequence").Default(1),
+		field.JSON("charges", Charges{}).Immutable().Default(Charges{}).Annotations(entsql.DefaultExpr("'{}'::jsonb")),
 		field.Time("create_time").Immutable().Default(now).Annotations(entsql.Default("now()")),
 		field.Time("update_time").Default(now).UpdateDefault(now).Annotations(entsql.Default("now()")),
 	}
@@ -211,3 +225,47 @@ func (Reversal) Fields() []ent.Field {
 }
 
 func (Reversal) Indexes() []ent.Index { return []ent.Index{index.Fields("order_id", "id").Unique()} }
+
+// Coupon takes something off the price of an order.
+type Coupon struct{ ent.Schema }
+
+func (Coupon) Annotations() []schema.Annotation {
+	return []schema.Annotation{entsql.Annotation{Table: "coupon", Checks: map[string]string{
+		"uses_bounds": "uses >= 0 AND (max_uses = 0 OR uses <= max_uses)",
+		"worth":       "(percent > 0 AND percent <= 100 AND amount = 0) OR (percent = 0 AND amount > 0)",
+	}}}
+}
+
+func (Coupon) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").Immutable(),
+		field.String("code").Immutable().Unique(),
+		field.Int32("percent").Immutable().Default(0),
+		field.Int64("amount").Immutable().Default(0),
+		field.String("currency").Immutable().Default("").Comment("of the amount"),
+		field.Int64("max_uses").Immutable().Default(0),
+		field.Int64("max_uses_per_customer").Immutable().Default(0),
+		field.Int64("uses").Default(0).Comment("how many orders have it; counted under its lock"),
+		field.Time("start_time").Immutable().Optional().Nillable(),
+		field.Time("end_time").Immutable().Optional().Nillable(),
+		field.Bool("disabled").Default(false),
+		field.Time("create_time").Immutable().Default(now).Annotations(entsql.Default("now()")),
+	}
+}
+
+// CouponUse is that an order has a coupon.
+type CouponUse struct{ ent.Schema }
+
+func (CouponUse) Annotations() []schema.Annotation {
+	return []schema.Annotation{entsql.Annotation{Table: "coupon_use"}}
+}
+
+func (CouponUse) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").StorageKey("order_id").Immutable(),
+		field.String("coupon_id").Immutable(),
+		field.String("user_id").Immutable(),
+	}
+}
+
+func (CouponUse) Indexes() []ent.Index { return []ent.Index{index.Fields("coupon_id", "user_id")} }

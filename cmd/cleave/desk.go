@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	typev1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
+	"github.com/cleave-go/cleave/platform/id"
+)
+
+// desk is where staff does its daily work: the public port of a shop.
+type desk struct {
+	publicPort
+	json bool
+}
+
+// flags adds the flags to a group of commands.
+func (d *desk) flags(c *cobra.Command) {
+	c.PersistentFlags().StringVar(&d.url, "url", setting("CLEAVE_URL", "http://127.0.0.1:8080"), "public port of the shop; also by CLEAVE_URL")
+	c.PersistentFlags().StringVar(&d.token, "token", "", "access token, where one has to sign in; better by CLEAVE_TOKEN, which other users of the machine do not see")
+	c.PersistentFlags().BoolVar(&d.json, "json", false, "print JSON, an object a line")
+}
+
+// say makes of an error of the shop a sentence that says what to do, and the reason for scripts.
+func (d *desk) say(err error) error {
+	explained := d.explain(err)
+	var connectErr *connect.Error
+	if errors.Is(explained, err) && explained.Error() == err.Error() && errors.As(err, &connectErr) && connectErr.Message() != "" {
+		return errors.New(connectErr.Message())
+	}
+	return explained
+}
+
+// rows are a table, or lines of JSON.
+type rows struct {
+	w    *tabwriter.Writer
+	out  io.Writer
+	json bool
+}
+
+// tableUnless returns a table with these columns, unless it is to be JSON.
+func tableUnless(cmd *cobra.Command, asJSON bool, columns ...string) *rows {
+	r := &rows{w: tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0), out: cmd.OutOrStdout(), json: asJSON}
+	if !asJSON {
+		fmt.Fprintln(r.w, strings.Join(columns, "\t"))
+	}
+	return r
+}
+
+// add adds a row of cells, or what they are of as JSON.
+func (r *rows) add(of proto.Message, cells ...any) error {
+	if r.json {
+		return line(r.out, of)
+	}
+	r.row(cells...)
+	return nil
+}
+
+func (r *rows) row(cells ...any) {
+	words := make([]string, len(cells))
+	for i, cell := range cells {
+		words[i] = fmt.Sprint(cell)
+	}
+	fmt.Fprintln(r.w, strings.Join(words, "\t"))
+}
+
+// end writes the table.
+func (r *rows) end() { r.w.Flush() }
+
+// requestFlag adds the flag by which a script makes a call that it can repeat.
+func requestFlag(c *cobra.Command, into *string) {
+	c.Flags().StringVar(into, "request-id", "", "repeated with the same id the command does nothing more; a new one by default")
+}
+
+// requestID returns the id of a request, a new one if none is given.
+func requestID(given string) string {
+	if given != "" {
+		return given
+	}
+	return id.New("req")
+}
+
+// money writes an amount for people: in minor units, because how many digits are behind the point depends on the currency.
+func money(m *typev1.Money) string {
+	if m == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%d %s", m.GetAmount(), m.GetCurrency())
+}
+
+// parseMoney reads an amount as money writes it.
+func parseMoney(text string) (*typev1.Money, error) {
+	words := strings.Fields(text)
+	if len(words) == 2 {
+		if amount, err := strconv.ParseInt(words[0], 10, 64); err == nil {
+			return &typev1.Money{Amount: amount, Currency: strings.ToUpper(words[1])}, nil
+		}
+	}
+	return nil, fmt.Errorf("%q is no amount in minor units like \"500 EUR\"", text)
+}
+
+// parseTime reads a time; "" is none.
+func parseTime(flag, text string) (*timestamppb.Timestamp, error) {
+	if text == "" {
+		return nil, nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return nil, fmt.Errorf("%s %q is no time like 2026-11-21T08:00:00Z", flag, text)
+	}
+	return timestamppb.New(t), nil
+}
+
+// word makes of a state in a contract the word for people: ORDER_STATE_CANCEL_PENDING is "cancel pending".
+func word(state interface{ String() string }, prefix string) string {
+	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(state.String(), prefix)), "_", " ")
+}
+
+// suggestFor is how long a completion may take. A shell waits for it.
+const suggestFor = 2 * time.Second
+
+// suggest completes the first argument of a command with names that it asks the shop for, and says nothing if it does not answer.
+func suggest(names func(ctx context.Context) ([]string, error)) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		ctx := cmd.Context()
+		if ctx == nil {
+			ctx = context.Background()
+		}
+		ctx, cancel := context.WithTimeout(ctx, suggestFor)
+		defer cancel()
+		all, err := names(ctx)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var fit []string
+		for _, name := range all {
+			if strings.HasPrefix(name, toComplete) {
+				fit = append(fit, name)
+			}
+		}
+		return fit, cobra.ShellCompDirectiveNoFileComp
+	}
+}
