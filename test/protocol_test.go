@@ -50,6 +50,8 @@ type clients struct {
 	inventory     inventoryv1connect.InventoryServiceClient
 	carts         ordersv1connect.CartServiceClient
 	orders        ordersv1connect.OrderServiceClient
+	parcels       ordersv1connect.FulfillmentServiceClient
+	coupons       ordersv1connect.CouponServiceClient
 	payments      paymentsv1connect.PaymentServiceClient
 	notifications notificationsv1connect.NotificationServiceClient
 }
@@ -63,6 +65,8 @@ func (p protocol) clients(t testing.TB, s *shop, where func(module string) strin
 		inventory:     inventoryv1connect.NewInventoryServiceClient(client, where("inventory"), options...),
 		carts:         ordersv1connect.NewCartServiceClient(client, where("orders"), options...),
 		orders:        ordersv1connect.NewOrderServiceClient(client, where("orders"), options...),
+		parcels:       ordersv1connect.NewFulfillmentServiceClient(client, where("orders"), options...),
+		coupons:       ordersv1connect.NewCouponServiceClient(client, where("orders"), options...),
 		payments:      paymentsv1connect.NewPaymentServiceClient(client, where("payments"), options...),
 		notifications: notificationsv1connect.NewNotificationServiceClient(client, where("notifications"), options...),
 	}

@@ -2,6 +2,7 @@ package orders_test
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -342,4 +343,55 @@ func TestStaffMeetsEverybodysOrders(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.ends(mine, cancelled, "CANCELLED_BY_SHOP")
+}
+
+// What is no number of pieces is refused before anything is looked at, and so is more than a request may have.
+func TestHandlingHasLimits(t *testing.T) {
+	t.Parallel()
+	c := setup(t).customer(t)
+	id := c.bought()
+	staff := moduletest.As(t, "usr_staff", "staff")
+	many := make([]*ordersv1.LineQuantity, 10_000)
+	for i := range many {
+		many[i] = &ordersv1.LineQuantity{Sku: fmt.Sprint("sku ", i), Quantity: 1}
+	}
+	for name, lines := range map[string][]*ordersv1.LineQuantity{
+		"none of one": {{Sku: c.sku}}, "negative": {{Sku: c.sku, Quantity: -1}}, "more than can be counted": {{Sku: c.sku, Quantity: math.MaxInt64}},
+		"no SKU": {{Quantity: 1}}, "10,000 lines": many,
+	} {
+		_, err := c.parcels.CreateFulfillment(staff, &ordersv1.CreateFulfillmentRequest{RequestId: name, OrderId: id, Lines: lines})
+		if connect.CodeOf(err) != connect.CodeInvalidArgument {
+			t.Errorf("ship %s: %v, want an invalid argument", name, err)
+		}
+		_, err = c.parcels.ReturnLines(staff, &ordersv1.ReturnLinesRequest{RequestId: name, OrderId: id, Lines: lines})
+		if connect.CodeOf(err) != connect.CodeInvalidArgument {
+			t.Errorf("return %s: %v, want an invalid argument", name, err)
+		}
+	}
+	_, err := c.parcels.CreateFulfillment(staff, &ordersv1.CreateFulfillmentRequest{RequestId: "twice", OrderId: id, Lines: []*ordersv1.LineQuantity{
+		{Sku: c.sku, Quantity: 2}, {Sku: c.sku, Quantity: 2},
+	}})
+	refused(t, err, connect.CodeFailedPrecondition, "TOO_MANY")
+	_, err = c.parcels.CreateFulfillment(staff, &ordersv1.CreateFulfillmentRequest{RequestId: "another", OrderId: id, Lines: []*ordersv1.LineQuantity{{Sku: "another", Quantity: 1}}})
+	refused(t, err, connect.CodeFailedPrecondition, "TOO_MANY")
+	_, err = c.parcels.CreateFulfillment(staff, &ordersv1.CreateFulfillmentRequest{RequestId: "nobody's", OrderId: "ord_0"})
+	refused(t, err, connect.CodeNotFound, "")
+	c.followed(id, confirmed, pieces, quantity, quantity*unitPrice)
+}
+
+// An order that nobody has to ship says so, whatever it is.
+func TestOnlyWhatIsConfirmedIsShipped(t *testing.T) {
+	t.Parallel()
+	c := setup(t).customer(t)
+	id := c.bought()
+	for _, state := range []string{"pending", "reserved", "paying", "payment_unknown", "cancel_pending", "cancelled", "rejected", "expired", "needs_review", "fulfilled", "returned"} {
+		c.Exec(t, `UPDATE orders."order" SET state = $2 WHERE id = $1`, id, state)
+		_, err := c.ship(id, 1)
+		refused(t, err, connect.CodeFailedPrecondition, "ORDER_STATE")
+		_, err = c.cancelRest(id)
+		refused(t, err, connect.CodeFailedPrecondition, "ORDER_STATE")
+		if _, err := c.bringBack(id, 1, false); connect.CodeOf(err) != connect.CodeFailedPrecondition {
+			t.Errorf("something came back of an order that is %s: %v", state, err)
+		}
+	}
 }

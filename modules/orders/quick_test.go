@@ -49,6 +49,7 @@ func TestQuickOrder(t *testing.T) {
 	}
 
 	// Without a request id every request is an order.
+	named := r.GetRequestId()
 	r.RequestId = ""
 	first, err := c.quick.CreateQuickOrder(c.ctx, r)
 	if err != nil {
@@ -59,9 +60,9 @@ func TestQuickOrder(t *testing.T) {
 		t.Errorf("got %v and %v, %v", first, second, err)
 	}
 
-	// And when the product is gone.
+	// What is archived stays so.
 	c.offer(t, c.sku, euros(1), catalogv1.ProductState_PRODUCT_STATE_ARCHIVED)
-	r.RequestId = "quick"
+	r.RequestId = named
 	if again, err = c.quick.CreateQuickOrder(c.ctx, r); err != nil || !proto.Equal(again, placed) {
 		t.Errorf("again, from the archive: %v, %v, want %v", again, err, placed)
 	}

@@ -207,7 +207,7 @@ func TestCertificateSettings(t *testing.T) {
 			"module elsewhere is at https://elsewhere: set CLEAVE_TLS_CERT_FILE, CLEAVE_TLS_KEY_FILE and CLEAVE_TLS_CA_FILE, for this unit to show who it is",
 		},
 		"a peer with TLS in capitals": {
-			map[string]string{"CLEAVE_ELSEWHERE_URL": "HTTPS://elsewhere"}, `CLEAVE_ELSEWHERE_URL: "HTTPS://elsewhere" is not a URL like http://orders:9080`,
+			map[string]string{"CLEAVE_ELSEWHERE_URL": "HTTPS://elsewhere"}, "CLEAVE_ELSEWHERE_URL: is not a URL that begins with http:// or https:// and ends with the host, nor a list of such",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
