@@ -221,7 +221,7 @@ func hint(r *load.Report) string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf(": the public port has refused %d calls because one user made them all: set CLEAVE_RATE_LIMIT=0 in the shop, and keep --max-in-flight at 100 or less (see docs/guides/door.md)", n)
+	return fmt.Sprintf(": the public port has refused %d calls, because one user made them all: set CLEAVE_RATE_LIMIT=0 in the shop, and keep --max-in-flight at 100 or less; or because that was more than it serves at once, see CLEAVE_BUSY_AT (docs/guides/door.md)", n)
 }
 
 // counts lists names with their numbers, the largest first.

@@ -259,7 +259,7 @@ func TestLoadFinds(t *testing.T) {
 	refusing := openStall(t)
 	refusing.refusal = connect.NewError(connect.CodeResourceExhausted, nil)
 	r, err = refusing.loaded(t, "--profile", "order", "--rate", "200", "--for", "500ms", "--max-errors", "10")
-	if err == nil || !strings.Contains(err.Error(), "CLEAVE_RATE_LIMIT=0") || r.Failed == 0 || r.Failed == r.Arrivals {
+	if err == nil || !strings.Contains(err.Error(), "CLEAVE_RATE_LIMIT=0") || !strings.Contains(err.Error(), "CLEAVE_BUSY_AT") || r.Failed == 0 || r.Failed == r.Arrivals {
 		t.Errorf("refusals: %v, %+v", err, r)
 	}
 	url := nobody(t)

@@ -69,14 +69,14 @@ type Edge struct {
 	limits                           limits
 	signedIn, anonymous, wrongTokens *rate
 	calls, streams                   *slots
-	requests, held                   atomic.Int64
+	requests, working, held          atomic.Int64 // Of requests: all, and those that a module works at, but for streams.
 	refused                          refusals
 }
 
 type route struct {
 	handler http.Handler
 	stream  bool
-	room    int           // See [room]; of a stream, which has slots of its own, all of them.
+	room    int           // See [room]; not for a stream.
 	maxAge  time.Duration // Of its answers; 0 if they are not kept.
 }
 
@@ -113,11 +113,7 @@ func newEdge(c Config, l limits) *Edge {
 			if modules[service.Module] == nil {
 				modules[service.Module] = c.Route(service.Module)
 			}
-			places := room(method.Priority, busyFrom(c.Busy), l.Requests)
-			if method.ServerStream {
-				places = l.Streams
-			}
-			e.methods[method.Procedure] = route{modules[service.Module], method.ServerStream, places, method.MaxAge}
+			e.methods[method.Procedure] = route{modules[service.Module], method.ServerStream, room(method.Priority, busyFrom(c.Busy), l.Requests), method.MaxAge}
 			lines = append(lines, "  POST "+method.Procedure)
 		}
 	}
@@ -191,7 +187,7 @@ func (e *Edge) serve(a *answer, r *http.Request, requestID, correlationID string
 	if route.stream {
 		slots, timeout = e.streams, e.limits.Stream
 	}
-	if refused := slots.take(client, route.room); refused != nil {
+	if refused := slots.take(client); refused != nil {
 		return refused
 	}
 	defer slots.release(client)
@@ -208,6 +204,14 @@ func (e *Edge) serve(a *answer, r *http.Request, requestID, correlationID string
 	if rest, ok := r.Body.(*restBody); ok {
 		if body, err = rest.complete(body); err != nil {
 			return err
+		}
+	}
+
+	if !route.stream {
+		defer e.working.Add(-1)
+		// Now that the body is here. Somebody who sends one slowly gives the shop nothing to do, and could shut others out.
+		if e.working.Add(1) > int64(route.room) {
+			return shed()
 		}
 	}
 

@@ -62,9 +62,8 @@ func newSlots(what string, all, each int) *slots {
 	return &slots{what: what, all: all, each: each, byClient: map[client]int{}}
 }
 
-// take takes a slot, unless so many are taken already as there is room for, of all that there are. What it gives a client is to be given
-// back with release.
-func (s *slots) take(c client, room int) *refusal {
+// take takes a slot. What it gives a client is to be given back with release.
+func (s *slots) take(c client) *refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -72,8 +71,6 @@ func (s *slots) take(c client, room int) *refusal {
 		return greedy(s.what, s.each)
 	case s.taken >= s.all:
 		return busy()
-	case s.taken >= room:
-		return shed()
 	}
 	s.taken++
 	s.byClient[c]++
@@ -126,7 +123,7 @@ func (l *boundListener) Accept() (net.Conn, error) {
 		if addr := addressOf(conn.RemoteAddr().String()); !l.edge.proxies.contain(addr) {
 			c.network = networkOf(addr)
 		}
-		if refused := l.open.take(c, l.open.all); refused != nil {
+		if refused := l.open.take(c); refused != nil {
 			l.edge.refused.count(nil, refused)
 			conn.Close()
 			continue

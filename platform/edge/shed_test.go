@@ -2,10 +2,12 @@ package edge_test
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"sync"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -82,6 +84,25 @@ func TestPriority(t *testing.T) {
 	close(finish)
 	calls.Wait()
 	look("afterwards", in, connect.CodeUnauthenticated)
+}
+
+// TestSlowBodyIsNoWork holds that nobody is refused because others send their requests slowly.
+func TestSlowBodyIsNoWork(t *testing.T) {
+	t.Parallel()
+	d := newDoorWith(t, false, func(c *edge.Config, _ *edge.Limits) { c.Busy = 1 })
+	d.call = func(context.Context, *parityv1.CallRequest) (*parityv1.CallResponse, error) { return &parityv1.CallResponse{}, nil }
+	const slow = 4
+	for range slow {
+		io.WriteString(dial(t, d), "POST "+callPath+" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+	}
+	for deadline := time.Now().Add(patience); d.Open() < slow; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d requests are under way", d.Open())
+		}
+	}
+	if _, err := parityv1connect.NewParityServiceClient(http.DefaultClient, d.url).Call(limited(t), &parityv1.CallRequest{}); err != nil {
+		t.Error(err)
+	}
 }
 
 // prioritized returns a service whose methods have priorities that its contract does not give them.

@@ -80,7 +80,7 @@ func (f *forward) attempt(m *forwarded, r *http.Request) (*http.Response, error)
 	if err == nil && !byModule(response) {
 		v = failed
 	}
-	m.set.record(v)
+	m.set.record(m.places, v)
 	if err != nil {
 		m.places.release()
 		return nil, err

@@ -88,3 +88,39 @@ func TestEdgeBreaker(t *testing.T) {
 		t.Errorf("%v calls are observed", got)
 	}
 }
+
+// Streams that the edge hands on, and in which nothing happens for long, do not keep its breaker from closing.
+func TestEdgeBreakerAndStreams(t *testing.T) {
+	t.Parallel()
+	const at = "127.0.0.17"
+	r := startReplicas(t, at)
+	_, client := door(t, soon, "http://"+at+":"+r.port)
+	r.kill[at]()
+	for range 10 {
+		_, err := client.Call(t.Context(), &parityv1.CallRequest{})
+		wantCode(t, err, connect.CodeUnavailable)
+	}
+	r.add(at)
+	streams(t, r.all[at], client)
+	eventually(t, "calls are handed on", func() bool {
+		_, err := client.Call(t.Context(), &parityv1.CallRequest{})
+		return err == nil
+	})
+}
+
+// A module that has lost one of those behind it answers, and what does not need that one is asked as before.
+func TestEdgeBreakerAndAnswers(t *testing.T) {
+	t.Parallel()
+	const at = "127.0.0.18"
+	r := startReplicas(t, at)
+	_, client := door(t, soon, "http://"+at+":"+r.port)
+	r.all[at].is(always(errAway))
+	const calls = 30
+	for range calls {
+		_, err := client.Call(t.Context(), &parityv1.CallRequest{})
+		wantCode(t, err, connect.CodeUnavailable)
+	}
+	if got := r.all[at].calls.Load(); got != calls {
+		t.Errorf("%d of %d calls were handed on", got, calls)
+	}
+}

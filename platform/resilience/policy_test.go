@@ -12,6 +12,7 @@ import (
 	"connectrpc.com/connect"
 
 	parityv1 "github.com/cleave-go/cleave/gen/cleave/platform/parity/v1"
+	"github.com/cleave-go/cleave/gen/cleave/platform/parity/v1/parityv1connect"
 	"github.com/cleave-go/cleave/platform/resilience"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
@@ -157,6 +158,38 @@ func TestBreaker(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	// Those who watch something come again first when a module is back, and may hear nothing for long.
+	t.Run("closes while streams are silent", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, soon)
+		b.kill()
+		for range 10 {
+			wantCode(t, b.look(t.Context()), connect.CodeUnavailable)
+		}
+		b.revive()
+		streams(t, b.callee, b.parity)
+		eventually(t, "the breaker is closed", func() bool {
+			_ = b.look(t.Context())
+			return state(t, b) == "closed"
+		})
+	})
+	t.Run("closes for streams", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, soon)
+		b.kill()
+		for range 10 {
+			wantCode(t, b.look(t.Context()), connect.CodeUnavailable)
+		}
+		b.callee.watch = func(_ context.Context, send func() error) error { return send() }
+		b.revive()
+		eventually(t, "the breaker is closed", func() bool {
+			if stream, err := b.parity.Watch(t.Context(), &parityv1.WatchRequest{}); err == nil {
+				stream.Receive()
+				stream.Close()
+			}
+			return state(t, b) == "closed"
+		})
+	})
 	// A module that cannot go on without another is there, with all else that it does.
 	for _, said := range []error{errBusiness, errAway} {
 		t.Run("stays closed for what a module says: "+connect.CodeOf(said).String(), func(t *testing.T) {
@@ -209,6 +242,35 @@ func TestBreaker(t *testing.T) {
 			t.Errorf("the breaker is %s", got)
 		}
 	})
+}
+
+// streams opens as many silent streams as a breaker has probes, until the end of the test.
+func streams(t *testing.T, c *callee, client parityv1connect.ParityServiceClient) {
+	t.Helper()
+	const number = 3
+	began := make(chan struct{}, number)
+	c.watch = func(ctx context.Context, _ func() error) error {
+		began <- struct{}{}
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var waiting sync.WaitGroup
+	t.Cleanup(func() {
+		cancel()
+		waiting.Wait()
+	})
+	for range number {
+		waiting.Go(func() {
+			for ctx.Err() == nil { // It comes again when it is refused.
+				if stream, err := client.Watch(ctx, &parityv1.WatchRequest{}); err == nil {
+					stream.Receive()
+					stream.Close()
+				}
+			}
+		})
+	}
+	eventually(t, "the streams are open", func() bool { return len(began) == number })
 }
 
 func TestBulkhead(t *testing.T) {

@@ -84,7 +84,7 @@ func (s *set) enter(ctx context.Context, p *places) error {
 		s.full.Inc()
 		return s.refusal("too many calls wait for it")
 	}
-	if !s.breaker.TryAcquirePermit() {
+	if !s.asks(p) {
 		p.bulkhead.ReleasePermit()
 		return s.refusal("it did not answer lately, and is asked again in a moment")
 	}
@@ -93,9 +93,18 @@ func (s *set) enter(ctx context.Context, p *places) error {
 	return nil
 }
 
+// asks reports whether the breaker lets a call through. A stream is no probe: it may have nothing to say for as long as it lasts, and
+// would keep the place of a call that tells at once. So it only waits until the breaker is not open.
+func (s *set) asks(p *places) bool {
+	if p == s.streams {
+		return s.breaker.RemainingDelay() == 0
+	}
+	return s.breaker.TryAcquirePermit()
+}
+
 // leave ends what enter let through.
 func (s *set) leave(p *places, v verdict) {
-	s.record(v)
+	s.record(p, v)
 	p.release()
 }
 
@@ -104,8 +113,11 @@ func (p *places) release() {
 	p.bulkhead.ReleasePermit()
 }
 
-// record tells the breaker what became of a call.
-func (s *set) record(v verdict) {
+// record tells the breaker what became of a call. A stream takes the place of a probe when it has something to say, if one is free.
+func (s *set) record(p *places, v verdict) {
+	if p == s.streams && (v == unsaid || !s.breaker.TryAcquirePermit()) {
+		return
+	}
 	switch {
 	case v == answered:
 		s.breaker.RecordSuccess()

@@ -36,14 +36,9 @@ func (s *stream) Send(m any) error {
 	}
 	s.set.budget.earn()
 	s.began = time.Now()
-	var judged, released sync.Once
-	s.judge = func(v verdict) { judged.Do(func() { s.set.record(v) }) }
-	release := func() {
-		released.Do(func() {
-			s.judge(unsaid)
-			s.set.streams.release()
-		})
-	}
+	var judged sync.Once
+	s.judge = func(v verdict) { judged.Do(func() { s.set.record(s.set.streams, v) }) }
+	release := sync.OnceFunc(s.set.streams.release)
 	stop := context.AfterFunc(s.ctx, release) // Of a reader who forgets to close it.
 	s.release = func() {
 		stop()

@@ -61,7 +61,7 @@ func (c *Chart) textCalls(w io.Writer) {
 				fmt.Fprintln(w, "-\t-\t-\t-\tin process")
 			case peer != nil:
 				fmt.Fprintf(w, "%s\t%d\t%s\t%d of %d\t%s\n", peer.Policy.Timeout, peer.Policy.Attempts, peer.Breaker, peer.InFlight, peer.Policy.CallsAtOnce, addresses(peer.Addresses))
-			case u.Peers != nil: // The edge passes requests on, without a breaker.
+			case u.Peers != nil: // Another release may call what the map of this one does not have, and the reverse.
 				fmt.Fprintln(w, "-\t-\t-\t-\tanother unit")
 			default:
 				fmt.Fprintln(w, "?\t?\t?\t?\t?")
