@@ -126,7 +126,8 @@ func wrong(format string, args ...any) *row { return &row{wrong: fmt.Sprintf(for
 func (f *file) jsonRow(end int) *row {
 	p := &catalogv1.UpsertProduct{}
 	if err := protojson.Unmarshal(f.buffer[:end], p); err != nil {
-		_, message, _ := strings.Cut(err.Error(), ": ") // Without the name of a Go package.
+		// Without the name of a Go package, behind which protojson puts one space or another, so that nobody relies on it.
+		message := strings.TrimLeft(strings.TrimPrefix(err.Error(), "proto:"), " \u00a0")
 		return wrong("%s", strings.Join(strings.Fields(strings.ToValidUTF8(message, "�")), " "))
 	}
 	return check(p, "")

@@ -30,6 +30,9 @@ func read(t *testing.T, kind format, content string, piece int) (rows []string) 
 			return rows
 		}
 		text := "! " + r.wrong
+		if (r.wrong == "") != (r.product != nil) {
+			t.Fatalf("line %d is %v", f.line+1, r)
+		}
 		if r.wrong == "" {
 			text = r.product.GetVariants()[0].GetSku() + " " + r.product.GetTitle() + " " + r.key
 		}
