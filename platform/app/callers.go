@@ -39,7 +39,10 @@ func (u *unit) admit(next http.Handler) http.Handler {
 
 // refuse answers in the protocol of the caller.
 func (u *unit) refuse(w http.ResponseWriter, r *http.Request, caller, peer string, err error) {
-	u.log.Warn("refused a call at the internal port", "caller", caller, "unit", peer, "procedure", r.URL.Path, "from", r.RemoteAddr, "error", err)
+	// What comes with a call that is refused is believed for the log, where it belongs with what the caller says of it, and for nothing else.
+	said, _ := rpc.DecodeMetadata(r.Header)
+	ctx := rpc.WithMetadata(r.Context(), rpc.Metadata{CorrelationID: said.CorrelationID, Trace: said.Trace})
+	u.log.WarnContext(ctx, "refused a call at the internal port", "caller", caller, "unit", peer, "procedure", r.URL.Path, "from", r.RemoteAddr, "error", err)
 	if writer := connect.NewErrorWriter(); writer.IsSupported(r) {
 		_ = writer.Write(w, r, err) // Whoever asked has gone.
 		return

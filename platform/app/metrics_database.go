@@ -33,16 +33,15 @@ type observed struct {
 	silent bool // The latest look has not seen all.
 }
 
-// look is what a database has said of itself.
+// look is what a database has said of itself. What it has not said is nil.
 type look struct {
 	up     bool // It has said something.
-	whole  bool // It has said all.
 	jobs   *job.Look
-	events *[]event.Look
 	sagas  *[]saga.Place
+	events *[]event.Look
 }
 
-// observer looks at the databases of a unit when somebody scrapes, and not otherwise. It looks at each by one batch of statements, on a
+// observer looks at the databases of a unit when somebody scrapes, and not otherwise. It looks at each by a few statements, on a
 // connection apart from the module's pool, at most every ten seconds, and for no longer than db.WatchTimeout.
 type observer struct {
 	budget  float64
@@ -57,21 +56,35 @@ func (o *observer) add(m *observed) {
 	o.modules = append(o.modules, m)
 }
 
-// look asks the database.
+// look asks the database. One statement that fails takes nothing from the others; that of the events, which may read most, is the last.
 func (m *observed) look(ctx context.Context) look {
-	var batch pgx.Batch
-	found := look{jobs: m.jobs.Look(&batch), events: m.events.Look(&batch), sagas: m.sagas.Look(&batch)}
-	err := m.db.Watch().SendBatch(ctx, &batch).Close()
-	found.up, found.whole = answered(err), err == nil
-	if found.whole == m.silent {
-		m.silent = !found.whole
+	var found look
+	var failed error
+	found.jobs = ask(ctx, m.db, m.jobs.Look, &found.up, &failed)
+	found.sagas = ask(ctx, m.db, m.sagas.Look, &found.up, &failed)
+	found.events = ask(ctx, m.db, m.events.Look, &found.up, &failed)
+	if err := failed; (err == nil) == m.silent {
+		m.silent = err != nil
 		if m.silent {
-			m.log.Warn("the database of a module does not tell how it is: its figures are left out", "error", err)
+			m.log.Warn("the database of a module does not tell all of how it is: those figures are left out", "error", err)
 		} else {
 			m.log.Info("the database of a module tells again how it is")
 		}
 	}
 	return found
+}
+
+// ask asks the database one thing, and returns nil if it does not say that.
+func ask[T any](ctx context.Context, d *db.DB, queue func(*pgx.Batch) *T, up *bool, failed *error) *T {
+	var batch pgx.Batch
+	said := queue(&batch)
+	err := d.Watch().SendBatch(ctx, &batch).Close()
+	*up = *up || answered(err)
+	if err != nil {
+		*failed = errors.Join(*failed, err)
+		return nil
+	}
+	return said
 }
 
 // answered reports whether a database is there that answers a statement like this: also one that has taken too long for it is.
@@ -81,7 +94,7 @@ func answered(err error) bool {
 }
 
 var (
-	eventLag        = gauge("cleave_event_lag", "Events of the module that a subscriber wants and has not got, at most 100000.", "module", "subscriber")
+	eventLag        = gauge("cleave_event_lag", "Events of the module that a subscriber wants and has not got, at most 100000 of all subscribers together, or 20000 of each.", "module", "subscriber")
 	eventLagSeconds = gauge("cleave_event_lag_seconds", "Age of the oldest event of the module that a subscriber wants and has not got; 0 if there is none.", "module", "subscriber")
 	eventFailed     = gauge("cleave_event_failed", "Events that the module has refused: retrying, or kept for a person to decide; at most 10000.", "module", "publisher", "state")
 	jobsNow         = gauge("cleave_jobs", "Jobs of the module by state, at most 10000 of each; discarded ones wait for a person to decide.", "module", "state")
@@ -119,9 +132,7 @@ func (o *observer) Collect(metrics chan<- prometheus.Metric) {
 			found, _ := m.recent.Get(context.Background()) // It is bounded.
 			name := m.db.Module()
 			set(databaseUp, one(found.up), name)
-			if found.whole {
-				found.collect(name, set)
-			}
+			found.collect(name, set)
 		})
 		pool, name := m.db.Pool().Stat(), m.db.Module()
 		set(poolCount, float64(pool.AcquiredConns()), name, "used")
@@ -134,21 +145,27 @@ func (o *observer) Collect(metrics chan<- prometheus.Metric) {
 
 // collect tells what a database has said. What it has not said is left out.
 func (l look) collect(module string, set func(desc *prometheus.Desc, value float64, labels ...string)) {
-	for _, s := range *l.events {
-		set(eventLag, float64(s.Events), module, s.Subscriber)
-		set(eventLagSeconds, s.Oldest.Seconds(), module, s.Subscriber)
-		set(eventFailed, float64(s.Retrying), s.Subscriber, module, "retrying")
-		set(eventFailed, float64(s.Kept), s.Subscriber, module, "kept")
+	if l.jobs != nil {
+		for state, count := range l.jobs.Counts {
+			set(jobsNow, float64(count), module, state)
+		}
+		set(jobAge, l.jobs.Waiting.Seconds(), module)
 	}
-	for state, count := range l.jobs.Counts {
-		set(jobsNow, float64(count), module, state)
+	if l.sagas != nil {
+		for _, s := range *l.sagas {
+			set(sagasNow, float64(s.Running), module, s.Kind, s.Step, "running")
+			set(sagasNow, float64(s.Waiting), module, s.Kind, s.Step, "waiting")
+			set(sagasNow, float64(s.Stuck), module, s.Kind, s.Step, "stuck")
+			set(sagaAge, s.Oldest.Seconds(), module, s.Kind, s.Step)
+		}
 	}
-	set(jobAge, l.jobs.Waiting.Seconds(), module)
-	for _, s := range *l.sagas {
-		set(sagasNow, float64(s.Running), module, s.Kind, s.Step, "running")
-		set(sagasNow, float64(s.Waiting), module, s.Kind, s.Step, "waiting")
-		set(sagasNow, float64(s.Stuck), module, s.Kind, s.Step, "stuck")
-		set(sagaAge, s.Oldest.Seconds(), module, s.Kind, s.Step)
+	if l.events != nil {
+		for _, s := range *l.events {
+			set(eventLag, float64(s.Events), module, s.Subscriber)
+			set(eventLagSeconds, s.Oldest.Seconds(), module, s.Subscriber)
+			set(eventFailed, float64(s.Retrying), s.Subscriber, module, "retrying")
+			set(eventFailed, float64(s.Kept), s.Subscriber, module, "kept")
+		}
 	}
 }
 

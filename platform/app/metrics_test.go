@@ -57,6 +57,21 @@ func TestFigures(t *testing.T) {
 	if again := figures(); !strings.Contains(again, "\n"+`cleave_jobs{module="parity",state="discarded"} 2`) {
 		t.Error("the next one who asks has the database asked again")
 	}
+	locked, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := locked.Exec(t.Context(), "LOCK TABLE parity.cleave_event"); err != nil {
+		t.Fatal(err)
+	}
+	forget(r)
+	if slow := figures(); !strings.Contains(slow, "\n"+`cleave_db_up{module="parity"} 1`) || strings.Contains(slow, "cleave_event_lag{") ||
+		!strings.Contains(slow, "\ncleave_jobs{") || !strings.Contains(slow, "\ncleave_sagas{") {
+		t.Errorf("while a table is locked it says\n%s", slow)
+	}
+	if err := locked.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if err := server.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -10,8 +11,10 @@ import (
 const (
 	// watchConns is one connection for probes and one for figures, so that neither waits for the other.
 	watchConns = 2
-	// WatchTimeout bounds what is done on a connection of [DB.Watch]: PostgreSQL ends a statement that takes longer.
-	WatchTimeout = 2 * time.Second
+	// WatchTimeout is how long whoever looks on a connection of [DB.Watch] should wait. PostgreSQL ends a statement before that, so a
+	// database that is slow, or has locked its tables, says so and is not taken for one that is away.
+	WatchTimeout   = 2 * time.Second
+	watchStatement = 1500 * time.Millisecond
 )
 
 // newWatch returns the connections of [DB.Watch], of which none is open yet.
@@ -25,7 +28,7 @@ func newWatch(pool *pgxpool.Pool) (*pgxpool.Pool, error) {
 	config.ConnConfig.ConnectTimeout = WatchTimeout
 	config.ConnConfig.Tracer = nil // Nobody follows a trace to here.
 	config.ConnConfig.RuntimeParams["application_name"] += " watch"
-	config.ConnConfig.RuntimeParams["statement_timeout"] = "2000"
+	config.ConnConfig.RuntimeParams["statement_timeout"] = strconv.FormatInt(watchStatement.Milliseconds(), 10)
 	config.ConnConfig.RuntimeParams["enable_seqscan"] = "off"
 	config.ConnConfig.RuntimeParams["enable_bitmapscan"] = "off"
 	config.ConnConfig.RuntimeParams["jit"] = "off"

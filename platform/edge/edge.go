@@ -154,7 +154,7 @@ func (e *Edge) receive(w http.ResponseWriter, r *http.Request, foreign *refusal)
 	}
 	defer a.caught(e.log, r)
 	if err := e.serve(a, r, requestID, correlationID, foreign); err != nil {
-		e.refused.count(err)
+		e.refused.count(w, err)
 		refuse(a, r, err)
 	}
 }

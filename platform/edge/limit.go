@@ -124,7 +124,7 @@ func (l *boundListener) Accept() (net.Conn, error) {
 			c.network = networkOf(addr)
 		}
 		if refused := l.open.take(c); refused != nil {
-			l.edge.refused.count(refused)
+			l.edge.refused.count(nil, refused)
 			conn.Close()
 			continue
 		}

@@ -23,22 +23,27 @@ func newRefusals() refusals {
 	r := refusals{CounterVec: vec, byStatus: map[int]prometheus.Counter{}, token: vec.WithLabelValues("token"), shed: vec.WithLabelValues("shed")}
 	for status, reason := range map[int]string{
 		http.StatusTooManyRequests: "rate", http.StatusServiceUnavailable: "busy", http.StatusRequestHeaderFieldsTooLarge: "header", http.StatusForbidden: "origin",
-		http.StatusNotFound: "unknown", http.StatusRequestEntityTooLarge: "body", http.StatusRequestTimeout: "body", http.StatusBadRequest: "body",
+		http.StatusNotFound: "unknown", http.StatusMethodNotAllowed: "unknown", http.StatusUnsupportedMediaType: "body", http.StatusRequestEntityTooLarge: "body", http.StatusRequestTimeout: "body", http.StatusBadRequest: "body",
 	} {
 		r.byStatus[status] = vec.WithLabelValues(reason)
 	}
 	return r
 }
 
-// count counts a refusal. An error of the protocol comes from whoever looks at tokens.
-func (r refusals) count(err error) {
+// count counts a refusal. An error of the protocol comes from whoever looks at tokens. A request of REST that means no method is refused for
+// want of one, and counted by what is wrong with it.
+func (r refusals) count(w http.ResponseWriter, err error) {
 	var refused *refusal
 	var connectErr *connect.Error
 	switch {
 	case errors.As(err, &refused) && refused.shed:
 		r.shed.Inc()
 	case errors.As(err, &refused):
-		if counter := r.byStatus[refused.status]; counter != nil {
+		status := refused.status
+		if plain, ok := w.(*restAnswer); ok && plain.refused != nil && status == http.StatusNotFound {
+			status = plain.refused.status
+		}
+		if counter := r.byStatus[status]; counter != nil {
 			counter.Inc()
 		}
 	case errors.As(err, &connectErr):

@@ -90,7 +90,9 @@ func TestPriority(t *testing.T) {
 func TestSlowBodyIsNoWork(t *testing.T) {
 	t.Parallel()
 	d := newDoorWith(t, false, func(c *edge.Config, _ *edge.Limits) { c.Busy = 1 })
-	d.call = func(context.Context, *parityv1.CallRequest) (*parityv1.CallResponse, error) { return &parityv1.CallResponse{}, nil }
+	d.call = func(context.Context, *parityv1.CallRequest) (*parityv1.CallResponse, error) {
+		return &parityv1.CallResponse{}, nil
+	}
 	const slow = 4
 	for range slow {
 		io.WriteString(dial(t, d), "POST "+callPath+" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")

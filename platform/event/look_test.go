@@ -104,3 +104,26 @@ func TestLook(t *testing.T) {
 		}
 	}
 }
+
+// However many are far behind, a look reads about as much as for one: when all are away, it must not take so long that it says nothing.
+func TestLookAtManyWhoAreFarBehind(t *testing.T) {
+	t.Parallel()
+	v := newVillage(t)
+	alpha := v.start(t, "alpha", nil)
+	v.exec(t, `INSERT INTO alpha.cleave_event (era, id, type, subject, sequence, correlation_id, trace, data, time)
+		SELECT alpha.cleave_era(), 'evt_' || n, 'alpha.v1.Other', 's', n, '', '', '', now() FROM generate_series(1, 30000) n`)
+	away := func(first, last int) {
+		v.exec(t, `INSERT INTO alpha.cleave_subscriber (name, types, era, transaction, position, lease_owner, lease_until)
+			SELECT 'away' || n, '{"alpha.v1.Other": "2026-01-01T00:00:00Z"}', 0, '0', 0, 'test', now() + interval '1 hour' FROM generate_series($1::int, $2::int) n`, first, last)
+	}
+	away(1, 1)
+	if got := alpha.look(t, "away1").Events; got != 30_000 {
+		t.Errorf("alone it is %d behind, want 30000", got)
+	}
+	away(2, 6)
+	for _, name := range []string{"away1", "away6"} {
+		if got := alpha.look(t, name).Events; got != 20_000 {
+			t.Errorf("of six %s is counted to be %d behind, want 20000", name, got)
+		}
+	}
+}
