@@ -10,6 +10,8 @@ import (
 	"flag"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"github.com/cleave-go/cleave/platform/postgrestest"
 )
 
@@ -19,5 +21,6 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "12"); err != nil {
 		panic(err)
 	}
-	postgrestest.Main(m)
+	// A connection of toxiproxy that is cut while it is slowed leaves the goroutine that slows it.
+	postgrestest.Main(m, goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2/toxics.(*ToxicStub).Run"))
 }
