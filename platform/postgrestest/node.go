@@ -20,7 +20,7 @@ var settings = map[string]string{
 	"fsync":              "off",
 	"synchronous_commit": "off",
 	"full_page_writes":   "off",
-	"max_connections":    "400",
+	"max_connections":    "1000",
 	"max_wal_size":       "256MB",
 	"min_wal_size":       "32MB",
 	"jit":                "off",

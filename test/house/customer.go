@@ -39,6 +39,7 @@ type Customer struct {
 type Staff struct {
 	Catalog   catalogv1connect.CatalogServiceClient
 	Inventory inventoryv1connect.InventoryServiceClient
+	Parcels   ordersv1connect.FulfillmentServiceClient
 }
 
 // Inside are clients of internal methods.
@@ -70,6 +71,7 @@ func (h *House) Customer(t testing.TB) *Customer {
 		Staff: Staff{
 			Catalog:   catalogv1connect.NewCatalogServiceClient(client, h.Public()),
 			Inventory: inventoryv1connect.NewInventoryServiceClient(client, h.Public()),
+			Parcels:   ordersv1connect.NewFulfillmentServiceClient(client, h.Public()),
 		},
 		Inside: Inside{
 			Inventory: inventoryv1connect.NewInventoryServiceClient(client, h.Internal("inventory"), AsOrders),

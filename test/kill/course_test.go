@@ -3,7 +3,9 @@ package kill
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	inventoryv1 "github.com/cleave-go/cleave/gen/cleave/inventory/v1"
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
@@ -17,6 +19,8 @@ type course struct {
 	paymentMethod string
 	// cancelAt is where the customer cancels; without it nobody does.
 	cancelAt ordersv1.OrderState
+	// parted says that one piece is sent, and comes back, and that the other is not sent any more.
+	parted bool
 
 	ends               ordersv1.OrderState
 	payment            paymentsv1.PaymentState
@@ -51,6 +55,13 @@ var (
 		ends: ordersv1.OrderState_ORDER_STATE_CANCELLED, left: pieces,
 		payment: paymentsv1.PaymentState_PAYMENT_STATE_REFUNDED, captured: quantity * price, refunded: quantity * price,
 		reservation: inventoryv1.ReservationState_RESERVATION_STATE_RELEASED,
+	}
+	// sent is sent in part when it is paid, and in the end the customer has nothing and all of his money.
+	sent = &course{
+		paymentMethod: "pm_card_visa", parted: true,
+		ends: ordersv1.OrderState_ORDER_STATE_RETURNED, left: pieces,
+		payment: paymentsv1.PaymentState_PAYMENT_STATE_REFUNDED, captured: quantity * price, refunded: quantity * price,
+		reservation: inventoryv1.ReservationState_RESERVATION_STATE_RETURNED,
 	}
 	// stopped is cancelled while the provider, which takes its time, sets the money aside.
 	stopped = &course{
@@ -109,7 +120,38 @@ func (v *visit) toEnd(ctx context.Context) (*ordersv1.Order, error) {
 			return nil, err
 		}
 	}
+	if v.course.parted {
+		if _, err := v.Await(ctx, v.orderID, ordersv1.OrderState_ORDER_STATE_CONFIRMED); err != nil {
+			return nil, err
+		}
+		if err := v.part(ctx); err != nil {
+			return nil, err
+		}
+	}
 	return v.Await(ctx, v.orderID, v.course.ends)
+}
+
+// part sends one piece, calls off the rest, takes the piece back, and waits until stock and money have followed.
+func (v *visit) part(ctx context.Context) error {
+	one := []*ordersv1.LineQuantity{{Sku: v.sku, Quantity: 1}}
+	if _, err := house.Insist(ctx, v.Staff.Parcels.CreateFulfillment, &ordersv1.CreateFulfillmentRequest{RequestId: id.New("rq"), OrderId: v.orderID, Lines: one}); err != nil {
+		return fmt.Errorf("ship: %w", err)
+	}
+	if _, err := house.Insist(ctx, v.Staff.Parcels.CancelRest, &ordersv1.CancelRestRequest{RequestId: id.New("rq"), OrderId: v.orderID}); err != nil {
+		return fmt.Errorf("cancel the rest: %w", err)
+	}
+	if _, err := house.Insist(ctx, v.Staff.Parcels.ReturnLines, &ordersv1.ReturnLinesRequest{RequestId: id.New("rq"), OrderId: v.orderID, Lines: one}); err != nil {
+		return fmt.Errorf("return: %w", err)
+	}
+	for settled := false; !settled; {
+		answer, err := house.Insist(ctx, v.Staff.Parcels.ListReversals, &ordersv1.ListReversalsRequest{OrderId: v.orderID})
+		if err != nil {
+			return fmt.Errorf("list reversals: %w", err)
+		}
+		settled = !slices.ContainsFunc(answer.GetReversals(), func(r *ordersv1.Reversal) bool { return r.GetState() != ordersv1.ReversalState_REVERSAL_STATE_SETTLED })
+		time.Sleep(20 * time.Millisecond) // There is nothing to watch.
+	}
+	return nil
 }
 
 // place orders.

@@ -18,11 +18,15 @@ import (
 	"github.com/cleave-go/cleave/test/house"
 )
 
+// importBatch is where [imported] has processes killed.
+const importBatch = "catalog/import/batch"
+
 // imported has the process killed again and again that works off an import, and holds that the import goes on where it was: each row is
 // taken once, and each product is told of once.
 func imported(t *testing.T, binaries *topology.Binaries) {
 	t.Parallel()
-	const rows, wrong, kills = 2000, 20, 3
+	// Enough rows for the import to be under way still when a process has been started anew.
+	const rows, wrong, kills = 20_000, 20, 3
 	s := open(t, house.AllInOne, binaries, "")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -41,13 +45,13 @@ func imported(t *testing.T, binaries *topology.Binaries) {
 		t.Fatal(err)
 	}
 	id, offset := made.GetImport().GetId(), int64(0)
-	for chunk := range slices.Chunk([]byte(file.String()), 10_000) {
+	for chunk := range slices.Chunk([]byte(file.String()), 100_000) {
 		if _, err := client.AppendImport(ctx, &catalogv1.AppendImportRequest{RequestId: fmt.Sprint("append ", offset), Id: id, Offset: offset, Data: chunk}); err != nil {
 			t.Fatal(err)
 		}
 		offset += int64(len(chunk))
 	}
-	const place = "catalog/import/batch"
+	const place = importBatch
 	if err := s.folder.Arm(place, "kill"); err != nil {
 		t.Fatal(err)
 	}
@@ -61,12 +65,12 @@ func imported(t *testing.T, binaries *topology.Binaries) {
 		}
 		unit.Process().Wait(t)
 		unit.Kill() // Its end was wanted.
+		unit.Restart(t)
 		if kill+1 < kills {
 			if err := s.folder.Arm(place, "kill"); err != nil {
 				t.Fatal(err)
 			}
 		}
-		unit.Restart(t)
 	}
 	var last *catalogv1.Import
 	for last.GetEndTime() == nil {
