@@ -128,6 +128,10 @@ func health(t *testing.T, binary string) {
 	})
 	t.Run("a database that goes, and is a standby for a while", func(t *testing.T) {
 		data := show(t, admin(t))
+		var connections string
+		if err := admin(t).QueryRow(t.Context(), "SHOW max_connections").Scan(&connections); err != nil {
+			t.Fatal(err)
+		}
 		if err := server.Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -136,7 +140,7 @@ func health(t *testing.T, binary string) {
 			t.Fatal(err)
 		}
 		// A standby allows no fewer connections than its primary has.
-		again, err := postgres.Start(t.Context(), postgres.Options{Dir: filepath.Dir(data), Settings: map[string]string{"max_connections": "400"}})
+		again, err := postgres.Start(t.Context(), postgres.Options{Dir: filepath.Dir(data), Settings: map[string]string{"max_connections": connections}})
 		if err != nil {
 			t.Fatal(err)
 		}
