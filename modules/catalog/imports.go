@@ -77,109 +77,93 @@ func lockImport(ctx context.Context, tx tx, id string) (*importRow, error) {
 	return one(ctx, tx, id, "SELECT "+importColumns+" FROM import WHERE id = $1 FOR UPDATE", id)
 }
 
-func (s *service) CreateImport(ctx context.Context, r *catalogv1.CreateImportRequest) (answer *catalogv1.CreateImportResponse, err error) {
+func (s *service) CreateImport(ctx context.Context, r *catalogv1.CreateImportRequest) (*catalogv1.CreateImportResponse, error) {
 	kind := formatCSV
 	if r.GetFormat() == messageFormats[formatJSONL] {
 		kind = formatJSONL
 	}
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*catalogv1.CreateImportResponse, error) {
-			importID := id.New("imp")
-			made, err := one(ctx, tx, importID, `INSERT INTO import (id, format, state) SELECT $1, $2, $3
-				WHERE (SELECT count(*) FROM import WHERE state IN ('open', 'running')) < $4 RETURNING `+importColumns, importID, string(kind), string(importOpen), maxImports)
-			if connect.CodeOf(err) == connect.CodeNotFound {
-				return nil, rpc.Errorf(connect.CodeFailedPrecondition, "TOO_MANY_IMPORTS", "%d imports are under way: cancel one, or wait", maxImports)
-			}
-			if err != nil {
-				return nil, err
-			}
-			return &catalogv1.CreateImportResponse{Import: made.message()}, nil
-		})
-		return err
+	return idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*catalogv1.CreateImportResponse, error) {
+		importID := id.New("imp")
+		made, err := one(ctx, tx, importID, `INSERT INTO import (id, format, state) SELECT $1, $2, $3
+			WHERE (SELECT count(*) FROM import WHERE state IN ('open', 'running')) < $4 RETURNING `+importColumns, importID, string(kind), string(importOpen), maxImports)
+		if connect.CodeOf(err) == connect.CodeNotFound {
+			return nil, rpc.Errorf(connect.CodeFailedPrecondition, "TOO_MANY_IMPORTS", "%d imports are under way: cancel one, or wait", maxImports)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return &catalogv1.CreateImportResponse{Import: made.message()}, nil
 	})
-	return answer, err
 }
 
-func (s *service) AppendImport(ctx context.Context, r *catalogv1.AppendImportRequest) (answer *catalogv1.AppendImportResponse, err error) {
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*catalogv1.AppendImportResponse, error) {
-			found, err := lockImport(ctx, tx, r.GetId())
-			switch {
-			case err != nil:
-				return nil, err
-			case found.state != importOpen:
-				return nil, found.errState("take more")
-			case r.GetOffset() != found.size:
-				return nil, rpc.Errorf(connect.CodeFailedPrecondition, "OFFSET", "offset: import %s has %d bytes: go on there", found.id, found.size)
-			case found.size+int64(len(r.GetData())) > maxFile:
-				return nil, rpc.Errorf(connect.CodeFailedPrecondition, "FILE_TOO_LARGE", "a file has at most %d bytes: import it in parts", maxFile)
-			}
-			tx.Defer("INSERT INTO import_chunk (import_id, start, data) VALUES ($1, $2, $3)", found.id, found.size, r.GetData())
-			found.size += int64(len(r.GetData()))
-			tx.Defer("UPDATE import SET size = $2 WHERE id = $1", found.id, found.size)
-			return &catalogv1.AppendImportResponse{Import: found.message()}, nil
-		})
-		return err
+func (s *service) AppendImport(ctx context.Context, r *catalogv1.AppendImportRequest) (*catalogv1.AppendImportResponse, error) {
+	return idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*catalogv1.AppendImportResponse, error) {
+		found, err := lockImport(ctx, tx, r.GetId())
+		switch {
+		case err != nil:
+			return nil, err
+		case found.state != importOpen:
+			return nil, found.errState("take more")
+		case r.GetOffset() != found.size:
+			return nil, rpc.Errorf(connect.CodeFailedPrecondition, "OFFSET", "offset: import %s has %d bytes: go on there", found.id, found.size)
+		case found.size+int64(len(r.GetData())) > maxFile:
+			return nil, rpc.Errorf(connect.CodeFailedPrecondition, "FILE_TOO_LARGE", "a file has at most %d bytes: import it in parts", maxFile)
+		}
+		tx.Defer("INSERT INTO import_chunk (import_id, start, data) VALUES ($1, $2, $3)", found.id, found.size, r.GetData())
+		found.size += int64(len(r.GetData()))
+		tx.Defer("UPDATE import SET size = $2 WHERE id = $1", found.id, found.size)
+		return &catalogv1.AppendImportResponse{Import: found.message()}, nil
 	})
-	return answer, err
 }
 
-func (s *service) StartImport(ctx context.Context, r *catalogv1.StartImportRequest) (answer *catalogv1.StartImportResponse, err error) {
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*catalogv1.StartImportResponse, error) {
-			found, err := lockImport(ctx, tx, r.GetId())
+func (s *service) StartImport(ctx context.Context, r *catalogv1.StartImportRequest) (*catalogv1.StartImportResponse, error) {
+	return idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*catalogv1.StartImportResponse, error) {
+		found, err := lockImport(ctx, tx, r.GetId())
+		if err != nil {
+			return nil, err
+		}
+		if !found.state.canBecome(importRunning) {
+			return nil, found.errState("be started")
+		}
+		f := fileOf(ctx, tx, found, &piece{})
+		if found.format == formatCSV {
+			problem, err := f.header()
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("read the first line of import %s: %w", found.id, err)
 			}
-			if !found.state.canBecome(importRunning) {
-				return nil, found.errState("be started")
+			if problem != "" {
+				return nil, rpc.Errorf(connect.CodeInvalidArgument, "IMPORT_HEADER", "the first line of the file must name the columns: %s", problem)
 			}
-			f := fileOf(ctx, tx, found, &piece{})
-			if found.format == formatCSV {
-				problem, err := f.header()
-				if err != nil {
-					return nil, fmt.Errorf("read the first line of import %s: %w", found.id, err)
-				}
-				if problem != "" {
-					return nil, rpc.Errorf(connect.CodeInvalidArgument, "IMPORT_HEADER", "the first line of the file must name the columns: %s", problem)
-				}
-			}
-			names, err := json.Marshal(append([]string{}, f.columns...))
-			if err != nil {
-				return nil, err
-			}
-			found, err = one(ctx, tx, found.id, "UPDATE import SET state = $2, columns = $3, position = $4, line = $5 WHERE id = $1 RETURNING "+importColumns,
-				found.id, string(importRunning), string(names), f.position, f.line)
-			if err != nil {
-				return nil, err
-			}
-			db.AfterCommit(ctx, s.nudgeImports)
-			return &catalogv1.StartImportResponse{Import: found.message()}, nil
-		})
-		return err
+		}
+		names, err := json.Marshal(append([]string{}, f.columns...))
+		if err != nil {
+			return nil, err
+		}
+		found, err = one(ctx, tx, found.id, "UPDATE import SET state = $2, columns = $3, position = $4, line = $5 WHERE id = $1 RETURNING "+importColumns,
+			found.id, string(importRunning), string(names), f.position, f.line)
+		if err != nil {
+			return nil, err
+		}
+		db.AfterCommit(ctx, s.nudgeImports)
+		return &catalogv1.StartImportResponse{Import: found.message()}, nil
 	})
-	return answer, err
 }
 
-func (s *service) CancelImport(ctx context.Context, r *catalogv1.CancelImportRequest) (answer *catalogv1.CancelImportResponse, err error) {
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*catalogv1.CancelImportResponse, error) {
-			found, err := lockImport(ctx, tx, r.GetId())
-			if err != nil {
-				return nil, err
-			}
-			if !found.state.canBecome(importCancelled) {
-				return nil, found.errState("be cancelled")
-			}
-			found, err = end(ctx, tx, found.id, importCancelled, "")
-			if err != nil {
-				return nil, err
-			}
-			return &catalogv1.CancelImportResponse{Import: found.message()}, nil
-		})
-		return err
+func (s *service) CancelImport(ctx context.Context, r *catalogv1.CancelImportRequest) (*catalogv1.CancelImportResponse, error) {
+	return idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*catalogv1.CancelImportResponse, error) {
+		found, err := lockImport(ctx, tx, r.GetId())
+		if err != nil {
+			return nil, err
+		}
+		if !found.state.canBecome(importCancelled) {
+			return nil, found.errState("be cancelled")
+		}
+		found, err = end(ctx, tx, found.id, importCancelled, "")
+		if err != nil {
+			return nil, err
+		}
+		return &catalogv1.CancelImportResponse{Import: found.message()}, nil
 	})
-	return answer, err
 }
 
 // end ends an import, and forgets its file.
@@ -211,11 +195,8 @@ func (s *service) ListImports(ctx context.Context, r *catalogv1.ListImportsReque
 		return nil, db.Unavailable(fmt.Errorf("list imports: %w", err))
 	}
 	answer := &catalogv1.ListImportsResponse{}
-	for i, found := range all {
-		if i == size {
-			answer.NextPageToken = page.Encode(all[i-1].id, "")
-			break
-		}
+	all, answer.NextPageToken = page.Cut(all, size, "", func(r *importRow) string { return r.id })
+	for _, found := range all {
 		answer.Imports = append(answer.Imports, found.message())
 	}
 	return answer, nil
@@ -247,10 +228,7 @@ func (s *service) ListImportErrors(ctx context.Context, r *catalogv1.ListImportE
 	if err != nil {
 		return nil, db.Unavailable(fmt.Errorf("list the errors of an import: %w", err))
 	}
-	answer := &catalogv1.ListImportErrorsResponse{Errors: all}
-	if len(all) > size {
-		answer.Errors = all[:size]
-		answer.NextPageToken = page.Encode(strconv.FormatInt(all[size-1].GetLine(), 10), r.GetId())
-	}
+	answer := &catalogv1.ListImportErrorsResponse{}
+	answer.Errors, answer.NextPageToken = page.Cut(all, size, r.GetId(), func(e *catalogv1.ImportError) string { return strconv.FormatInt(e.GetLine(), 10) })
 	return answer, nil
 }

@@ -15,20 +15,16 @@ import (
 
 // What becomes of one product.
 
-func (s *service) CreateProduct(ctx context.Context, r *catalogv1.CreateProductRequest) (answer *catalogv1.CreateProductResponse, err error) {
+func (s *service) CreateProduct(ctx context.Context, r *catalogv1.CreateProductRequest) (*catalogv1.CreateProductResponse, error) {
 	given := &catalogv1.Product{}
 	for _, path := range updatable {
 		take(path, given, r.GetProduct())
 	}
 	given.State = messageStates[draft]
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*catalogv1.CreateProductResponse, error) {
-			made, err := s.put(ctx, tx, newChange(id.New("prd"), nil, proto.CloneOf(given)))
-			return &catalogv1.CreateProductResponse{Product: made}, err
-		})
-		return err
+	return idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*catalogv1.CreateProductResponse, error) {
+		made, err := s.put(ctx, tx, newChange(id.New("prd"), nil, proto.CloneOf(given)))
+		return &catalogv1.CreateProductResponse{Product: made}, err
 	})
-	return answer, err
 }
 
 func (s *service) UpdateProduct(ctx context.Context, r *catalogv1.UpdateProductRequest) (answer *catalogv1.UpdateProductResponse, err error) {
@@ -36,41 +32,29 @@ func (s *service) UpdateProduct(ctx context.Context, r *catalogv1.UpdateProductR
 	if err != nil {
 		return nil, err
 	}
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*catalogv1.UpdateProductResponse, error) {
-			changed, err := s.alter(ctx, tx, r.GetId(), r.GetProduct().GetEtag(), func(after *catalogv1.Product) error {
-				for _, path := range paths {
-					take(path, after, r.GetProduct())
-				}
-				return nil
-			})
-			return &catalogv1.UpdateProductResponse{Product: changed}, err
+	return idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*catalogv1.UpdateProductResponse, error) {
+		changed, err := s.alter(ctx, tx, r.GetId(), r.GetProduct().GetEtag(), func(after *catalogv1.Product) error {
+			for _, path := range paths {
+				take(path, after, r.GetProduct())
+			}
+			return nil
 		})
-		return err
+		return &catalogv1.UpdateProductResponse{Product: changed}, err
 	})
-	return answer, err
 }
 
-func (s *service) PublishProduct(ctx context.Context, r *catalogv1.PublishProductRequest) (answer *catalogv1.PublishProductResponse, err error) {
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*catalogv1.PublishProductResponse, error) {
-			changed, err := s.alter(ctx, tx, r.GetId(), r.GetEtag(), become(published))
-			return &catalogv1.PublishProductResponse{Product: changed}, err
-		})
-		return err
+func (s *service) PublishProduct(ctx context.Context, r *catalogv1.PublishProductRequest) (*catalogv1.PublishProductResponse, error) {
+	return idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*catalogv1.PublishProductResponse, error) {
+		changed, err := s.alter(ctx, tx, r.GetId(), r.GetEtag(), become(published))
+		return &catalogv1.PublishProductResponse{Product: changed}, err
 	})
-	return answer, err
 }
 
-func (s *service) ArchiveProduct(ctx context.Context, r *catalogv1.ArchiveProductRequest) (answer *catalogv1.ArchiveProductResponse, err error) {
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*catalogv1.ArchiveProductResponse, error) {
-			changed, err := s.alter(ctx, tx, r.GetId(), r.GetEtag(), become(archived))
-			return &catalogv1.ArchiveProductResponse{Product: changed}, err
-		})
-		return err
+func (s *service) ArchiveProduct(ctx context.Context, r *catalogv1.ArchiveProductRequest) (*catalogv1.ArchiveProductResponse, error) {
+	return idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*catalogv1.ArchiveProductResponse, error) {
+		changed, err := s.alter(ctx, tx, r.GetId(), r.GetEtag(), become(archived))
+		return &catalogv1.ArchiveProductResponse{Product: changed}, err
 	})
-	return answer, err
 }
 
 // become brings a product into a state.

@@ -138,9 +138,7 @@ type place struct {
 	id   string
 }
 
-func (p place) token(tag string) string {
-	return page.Encode(strconv.FormatFloat(float64(p.rank), 'g', -1, 32)+" "+p.id, tag)
-}
+func (p place) String() string { return strconv.FormatFloat(float64(p.rank), 'g', -1, 32) + " " + p.id }
 
 // placeOf returns where the page before ended; nil for the first.
 func placeOf(token, tag string) (*place, error) {
@@ -177,10 +175,7 @@ func (s *service) SearchProducts(ctx context.Context, r *catalogv1.SearchProduct
 		return nil, db.Unavailable(fmt.Errorf("search: %w", err))
 	}
 	answer := &catalogv1.SearchProductsResponse{CorrectedQuery: corrected(meanings)}
-	if len(found) > size { // One more than was asked for: there is a next page.
-		found = found[:size]
-		answer.NextPageToken = found[size-1].token(tag)
-	}
+	found, answer.NextPageToken = page.Cut(found, size, tag, place.String)
 	answer.Products, err = s.inOrderOf(ctx, found)
 	return answer, err
 }
@@ -242,10 +237,7 @@ func (s *service) ListCategories(ctx context.Context, r *catalogv1.ListCategorie
 	if err != nil {
 		return nil, db.Unavailable(fmt.Errorf("list categories: %w", err))
 	}
-	answer := &catalogv1.ListCategoriesResponse{Categories: all}
-	if len(all) > size {
-		answer.Categories = all[:size]
-		answer.NextPageToken = page.Encode(all[size-1].GetName(), "")
-	}
+	answer := &catalogv1.ListCategoriesResponse{}
+	answer.Categories, answer.NextPageToken = page.Cut(all, size, "", (*catalogv1.Category).GetName)
 	return answer, nil
 }

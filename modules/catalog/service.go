@@ -80,13 +80,11 @@ func (s *service) list(ctx context.Context, pageSize int32, token, tag string, f
 	if err != nil {
 		return nil, "", db.Unavailable(err)
 	}
-	for i, row := range rows {
-		if i == size { // One more than was asked for: there is a next page.
-			return products, page.Encode(rows[i-1].ID, tag), nil
-		}
+	rows, next = page.Cut(rows, size, tag, func(row *ent.Product) string { return row.ID })
+	for _, row := range rows {
 		products = append(products, message(row))
 	}
-	return products, "", nil
+	return products, next, nil
 }
 
 func (s *service) BatchGetVariants(ctx context.Context, r *catalogv1.BatchGetVariantsRequest) (*catalogv1.BatchGetVariantsResponse, error) {

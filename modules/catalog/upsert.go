@@ -23,28 +23,24 @@ func (s *service) BatchUpsertProducts(ctx context.Context, r *catalogv1.BatchUps
 	if err := distinctSKUs(given, func(i int) string { return fmt.Sprintf("products[%d].", i) }); err != nil {
 		return nil, err
 	}
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*catalogv1.BatchUpsertProductsResponse, error) {
-			changes, err := match(ctx, tx, given)
-			if err != nil {
-				return nil, err
+	return idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*catalogv1.BatchUpsertProductsResponse, error) {
+		changes, err := match(ctx, tx, given)
+		if err != nil {
+			return nil, err
+		}
+		answer := &catalogv1.BatchUpsertProductsResponse{}
+		for i, c := range changes {
+			if c.wrong != nil {
+				return nil, rpc.Errorf(connect.CodeFailedPrecondition, c.wrong.reason, "products[%d]: %s", i, c.wrong.text)
 			}
-			answer := &catalogv1.BatchUpsertProductsResponse{}
-			for i, c := range changes {
-				if c.wrong != nil {
-					return nil, rpc.Errorf(connect.CodeFailedPrecondition, c.wrong.reason, "products[%d]: %s", i, c.wrong.text)
-				}
-				if first := slices.Index(answer.GetProductIds(), c.after.GetId()); first >= 0 {
-					return nil, rpc.Errorf(connect.CodeFailedPrecondition, "PRODUCT_TWICE",
-						"products[%d]: its SKUs belong to the product that products[%d] replaces: take them out of that one first", i, first)
-				}
-				answer.ProductIds = append(answer.ProductIds, c.after.GetId())
+			if first := slices.Index(answer.GetProductIds(), c.after.GetId()); first >= 0 {
+				return nil, rpc.Errorf(connect.CodeFailedPrecondition, "PRODUCT_TWICE",
+					"products[%d]: its SKUs belong to the product that products[%d] replaces: take them out of that one first", i, first)
 			}
-			return answer, s.write(ctx, tx, valid(changes))
-		})
-		return err
+			answer.ProductIds = append(answer.ProductIds, c.after.GetId())
+		}
+		return answer, s.write(ctx, tx, valid(changes))
 	})
-	return answer, err
 }
 
 // productOf returns the product that is to be upserted. It has no id yet, and no state if none was given.

@@ -19,17 +19,14 @@ import (
 // What becomes of a reservation.
 
 func (s *service) CommitReservation(ctx context.Context, r *inventoryv1.CommitReservationRequest) (answer *inventoryv1.CommitReservationResponse, err error) {
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*inventoryv1.CommitReservationResponse, error) {
-			if db.FirstTry(ctx) {
-				return &inventoryv1.CommitReservationResponse{Reservation: commitHold(tx, r.GetId())}, nil
-			}
-			// A hold whose time is up is there as long as nobody has ended it, and may be committed: whoever ends it and whoever
-			// commits it both lock its row, and the second finds what the first has made of it.
-			row, _, err := move(ctx, tx, r.GetId(), committed)
-			return &inventoryv1.CommitReservationResponse{Reservation: message(row)}, err
-		})
-		return err
+	answer, err = idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*inventoryv1.CommitReservationResponse, error) {
+		if db.FirstTry(ctx) {
+			return &inventoryv1.CommitReservationResponse{Reservation: commitHold(tx, r.GetId())}, nil
+		}
+		// A hold whose time is up is there as long as nobody has ended it, and may be committed: whoever ends it and whoever
+		// commits it both lock its row, and the second finds what the first has made of it.
+		row, _, err := move(ctx, tx, r.GetId(), committed)
+		return &inventoryv1.CommitReservationResponse{Reservation: message(row)}, err
 	})
 	if err == nil {
 		fault.Point("inventory/commit/committed")
@@ -56,27 +53,24 @@ func (s *service) ReleaseReservation(ctx context.Context, r *inventoryv1.Release
 	if err != nil {
 		return nil, err
 	}
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*inventoryv1.ReleaseReservationResponse, error) {
-			reservationID := r.GetId()
-			if request := r.GetReserveRequestId(); request != "" {
-				kept, done, err := idempotency.Revoke[inventoryv1.ReserveResponse](ctx, tx, reserveMethod, request)
-				if err != nil || !done {
-					return &inventoryv1.ReleaseReservationResponse{}, err
-				}
-				reservationID = kept.GetReservation().GetId()
+	answer, err = idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*inventoryv1.ReleaseReservationResponse, error) {
+		reservationID := r.GetId()
+		if request := r.GetReserveRequestId(); request != "" {
+			kept, done, err := idempotency.Revoke[inventoryv1.ReserveResponse](ctx, tx, reserveMethod, request)
+			if err != nil || !done {
+				return &inventoryv1.ReleaseReservationResponse{}, err
 			}
-			if len(lines) > 0 {
-				row, done, err := perform(ctx, tx, reservationID, withdraw, lines)
-				if err == nil {
-					changeStock(tx, done, change{reserved: -1})
-				}
-				return &inventoryv1.ReleaseReservationResponse{Reservation: message(row)}, err
+			reservationID = kept.GetReservation().GetId()
+		}
+		if len(lines) > 0 {
+			row, done, err := perform(ctx, tx, reservationID, withdraw, lines)
+			if err == nil {
+				changeStock(tx, done, change{reserved: -1})
 			}
-			row, err := release(ctx, tx, reservationID)
 			return &inventoryv1.ReleaseReservationResponse{Reservation: message(row)}, err
-		})
-		return err
+		}
+		row, err := release(ctx, tx, reservationID)
+		return &inventoryv1.ReleaseReservationResponse{Reservation: message(row)}, err
 	})
 	if err == nil {
 		fault.Point("inventory/release/committed")
@@ -99,15 +93,11 @@ func release(ctx context.Context, tx tx, reservationID string) (*row, error) {
 	return row, nil
 }
 
-func (s *service) ExtendReservation(ctx context.Context, r *inventoryv1.ExtendReservationRequest) (answer *inventoryv1.ExtendReservationResponse, err error) {
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*inventoryv1.ExtendReservationResponse, error) {
-			row, err := extend(ctx, tx, r.GetId(), r.GetTtl().AsDuration())
-			return &inventoryv1.ExtendReservationResponse{Reservation: message(row)}, err
-		})
-		return err
+func (s *service) ExtendReservation(ctx context.Context, r *inventoryv1.ExtendReservationRequest) (*inventoryv1.ExtendReservationResponse, error) {
+	return idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*inventoryv1.ExtendReservationResponse, error) {
+		row, err := extend(ctx, tx, r.GetId(), r.GetTtl().AsDuration())
+		return &inventoryv1.ExtendReservationResponse{Reservation: message(row)}, err
 	})
-	return answer, err
 }
 
 func (s *service) ShipReservation(ctx context.Context, r *inventoryv1.ShipReservationRequest) (answer *inventoryv1.ShipReservationResponse, err error) {
@@ -115,15 +105,12 @@ func (s *service) ShipReservation(ctx context.Context, r *inventoryv1.ShipReserv
 	if err != nil {
 		return nil, err
 	}
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*inventoryv1.ShipReservationResponse, error) {
-			row, done, err := perform(ctx, tx, r.GetId(), ship, lines)
-			if err == nil && len(done) > 0 {
-				err = moveStock(ctx, tx, done, change{onHand: -1, reserved: -1}, movementsOf(tx, row, done, -1, "shipped"))
-			}
-			return &inventoryv1.ShipReservationResponse{Reservation: message(row)}, err
-		})
-		return err
+	answer, err = idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*inventoryv1.ShipReservationResponse, error) {
+		row, done, err := perform(ctx, tx, r.GetId(), ship, lines)
+		if err == nil && len(done) > 0 {
+			err = moveStock(ctx, tx, done, change{onHand: -1, reserved: -1}, movementsOf(tx, row, done, -1, "shipped"))
+		}
+		return &inventoryv1.ShipReservationResponse{Reservation: message(row)}, err
 	})
 	if err == nil {
 		fault.Point("inventory/ship/committed")
@@ -136,15 +123,12 @@ func (s *service) ReturnReservation(ctx context.Context, r *inventoryv1.ReturnRe
 	if err != nil {
 		return nil, err
 	}
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*inventoryv1.ReturnReservationResponse, error) {
-			row, done, err := perform(ctx, tx, r.GetId(), takeBack, lines)
-			if err == nil && len(done) > 0 && !r.GetDiscard() {
-				err = moveStock(ctx, tx, done, change{onHand: +1}, movementsOf(tx, row, done, +1, "returned"))
-			}
-			return &inventoryv1.ReturnReservationResponse{Reservation: message(row)}, err
-		})
-		return err
+	answer, err = idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*inventoryv1.ReturnReservationResponse, error) {
+		row, done, err := perform(ctx, tx, r.GetId(), takeBack, lines)
+		if err == nil && len(done) > 0 && !r.GetDiscard() {
+			err = moveStock(ctx, tx, done, change{onHand: +1}, movementsOf(tx, row, done, +1, "returned"))
+		}
+		return &inventoryv1.ReturnReservationResponse{Reservation: message(row)}, err
 	})
 	if err == nil {
 		fault.Point("inventory/return/committed")

@@ -318,7 +318,7 @@ func (m *model) Undo(t *rapid.T) {
 	if (err != nil) != gone || !gone && reservation.GetId() != c.id {
 		t.Fatalf("undo a reservation that is %s: %v, %v", c.state, reservation, err)
 	}
-	if c.state.claims() {
+	if !gone && c.state.claims() {
 		c.state = released
 	}
 }

@@ -52,14 +52,9 @@ func (s *service) AdjustStock(ctx context.Context, r *inventoryv1.AdjustStockReq
 	if err != nil {
 		return nil, connect.NewError(connect.CodeInvalidArgument, err)
 	}
-	var answer *inventoryv1.AdjustStockResponse
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*inventoryv1.AdjustStockResponse, error) {
-			return adjust(ctx, tx, r, deltas)
-		})
-		return err
+	return idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*inventoryv1.AdjustStockResponse, error) {
+		return adjust(ctx, tx, r, deltas)
 	})
-	return answer, err
 }
 
 // adjust changes what is on hand and writes down why.
@@ -119,15 +114,12 @@ func (s *service) reserveOnce(ctx context.Context, r *inventoryv1.ReserveRequest
 	if r.GetTtl() != nil {
 		ttl = r.GetTtl().AsDuration()
 	}
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*inventoryv1.ReserveResponse, error) {
-			if err := s.look(ctx, tx, lines); err != nil {
-				return nil, err
-			}
-			hold := row{id: id.New("rsv"), reference: r.GetReference(), state: held, lines: lines}
-			return &inventoryv1.ReserveResponse{Reservation: insertHold(tx, hold, ttl)}, nil
-		})
-		return err
+	answer, err = idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*inventoryv1.ReserveResponse, error) {
+		if err := s.look(ctx, tx, lines); err != nil {
+			return nil, err
+		}
+		hold := row{id: id.New("rsv"), reference: r.GetReference(), state: held, lines: lines}
+		return &inventoryv1.ReserveResponse{Reservation: insertHold(tx, hold, ttl)}, nil
 	})
 	if m := answer.GetReservation(); err == nil && m.GetExpireTime() == nil { // It was kept before that was known.
 		var at time.Time

@@ -41,11 +41,8 @@ func (s *service) ListMessages(ctx context.Context, r *notificationsv1.ListMessa
 		return nil, db.Unavailable(err)
 	}
 	answer := &notificationsv1.ListMessagesResponse{}
-	for i, row := range rows {
-		if i == size { // One more than was asked for: there is a next page.
-			answer.NextPageToken = page.Encode(rows[i-1].ID, recipient)
-			break
-		}
+	rows, answer.NextPageToken = page.Cut(rows, size, recipient, func(row *ent.Message) string { return row.ID })
+	for _, row := range rows {
 		answer.Messages = append(answer.Messages, &notificationsv1.Message{
 			Id: row.ID, Template: row.Template, Channel: row.Channel, State: messageStates[state(row.State)],
 			Subject: row.Subject, Body: row.Body, CreateTime: timestamppb.New(row.CreateTime),

@@ -20,19 +20,15 @@ import (
 // quoteTTL is how long a quote can be ordered.
 const quoteTTL = 15 * time.Minute
 
-func (s *service) CreateCart(ctx context.Context, r *ordersv1.CreateCartRequest) (answer *ordersv1.CreateCartResponse, err error) {
+func (s *service) CreateCart(ctx context.Context, r *ordersv1.CreateCartRequest) (*ordersv1.CreateCartResponse, error) {
 	userID, _ := rpc.Owner(ctx)
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*ordersv1.CreateCartResponse, error) {
-			row := &ent.Cart{ID: id.New("crt"), UserID: userID, State: string(active)}
-			if err := insertCart(ctx, tx, row); err != nil {
-				return nil, err
-			}
-			return &ordersv1.CreateCartResponse{Cart: cartMessage(row)}, nil
-		})
-		return err
+	return idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*ordersv1.CreateCartResponse, error) {
+		row := &ent.Cart{ID: id.New("crt"), UserID: userID, State: string(active)}
+		if err := insertCart(ctx, tx, row); err != nil {
+			return nil, err
+		}
+		return &ordersv1.CreateCartResponse{Cart: cartMessage(row)}, nil
 	})
-	return answer, err
 }
 
 func (s *service) GetCart(ctx context.Context, r *ordersv1.GetCartRequest) (*ordersv1.GetCartResponse, error) {
@@ -53,21 +49,16 @@ func (s *service) SetCartItem(ctx context.Context, r *ordersv1.SetCartItemReques
 			return idempotency.KeptOr[ordersv1.SetCartItemResponse](ctx, s.store.DB, r, err)
 		}
 	}
-	var answer *ordersv1.SetCartItemResponse
-	err := s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*ordersv1.SetCartItemResponse, error) {
-			row, err := setItem(ctx, tx, r, userID)
-			if err != nil {
-				return nil, err
-			}
-			if len(row.Edges.Items) > maxItems {
-				return nil, rpc.Errorf(connect.CodeFailedPrecondition, "CART_FULL", "a cart holds %d different SKUs at the most", maxItems)
-			}
-			return &ordersv1.SetCartItemResponse{Cart: cartMessage(row)}, nil
-		})
-		return err
+	return idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*ordersv1.SetCartItemResponse, error) {
+		row, err := setItem(ctx, tx, r, userID)
+		if err != nil {
+			return nil, err
+		}
+		if len(row.Edges.Items) > maxItems {
+			return nil, rpc.Errorf(connect.CodeFailedPrecondition, "CART_FULL", "a cart holds %d different SKUs at the most", maxItems)
+		}
+		return &ordersv1.SetCartItemResponse{Cart: cartMessage(row)}, nil
 	})
-	return answer, err
 }
 
 func (s *service) CreateQuote(ctx context.Context, r *ordersv1.CreateQuoteRequest) (*ordersv1.CreateQuoteResponse, error) {
@@ -76,15 +67,10 @@ func (s *service) CreateQuote(ctx context.Context, r *ordersv1.CreateQuoteReques
 	if err != nil {
 		return idempotency.KeptOr[ordersv1.CreateQuoteResponse](ctx, s.store.DB, r, err)
 	}
-	var answer *ordersv1.CreateQuoteResponse
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*ordersv1.CreateQuoteResponse, error) {
-			insertQuote(tx, q)
-			return &ordersv1.CreateQuoteResponse{Quote: quoteMessage(q)}, nil
-		})
-		return err
+	return idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*ordersv1.CreateQuoteResponse, error) {
+		insertQuote(tx, q)
+		return &ordersv1.CreateQuoteResponse{Quote: quoteMessage(q)}, nil
 	})
-	return answer, err
 }
 
 // quote returns a quote for a cart, with a coupon if a code is given, which nobody has written down yet.

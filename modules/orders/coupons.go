@@ -29,17 +29,14 @@ func (s *service) CreateCoupon(ctx context.Context, r *ordersv1.CreateCouponRequ
 		ID: id.New("cpn"), Code: strings.ToUpper(r.GetCode()), Percent: r.GetPercent(), Amount: r.GetAmount().GetAmount(), Currency: r.GetAmount().GetCurrency(),
 		MaxUses: r.GetMaxUses(), MaxUsesPerCustomer: r.GetMaxUsesPerCustomer(), StartTime: timeOf(r.GetStartTime()), EndTime: timeOf(r.GetEndTime()),
 	}
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*ordersv1.CreateCouponResponse, error) {
-			err := tx.QueryRow(ctx, `INSERT INTO coupon (id, code, percent, amount, currency, max_uses, max_uses_per_customer, start_time, end_time)
-				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING create_time`, row.ID, row.Code, row.Percent, row.Amount, row.Currency,
-				row.MaxUses, row.MaxUsesPerCustomer, row.StartTime, row.EndTime).Scan(&row.CreateTime)
-			if err != nil {
-				return nil, fmt.Errorf("create coupon: %w", err)
-			}
-			return &ordersv1.CreateCouponResponse{Coupon: couponMessage(row)}, nil
-		})
-		return err
+	answer, err = idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*ordersv1.CreateCouponResponse, error) {
+		err := tx.QueryRow(ctx, `INSERT INTO coupon (id, code, percent, amount, currency, max_uses, max_uses_per_customer, start_time, end_time)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING create_time`, row.ID, row.Code, row.Percent, row.Amount, row.Currency,
+			row.MaxUses, row.MaxUsesPerCustomer, row.StartTime, row.EndTime).Scan(&row.CreateTime)
+		if err != nil {
+			return nil, fmt.Errorf("create coupon: %w", err)
+		}
+		return &ordersv1.CreateCouponResponse{Coupon: couponMessage(row)}, nil
 	})
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) && pgErr.ConstraintName == "coupon_code_key" {
@@ -74,33 +71,26 @@ func (s *service) ListCoupons(ctx context.Context, r *ordersv1.ListCouponsReques
 		return nil, db.Unavailable(err)
 	}
 	answer := &ordersv1.ListCouponsResponse{}
-	for i, row := range rows {
-		if i == size {
-			answer.NextPageToken = page.Encode(rows[i-1].ID, "")
-			break
-		}
+	rows, answer.NextPageToken = page.Cut(rows, size, "", func(row *ent.Coupon) string { return row.ID })
+	for _, row := range rows {
 		answer.Coupons = append(answer.Coupons, couponMessage(row))
 	}
 	return answer, nil
 }
 
-func (s *service) DisableCoupon(ctx context.Context, r *ordersv1.DisableCouponRequest) (answer *ordersv1.DisableCouponResponse, err error) {
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*ordersv1.DisableCouponResponse, error) {
-			row, err := tx.Ent.Coupon.Query().Where(called(r.GetId())).ForUpdate().Only(ctx)
-			if ent.IsNotFound(err) {
-				return nil, rpc.NotFound("coupon", r.GetId())
-			}
-			if err != nil {
-				return nil, fmt.Errorf("lock coupon %s: %w", r.GetId(), err)
-			}
-			row.Disabled = true
-			tx.Defer("UPDATE coupon SET disabled = true WHERE id = $1", row.ID)
-			return &ordersv1.DisableCouponResponse{Coupon: couponMessage(row)}, nil
-		})
-		return err
+func (s *service) DisableCoupon(ctx context.Context, r *ordersv1.DisableCouponRequest) (*ordersv1.DisableCouponResponse, error) {
+	return idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*ordersv1.DisableCouponResponse, error) {
+		row, err := tx.Ent.Coupon.Query().Where(called(r.GetId())).ForUpdate().Only(ctx)
+		if ent.IsNotFound(err) {
+			return nil, rpc.NotFound("coupon", r.GetId())
+		}
+		if err != nil {
+			return nil, fmt.Errorf("lock coupon %s: %w", r.GetId(), err)
+		}
+		row.Disabled = true
+		tx.Defer("UPDATE coupon SET disabled = true WHERE id = $1", row.ID)
+		return &ordersv1.DisableCouponResponse{Coupon: couponMessage(row)}, nil
 	})
-	return answer, err
 }
 
 // called finds a coupon by its id or its code.

@@ -94,15 +94,12 @@ func (s *service) handled(ctx context.Context, tx tx, o *confirmedOrder, note, p
 }
 
 func (s *service) CreateFulfillment(ctx context.Context, r *ordersv1.CreateFulfillmentRequest) (answer *ordersv1.CreateFulfillmentResponse, err error) {
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*ordersv1.CreateFulfillmentResponse, error) {
-			o, err := lockConfirmed(ctx, tx, r.GetOrderId(), "", true)
-			if err != nil {
-				return nil, err
-			}
-			return s.ship(ctx, tx, o, r)
-		})
-		return err
+	answer, err = idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*ordersv1.CreateFulfillmentResponse, error) {
+		o, err := lockConfirmed(ctx, tx, r.GetOrderId(), "", true)
+		if err != nil {
+			return nil, err
+		}
+		return s.ship(ctx, tx, o, r)
 	})
 	if err != nil {
 		return nil, err
@@ -149,11 +146,8 @@ func (s *service) ListFulfillments(ctx context.Context, r *ordersv1.ListFulfillm
 		return nil, db.Unavailable(err)
 	}
 	answer := &ordersv1.ListFulfillmentsResponse{}
-	for i, f := range rows {
-		if i == size {
-			answer.NextPageToken = page.Encode(rows[i-1].ID, row.ID)
-			break
-		}
+	rows, answer.NextPageToken = page.Cut(rows, size, row.ID, func(f *ent.Fulfillment) string { return f.ID })
+	for _, f := range rows {
 		answer.Fulfillments = append(answer.Fulfillments, fulfillmentMessage(f))
 	}
 	return answer, nil

@@ -34,18 +34,15 @@ func (s *service) CreateQuickOrder(ctx context.Context, r *ordersv1.CreateQuickO
 		return idempotency.KeptOr[ordersv1.CreateQuickOrderResponse](ctx, s.store.DB, r, err)
 	}
 	var answer *ordersv1.CreateQuickOrderResponse
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*ordersv1.CreateQuickOrderResponse, error) {
-			cart := &ent.Cart{ID: q.CartID, UserID: userID, State: string(active)}
-			if err := insertCart(ctx, tx, cart); err != nil {
-				return nil, err
-			}
-			q.ExpireTime = cart.CreateTime.Add(quoteTTL)
-			insertQuote(tx, q)
-			placed, err := s.place(ctx, tx, q, cart.CreateTime, s.saved)
-			return &ordersv1.CreateQuickOrderResponse{OrderId: placed.GetId(), Status: "created"}, err
-		})
-		return err
+	answer, err = idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*ordersv1.CreateQuickOrderResponse, error) {
+		cart := &ent.Cart{ID: q.CartID, UserID: userID, State: string(active)}
+		if err := insertCart(ctx, tx, cart); err != nil {
+			return nil, err
+		}
+		q.ExpireTime = cart.CreateTime.Add(quoteTTL)
+		insertQuote(tx, q)
+		placed, err := s.place(ctx, tx, q, cart.CreateTime, s.saved)
+		return &ordersv1.CreateQuickOrderResponse{OrderId: placed.GetId(), Status: "created"}, err
 	})
 	if err != nil {
 		return nil, err

@@ -20,22 +20,19 @@ import (
 )
 
 func (s *service) ReturnLines(ctx context.Context, r *ordersv1.ReturnLinesRequest) (answer *ordersv1.ReturnLinesResponse, err error) {
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*ordersv1.ReturnLinesResponse, error) {
-			o, err := lockConfirmed(ctx, tx, r.GetOrderId(), "", true)
-			if err != nil {
-				return nil, err
-			}
-			if state(o.State) == confirmed {
-				return nil, rpc.Errorf(connect.CodeFailedPrecondition, "ORDER_STATE", "order %s is %s: nothing of it was shipped that could come back", o.ID, o.State)
-			}
-			row := &ent.Reversal{Kind: string(byReturn), Discard: r.GetDiscard(), Reason: r.GetReason()}
-			if err := s.reverse(ctx, tx, o, row, piecesOf(r.GetLines())); err != nil {
-				return nil, err
-			}
-			return &ordersv1.ReturnLinesResponse{Reversal: reversalMessage(row, o.Currency), Order: orderMessage(o.Order)}, nil
-		})
-		return err
+	answer, err = idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*ordersv1.ReturnLinesResponse, error) {
+		o, err := lockConfirmed(ctx, tx, r.GetOrderId(), "", true)
+		if err != nil {
+			return nil, err
+		}
+		if state(o.State) == confirmed {
+			return nil, rpc.Errorf(connect.CodeFailedPrecondition, "ORDER_STATE", "order %s is %s: nothing of it was shipped that could come back", o.ID, o.State)
+		}
+		row := &ent.Reversal{Kind: string(byReturn), Discard: r.GetDiscard(), Reason: r.GetReason()}
+		if err := s.reverse(ctx, tx, o, row, piecesOf(r.GetLines())); err != nil {
+			return nil, err
+		}
+		return &ordersv1.ReturnLinesResponse{Reversal: reversalMessage(row, o.Currency), Order: orderMessage(o.Order)}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -46,22 +43,19 @@ func (s *service) ReturnLines(ctx context.Context, r *ordersv1.ReturnLinesReques
 
 func (s *service) CancelRest(ctx context.Context, r *ordersv1.CancelRestRequest) (answer *ordersv1.CancelRestResponse, err error) {
 	userID, everybodys := rpc.Owner(ctx)
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*ordersv1.CancelRestResponse, error) {
-			o, err := lockConfirmed(ctx, tx, r.GetOrderId(), userID, everybodys)
-			if err != nil {
-				return nil, err
-			}
-			if state(o.State) != partiallyFulfilled {
-				return nil, rpc.Errorf(connect.CodeFailedPrecondition, "ORDER_STATE", "order %s is %s: there is no rest of it", o.ID, o.State)
-			}
-			row := &ent.Reversal{Kind: string(byCancellation)}
-			if err := s.reverse(ctx, tx, o, row, nil); err != nil {
-				return nil, err
-			}
-			return &ordersv1.CancelRestResponse{Reversal: reversalMessage(row, o.Currency), Order: orderMessage(o.Order)}, nil
-		})
-		return err
+	answer, err = idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*ordersv1.CancelRestResponse, error) {
+		o, err := lockConfirmed(ctx, tx, r.GetOrderId(), userID, everybodys)
+		if err != nil {
+			return nil, err
+		}
+		if state(o.State) != partiallyFulfilled {
+			return nil, rpc.Errorf(connect.CodeFailedPrecondition, "ORDER_STATE", "order %s is %s: there is no rest of it", o.ID, o.State)
+		}
+		row := &ent.Reversal{Kind: string(byCancellation)}
+		if err := s.reverse(ctx, tx, o, row, nil); err != nil {
+			return nil, err
+		}
+		return &ordersv1.CancelRestResponse{Reversal: reversalMessage(row, o.Currency), Order: orderMessage(o.Order)}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -108,11 +102,8 @@ func (s *service) ListReversals(ctx context.Context, r *ordersv1.ListReversalsRe
 		return nil, db.Unavailable(err)
 	}
 	answer := &ordersv1.ListReversalsResponse{}
-	for i, found := range rows {
-		if i == size {
-			answer.NextPageToken = page.Encode(rows[i-1].ID, row.ID)
-			break
-		}
+	rows, answer.NextPageToken = page.Cut(rows, size, row.ID, func(found *ent.Reversal) string { return found.ID })
+	for _, found := range rows {
 		answer.Reversals = append(answer.Reversals, reversalMessage(found, row.Currency))
 	}
 	return answer, nil

@@ -55,12 +55,9 @@ func (s *service) PlaceOrder(ctx context.Context, r *ordersv1.PlaceOrderRequest)
 		return idempotency.KeptOr[ordersv1.PlaceOrderResponse](ctx, s.store.DB, r, err)
 	}
 	var answer *ordersv1.PlaceOrderResponse
-	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*ordersv1.PlaceOrderResponse, error) {
-			placed, err := s.place(ctx, tx, q, now, r.GetPaymentMethod())
-			return &ordersv1.PlaceOrderResponse{Order: placed}, err
-		})
-		return err
+	answer, err = idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*ordersv1.PlaceOrderResponse, error) {
+		placed, err := s.place(ctx, tx, q, now, r.GetPaymentMethod())
+		return &ordersv1.PlaceOrderResponse{Order: placed}, err
 	})
 	if err != nil {
 		return nil, err
@@ -179,27 +176,20 @@ func (s *service) ListOrders(ctx context.Context, r *ordersv1.ListOrdersRequest)
 		return nil, db.Unavailable(err)
 	}
 	answer := &ordersv1.ListOrdersResponse{}
-	for i, row := range rows {
-		if i == size { // One more than was asked for: there is a next page.
-			answer.NextPageToken = page.Encode(rows[i-1].ID, userID)
-			break
-		}
+	rows, answer.NextPageToken = page.Cut(rows, size, userID, func(row *ent.Order) string { return row.ID })
+	for _, row := range rows {
 		answer.Orders = append(answer.Orders, orderMessage(row))
 	}
 	return answer, nil
 }
 
 func (s *service) CancelOrder(ctx context.Context, r *ordersv1.CancelOrderRequest) (*ordersv1.CancelOrderResponse, error) {
-	var answer *ordersv1.CancelOrderResponse
-	err := s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		answer, err = idempotency.Once(ctx, tx, r, func() (*ordersv1.CancelOrderResponse, error) {
-			row, err := s.cancel(ctx, tx, r.GetId())
-			if err != nil {
-				return nil, err
-			}
-			return &ordersv1.CancelOrderResponse{Order: orderMessage(row)}, nil
-		})
-		return err
+	answer, err := idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*ordersv1.CancelOrderResponse, error) {
+		row, err := s.cancel(ctx, tx, r.GetId())
+		if err != nil {
+			return nil, err
+		}
+		return &ordersv1.CancelOrderResponse{Order: orderMessage(row)}, nil
 	})
 	if err != nil {
 		return nil, err

@@ -50,10 +50,7 @@ func (s operatorService) ListEvents(ctx context.Context, r *eventv1.ListEventsRe
 		return nil, db.Unavailable(err)
 	}
 	response := &eventv1.ListEventsResponse{}
-	if len(events) > size {
-		events = events[:size]
-		response.NextPageToken = page.Encode(events[size-1].cursor.String(), fmt.Sprintf("%x", filter))
-	}
+	events, response.NextPageToken = page.Cut(events, size, fmt.Sprintf("%x", filter), func(l logged) string { return l.cursor.String() })
 	for _, l := range events {
 		response.Events = append(response.Events, &eventv1.LoggedEvent{Event: l.event, Json: readable(l.event), Cursor: l.cursor.String()})
 	}

@@ -80,6 +80,16 @@ func Once[M any, Response Message[M]](ctx context.Context, tx pgx.Tx, request Re
 	return response, nil
 }
 
+// Tx is [Once] in a transaction of its own.
+func Tx[C, M any, Response Message[M]](ctx context.Context, store *db.Store[C], request Request,
+	fn func(ctx context.Context, tx db.Tx[C]) (Response, error)) (response Response, err error) {
+	err = store.Tx(ctx, func(ctx context.Context, tx db.Tx[C]) (err error) {
+		response, err = Once(ctx, tx, request, func() (Response, error) { return fn(ctx, tx) })
+		return err
+	})
+	return response, err
+}
+
 // KeptOr returns the answer that is kept for the request, or fails with why if there is none. A method that calls other modules before
 // its transaction asks when one of them fails it, so that a repetition gets its answer whatever has become of the others. One that
 // comes while the first is in its transaction waits for it, or it would be told that it failed while the first succeeds. It fails as

@@ -42,3 +42,12 @@ func Decode(token, filter string) (string, error) {
 	}
 	return last, nil
 }
+
+// Cut returns the items of a page of some size, and the token of the next page, "" if there is none. The list was asked for one item more
+// than the page has; last is what the token of a page that ends with an item says, as in [Encode].
+func Cut[T any](items []T, size int, filter string, last func(T) string) (cut []T, next string) {
+	if len(items) <= size {
+		return items, ""
+	}
+	return items[:size], Encode(last(items[size-1]), filter)
+}

@@ -33,6 +33,20 @@ func TestTokenLeadsBackToItsItem(t *testing.T) {
 	})
 }
 
+func TestCut(t *testing.T) {
+	t.Parallel()
+	itself := func(s string) string { return s }
+	for _, items := range [][]string{nil, {"a"}, {"a", "b"}} {
+		if cut, next := Cut(items, 2, "filter", itself); len(cut) != len(items) || next != "" {
+			t.Errorf("%v: %v, %q, want all and no next page", items, cut, next)
+		}
+	}
+	cut, next := Cut([]string{"a", "b", "c"}, 2, "filter", itself)
+	if last, err := Decode(next, "filter"); len(cut) != 2 || last != "b" || err != nil {
+		t.Errorf("%v, a token behind %q (%v), want two and one behind b", cut, last, err)
+	}
+}
+
 func TestFirstPageHasNoToken(t *testing.T) {
 	t.Parallel()
 	if got, err := Decode("", "anything"); got != "" || err != nil {

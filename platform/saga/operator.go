@@ -98,16 +98,14 @@ func (s operatorService) ListSagas(ctx context.Context, r *sagav1.ListSagasReque
 		}
 		add("(s.create_time, s.id) "+after+" (?, ?)", time, id)
 	}
-	response := &sagav1.ListSagasResponse{}
-	response.Sagas, err = s.look(ctx, look+" WHERE "+condition+" ORDER BY "+order+" LIMIT $1", args...)
+	sagas, err := s.look(ctx, look+" WHERE "+condition+" ORDER BY "+order+" LIMIT $1", args...)
 	if err != nil {
 		return nil, err
 	}
-	if size := page.Size(r.GetPageSize()); len(response.GetSagas()) > size {
-		response.Sagas = response.GetSagas()[:size]
-		end := response.GetSagas()[size-1]
-		response.NextPageToken = page.Encode(end.GetCreateTime().AsTime().Format(time.RFC3339Nano)+" "+end.GetId(), filter)
-	}
+	response := &sagav1.ListSagasResponse{}
+	response.Sagas, response.NextPageToken = page.Cut(sagas, page.Size(r.GetPageSize()), filter, func(last *sagav1.Saga) string {
+		return last.GetCreateTime().AsTime().Format(time.RFC3339Nano) + " " + last.GetId()
+	})
 	return response, nil
 }
 
