@@ -49,8 +49,9 @@ type DB struct {
 
 var moduleName = regexp.MustCompile(`^[a-z][a-z0-9]{0,30}$`)
 
-// connectTimeout bounds one attempt to reach the server.
-const connectTimeout = 5 * time.Second
+// connectTimeout bounds one attempt to reach the server. It is long because a server that is only busy is no reason to end a start; a call
+// does not wait longer than its own deadline.
+const connectTimeout = 15 * time.Second
 
 // Open connects to the module's schema as the module's role. It creates and migrates what is missing if the configuration allows
 // it, and otherwise says what is missing. A schema that is newer than the code is fine.
