@@ -168,6 +168,7 @@ func (i *Issuer) Bad(t testing.TB) []Bad {
 		"bound to a key":   {Claims{"cnf": map[string]any{"jkt": "x"}}, "bound to a key of its client"},
 		"no subject":       {Claims{"sub": nil}, subject}, "an empty subject": {Claims{"sub": ""}, subject}, "a subject that is a number": {Claims{"sub": 1}, subject},
 		"a long subject": {Claims{"sub": strings.Repeat("x", 129)}, subject}, "a subject of two words": {Claims{"sub": "usr good"}, subject},
+		"the subject of a guest": {Claims{"sub": "gst_0193a1b2c3d47e8f9a0b1c2d3e4f5a6b"}, "kept for guests"},
 		"a subject with a line": {Claims{"sub": "usr\r\nCleave-Caller: orders"}, subject},
 		"roles of numbers":      {Claims{"roles": []int{1}}, roles}, "a role that is true": {Claims{"roles": true}, roles},
 		"an object of words as roles": {Claims{"roles": map[string]any{"admin": "yes"}}, roles},
