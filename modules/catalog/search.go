@@ -44,12 +44,11 @@ func slip(a, b string) bool {
 	for i < len(s) && s[i] == l[i] {
 		i++
 	}
-	rest := func(s, l []rune) bool { return slices.Equal(s, l) }
 	switch len(l) - len(s) {
 	case 0:
-		return i == len(s) || rest(s[i+1:], l[i+1:]) || i+1 < len(s) && s[i] == l[i+1] && s[i+1] == l[i] && rest(s[i+2:], l[i+2:])
+		return i == len(s) || slices.Equal(s[i+1:], l[i+1:]) || i+1 < len(s) && s[i] == l[i+1] && s[i+1] == l[i] && slices.Equal(s[i+2:], l[i+2:])
 	case 1:
-		return rest(s[i:], l[i+1:])
+		return slices.Equal(s[i:], l[i+1:])
 	}
 	return false
 }
