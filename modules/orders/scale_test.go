@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/jackc/pgx/v5"
 
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
@@ -18,7 +19,8 @@ import (
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
-// fill makes tables that are as large as those of a shop that has sold for years. Without constraints and log it takes seconds.
+// fill makes a million orders, and tables around them that are as large as those of a shop that has sold for years. Each tenth order is of
+// one customer and was shipped. Without triggers, log and indexes it takes seconds.
 func fill(t *testing.T, s *shop) {
 	t.Helper()
 	const id = `lpad(to_hex(n), 12, '0') || '7000800000000000000'`
@@ -46,19 +48,17 @@ func fill(t *testing.T, s *shop) {
 		`INSERT INTO coupon_use (order_id, coupon_id, user_id) SELECT 'ord_' || ` + id + `, 'cpn_' || lpad(to_hex(n % 1000 + 1), 12, '0') || '7000800000000000000', 'usr_' || n % 100000
 			FROM generate_series(1, 100000) AS n`,
 		`INSERT INTO cart (id, user_id, state, create_time, update_time) SELECT 'crt_' || ` + id + `, 'usr_' || n % 100000, CASE WHEN n % 5 = 0 THEN 'active' ELSE 'converted' END, now(), now()
-			FROM generate_series(1, 200000) AS n`,
-		`INSERT INTO cart_item (cart_id, sku, quantity) SELECT 'crt_' || ` + id + `, 'MUG', 1 FROM generate_series(1, 200000) AS n`,
+			FROM generate_series(1, 100000) AS n`,
+		`INSERT INTO cart_item (cart_id, sku, quantity) SELECT 'crt_' || ` + id + `, 'MUG', 1 FROM generate_series(1, 100000) AS n`,
 		`INSERT INTO quote (id, cart_id, user_id, lines, total, currency, expire_time) SELECT 'quo_' || ` + id + `, 'crt_' || ` + id + `, 'usr_' || n % 100000, '[]', 1500, 'EUR', now()
-			FROM generate_series(1, 200000) AS n`,
+			FROM generate_series(1, 100000) AS n`,
 		`CREATE UNIQUE INDEX order_quote_id_key ON "order" (quote_id)`, `CREATE INDEX order_user_id_id ON "order" (user_id, id)`,
 		`CREATE INDEX order_open ON "order" (user_id) WHERE open`, `CREATE UNIQUE INDEX transition_order_id_sequence ON transition (order_id, sequence)`,
 		`ANALYZE`,
 	} {
-		now := time.Now()
 		if _, err := conn.Exec(t.Context(), statement); err != nil {
 			t.Fatalf("%s: %v", statement, err)
 		}
-		t.Log(time.Since(now), fmt.Sprintf("%.30s", statement))
 	}
 	t.Logf("the tables were filled in %s", time.Since(began).Round(100*time.Millisecond))
 }
@@ -182,9 +182,7 @@ func TestPlansAtAMillionOrders(t *testing.T) {
 			quote := c.quoted()
 			c.Exec(t, "UPDATE orders.quote SET expire_time = now() - interval '1 second' WHERE id = $1", quote)
 			_, err := c.place(quote, good)
-			if err == nil {
-				t.Error("an expired quote was ordered")
-			}
+			refused(t, err, connect.CodeFailedPrecondition, "QUOTE_EXPIRED")
 		},
 		"one that is cancelled": func() {
 			id := c.order(good)
