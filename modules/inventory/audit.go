@@ -47,14 +47,22 @@ func (f figures) drifted() bool { return f.onHand != f.moved || f.reserved != f.
 
 // figuresOf selects the figures of rows of the stock. They are of one moment, because it is one statement: whatever changes one figure
 // changes the other side of it in the same transaction. So nothing has to be locked to compare them.
+//
+// PostgreSQL has no choice but to look up the lines of a SKU, and the reservation of each that has pieces left. OFFSET forbids it to begin with
+// all reservations, for each SKU anew, and byIndex to read all lines, which it would where most are of a few SKUs: it expects that many of each.
 const figuresOf = `SELECT sku, on_hand, reserved,
 		(SELECT coalesce(sum(delta), 0)::bigint FROM movement m WHERE m.sku = stock.sku),
-		(SELECT coalesce(sum(l.quantity - l.shipped - l.withdrawn), 0)::bigint FROM reservation_line l JOIN reservation r ON r.id = l.reservation_id
-			WHERE l.sku = stock.sku AND r.state IN ('held', 'committed'))
+		(SELECT coalesce(sum(l.pieces), 0)::bigint
+			FROM (SELECT reservation_id, quantity - shipped - withdrawn AS pieces FROM reservation_line
+				WHERE sku = stock.sku AND quantity > shipped + withdrawn OFFSET 0) l
+			CROSS JOIN LATERAL (SELECT FROM reservation WHERE id = l.reservation_id AND state IN ('held', 'committed') OFFSET 0) r)
 	FROM stock WHERE `
 
-func loadFigures(ctx context.Context, q manyQueryer, which string, args ...any) ([]figures, error) {
-	rows, err := q.Query(ctx, figuresOf+which, args...)
+const byIndex = "SELECT set_config('enable_seqscan', 'off', true)"
+
+func loadFigures(ctx context.Context, tx tx, which string, args ...any) ([]figures, error) {
+	tx.Defer(byIndex)
+	rows, err := tx.Query(ctx, figuresOf+which, args...)
 	if err != nil {
 		return nil, fmt.Errorf("add up the stock: %w", err)
 	}
@@ -68,8 +76,8 @@ func loadFigures(ctx context.Context, q manyQueryer, which string, args ...any) 
 }
 
 // figuresAfter returns the figures of the next SKUs after one.
-func figuresAfter(ctx context.Context, q manyQueryer, sku string, limit int) ([]figures, error) {
-	return loadFigures(ctx, q, "sku > $1 ORDER BY sku LIMIT $2", sku, limit)
+func figuresAfter(ctx context.Context, tx tx, sku string, limit int) ([]figures, error) {
+	return loadFigures(ctx, tx, "sku > $1 ORDER BY sku LIMIT $2", sku, limit)
 }
 
 // audit goes on with the pass over the stock where the last batch has ended, in whatever process that was, and begins one that is due.

@@ -24,9 +24,12 @@ const (
 func (f facts) StreamStockFacts(ctx context.Context, _ *inventoryv1.StreamStockFactsRequest, stream *connect.ServerStream[inventoryv1.StreamStockFactsResponse]) error {
 	after := ""
 	for {
-		all, err := figuresAfter(ctx, f.store.Pool(), after, stockPage)
-		if err != nil {
-			return db.Unavailable(err)
+		var all []figures
+		if err := f.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
+			all, err = figuresAfter(ctx, tx, after, stockPage)
+			return err
+		}); err != nil {
+			return err
 		}
 		if len(all) == 0 {
 			return nil
