@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"slices"
 	"sort"
 
@@ -143,6 +144,23 @@ func NewMap(modules []Module) Map {
 	}
 	sort.Slice(m.Modules, func(i, j int) bool { return m.Modules[i].Name < m.Modules[j].Name })
 	return m
+}
+
+// ReadMap reads the map that a binary carries, or the file that CLEAVE_MAP_FILE names in its place.
+func ReadMap(carried []byte) (Map, error) {
+	text, origin := carried, "the map in this binary"
+	if file := os.Getenv("CLEAVE_MAP_FILE"); file != "" {
+		var err error
+		origin = "CLEAVE_MAP_FILE"
+		if text, err = os.ReadFile(file); err != nil {
+			return Map{}, fmt.Errorf("%s: %w", origin, err)
+		}
+	}
+	m, err := ParseMap(text)
+	if err != nil {
+		return Map{}, fmt.Errorf("%s: %w", origin, err)
+	}
+	return m, nil
 }
 
 // ParseMap reads a map from JSON.
