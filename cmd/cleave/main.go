@@ -51,7 +51,7 @@ func command() *cobra.Command {
 		Use: "cleave", Short: "The tool beside Cleave", SilenceErrors: true, SilenceUsage: true,
 	}
 	root.AddCommand(certsCommand(), demoCommand(), seedCommand(), couponsCommand(), eventsCommand(), loadCommand(), ordersCommand(), productsCommand(), sagasCommand(),
-		topologyCommand(), verifyCommand())
+		stockCommand(), topologyCommand(), verifyCommand())
 	return root
 }
 

@@ -19,6 +19,7 @@ func Services() []*rpc.Service {
 		catalogv1cleave.ImportService,
 		inventoryv1cleave.InventoryService,
 		inventoryv1cleave.FactService,
+		inventoryv1cleave.StockService,
 		notificationsv1cleave.NotificationService,
 		notificationsv1cleave.FactService,
 		ordersv1cleave.CartService,

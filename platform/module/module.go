@@ -12,6 +12,8 @@ import (
 	"slices"
 	"sort"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/cleave-go/cleave/platform/config"
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/event"
@@ -61,6 +63,8 @@ type Host struct {
 	Events *event.Events
 	// Tasks runs what goes on after a method has answered.
 	Tasks *Tasks
+	// Metrics takes what only this module counts, and adds the name of the module. docs/guides/metrics.md lists it.
+	Metrics prometheus.Registerer
 }
 
 // Map is the map of the house: what all modules declare. Every binary carries it, because one that is compiled apart links no
