@@ -25,10 +25,10 @@ func (r *run) audit(t *testing.T, c *crowd) {
 	defer cancel()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	orders, inventory := r.Unit("orders").Admin(), r.Unit("inventory").Admin()
-	sold := r.auditOrders(t, c, facts(ctx, t, ordersv1connect.NewFactServiceClient(client, orders).StreamOrderFacts,
+	kept := r.auditOrders(t, c, facts(ctx, t, ordersv1connect.NewFactServiceClient(client, orders).StreamOrderFacts,
 		&ordersv1.StreamOrderFactsRequest{}, (*ordersv1.StreamOrderFactsResponse).GetFacts))
 	keeper := inventoryv1connect.NewFactServiceClient(client, inventory)
-	c.auditStock(t, sold,
+	c.auditStock(t, kept,
 		facts(ctx, t, keeper.StreamStockFacts, &inventoryv1.StreamStockFactsRequest{}, (*inventoryv1.StreamStockFactsResponse).GetFacts),
 		facts(ctx, t, keeper.StreamReservationFacts, &inventoryv1.StreamReservationFactsRequest{}, (*inventoryv1.StreamReservationFactsResponse).GetFacts))
 }
@@ -53,11 +53,12 @@ func facts[Q, A, F any](
 }
 
 // auditOrders holds that there are the orders that were acknowledged and no others, and that each has ended as it should and in time. It
-// returns how many pieces of each SKU customers have bought.
-func (r *run) auditOrders(t *testing.T, c *crowd, orders []*ordersv1.OrderFact) map[string]int64 {
+// returns what became of the pieces of each SKU.
+func (r *run) auditOrders(t *testing.T, c *crowd, orders []*ordersv1.OrderFact) map[string]fate {
 	t.Helper()
 	s := summary{states: map[string]int{}}
-	sold := map[string]int64{}
+	fates := map[string]fate{}
+	coupons := int64(0)
 	for _, o := range orders {
 		p, known := c.book[o.GetId()]
 		if !known {
@@ -67,16 +68,26 @@ func (r *run) auditOrders(t *testing.T, c *crowd, orders []*ordersv1.OrderFact) 
 		if reason, right := p.end(c.shelf)[o.GetState()]; !right || reason != o.GetReason() {
 			t.Errorf("order %s (paid with %s, cancelled: %t) ended %s %s", o.GetId(), p.method, p.cancelled, o.GetState(), o.GetReason())
 		}
-		if o.GetState() == ordersv1.OrderState_ORDER_STATE_CONFIRMED {
+		if paid[o.GetState()] {
 			for sku, quantity := range p.lines {
-				sold[sku] += quantity
+				f := fates[sku]
+				fates[sku] = fate{f.bought + quantity, f.shipped + p.shipped[sku], f.back + p.back[sku], f.dropped + p.dropped[sku]}
 			}
+		}
+		if o.GetCouponUsed() != (p.coupon && paid[o.GetState()]) {
+			t.Errorf("order %s (with a coupon: %t) is %s and has a coupon: %t", o.GetId(), p.coupon, o.GetState(), o.GetCouponUsed())
+		}
+		if o.GetCouponUsed() {
+			coupons++
 		}
 		quiet := r.lastKill // When nothing was killed any more, and its customer had been told all: what others do is no excuse.
 		if p.told.After(quiet) {
 			quiet = p.told
 		}
 		s.count(o, quiet)
+	}
+	if coupons > r.maxCoupons() {
+		t.Errorf("the coupon was used %d times, which was possible %d times", coupons, r.maxCoupons())
 	}
 	if len(orders) != len(c.book) {
 		t.Errorf("%d orders were acknowledged, and there are %d", len(c.book), len(orders))
@@ -85,15 +96,25 @@ func (r *run) auditOrders(t *testing.T, c *crowd, orders []*ordersv1.OrderFact) 
 		t.Errorf("an order ended %v after the last kill and its last answer, want %v at the most", s.late, terminalWithin)
 	}
 	s.tell(t, r, c)
-	return sold
+	return fates
 }
 
+// paid are the states of orders that are paid for.
+var paid = map[ordersv1.OrderState]bool{
+	ordersv1.OrderState_ORDER_STATE_CONFIRMED: true, ordersv1.OrderState_ORDER_STATE_PARTIALLY_FULFILLED: true,
+	ordersv1.OrderState_ORDER_STATE_FULFILLED: true, ordersv1.OrderState_ORDER_STATE_RETURNED: true,
+}
+
+// fate is what became of the pieces of a SKU: how many were bought, and of these shipped, come back, and not sent.
+type fate struct{ bought, shipped, back, dropped int64 }
+
 // auditStock holds that inventory has given away what customers have bought, to the piece, and all of what everybody wanted.
-func (c *crowd) auditStock(t *testing.T, bought map[string]int64, stock []*inventoryv1.StockFact, reservations []*inventoryv1.ReservationFact) {
+func (c *crowd) auditStock(t *testing.T, fates map[string]fate, stock []*inventoryv1.StockFact, reservations []*inventoryv1.ReservationFact) {
 	t.Helper()
 	sold := map[string]int64{}
 	for _, r := range reservations {
-		if r.GetState() == inventoryv1.ReservationState_RESERVATION_STATE_COMMITTED {
+		switch r.GetState() {
+		case inventoryv1.ReservationState_RESERVATION_STATE_COMMITTED, inventoryv1.ReservationState_RESERVATION_STATE_SHIPPED, inventoryv1.ReservationState_RESERVATION_STATE_RETURNED:
 			for _, l := range r.GetLines() {
 				sold[l.GetSku()] += l.GetQuantity()
 			}
@@ -104,20 +125,21 @@ func (c *crowd) auditStock(t *testing.T, bought map[string]int64, stock []*inven
 		there[f.GetSku()] = f
 	}
 	for _, sku := range c.shelf.skus() {
-		if f := there[sku]; f.GetOnHand() != c.shelf.pieces(sku) || f.GetReserved() != bought[sku] || sold[sku] != bought[sku] {
-			t.Errorf("of %d pieces of %s customers have bought %d; inventory has sold %d, and of %d on hand %d are set aside",
-				c.shelf.pieces(sku), sku, bought[sku], sold[sku], f.GetOnHand(), f.GetReserved())
+		f, p := there[sku], fates[sku]
+		if f.GetOnHand() != c.shelf.pieces(sku)-p.shipped+p.back || f.GetReserved() != p.bought-p.shipped-p.dropped || sold[sku] != p.bought {
+			t.Errorf("of %d pieces of %s customers have bought %+v; inventory has sold %d, and of %d on hand %d are set aside",
+				c.shelf.pieces(sku), sku, p, sold[sku], f.GetOnHand(), f.GetReserved())
 		}
 	}
-	if bought[c.shelf.hot] != c.shelf.hotPieces {
-		t.Errorf("of %d pieces of what everybody wanted %d are sold", c.shelf.hotPieces, bought[c.shelf.hot])
+	if bought := fates[c.shelf.hot].bought; bought != c.shelf.hotPieces {
+		t.Errorf("of %d pieces of what everybody wanted %d are sold", c.shelf.hotPieces, bought)
 	}
 }
 
 // summary is what a run tells.
 type summary struct {
 	states  map[string]int
-	slowest time.Duration // From the placement of an order to its end, unless a customer has changed it.
+	slowest time.Duration // From the placement of an order to its end, unless somebody has changed it since.
 	late    time.Duration // At the most, from the last kill and the last answer to an order's customer to its end; nothing if that was before.
 }
 
@@ -130,7 +152,8 @@ func (s *summary) count(o *ordersv1.OrderFact, quiet time.Time) {
 	s.states[words]++
 	end := o.GetUpdateTime().AsTime()
 	s.late = max(s.late, end.Sub(quiet))
-	if o.GetState() != ordersv1.OrderState_ORDER_STATE_CANCELLED {
+	switch o.GetState() {
+	case ordersv1.OrderState_ORDER_STATE_CONFIRMED, ordersv1.OrderState_ORDER_STATE_REJECTED:
 		s.slowest = max(s.slowest, end.Sub(o.GetCreateTime().AsTime()))
 	}
 }

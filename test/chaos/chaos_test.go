@@ -13,6 +13,7 @@ import (
 
 	catalogv1 "github.com/cleave-go/cleave/gen/cleave/catalog/v1"
 	inventoryv1 "github.com/cleave-go/cleave/gen/cleave/inventory/v1"
+	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
 	typev1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
 	"github.com/cleave-go/cleave/modules/payments/sandbox"
 	"github.com/cleave-go/cleave/platform/fault"
@@ -104,6 +105,12 @@ func (r *run) play(t *testing.T) *crowd {
 	defer cancel()
 	c := &crowd{Customer: r.Customer(t), t: t, seed: r.seed, shelf: newShelf(r.checkouts), methods: r.methods, book: map[string]purchase{}}
 	fill(ctx, t, c.Customer, c.shelf)
+	// There are fewer than are wanted.
+	if _, err := house.Insist(ctx, c.Staff.Coupons.CreateCoupon, &ordersv1.CreateCouponRequest{
+		RequestId: id.New("rq"), Code: couponCode, Percent: 10, MaxUses: r.maxCoupons(),
+	}); err != nil {
+		t.Fatalf("make a coupon: %v", err)
+	}
 	r.began = time.Now()
 	r.chaos(ctx, t, c)
 	r.ended = time.Now()
@@ -198,16 +205,27 @@ func (r *run) kill(t *testing.T, round round) {
 	}
 }
 
+// couponCode is that of the coupon that everybody has.
+const couponCode = "CHAOS"
+
+// maxCoupons is how often it can be used.
+func (r *run) maxCoupons() int64 { return int64(max(r.checkouts/10, 1)) }
+
+// offer is what is for sale under a SKU.
+func offer(sku string, price *typev1.Money) *catalogv1.UpsertProduct {
+	return &catalogv1.UpsertProduct{
+		Title: strings.ToLower(sku), Category: "chaos", State: catalogv1.ProductState_PRODUCT_STATE_PUBLISHED,
+		Variants: []*catalogv1.UpsertVariant{{Sku: sku, Price: price}},
+	}
+}
+
 // fill fills the shelf.
 func fill(ctx context.Context, t *testing.T, customer *house.Customer, s shelf) {
 	t.Helper()
 	products := &catalogv1.BatchUpsertProductsRequest{RequestId: id.New("rq")}
 	pieces := &inventoryv1.AdjustStockRequest{RequestId: id.New("rq")}
 	for i, sku := range s.skus() {
-		products.Products = append(products.Products, &catalogv1.UpsertProduct{
-			Title: strings.ToLower(sku), Category: "chaos", State: catalogv1.ProductState_PRODUCT_STATE_PUBLISHED,
-			Variants: []*catalogv1.UpsertVariant{{Sku: sku, Price: &typev1.Money{Amount: int64(1000 + 10*i), Currency: "EUR"}}},
-		})
+		products.Products = append(products.Products, offer(sku, &typev1.Money{Amount: int64(1000 + 10*i), Currency: "EUR"}))
 		pieces.Adjustments = append(pieces.Adjustments, &inventoryv1.StockAdjustment{Sku: sku, Delta: s.pieces(sku)})
 	}
 	if _, err := house.Insist(ctx, customer.Staff.Catalog.BatchUpsertProducts, products); err != nil {

@@ -2,15 +2,20 @@ package chaos
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 
+	catalogv1 "github.com/cleave-go/cleave/gen/cleave/catalog/v1"
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
+	typev1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
 	"github.com/cleave-go/cleave/platform/id"
 	"github.com/cleave-go/cleave/platform/rpc"
 	"github.com/cleave-go/cleave/test/house"
@@ -43,7 +48,9 @@ type crowd struct {
 type purchase struct {
 	wish
 	cancelled bool
-	told      time.Time // When it was acknowledged, or its cancellation.
+	// What became of its pieces, by SKU: shipped, of those come back, and not sent.
+	shipped, back, dropped map[string]int64
+	told                   time.Time // When it was acknowledged, or what was done with it last.
 }
 
 // shop makes one checkout per number, several at a time, until there are no more numbers. It sends on done after each. When the context
@@ -63,8 +70,12 @@ func (c *crowd) shop(ctx context.Context, numbers <-chan int, done chan<- struct
 	working.Wait()
 }
 
-// checkout fills a cart, orders it, and perhaps changes its mind.
-func (c *crowd) checkout(ctx context.Context, w wish) error {
+// checkout fills a cart, orders it, and perhaps changes its mind, or has the shop send it.
+func (c *crowd) checkout(shop context.Context, w wish) error {
+	ctx := shop
+	if w.guest {
+		ctx = asGuest(shop)
+	}
 	created, err := insist(ctx, c, c.Carts.CreateCart, &ordersv1.CreateCartRequest{RequestId: id.New("rq")})
 	if err != nil {
 		return fmt.Errorf("create a cart: %w", err)
@@ -76,13 +87,9 @@ func (c *crowd) checkout(ctx context.Context, w wish) error {
 			return fmt.Errorf("fill the cart: %w", err)
 		}
 	}
-	quoted, err := insist(ctx, c, c.Carts.CreateQuote, &ordersv1.CreateQuoteRequest{RequestId: id.New("rq"), CartId: cartID})
+	orderID, err := c.order(ctx, shop, &w, cartID)
 	if err != nil {
-		return fmt.Errorf("ask for a quote: %w", err)
-	}
-	orderID, err := c.place(ctx, w, quoted.GetQuote().GetId())
-	if err != nil {
-		return fmt.Errorf("place an order: %w", err)
+		return err
 	}
 	if w.stays {
 		c.watch(ctx, orderID)
@@ -94,12 +101,71 @@ func (c *crowd) checkout(ctx context.Context, w wish) error {
 		}
 		return c.cancel(ctx, orderID, w)
 	}
+	if w.handling != leftAlone {
+		return c.handle(ctx, shop, orderID, w)
+	}
 	return nil
+}
+
+// maxQuotes is how many quotes a customer asks for who is told that one does not hold any more.
+const maxQuotes = 10
+
+// order asks for a quote of a cart and orders it. When a price is not the price any more, or the last coupon is gone, it asks again.
+func (c *crowd) order(ctx, shop context.Context, w *wish, cartID string) (orderID string, err error) {
+	for range maxQuotes {
+		r := &ordersv1.CreateQuoteRequest{RequestId: id.New("rq"), CartId: cartID}
+		if w.coupon {
+			r.CouponCode = couponCode
+		}
+		var quoted *ordersv1.CreateQuoteResponse
+		if quoted, err = insist(ctx, c, c.Carts.CreateQuote, r); err == nil {
+			if w.reprices {
+				w.reprices = false
+				if err := c.reprice(shop, quoted.GetQuote().GetLines()[0]); err != nil {
+					return "", err
+				}
+			}
+			if orderID, err = c.place(ctx, *w, quoted.GetQuote().GetId()); err == nil {
+				return orderID, nil
+			}
+		}
+		switch rpc.Reason(err) {
+		case "COUPON_USED_UP":
+			w.coupon = false
+		case "PRICE_CHANGED":
+		default:
+			return "", fmt.Errorf("order the cart: %w", err)
+		}
+	}
+	return "", fmt.Errorf("order the cart, %d times: %w", maxQuotes, err)
+}
+
+// reprice makes something a cent dearer.
+func (c *crowd) reprice(ctx context.Context, line *ordersv1.OrderLine) error {
+	price := &typev1.Money{Amount: line.GetUnitPrice().GetAmount() + 1, Currency: line.GetUnitPrice().GetCurrency()}
+	if _, err := insist(ctx, c, c.Staff.Catalog.BatchUpsertProducts, &catalogv1.BatchUpsertProductsRequest{
+		RequestId: id.New("rq"), Products: []*catalogv1.UpsertProduct{offer(line.GetSku(), price)},
+	}); err != nil {
+		return fmt.Errorf("change a price: %w", err)
+	}
+	return nil
+}
+
+// asGuest returns a context whose calls are those of somebody new without an account.
+func asGuest(ctx context.Context) context.Context {
+	secret := make([]byte, 32)
+	_, _ = rand.Read(secret) // It never fails.
+	ctx, info := connect.NewClientContext(ctx)
+	info.RequestHeader().Set("Authorization", "Bearer guest_"+base64.RawURLEncoding.EncodeToString(secret))
+	return ctx
 }
 
 // place orders a quote and writes the order down.
 func (c *crowd) place(ctx context.Context, w wish, quoteID string) (string, error) {
 	r := &ordersv1.PlaceOrderRequest{RequestId: id.New("rq"), QuoteId: quoteID, PaymentMethod: w.method}
+	if w.guest {
+		r.Email = "guest@example.org"
+	}
 	placed, err := insist(ctx, c, c.Orders.PlaceOrder, r)
 	if err != nil {
 		return "", err
@@ -127,7 +193,7 @@ func (c *crowd) note(orderID string, w wish) error {
 	if _, twice := c.book[orderID]; twice {
 		return fmt.Errorf("order %s was the answer to another request before", orderID)
 	}
-	c.book[orderID] = purchase{wish: w, told: time.Now()}
+	c.book[orderID] = purchase{wish: w, shipped: map[string]int64{}, back: map[string]int64{}, dropped: map[string]int64{}, told: time.Now()}
 	return nil
 }
 
@@ -140,12 +206,18 @@ func (c *crowd) cancel(ctx context.Context, orderID string, w wish) error {
 	if err != nil {
 		return fmt.Errorf("cancel order %s: %w", orderID, err)
 	}
+	c.change(orderID, func(p *purchase) { p.cancelled = true })
+	return nil
+}
+
+// change writes down what was done with an order.
+func (c *crowd) change(orderID string, do func(p *purchase)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := c.book[orderID]
-	p.cancelled, p.told = true, time.Now()
+	do(&p)
+	p.told = time.Now()
 	c.book[orderID] = p
-	return nil
 }
 
 // watch watches an order until it settles, the customer has enough, or something on the way is killed.

@@ -51,7 +51,27 @@ type wish struct {
 	repeats bool
 	// stays says that the customer watches what becomes of the order.
 	stays bool
+	// guest says that the customer has no account, and coupon that one is used as long as there are any.
+	guest, coupon bool
+	// reprices says that the shop changes the price of something in the cart before it is ordered.
+	reprices bool
+	// handling is what the shop does with the order when it is paid.
+	handling handling
 }
+
+// handling is what becomes of an order that is paid.
+type handling int
+
+const (
+	leftAlone   handling = iota
+	sent                 // All of it, in one parcel.
+	sentInParts          // A piece, and then the rest.
+	begun                // A piece, and no more for now.
+	endedEarly           // A piece, and the rest is cancelled.
+	partlyBack           // All is sent, and a piece comes back.
+	allBack              // All is sent and comes back.
+	handlings
+)
 
 // methods are the ways to pay, by shares. A provider that never answers is not among them: such orders stay open.
 var methods = slices.Concat(
@@ -68,7 +88,7 @@ func newWish(seed uint64, number int, s shelf, methods []string) wish {
 	r := rand.New(rand.NewPCG(seed, uint64(number)))
 	w := wish{
 		lines: map[string]int64{}, method: methods[r.IntN(len(methods))], cancels: r.IntN(6) == 0,
-		repeats: r.IntN(5) == 0, stays: r.IntN(4) == 0,
+		repeats: r.IntN(5) == 0, stays: r.IntN(4) == 0, guest: r.IntN(3) == 0, coupon: r.IntN(4) == 0, reprices: r.IntN(25) == 0,
 	}
 	if r.IntN(2) == 0 { // Half of those who cancel do it at once.
 		w.after = time.Duration(r.Int64N(int64(2 * time.Second)))
@@ -83,7 +103,31 @@ func newWish(seed uint64, number int, s shelf, methods []string) wish {
 			w.method = sandbox.MethodVisa
 		}
 	}
+	// It is sure to be paid.
+	if w.method == sandbox.MethodVisa && !w.cancels && w.lines[s.hot] == 0 && r.IntN(3) == 0 {
+		w.handling = handling(r.IntN(int(handlings)))
+	}
 	return w
+}
+
+// handled says what became of an order that was paid.
+func (p purchase) handled() ordersv1.OrderState {
+	left, out, shipped := int64(0), int64(0), int64(0)
+	for sku, quantity := range p.lines {
+		left += quantity - p.shipped[sku] - p.dropped[sku]
+		out += p.shipped[sku] - p.back[sku]
+		shipped += p.shipped[sku]
+	}
+	switch {
+	case shipped == 0:
+		return ordersv1.OrderState_ORDER_STATE_CONFIRMED
+	case left > 0:
+		return ordersv1.OrderState_ORDER_STATE_PARTIALLY_FULFILLED
+	case out > 0:
+		return ordersv1.OrderState_ORDER_STATE_FULFILLED
+	default:
+		return ordersv1.OrderState_ORDER_STATE_RETURNED
+	}
 }
 
 // end says in which states an order may end, and why.
@@ -96,6 +140,6 @@ func (p purchase) end(s shelf) map[ordersv1.OrderState]string {
 	case p.lines[s.hot] > 0:
 		return map[ordersv1.OrderState]string{ordersv1.OrderState_ORDER_STATE_CONFIRMED: "", ordersv1.OrderState_ORDER_STATE_REJECTED: "OUT_OF_STOCK"}
 	default:
-		return map[ordersv1.OrderState]string{ordersv1.OrderState_ORDER_STATE_CONFIRMED: ""}
+		return map[ordersv1.OrderState]string{p.handled(): ""}
 	}
 }

@@ -40,6 +40,7 @@ type Staff struct {
 	Catalog   catalogv1connect.CatalogServiceClient
 	Inventory inventoryv1connect.InventoryServiceClient
 	Parcels   ordersv1connect.FulfillmentServiceClient
+	Coupons   ordersv1connect.CouponServiceClient
 }
 
 // Inside are clients of internal methods.
@@ -72,6 +73,7 @@ func (h *House) Customer(t testing.TB) *Customer {
 			Catalog:   catalogv1connect.NewCatalogServiceClient(client, h.Public()),
 			Inventory: inventoryv1connect.NewInventoryServiceClient(client, h.Public()),
 			Parcels:   ordersv1connect.NewFulfillmentServiceClient(client, h.Public()),
+			Coupons:   ordersv1connect.NewCouponServiceClient(client, h.Public()),
 		},
 		Inside: Inside{
 			Inventory: inventoryv1connect.NewInventoryServiceClient(client, h.Internal("inventory"), AsOrders),
