@@ -147,7 +147,7 @@ func (Order) Edges() []ent.Edge { return []ent.Edge{edge.To("transitions", Trans
 func (Order) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("user_id", "id"),
-		// Counts what a customer has open. It is on none of the columns that a step of the checkout changes, so that those stay cheap (HOT).
+		// Counts what a customer has open. Only the last step of a checkout changes what it is on, so that the others stay cheap (HOT).
 		index.Fields("user_id").StorageKey("order_open").Annotations(entsql.IndexWhere("open")),
 	}
 }
