@@ -83,9 +83,9 @@ func (s *service) takeDue(ctx context.Context) ([]due, error) {
 			least(greatest((now() - create_time) / 2, interval '10 seconds'), interval '10 minutes')
 		WHERE id IN (SELECT id FROM message WHERE state IN ('queued', 'sending') AND next_time <= now()
 			ORDER BY next_time, id LIMIT `+strconv.Itoa(maxTaken)+` FOR UPDATE SKIP LOCKED)
-		RETURNING id, recipient, subject, body, create_time < now() - $2::interval, origin`, string(sending), patience)
+		RETURNING id, recipient, about, subject, body, create_time < now() - $2::interval, origin`, string(sending), patience)
 	taken, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d due, err error) {
-		return d, row.Scan(&d.messageID, &d.recipient, &d.subject, &d.body, &d.late, &d.origin)
+		return d, row.Scan(&d.messageID, &d.recipient, &d.about, &d.subject, &d.body, &d.late, &d.origin)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("take messages that are due: %w", err)
@@ -108,7 +108,7 @@ func (s *service) send(ctx context.Context, messages []due) (took bool, err erro
 		contexts[i], spans[i] = job.OnBehalf(ctx, sendSweep, m.origin)
 	}
 	sendCtx, cancel := context.WithTimeout(ctx, sendTimeout)
-	errs := s.sender.send(sendCtx, mails)
+	errs := s.deliver(sendCtx, mails)
 	cancel()
 	fault.Point("notifications/send/answered")
 	ended := map[state][]string{}

@@ -1,8 +1,8 @@
 // Package notifications tells customers what has become of what they did: it listens to what other modules publish, writes a message
 // for each event that a customer wants to know of, and sends it.
 //
-// It does not own what has happened, or who a customer is: it knows a recipient as the id of a user. Until there are addresses, every
-// message goes to the development mailbox, which is a table.
+// It does not own what has happened, or who a customer is: it knows a recipient as the id of a user, and asks orders where a guest is
+// written to each time that it writes. Every message goes to the development mailbox, which is a table.
 package notifications
 
 import (
@@ -14,6 +14,7 @@ import (
 
 	"github.com/cleave-go/cleave/gen/cleave/notifications/v1/notificationsv1cleave"
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
+	"github.com/cleave-go/cleave/gen/cleave/orders/v1/ordersv1cleave"
 	"github.com/cleave-go/cleave/modules/notifications/internal/ent"
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/event"
@@ -30,6 +31,7 @@ var Module = module.Module{
 	Name:   "notifications",
 	Owner:  "cleave",
 	Serves: []*rpc.Service{notificationsv1cleave.NotificationService, notificationsv1cleave.FactService},
+	Calls:  []*rpc.Service{ordersv1cleave.GuestService},
 	Listens: []module.Subscription{{
 		Publisher: "orders",
 		Events: []proto.Message{
@@ -49,6 +51,7 @@ func build(host *module.Host, sender sender) ([]rpc.Handler, error) {
 		store:  db.NewStore(host.DB, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) }),
 		log:    host.Log,
 		sender: sender,
+		guests: ordersv1cleave.NewGuestServiceClient(host.Calls),
 	}
 	s.nudge = host.Jobs.Every(sendSweep, sweepEvery, s.sweep)
 	job.Handle(host.Jobs, func(context.Context, sendMessage) error { return nil })

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	notificationsv1 "github.com/cleave-go/cleave/gen/cleave/notifications/v1"
+	"github.com/cleave-go/cleave/gen/cleave/orders/v1/ordersv1connect"
 	"github.com/cleave-go/cleave/modules/notifications/internal/ent"
 	"github.com/cleave-go/cleave/modules/notifications/internal/ent/message"
 	"github.com/cleave-go/cleave/platform/db"
@@ -20,6 +21,8 @@ type service struct {
 	store  *db.Store[*ent.Client]
 	log    *slog.Logger
 	sender sender
+	// guests knows where guests are written to.
+	guests ordersv1connect.GuestServiceClient
 	// nudge has messages sent that have just been written.
 	nudge func()
 }

@@ -255,15 +255,14 @@ func (e *Edge) admit(a *answer, r *http.Request) (rpc.Principal, client, error) 
 		return rpc.Principal{}, from, err
 	}
 	caller, rate := from, e.anonymous
-	if !principal.Anonymous() {
+	if !principal.Anonymous() && !rpc.IsGuest(principal.Subject) { // Anybody can be as many guests as he likes.
 		caller, rate = client{subject: principal.Subject}, e.signedIn
 	}
 	if rate == nil {
 		return principal, caller, nil
 	}
 	left, wait := rate.take(caller, now)
-	header := a.Header()
-	header["Ratelimit-Policy"], header["Ratelimit"] = rate.policy, []string{rate.state(left, wait)} // As http.Header spells them.
+	rate.tell(a.Header(), left, wait)
 	if wait > 0 {
 		return principal, caller, tooMany(wait)
 	}

@@ -23,8 +23,10 @@ type Message struct {
 	Template string `json:"template,omitempty"`
 	// Channel holds the value of the "channel" field.
 	Channel string `json:"channel,omitempty"`
-	// the id of a user
+	// the id of a user, or of a guest
 	Recipient string `json:"recipient,omitempty"`
+	// the order that it is about, by which a guest's address is found
+	About string `json:"about,omitempty"`
 	// State holds the value of the "state" field.
 	State string `json:"state,omitempty"`
 	// Subject holds the value of the "subject" field.
@@ -47,7 +49,7 @@ func (*Message) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case message.FieldOrigin:
 			values[i] = new([]byte)
-		case message.FieldID, message.FieldEventID, message.FieldTemplate, message.FieldChannel, message.FieldRecipient, message.FieldState, message.FieldSubject, message.FieldBody:
+		case message.FieldID, message.FieldEventID, message.FieldTemplate, message.FieldChannel, message.FieldRecipient, message.FieldAbout, message.FieldState, message.FieldSubject, message.FieldBody:
 			values[i] = new(sql.NullString)
 		case message.FieldNextTime, message.FieldCreateTime:
 			values[i] = new(sql.NullTime)
@@ -95,6 +97,12 @@ func (_m *Message) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field recipient", values[i])
 			} else if value.Valid {
 				_m.Recipient = value.String
+			}
+		case message.FieldAbout:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field about", values[i])
+			} else if value.Valid {
+				_m.About = value.String
 			}
 		case message.FieldState:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -179,6 +187,9 @@ func (_m *Message) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("recipient=")
 	builder.WriteString(_m.Recipient)
+	builder.WriteString(", ")
+	builder.WriteString("about=")
+	builder.WriteString(_m.About)
 	builder.WriteString(", ")
 	builder.WriteString("state=")
 	builder.WriteString(_m.State)

@@ -47,6 +47,20 @@ func (_c *MessageCreate) SetRecipient(v string) *MessageCreate {
 	return _c
 }
 
+// SetAbout sets the "about" field.
+func (_c *MessageCreate) SetAbout(v string) *MessageCreate {
+	_c.mutation.SetAbout(v)
+	return _c
+}
+
+// SetNillableAbout sets the "about" field if the given value is not nil.
+func (_c *MessageCreate) SetNillableAbout(v *string) *MessageCreate {
+	if v != nil {
+		_c.SetAbout(*v)
+	}
+	return _c
+}
+
 // SetState sets the "state" field.
 func (_c *MessageCreate) SetState(v string) *MessageCreate {
 	_c.mutation.SetState(v)
@@ -140,6 +154,10 @@ func (_c *MessageCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *MessageCreate) defaults() {
+	if _, ok := _c.mutation.About(); !ok {
+		v := message.DefaultAbout
+		_c.mutation.SetAbout(v)
+	}
 	if _, ok := _c.mutation.NextTime(); !ok {
 		v := message.DefaultNextTime()
 		_c.mutation.SetNextTime(v)
@@ -163,6 +181,9 @@ func (_c *MessageCreate) check() error {
 	}
 	if _, ok := _c.mutation.Recipient(); !ok {
 		return &ValidationError{Name: "recipient", err: errors.New(`ent: missing required field "Message.recipient"`)}
+	}
+	if _, ok := _c.mutation.About(); !ok {
+		return &ValidationError{Name: "about", err: errors.New(`ent: missing required field "Message.about"`)}
 	}
 	if _, ok := _c.mutation.State(); !ok {
 		return &ValidationError{Name: "state", err: errors.New(`ent: missing required field "Message.state"`)}
@@ -230,6 +251,10 @@ func (_c *MessageCreate) createSpec() (*Message, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Recipient(); ok {
 		_spec.SetField(message.FieldRecipient, field.TypeString, value)
 		_node.Recipient = value
+	}
+	if value, ok := _c.mutation.About(); ok {
+		_spec.SetField(message.FieldAbout, field.TypeString, value)
+		_node.About = value
 	}
 	if value, ok := _c.mutation.State(); ok {
 		_spec.SetField(message.FieldState, field.TypeString, value)
@@ -359,6 +384,9 @@ func (u *MessageUpsertOne) UpdateNewValues() *MessageUpsertOne {
 		}
 		if _, exists := u.create.mutation.Recipient(); exists {
 			s.SetIgnore(message.FieldRecipient)
+		}
+		if _, exists := u.create.mutation.About(); exists {
+			s.SetIgnore(message.FieldAbout)
 		}
 		if _, exists := u.create.mutation.Subject(); exists {
 			s.SetIgnore(message.FieldSubject)
@@ -625,6 +653,9 @@ func (u *MessageUpsertBulk) UpdateNewValues() *MessageUpsertBulk {
 			}
 			if _, exists := b.mutation.Recipient(); exists {
 				s.SetIgnore(message.FieldRecipient)
+			}
+			if _, exists := b.mutation.About(); exists {
+				s.SetIgnore(message.FieldAbout)
 			}
 			if _, exists := b.mutation.Subject(); exists {
 				s.SetIgnore(message.FieldSubject)

@@ -587,6 +587,7 @@ type MessageMutation struct {
 	template      *string
 	channel       *string
 	recipient     *string
+	about         *string
 	state         *string
 	subject       *string
 	body          *string
@@ -845,6 +846,42 @@ func (m *MessageMutation) OldRecipient(ctx context.Context) (v string, err error
 // ResetRecipient resets all changes to the "recipient" field.
 func (m *MessageMutation) ResetRecipient() {
 	m.recipient = nil
+}
+
+// SetAbout sets the "about" field.
+func (m *MessageMutation) SetAbout(s string) {
+	m.about = &s
+}
+
+// About returns the value of the "about" field in the mutation.
+func (m *MessageMutation) About() (r string, exists bool) {
+	v := m.about
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAbout returns the old "about" field's value of the Message entity.
+// If the Message object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessageMutation) OldAbout(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAbout is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAbout requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAbout: %w", err)
+	}
+	return oldValue.About, nil
+}
+
+// ResetAbout resets all changes to the "about" field.
+func (m *MessageMutation) ResetAbout() {
+	m.about = nil
 }
 
 // SetState sets the "state" field.
@@ -1110,7 +1147,7 @@ func (m *MessageMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *MessageMutation) Fields() []string {
-	fields := make([]string, 0, 10)
+	fields := make([]string, 0, 11)
 	if m.event_id != nil {
 		fields = append(fields, message.FieldEventID)
 	}
@@ -1122,6 +1159,9 @@ func (m *MessageMutation) Fields() []string {
 	}
 	if m.recipient != nil {
 		fields = append(fields, message.FieldRecipient)
+	}
+	if m.about != nil {
+		fields = append(fields, message.FieldAbout)
 	}
 	if m.state != nil {
 		fields = append(fields, message.FieldState)
@@ -1157,6 +1197,8 @@ func (m *MessageMutation) Field(name string) (ent.Value, bool) {
 		return m.Channel()
 	case message.FieldRecipient:
 		return m.Recipient()
+	case message.FieldAbout:
+		return m.About()
 	case message.FieldState:
 		return m.State()
 	case message.FieldSubject:
@@ -1186,6 +1228,8 @@ func (m *MessageMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldChannel(ctx)
 	case message.FieldRecipient:
 		return m.OldRecipient(ctx)
+	case message.FieldAbout:
+		return m.OldAbout(ctx)
 	case message.FieldState:
 		return m.OldState(ctx)
 	case message.FieldSubject:
@@ -1234,6 +1278,13 @@ func (m *MessageMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetRecipient(v)
+		return nil
+	case message.FieldAbout:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAbout(v)
 		return nil
 	case message.FieldState:
 		v, ok := value.(string)
@@ -1346,6 +1397,9 @@ func (m *MessageMutation) ResetField(name string) error {
 		return nil
 	case message.FieldRecipient:
 		m.ResetRecipient()
+		return nil
+	case message.FieldAbout:
+		m.ResetAbout()
 		return nil
 	case message.FieldState:
 		m.ResetState()

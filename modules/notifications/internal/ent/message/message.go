@@ -21,6 +21,8 @@ const (
 	FieldChannel = "channel"
 	// FieldRecipient holds the string denoting the recipient field in the database.
 	FieldRecipient = "recipient"
+	// FieldAbout holds the string denoting the about field in the database.
+	FieldAbout = "about"
 	// FieldState holds the string denoting the state field in the database.
 	FieldState = "state"
 	// FieldSubject holds the string denoting the subject field in the database.
@@ -44,6 +46,7 @@ var Columns = []string{
 	FieldTemplate,
 	FieldChannel,
 	FieldRecipient,
+	FieldAbout,
 	FieldState,
 	FieldSubject,
 	FieldBody,
@@ -63,6 +66,8 @@ func ValidColumn(column string) bool {
 }
 
 var (
+	// DefaultAbout holds the default value on creation for the "about" field.
+	DefaultAbout string
 	// DefaultNextTime holds the default value on creation for the "next_time" field.
 	DefaultNextTime func() time.Time
 	// DefaultCreateTime holds the default value on creation for the "create_time" field.
@@ -95,6 +100,11 @@ func ByChannel(opts ...sql.OrderTermOption) OrderOption {
 // ByRecipient orders the results by the recipient field.
 func ByRecipient(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldRecipient, opts...).ToFunc()
+}
+
+// ByAbout orders the results by the about field.
+func ByAbout(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAbout, opts...).ToFunc()
 }
 
 // ByState orders the results by the state field.

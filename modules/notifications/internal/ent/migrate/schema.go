@@ -38,6 +38,7 @@ var (
 		{Name: "template", Type: field.TypeString},
 		{Name: "channel", Type: field.TypeString},
 		{Name: "recipient", Type: field.TypeString},
+		{Name: "about", Type: field.TypeString, Default: ""},
 		{Name: "state", Type: field.TypeString},
 		{Name: "subject", Type: field.TypeString},
 		{Name: "body", Type: field.TypeString},
@@ -54,7 +55,7 @@ var (
 			{
 				Name:    "message_next_time",
 				Unique:  false,
-				Columns: []*schema.Column{MessageColumns[9]},
+				Columns: []*schema.Column{MessageColumns[10]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "state IN ('queued', 'sending')",
 				},
