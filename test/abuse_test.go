@@ -27,6 +27,7 @@ var abuseScenarios = []scenario{
 	{"more than there is", connectRPC, tooMuch},
 	{"fields that are not the customer's to set", connectJSON, foreignFields},
 	{"pages elsewhere", connectJSON, pagesElsewhere},
+	{"stock that nobody pays for", connectRPC, hoard},
 }
 
 // raw sends a request as curl does and returns the answer.
@@ -107,12 +108,36 @@ func tooMuch(v *visit) {
 	}
 	_, err = v.catalog.BatchGetVariants(v.ctx, &catalogv1.BatchGetVariantsRequest{Skus: skus})
 	v.refused("ask for 10,000 SKUs", err, "invalid_argument skus")
+	lines := make([]*ordersv1.LineQuantity, 10_000)
+	for i := range lines {
+		lines[i] = &ordersv1.LineQuantity{Sku: skus[i], Quantity: 1}
+	}
+	_, err = v.parcels.ReturnLines(v.ctx, &ordersv1.ReturnLinesRequest{RequestId: request(), OrderId: "ord_x", Lines: lines})
+	v.refused("return 10,000 lines", err, "invalid_argument lines")
 	body, err := json.Marshal(map[string]any{"requestId": request(), "items": skus, "lines": skus})
 	v.must("make a cart of 10,000 lines", err)
 	response, text := v.raw("POST", createCart, nil, body)
 	if response.StatusCode != http.StatusOK || strings.Contains(text, "sku_") {
 		v.Errorf("a cart with 10,000 lines: %d %.200s", response.StatusCode, text)
 	}
+}
+
+// hoard holds that somebody who orders over and over, and whose payments are never answered, cannot hold all that there is.
+func hoard(v *visit) {
+	shop, sku := v.ctx, v.product(1990, 100)
+	v.ctx, v.email = bearing(shop, newGuest()), "hoarder@example.org"
+	for range 20 {
+		v.buy("pm_provider_down", item{sku, 1})
+	}
+	quote := v.quote(v.cart(item{sku, 1}))
+	order := func() error {
+		_, err := v.orders.PlaceOrder(v.ctx, &ordersv1.PlaceOrderRequest{RequestId: request(), QuoteId: quote.GetId(), PaymentMethod: "pm_card_visa", Email: v.email})
+		return err
+	}
+	v.refused("order once more", order(), "failed_precondition TOO_MANY_OPEN")
+	v.refused("and again", order(), "failed_precondition TOO_MANY_OPEN")
+	v.ctx = bearing(shop, newGuest())
+	v.settled(v.buy("pm_card_visa", item{sku, 80}).GetId(), confirmed, "") // What is left is there for others.
 }
 
 // foreignFields holds that what a customer says of prices, states and owners has no effect: fields that the contract does not have are
