@@ -1,6 +1,7 @@
 package test
 
 import (
+	"strings"
 	"time"
 
 	inventoryv1 "github.com/cleave-go/cleave/gen/cleave/inventory/v1"
@@ -51,6 +52,7 @@ func (v *visit) reversed(orderID string) []*ordersv1.Reversal {
 }
 
 func shipInParts(v *visit) {
+	v.listens()
 	sku := v.product(1000, 10)
 	placed, err := v.buyWith(v.coupon("PARTS", &ordersv1.CreateCouponRequest{Percent: 10}), item{sku, 3})
 	v.must("order with a coupon", err)
@@ -84,6 +86,7 @@ func shipInParts(v *visit) {
 	parcels, err := v.parcels.ListFulfillments(v.ctx, &ordersv1.ListFulfillmentsRequest{OrderId: order.GetId()})
 	v.must("list parcels", err)
 	equal(v, "parcels", len(parcels.GetFulfillments()), 1)
+	v.until("the customer hears of both refunds", func() bool { return strings.Count(strings.Join(v.sent(order.GetId()), ""), "order_refunded: ") == 2 })
 }
 
 func useCouponAgain(v *visit) {
