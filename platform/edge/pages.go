@@ -160,6 +160,9 @@ func (a *pageAnswer) Write(p []byte) (int, error) {
 	return a.held.Write(p)
 }
 
+// FlushError does nothing: the answer is handed over when it is whole. A proxy would begin it otherwise.
+func (a *pageAnswer) FlushError() error { return nil }
+
 // Unwrap lets [http.ResponseController] reach the connection.
 func (a *pageAnswer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
