@@ -5,11 +5,13 @@ import (
 
 	catalogv1 "github.com/cleave-go/cleave/gen/cleave/catalog/v1"
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
+	typev1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
 )
 
 var browseScenarios = []scenario{
 	{"the catalogue is browsed", connectJSON, browsed},
 	{"one's orders are listed", grpc, listed},
+	{"what is for sale is kept, and asked for again", connectJSON, keptForAWhile},
 }
 
 // browsed pages through a category of the demo catalogue.
@@ -43,6 +45,37 @@ func browsed(v *visit) {
 	v.must("get a product", err)
 	v.same("the product", one.GetProduct(), products[0])
 	equal(v, "in stock", v.available(products[0].GetVariants()[0].GetSku()), 1000)
+}
+
+// keptForAWhile holds that browsers and proxies may keep what is for sale, and are not sent what they have.
+func keptForAWhile(v *visit) {
+	sku := v.product(1990, 5)
+	found, err := v.catalog.BatchGetVariants(v.ctx, &catalogv1.BatchGetVariantsRequest{Skus: []string{sku}})
+	v.must("find the product", err)
+	path := "/v1/products/" + found.GetVariants()[0].GetProductId()
+	first := v.ask("GET", path, "")
+	tag := first.header.Get("Etag")
+	if first.status != 200 || tag == "" || first.header.Get("Cache-Control") == "" {
+		v.Fatalf("got %d %v", first.status, first.header)
+	}
+	again := v.ask("GET", path, "", "If-None-Match: "+tag)
+	if again.status != 304 || again.body != "" || again.header.Get("Etag") != tag {
+		v.Errorf("whoever has it got %d and %d bytes, %v", again.status, len(again.body), again.header)
+	}
+	_, err = v.catalog.BatchUpsertProducts(v.ctx, &catalogv1.BatchUpsertProductsRequest{RequestId: request(), Products: []*catalogv1.UpsertProduct{{
+		Title: "Mug", State: published, Variants: []*catalogv1.UpsertVariant{{Sku: sku, Title: "one", Price: &typev1.Money{Amount: 2190, Currency: "EUR"}}},
+	}}})
+	v.must("change the price", err)
+	if changed := v.ask("GET", path, "", "If-None-Match: "+tag); changed.status != 200 || changed.header.Get("Etag") == tag {
+		v.Errorf("when it has changed: %d %v", changed.status, changed.header)
+	}
+	v.saw("%s", first.header.Get("Cache-Control"))
+	if missing := v.ask("GET", "/v1/products/prd_unknown", ""); missing.status != 404 || missing.header.Get("Etag") != "" {
+		v.Errorf("what is not there may be kept: %d %v", missing.status, missing.header)
+	}
+	if mine := v.ask("GET", "/v1/orders", ""); mine.header.Get("Etag") != "" || mine.header.Get("Cache-Control") != "no-store" {
+		v.Errorf("a proxy may keep what is one's own: %v", mine.header)
+	}
 }
 
 // listed pages through the orders of the customer, of whom other scenarios place some at the same time.

@@ -15,6 +15,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cleave-go/cleave/cmd/internal/house"
+	"github.com/cleave-go/cleave/platform/module"
 	"github.com/cleave-go/cleave/platform/mtls"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
@@ -122,7 +124,7 @@ func (c *certs) check() ([]string, error) {
 	if err := mtls.CheckTrustDomain(c.trustDomain); err != nil {
 		return nil, err
 	}
-	m, err := readMap()
+	m, err := module.ReadMap(house.Map)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ func (d *desk) coupons() ordersv1connect.CouponServiceClient {
 }
 
 func (d *desk) couponNames() cobra.CompletionFunc {
-	return suggest(func(ctx context.Context) (names []string, err error) {
+	return suggestOne(func(ctx context.Context) (names []string, err error) {
 		page, err := d.coupons().ListCoupons(ctx, &ordersv1.ListCouponsRequest{PageSize: 200})
 		for _, c := range page.GetCoupons() {
 			names = append(names, c.GetCode())

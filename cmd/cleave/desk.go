@@ -27,8 +27,7 @@ type desk struct {
 
 // flags adds the flags to a group of commands.
 func (d *desk) flags(c *cobra.Command) {
-	c.PersistentFlags().StringVar(&d.url, "url", setting("CLEAVE_URL", "http://127.0.0.1:8080"), "public port of the shop; also by CLEAVE_URL")
-	c.PersistentFlags().StringVar(&d.token, "token", "", "access token, where one has to sign in; better by CLEAVE_TOKEN, which other users of the machine do not see")
+	d.addFlags(c.PersistentFlags())
 	c.PersistentFlags().BoolVar(&d.json, "json", false, "print JSON, an object a line")
 }
 
@@ -130,12 +129,20 @@ func word(state interface{ String() string }, prefix string) string {
 // suggestFor is how long a completion may take. A shell waits for it.
 const suggestFor = 2 * time.Second
 
-// suggest completes the first argument of a command with names that it asks the shop for, and says nothing if it does not answer.
-func suggest(names func(ctx context.Context) ([]string, error)) cobra.CompletionFunc {
+// suggestOne completes the first argument of a command, and no other, as suggest does.
+func suggestOne(names func(ctx context.Context) ([]string, error)) cobra.CompletionFunc {
+	all := suggest(names)
 	return func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
+		return all(cmd, args, toComplete)
+	}
+}
+
+// suggest completes a word with names that it asks the shop for, and says nothing if that does not answer.
+func suggest(names func(ctx context.Context) ([]string, error)) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 		ctx := cmd.Context()
 		if ctx == nil {
 			ctx = context.Background()

@@ -84,7 +84,7 @@ arrivals failed or found no room, or if the sale of flash is not right.`,
 			return nil
 		},
 	}
-	shop.addFlags(c)
+	shop.addFlags(c.Flags())
 	a.flags(c)
 	flags := c.Flags()
 	flags.StringVar(&o.Profile, "profile", "shop", "what customers come for: "+strings.Join(load.Profiles(), ", "))

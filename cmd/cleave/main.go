@@ -14,6 +14,7 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/cleave-go/cleave/cmd/internal/demo"
 	"github.com/cleave-go/cleave/gen/cleave/catalog/v1/catalogv1connect"
@@ -50,7 +51,7 @@ func command() *cobra.Command {
 		Use: "cleave", Short: "The tool beside Cleave", SilenceErrors: true, SilenceUsage: true,
 	}
 	root.AddCommand(certsCommand(), demoCommand(), seedCommand(), couponsCommand(), eventsCommand(), loadCommand(), ordersCommand(), productsCommand(), sagasCommand(),
-		topologyCommand(), verifyCommand())
+		stockCommand(), topologyCommand(), verifyCommand())
 	return root
 }
 
@@ -75,7 +76,7 @@ its first start), and prints what happens to each order. Ends with 1 if an order
 			return nil
 		},
 	}
-	shop.addFlags(c)
+	shop.addFlags(c.Flags())
 	c.Flags().DurationVar(&wait, "timeout", time.Minute, "how long it may take in all")
 	return c
 }
@@ -102,16 +103,16 @@ catalogue from its first start; this is for modules that run apart. It may be re
 			return nil
 		},
 	}
-	shop.addFlags(c)
+	shop.addFlags(c.Flags())
 	return c
 }
 
 // publicPort is where and in whose name a command calls the shop.
 type publicPort struct{ url, token string }
 
-func (p *publicPort) addFlags(c *cobra.Command) {
-	c.Flags().StringVar(&p.url, "url", "http://127.0.0.1:8080", "public port of the shop")
-	c.Flags().StringVar(&p.token, "token", "", "access token, where one has to sign in; better by CLEAVE_TOKEN, which other users of the machine do not see")
+func (p *publicPort) addFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&p.url, "url", setting("CLEAVE_URL", "http://127.0.0.1:8080"), "public port of the shop; also by CLEAVE_URL")
+	flags.StringVar(&p.token, "token", "", "access token, where one has to sign in; better by CLEAVE_TOKEN, which other users of the machine do not see")
 }
 
 // client returns a client that shows the token. It goes where it is sent and no further: a redirect would take the token along.

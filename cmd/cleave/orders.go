@@ -40,7 +40,7 @@ func (d *desk) parcels() ordersv1connect.FulfillmentServiceClient {
 
 // orderNames completes the ids of the latest orders that the caller may meet.
 func (d *desk) orderNames() cobra.CompletionFunc {
-	return suggest(func(ctx context.Context) (names []string, err error) {
+	return suggestOne(func(ctx context.Context) (names []string, err error) {
 		for _, user := range []string{"-", ""} {
 			page, err := d.orders().ListOrders(ctx, &ordersv1.ListOrdersRequest{PageSize: 50, UserId: user})
 			if err != nil {

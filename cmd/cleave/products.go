@@ -7,7 +7,6 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
@@ -15,7 +14,6 @@ import (
 	catalogv1 "github.com/cleave-go/cleave/gen/cleave/catalog/v1"
 	"github.com/cleave-go/cleave/gen/cleave/catalog/v1/catalogv1connect"
 	typev1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
-	"github.com/cleave-go/cleave/platform/id"
 )
 
 // products are the commands around the catalogue, through the public port.
@@ -75,23 +73,17 @@ func (p *products) list() *cobra.Command {
 	c.Flags().StringVar(&category, "category", "", "only this category")
 	c.Flags().IntVar(&limit, "limit", 50, "how many at most")
 	_ = c.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{"all", "archived", "draft", "published"}, cobra.ShellCompDirectiveNoFileComp))
-	_ = c.RegisterFlagCompletionFunc("category", p.categories)
+	_ = c.RegisterFlagCompletionFunc("category", suggest(p.categories))
 	return c
 }
 
-// categories completes the name of a category with those of the shop, if it answers.
-func (p *products) categories(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second) // Somebody waits at the keyboard.
-	defer cancel()
+// categories returns the names of the categories, to complete one.
+func (p *products) categories(ctx context.Context) (names []string, err error) {
 	page, err := p.catalog().ListCategories(ctx, &catalogv1.ListCategoriesRequest{PageSize: 200})
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
 	for _, c := range page.GetCategories() {
 		names = append(names, c.GetName())
 	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+	return names, err
 }
 
 func (p *products) search() *cobra.Command {
@@ -116,7 +108,7 @@ func (p *products) search() *cobra.Command {
 	}
 	c.Flags().StringVar(&category, "category", "", "only this category")
 	c.Flags().IntVar(&limit, "limit", 20, "how many at most")
-	_ = c.RegisterFlagCompletionFunc("category", p.categories)
+	_ = c.RegisterFlagCompletionFunc("category", suggest(p.categories))
 	return c
 }
 
@@ -125,8 +117,7 @@ func (p *products) print(cmd *cobra.Command, limit int, page func(size int32, to
 	if limit < 1 {
 		return fmt.Errorf("--limit %d lists nothing", limit)
 	}
-	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	defer w.Flush()
+	var table *rows
 	token, left := "", limit
 	for {
 		list, next, err := page(int32(min(left, 200)), token)
@@ -137,11 +128,13 @@ func (p *products) print(cmd *cobra.Command, limit int, page func(size int32, to
 			fmt.Fprintln(cmd.ErrOrStderr(), "There is no such product.")
 			return nil
 		}
-		if left == limit && !p.json {
-			fmt.Fprintln(w, "ID\tTITLE\tCATEGORY\tSTATE\tVARIANTS\tFROM")
+		if table == nil {
+			table = tableUnless(cmd, p.json, "ID", "TITLE", "CATEGORY", "STATE", "VARIANTS", "FROM")
+			defer table.end()
 		}
 		for _, product := range list {
-			if err := p.printOne(cmd.OutOrStdout(), w, product); err != nil {
+			err := table.add(product, product.GetId(), oneLine(product.GetTitle()), product.GetCategory(), productState(product), len(product.GetVariants()), cheapest(product))
+			if err != nil {
 				return err
 			}
 		}
@@ -156,19 +149,8 @@ func (p *products) print(cmd *cobra.Command, limit int, page func(size int32, to
 	}
 }
 
-// printOne prints a product as JSON, or as a row of the table.
-func (p *products) printOne(out, table io.Writer, product *catalogv1.Product) error {
-	if p.json {
-		return line(out, product)
-	}
-	fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\n", product.GetId(), oneLine(product.GetTitle()), product.GetCategory(), productState(product), len(product.GetVariants()), cheapest(product))
-	return nil
-}
-
 // productState is the word for a product's state.
-func productState(p *catalogv1.Product) string {
-	return strings.ToLower(strings.TrimPrefix(p.GetState().String(), "PRODUCT_STATE_"))
-}
+func productState(p *catalogv1.Product) string { return word(p.GetState(), "PRODUCT_STATE_") }
 
 // cheapest returns the lowest price of a product, in minor units as everywhere.
 func cheapest(p *catalogv1.Product) string {
@@ -178,7 +160,7 @@ func cheapest(p *catalogv1.Product) string {
 			least = v.GetPrice()
 		}
 	}
-	return fmt.Sprint(least.GetAmount(), " ", least.GetCurrency())
+	return money(least)
 }
 
 func (p *products) get() *cobra.Command {
@@ -220,21 +202,21 @@ func (p *products) show(out io.Writer, product *catalogv1.Product) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "SKU\tVARIANT\tPRICE\tPRICE VERSION")
 	for _, v := range product.GetVariants() {
-		fmt.Fprintf(w, "%s\t%s\t%d %s\t%d\n", v.GetSku(), oneLine(v.GetTitle()), v.GetPrice().GetAmount(), v.GetPrice().GetCurrency(), v.GetPriceVersion())
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\n", v.GetSku(), oneLine(v.GetTitle()), money(v.GetPrice()), v.GetPriceVersion())
 	}
 	return w.Flush()
 }
 
 func (p *products) publish() *cobra.Command {
 	return p.change("publish", "Offer drafts for sale", func(cmd *cobra.Command, productID string) (*catalogv1.Product, error) {
-		answer, err := p.catalog().PublishProduct(cmd.Context(), &catalogv1.PublishProductRequest{RequestId: id.New("cli"), Id: productID})
+		answer, err := p.catalog().PublishProduct(cmd.Context(), &catalogv1.PublishProductRequest{RequestId: requestID(""), Id: productID})
 		return answer.GetProduct(), err
 	})
 }
 
 func (p *products) archive() *cobra.Command {
 	return p.change("archive", "Take products from sale, for good", func(cmd *cobra.Command, productID string) (*catalogv1.Product, error) {
-		answer, err := p.catalog().ArchiveProduct(cmd.Context(), &catalogv1.ArchiveProductRequest{RequestId: id.New("cli"), Id: productID})
+		answer, err := p.catalog().ArchiveProduct(cmd.Context(), &catalogv1.ArchiveProductRequest{RequestId: requestID(""), Id: productID})
 		return answer.GetProduct(), err
 	})
 }

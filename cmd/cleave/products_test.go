@@ -92,11 +92,8 @@ func TestProducts(t *testing.T) {
 			t.Errorf("%q is no error", args)
 		}
 	}
-	c := command()
-	c.SetContext(t.Context())
-	names, _ := (&products{desk{publicPort: publicPort{url: url}}}).categories(c, nil, "")
-	if strings.Join(names, " ") != "kitchen" {
-		t.Errorf("categories are completed with %q", names)
+	if names, err := (&products{desk{publicPort: publicPort{url: url}}}).categories(t.Context()); err != nil || strings.Join(names, " ") != "kitchen" {
+		t.Errorf("categories are completed with %q, %v", names, err)
 	}
 }
 

@@ -15,7 +15,6 @@ import (
 
 	catalogv1 "github.com/cleave-go/cleave/gen/cleave/catalog/v1"
 	"github.com/cleave-go/cleave/gen/cleave/catalog/v1/catalogv1connect"
-	"github.com/cleave-go/cleave/platform/id"
 )
 
 const (
@@ -70,7 +69,7 @@ variant_title, description, category, state and images may be. Rows that follow 
 // runImport hands a file over and waits until the shop is through with it.
 func runImport(ctx context.Context, client catalogv1connect.ImportServiceClient, file io.Reader, format catalogv1.ImportFormat, bar *bar) (*catalogv1.Import, error) {
 	defer bar.end()
-	made, err := client.CreateImport(ctx, &catalogv1.CreateImportRequest{RequestId: id.New("cli"), Format: format})
+	made, err := client.CreateImport(ctx, &catalogv1.CreateImportRequest{RequestId: requestID(""), Format: format})
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +77,7 @@ func runImport(ctx context.Context, client catalogv1connect.ImportServiceClient,
 	for buffer := make([]byte, chunkBytes); ; {
 		n, err := io.ReadFull(file, buffer)
 		if n > 0 {
-			if _, err := client.AppendImport(ctx, &catalogv1.AppendImportRequest{RequestId: id.New("cli"), Id: importID, Offset: offset, Data: buffer[:n]}); err != nil {
+			if _, err := client.AppendImport(ctx, &catalogv1.AppendImportRequest{RequestId: requestID(""), Id: importID, Offset: offset, Data: buffer[:n]}); err != nil {
 				return nil, err
 			}
 			offset += int64(n)
@@ -91,7 +90,7 @@ func runImport(ctx context.Context, client catalogv1connect.ImportServiceClient,
 			return nil, err
 		}
 	}
-	started, err := client.StartImport(ctx, &catalogv1.StartImportRequest{RequestId: id.New("cli"), Id: importID})
+	started, err := client.StartImport(ctx, &catalogv1.StartImportRequest{RequestId: requestID(""), Id: importID})
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ holds a module, or if a unit cannot call a service.`,
   cleave topology --json | jq -r '.calls[] | .caller + " -> " + .module'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			m, err := readMap()
+			m, err := module.ReadMap(house.Map)
 			if err != nil {
 				return err
 			}
@@ -62,18 +62,6 @@ holds a module, or if a unit cannot call a service.`,
 	c.Flags().BoolVar(&markdown, "markdown", false, "print the page of the documentation, with a Mermaid diagram")
 	c.MarkFlagsMutuallyExclusive("json", "markdown")
 	return c
-}
-
-// readMap reads the map of the house: the one that this program carries, unless CLEAVE_MAP_FILE names another.
-func readMap() (module.Map, error) {
-	text := house.Map
-	if file := os.Getenv("CLEAVE_MAP_FILE"); file != "" {
-		var err error
-		if text, err = os.ReadFile(file); err != nil {
-			return module.Map{}, fmt.Errorf("CLEAVE_MAP_FILE: %w", err)
-		}
-	}
-	return module.ParseMap(text)
 }
 
 // nonEmpty returns what stands between the commas of a text; nothing if that is empty.

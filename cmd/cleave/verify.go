@@ -99,7 +99,7 @@ func look(ctx context.Context, a *admin, o verify.Options, stderr io.Writer) (*v
 	if err != nil {
 		return nil, err
 	}
-	if o.Map, err = module.ParseMap(house.Map); err != nil {
+	if o.Map, err = module.ReadMap(house.Map); err != nil {
 		return nil, err
 	}
 	o.House = verify.House{}

@@ -24,6 +24,7 @@ func Services() []*rpc.Service {
 		identityv1cleave.WebService,
 		inventoryv1cleave.InventoryService,
 		inventoryv1cleave.FactService,
+		inventoryv1cleave.StockService,
 		notificationsv1cleave.NotificationService,
 		notificationsv1cleave.FactService,
 		ordersv1cleave.CartService,

@@ -76,6 +76,12 @@ func newChange(id string, before, after *catalogv1.Product) change {
 // nothing reports whether the product stays as it is.
 func (c change) nothing() bool { return proto.Equal(c.before, c.after) }
 
+// searched reports whether it makes a difference to who searches.
+func (c change) searched() bool {
+	was, is := c.before, c.after
+	return was.GetState() != is.GetState() || was.GetTitle() != is.GetTitle() || was.GetCategory() != is.GetCategory() || was.GetDescription() != is.GetDescription()
+}
+
 // events are what others are told of the change.
 func (c change) events() (events []proto.Message) {
 	was, is := c.before.GetState(), c.after.GetState()

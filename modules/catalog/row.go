@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -70,7 +71,9 @@ func load(ctx context.Context, tx tx, ids []string) (map[string]*catalogv1.Produ
 
 // owners returns which products hold the SKUs.
 func owners(ctx context.Context, tx tx, skus []string) (map[string]string, error) {
-	rows, err := tx.Query(ctx, "SELECT sku, product_id FROM variant WHERE sku = ANY($1)", skus)
+	// A plan that is kept from when there were few products must not read all of them for each batch of an import: OFFSET keeps it to the index.
+	rows, err := tx.Query(ctx, `SELECT sku, product_id FROM unnest($1::text[]) AS given (sku),
+		LATERAL (SELECT product_id FROM variant WHERE variant.sku = given.sku OFFSET 0) AS found`, skus)
 	if err != nil {
 		return nil, fmt.Errorf("load the owners of %d SKUs: %w", len(skus), err)
 	}
@@ -91,7 +94,8 @@ func owners(ctx context.Context, tx tx, skus []string) (map[string]string, error
 func (s *service) write(ctx context.Context, tx tx, changes []change) error {
 	var ids, titles, descriptions, categories, states, images []string
 	var versions []int64
-	var replaced, skus, owners, variantTitles, currencies []string
+	var searched []string
+	var removed, skus, owners, variantTitles, currencies []string
 	var amounts, priceVersions, positions []int64
 	for _, c := range changes {
 		if c.nothing() {
@@ -116,9 +120,11 @@ func (s *service) write(ctx context.Context, tx tx, changes []change) error {
 		ids, titles, descriptions = append(ids, p.GetId()), append(titles, p.GetTitle()), append(descriptions, p.GetDescription())
 		categories, states = append(categories, p.GetCategory()), append(states, string(stateOf(p.GetState(), draft)))
 		images, versions = append(images, string(list)), append(versions, version)
-		if c.before != nil {
-			replaced = append(replaced, p.GetId())
+		if c.searched() {
+			searched = append(searched, p.GetId())
 		}
+		kept := skusOf(p)
+		removed = append(removed, slices.DeleteFunc(skusOf(c.before), func(sku string) bool { return slices.Contains(kept, sku) })...)
 		for position, v := range p.GetVariants() {
 			skus, owners, variantTitles = append(skus, v.GetSku()), append(owners, p.GetId()), append(variantTitles, v.GetTitle())
 			amounts, currencies = append(amounts, v.GetPrice().GetAmount()), append(currencies, v.GetPrice().GetCurrency())
@@ -133,14 +139,16 @@ func (s *service) write(ctx context.Context, tx tx, changes []change) error {
 		FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[]) AS given (id, title, description, category, state, images, version)
 		ON CONFLICT (id) DO UPDATE SET title = excluded.title, description = excluded.description, category = excluded.category, state = excluded.state,
 			images = excluded.images, version = excluded.version, update_time = now()`, ids, titles, descriptions, categories, states, images, versions)
-	if len(replaced) > 0 {
-		tx.Defer("DELETE FROM variant WHERE product_id = ANY($1) AND sku <> ALL($2)", replaced, skus)
+	if len(removed) > 0 {
+		tx.Defer("DELETE FROM variant WHERE sku = ANY($1)", removed)
 	}
 	tx.Defer(`INSERT INTO variant (sku, product_id, title, price_amount, price_currency, price_version, position)
 		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[])
 		ON CONFLICT (sku) DO UPDATE SET product_id = excluded.product_id, title = excluded.title, price_amount = excluded.price_amount,
 			price_currency = excluded.price_currency, price_version = excluded.price_version, position = excluded.position`,
 		skus, owners, variantTitles, amounts, currencies, priceVersions, positions)
-	tx.Defer("SELECT index_products($1)", ids)
+	if len(searched) > 0 {
+		tx.Defer("SELECT index_products($1)", searched)
+	}
 	return nil
 }

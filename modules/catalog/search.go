@@ -3,8 +3,6 @@ package catalog
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
 	"slices"
 	"strconv"
@@ -44,12 +42,11 @@ func slip(a, b string) bool {
 	for i < len(s) && s[i] == l[i] {
 		i++
 	}
-	rest := func(s, l []rune) bool { return slices.Equal(s, l) }
 	switch len(l) - len(s) {
 	case 0:
-		return i == len(s) || rest(s[i+1:], l[i+1:]) || i+1 < len(s) && s[i] == l[i+1] && s[i+1] == l[i] && rest(s[i+2:], l[i+2:])
+		return i == len(s) || slices.Equal(s[i+1:], l[i+1:]) || i+1 < len(s) && s[i] == l[i+1] && s[i+1] == l[i] && slices.Equal(s[i+2:], l[i+2:])
 	case 1:
-		return rest(s[i:], l[i+1:])
+		return slices.Equal(s[i:], l[i+1:])
 	}
 	return false
 }
@@ -141,8 +138,8 @@ type place struct {
 func (p place) String() string { return strconv.FormatFloat(float64(p.rank), 'g', -1, 32) + " " + p.id }
 
 // placeOf returns where the page before ended; nil for the first.
-func placeOf(token, tag string) (*place, error) {
-	last, err := page.Decode(token, tag)
+func placeOf(token, filter string) (*place, error) {
+	last, err := page.Decode(token, filter)
 	if err != nil || last == "" {
 		return nil, err
 	}
@@ -156,9 +153,8 @@ func placeOf(token, tag string) (*place, error) {
 
 func (s *service) SearchProducts(ctx context.Context, r *catalogv1.SearchProductsRequest) (*catalogv1.SearchProductsResponse, error) {
 	size := page.Size(r.GetPageSize())
-	sum := sha256.Sum256([]byte(r.GetCategory() + "\n" + r.GetQuery())) // A token has no room for them.
-	tag := base64.RawURLEncoding.EncodeToString(sum[:9])
-	after, err := placeOf(r.GetPageToken(), tag)
+	filter := r.GetCategory() + "\n" + r.GetQuery()
+	after, err := placeOf(r.GetPageToken(), filter)
 	if err != nil {
 		return nil, connect.NewError(connect.CodeInvalidArgument, err)
 	}
@@ -175,7 +171,7 @@ func (s *service) SearchProducts(ctx context.Context, r *catalogv1.SearchProduct
 		return nil, db.Unavailable(fmt.Errorf("search: %w", err))
 	}
 	answer := &catalogv1.SearchProductsResponse{CorrectedQuery: corrected(meanings)}
-	found, answer.NextPageToken = page.Cut(found, size, tag, place.String)
+	found, answer.NextPageToken = page.Cut(found, size, filter, place.String)
 	answer.Products, err = s.inOrderOf(ctx, found)
 	return answer, err
 }

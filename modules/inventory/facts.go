@@ -24,20 +24,19 @@ const (
 func (f facts) StreamStockFacts(ctx context.Context, _ *inventoryv1.StreamStockFactsRequest, stream *connect.ServerStream[inventoryv1.StreamStockFactsResponse]) error {
 	after := ""
 	for {
-		rows, _ := f.store.Pool().Query(ctx, `SELECT sku, on_hand, reserved,
-				(SELECT coalesce(sum(delta), 0)::bigint FROM movement m WHERE m.sku = stock.sku),
-				(SELECT coalesce(sum(l.quantity - l.shipped - l.withdrawn), 0)::bigint FROM reservation_line l JOIN reservation r ON r.id = l.reservation_id
-					WHERE l.sku = stock.sku AND r.state IN ('held', 'committed'))
-			FROM stock WHERE sku > $1 ORDER BY sku LIMIT $2`, after, stockPage)
-		page, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*inventoryv1.StockFact, error) {
-			fact := &inventoryv1.StockFact{}
-			return fact, row.Scan(&fact.Sku, &fact.OnHand, &fact.Reserved, &fact.Moved, &fact.Held)
-		})
-		if err != nil {
-			return db.Unavailable(fmt.Errorf("load stock facts: %w", err))
+		var all []figures
+		if err := f.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
+			all, err = figuresAfter(ctx, tx, after, stockPage)
+			return err
+		}); err != nil {
+			return err
 		}
-		if len(page) == 0 {
+		if len(all) == 0 {
 			return nil
+		}
+		page := make([]*inventoryv1.StockFact, len(all))
+		for i, f := range all {
+			page[i] = &inventoryv1.StockFact{Sku: f.sku, OnHand: f.onHand, Reserved: f.reserved, Moved: f.moved, Held: f.held}
 		}
 		if err := stream.Send(&inventoryv1.StreamStockFactsResponse{Facts: page}); err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	inventoryv1 "github.com/cleave-go/cleave/gen/cleave/inventory/v1"
+	"github.com/cleave-go/cleave/platform/moduletest"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
@@ -33,9 +34,20 @@ func (c *claim) out(l line) int64 { return c.gone[l.sku] - c.back[l.sku] }
 // model is the inventory in a few lines: what is on hand and who has a claim on it.
 type model struct {
 	b      *bundle
+	t      *testing.T // What fails for a reason that is not the model's fails it.
 	skus   []string
 	onHand map[string]int64
 	claims []*claim
+	// lowAt are the thresholds, told is what the last event of a SKU said, and tellings how many there were.
+	lowAt    map[string]int64
+	told     map[string]bool
+	tellings map[string]int64
+}
+
+// low reports whether a SKU is low: no more is there that nobody has a claim on than its threshold says.
+func (m *model) low(sku string) bool {
+	lowAt, has := m.lowAt[sku]
+	return has && m.onHand[sku]-m.reserved(sku, true) <= lowAt
 }
 
 // reserved returns how many pieces of a SKU are claimed; by live holds and committed reservations only, if overdue ones do not count.
@@ -334,6 +346,66 @@ func (m *model) UndoEarly(t *rapid.T) {
 	}
 }
 
+// Threshold says when a SKU is low, or that it never is. There is none of what has had no stock yet.
+func (m *model) Threshold(t *rapid.T) {
+	sku := rapid.SampledFrom(m.skus).Draw(t, "sku")
+	var lowAt *int64
+	if n := rapid.Int64Range(-1, 5).Draw(t, "low at"); n >= 0 {
+		lowAt = &n
+	}
+	_, known := m.onHand[sku]
+	if err := m.b.setThreshold(sku, lowAt); (err == nil) != known {
+		t.Fatalf("set the threshold of %s, which is known: %t: %v", sku, known, err)
+	}
+	switch {
+	case !known:
+	case lowAt == nil:
+		delete(m.lowAt, sku)
+	default:
+		m.lowAt[sku] = *lowAt
+	}
+}
+
+// Tell tells of every SKU that is low and was not when it was told of last, and the reverse.
+func (m *model) Tell(t *rapid.T) {
+	if err := m.b.service.tellLow(m.b.ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, sku := range m.skus {
+		if m.low(sku) != m.told[sku] {
+			m.told[sku] = m.low(sku)
+			m.tellings[sku]++
+		}
+	}
+}
+
+// Drift changes a figure behind the module's back. The audit finds that and nothing else, and the repair undoes it.
+func (m *model) Drift(t *rapid.T) {
+	sku := rapid.SampledFrom(m.skus).Draw(t, "sku")
+	onHand, known := m.onHand[sku]
+	if !known {
+		return
+	}
+	reserved := m.reserved(sku, true)
+	wrong := figures{sku: sku, moved: onHand, held: reserved}
+	wrong.onHand = rapid.Int64Range(0, onHand+3).Draw(t, "on hand")
+	wrong.reserved = rapid.Int64Range(0, wrong.onHand).Draw(t, "reserved")
+	if _, err := m.b.service.store.Pool().Exec(m.b.ctx, "UPDATE stock SET on_hand = $2, reserved = $3 WHERE sku = $1", sku, wrong.onHand, wrong.reserved); err != nil {
+		t.Fatal(err)
+	}
+	m.b.auditAll(m.t)
+	var want []*inventoryv1.StockDrift
+	if wrong.drifted() {
+		want = []*inventoryv1.StockDrift{{Sku: sku, OnHand: wrong.onHand, Moved: onHand, Reserved: wrong.reserved, Held: reserved}}
+	}
+	if found := m.b.drifts(m.t); !equal(found, want) {
+		t.Fatalf("the audit found %v, want %v", found, want)
+	}
+	if repaired, err := m.b.repair(sku); err != nil || !equal(repaired, want) {
+		t.Fatalf("repaired %v, %v, want %v", repaired, err, want)
+	}
+}
+
 // Check compares the stock with the model, after every step.
 func (m *model) Check(t *rapid.T) {
 	rows, err := m.b.service.store.Ent.Stock.Query().All(m.b.ctx)
@@ -343,6 +415,9 @@ func (m *model) Check(t *rapid.T) {
 	for _, row := range rows {
 		if !slices.Contains(m.skus, row.ID) {
 			continue // Of an earlier run.
+		}
+		if row.Low != m.low(row.ID) || row.ToldLow != m.told[row.ID] || row.Tellings != m.tellings[row.ID] {
+			t.Fatalf("%s: low %t, told %t, by %d events, want %t, %t and %d", row.ID, row.Low, row.ToldLow, row.Tellings, m.low(row.ID), m.told[row.ID], m.tellings[row.ID])
 		}
 		if want := m.reserved(row.ID, true); row.OnHand != m.onHand[row.ID] || row.Reserved != want || row.Reserved < 0 || row.Reserved > row.OnHand {
 			t.Fatalf("%s: %d of %d are reserved, want %d of %d", row.ID, row.Reserved, row.OnHand, want, m.onHand[row.ID])
@@ -366,11 +441,15 @@ func TestStockAgreesWithModel(t *testing.T) {
 	runs := 0
 	rapid.Check(t, func(r *rapid.T) {
 		runs++
-		m := &model{b: b, onHand: map[string]int64{}}
+		m := &model{b: b, t: t, onHand: map[string]int64{}, lowAt: map[string]int64{}, told: map[string]bool{}, tellings: map[string]int64{}}
 		for _, name := range []string{"a", "b", "c"} {
 			m.skus = append(m.skus, fmt.Sprint(name, " of run ", runs))
 		}
 		r.Repeat(rapid.StateMachineActions(m))
 	})
 	b.consistent(t)
+	if wrong := moduletest.Query[string](t, b.House, `SELECT sku FROM inventory.stock WHERE tellings <>
+		(SELECT count(*) FROM inventory.cleave_event e WHERE e.subject = sku AND e.sequence BETWEEN 1 AND tellings)`); len(wrong) > 0 {
+		t.Errorf("%q were not told of as often as they say", wrong)
+	}
 }

@@ -32,13 +32,14 @@ func TestMain(m *testing.M) {
 type bundle struct {
 	*moduletest.House
 	client  inventoryv1connect.InventoryServiceClient
+	staff   inventoryv1connect.StockServiceClient
 	facts   inventoryv1connect.FactServiceClient
 	service *service
 	ctx     context.Context
 	ids     atomic.Int64
 }
 
-// setup starts the module without its sweep, which a test calls when it wants it.
+// setup starts the module without its sweeps, which a test calls when it wants them.
 func setup(t *testing.T) *bundle {
 	t.Helper()
 	var s *service
@@ -57,7 +58,8 @@ func start(t *testing.T, m module.Module) *bundle {
 	h := moduletest.Start(t, m)
 	caller := h.Caller("orders", m.Serves...)
 	return &bundle{House: h, ctx: moduletest.As(t, "usr_staff", "staff"),
-		client: inventoryv1cleave.NewInventoryServiceClient(caller), facts: inventoryv1cleave.NewFactServiceClient(caller)}
+		client: inventoryv1cleave.NewInventoryServiceClient(caller), staff: inventoryv1cleave.NewStockServiceClient(caller),
+		facts: inventoryv1cleave.NewFactServiceClient(caller)}
 }
 
 // requestID returns one that has not been used.

@@ -8,6 +8,7 @@ import (
 	"embed"
 
 	"entgo.io/ent/dialect"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/cleave-go/cleave/gen/cleave/inventory/v1/inventoryv1cleave"
 	"github.com/cleave-go/cleave/modules/inventory/internal/ent"
@@ -23,21 +24,33 @@ var migrations embed.FS
 var Module = module.Module{
 	Name:       "inventory",
 	Owner:      "cleave",
-	Serves:     []*rpc.Service{inventoryv1cleave.InventoryService, inventoryv1cleave.FactService},
+	Serves:     []*rpc.Service{inventoryv1cleave.InventoryService, inventoryv1cleave.StockService, inventoryv1cleave.FactService},
 	Migrations: migrations,
 	Build:      build,
 }
 
 func build(host *module.Host) ([]rpc.Handler, error) {
 	s := newService(host)
+	host.Metrics.MustRegister(s.drifts)
 	host.Jobs.Every("inventory.expire_holds", sweepInterval, s.expireHolds)
+	host.Jobs.Every("inventory.tell_low", tellInterval, s.tellLow)
+	host.Jobs.Every("inventory.audit", auditInterval, s.audit)
 	return s.handlers(), nil
 }
 
 func newService(host *module.Host) *service {
-	return &service{store: db.NewStore(host.DB, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) })}
+	return &service{
+		store:  db.NewStore(host.DB, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) }),
+		events: host.Events,
+		log:    host.Log,
+		drifts: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "cleave_stock_drifts", Help: "SKUs whose figures contradict their movements or reservations, as the last audit found them; at most 10,000.",
+		}),
+	}
 }
 
 func (s *service) handlers() []rpc.Handler {
-	return []rpc.Handler{inventoryv1cleave.NewInventoryServiceHandler(s), inventoryv1cleave.NewFactServiceHandler(facts{s})}
+	return []rpc.Handler{
+		inventoryv1cleave.NewInventoryServiceHandler(s), inventoryv1cleave.NewStockServiceHandler(s), inventoryv1cleave.NewFactServiceHandler(facts{s}),
+	}
 }

@@ -4,15 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	inventoryv1 "github.com/cleave-go/cleave/gen/cleave/inventory/v1"
 	"github.com/cleave-go/cleave/modules/inventory/internal/ent"
 	"github.com/cleave-go/cleave/platform/db"
+	"github.com/cleave-go/cleave/platform/event"
 	"github.com/cleave-go/cleave/platform/fault"
 	"github.com/cleave-go/cleave/platform/id"
 	"github.com/cleave-go/cleave/platform/idempotency"
@@ -22,9 +25,13 @@ import (
 // defaultTTL is how long a hold lasts whose caller does not say.
 const defaultTTL = 15 * time.Minute
 
-// service implements InventoryService: a transaction per method.
+// service implements InventoryService and StockService: a transaction per method.
 type service struct {
-	store *db.Store[*ent.Client]
+	store  *db.Store[*ent.Client]
+	events *event.Events
+	log    *slog.Logger
+	// drifts is how many SKUs the audit has found whose figures contradict what is written down of them.
+	drifts prometheus.Gauge
 	// shortAt is when there was last too little of something, in nanoseconds since 1970.
 	shortAt atomic.Int64
 }
@@ -69,17 +76,26 @@ func adjust(ctx context.Context, tx tx, r *inventoryv1.AdjustStockRequest, delta
 	answer := &inventoryv1.AdjustStockResponse{}
 	movements := make([]*ent.MovementCreate, 0, len(r.GetAdjustments()))
 	for _, d := range deltas {
-		if free[d.sku]+d.quantity < 0 {
+		switch {
+		case free[d.sku]+d.quantity > maxFree:
+			return nil, rpc.Errorf(connect.CodeFailedPrecondition, "STOCK_TOO_LARGE", "%s: there would be more than %d pieces, which is all that is counted", d.sku, int64(maxFree))
+		case free[d.sku]+d.quantity < 0:
 			return nil, rpc.Errorf(connect.CodeFailedPrecondition, "STOCK_BELOW_RESERVED",
 				"%s: %d pieces can be taken away, not %d", d.sku, free[d.sku], -d.quantity)
 		}
 		answer.Availabilities = append(answer.Availabilities, &inventoryv1.Availability{Sku: d.sku, Available: free[d.sku] + d.quantity})
 	}
 	for _, a := range r.GetAdjustments() {
-		movements = append(movements, tx.Ent.Movement.Create().SetSku(a.GetSku()).SetDelta(a.GetDelta()).SetReason(a.GetReason()))
+		movements = append(movements, tx.Ent.Movement.Create().SetSku(a.GetSku()).SetDelta(a.GetDelta()).SetReason(a.GetReason()).SetUserID(userOf(ctx)))
 	}
 	return answer, moveStock(ctx, tx, deltas, change{onHand: +1}, movements)
 }
+
+// maxFree bounds how many pieces of a SKU can be free, far from where a number would not fit its column.
+const maxFree = 1_000_000_000_000
+
+// userOf returns who asks.
+func userOf(ctx context.Context) string { return rpc.MetadataOf(ctx).Principal.Subject }
 
 func (s *service) Reserve(ctx context.Context, r *inventoryv1.ReserveRequest) (*inventoryv1.ReserveResponse, error) {
 	lines, err := linesOf(r.GetLines())

@@ -58,26 +58,34 @@ func moveStock(ctx context.Context, tx tx, lines []line, c change, why []*ent.Mo
 
 // availability returns the pieces that can be sold of each SKU. Holds whose time is up do not count.
 func (s *service) availability(ctx context.Context, skus []string) (map[string]int64, error) {
-	rows, err := s.store.Pool().Query(ctx, `SELECT sku, (on_hand - reserved + coalesce(quantity, 0))::bigint FROM stock
-		LEFT JOIN (`+overdueQuantities+`) AS overdue USING (sku) WHERE sku = ANY($1)`, skus)
+	rows, err := s.store.Pool().Query(ctx, availabilityQuery, skus)
 	if err != nil {
 		return nil, fmt.Errorf("load stock: %w", err)
 	}
 	return collectBySKU(rows)
 }
 
+// availabilityQuery is planned once, as insertHold is: pages of products ask for it, and to plan it for each list of SKUs anew would take
+// longer than to run it. It is a look into an index for each SKU, however large the stock is, and one at the holds whose time is up.
+const availabilityQuery = `SELECT s.sku, ` + availableNow + ` FROM (SELECT DISTINCT sku FROM unnest((SELECT $1::text[])) AS sku) wanted
+	CROSS JOIN LATERAL (SELECT * FROM stock WHERE stock.sku = wanted.sku OFFSET 0) s LEFT JOIN (` + overdueQuantities + `) o ON o.sku = s.sku`
+
+// availableNow is how many pieces of the stock s can be sold, with what the holds o keep whose time is up.
+const availableNow = "(s.on_hand - s.reserved + coalesce(o.quantity, 0))::bigint"
+
 // overdueBySKU returns how many pieces of each SKU are in holds whose time is up.
 func overdueBySKU(ctx context.Context, tx tx, lines []line) (map[string]int64, error) {
-	rows, err := tx.Query(ctx, overdueQuantities, skus(lines))
+	rows, err := tx.Query(ctx, "SELECT sku, quantity FROM ("+overdueQuantities+") o WHERE sku = ANY($1)", skus(lines))
 	if err != nil {
 		return nil, fmt.Errorf("load overdue holds: %w", err)
 	}
 	return collectBySKU(rows)
 }
 
-// overdueQuantities selects how many pieces of the SKUs $1 are in holds whose time is up.
-const overdueQuantities = `SELECT l.sku, sum(l.quantity)::bigint AS quantity FROM reservation r JOIN reservation_line l ON l.reservation_id = r.id
-	WHERE ` + overdue + ` AND l.sku = ANY($1) GROUP BY l.sku`
+// overdueQuantities selects how many pieces of each SKU are in holds whose time is up. It begins with these holds, which the sweep keeps few,
+// and not with the SKUs, of which one may be in every order that there ever was.
+const overdueQuantities = `SELECT l.sku, sum(l.quantity)::bigint AS quantity FROM (SELECT id FROM reservation r WHERE ` + overdue + ` OFFSET 0) r
+	CROSS JOIN LATERAL (SELECT sku, quantity FROM reservation_line WHERE reservation_id = r.id OFFSET 0) l GROUP BY l.sku`
 
 // overdue is true of a hold r whose time is up, by the database's clock.
 const overdue = "r.state = 'held' AND r.expire_time < now()"

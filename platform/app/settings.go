@@ -158,17 +158,9 @@ func (p Program) checkMap(house module.Map) error {
 
 // load reads the settings and returns the unit that they describe.
 func (p Program) load() (*unit, error) {
-	text, origin := p.Map, "the map in this binary"
-	if file := os.Getenv("CLEAVE_MAP_FILE"); file != "" {
-		var err error
-		origin = "CLEAVE_MAP_FILE"
-		if text, err = os.ReadFile(file); err != nil {
-			return nil, fmt.Errorf("%s: %w", origin, err)
-		}
-	}
-	house, err := module.ParseMap(text)
+	house, err := module.ReadMap(p.Map)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", origin, err)
+		return nil, err
 	}
 	if err := p.checkMap(house); err != nil {
 		return nil, err

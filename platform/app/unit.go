@@ -215,7 +215,7 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 		u.metrics.MustRegister(sagas.Metrics())
 		host := &module.Host{
 			Log: log, Config: u.values, DB: databases.byModule[m.Name], Jobs: jobs, Sagas: sagas, Tasks: tasks, Calls: directory.Caller(m.Name, m.Calls),
-			Fallbacks: module.NewFallbacks(m),
+			Fallbacks: module.NewFallbacks(m), Metrics: prometheus.WrapRegistererWith(prometheus.Labels{"module": m.Name}, u.metrics),
 		}
 		host.Events, err = event.New(event.Config{
 			DB: host.DB, Jobs: jobs, Log: log, Listens: m.Listens,
@@ -242,7 +242,7 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 		}
 		u.onStop(tasks.Stop)
 		u.jobs.add(m.Name, jobs)
-		prometheus.WrapRegistererWith(prometheus.Labels{"module": m.Name}, u.metrics).MustRegister(host.Fallbacks.Metrics())
+		host.Metrics.MustRegister(host.Fallbacks.Metrics())
 		for _, service := range m.Serves {
 			u.health.Serve(service.Name, databaseCheck(m.Name))
 		}

@@ -106,7 +106,7 @@ func TestNotKept(t *testing.T) {
 // TestKeptTellsNothingOfTheCaller holds that what others may see says nothing of whom it was made for.
 func TestKeptTellsNothingOfTheCaller(t *testing.T) {
 	t.Parallel()
-	d := newDoorWith(t, false, func(c *edge.Config, _ *edge.Limits) { c.Rate = 100 })
+	d := newDoorWith(t, false, func(c *edge.Config, _ *edge.Limits) { c.Rate, c.Authenticate = 1, byToken })
 	d.browse = func(context.Context, *parityv1.BrowseRequest) (*parityv1.BrowseResponse, error) {
 		return &parityv1.BrowseResponse{Text: "x"}, nil
 	}

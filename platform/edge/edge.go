@@ -271,8 +271,7 @@ func (e *Edge) admit(a *answer, r *http.Request) (rpc.Principal, client, error) 
 		return principal, caller, nil
 	}
 	left, wait := rate.take(caller, now)
-	header := a.Header()
-	header["Ratelimit-Policy"], header["Ratelimit"] = rate.policy, []string{rate.state(left, wait)} // As http.Header spells them.
+	rate.tell(a.Header(), left, wait)
 	if wait > 0 {
 		return principal, caller, tooMany(wait)
 	}

@@ -20,10 +20,9 @@ const maxClients = 1 << 16
 // only in the older one when that is dropped is full. Nobody can fill the table to be forgotten; when it is full, those who come new
 // share one bucket until the generation ends.
 type rate struct {
-	every time.Duration // A request comes back after that.
-	burst time.Duration // What a full bucket is worth.
-	// policy tells a client of its rate, as state does of what is left (draft-ietf-httpapi-ratelimit-headers).
-	policy []string
+	every  time.Duration // A request comes back after that.
+	burst  time.Duration // What a full bucket is worth.
+	policy []string      // What tells a client of its rate.
 
 	mu         sync.Mutex
 	young, old map[client]time.Time
@@ -84,12 +83,17 @@ func tooMany(wait time.Duration) *refusal {
 	return &refusal{code: connect.CodeResourceExhausted, status: http.StatusTooManyRequests, after: wait, why: "too many requests: wait before the next one"}
 }
 
-func (r *rate) state(left int, wait time.Duration) string {
+// tell lets a client know that not more than half of what it may do at once is left, so that it can slow down of its own
+// (draft-ietf-httpapi-ratelimit-headers). Before that nobody wants to know, and each header costs every answer.
+func (r *rate) tell(header http.Header, left int, wait time.Duration) {
+	if 2*time.Duration(left)*r.every > r.burst {
+		return
+	}
 	state := `"client";r=` + strconv.Itoa(left)
 	if wait > 0 {
 		state += ";t=" + strconv.Itoa(seconds(wait))
 	}
-	return state
+	header["Ratelimit-Policy"], header["Ratelimit"] = r.policy, []string{state} // As http.Header spells them.
 }
 
 // seconds returns whole seconds, rather too many than too few.

@@ -111,7 +111,7 @@ func TestTooMany(t *testing.T) {
 	for _, p := range protocols {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
-			d := newDoorWith(t, false, func(c *edge.Config, _ *edge.Limits) { c.Rate, c.Authenticate = 1, byToken })
+			d := newDoorWith(t, false, func(c *edge.Config, _ *edge.Limits) { c.Rate, c.Authenticate = 2, byToken })
 			d.call = fine
 			client := p.client(t, d.url)
 			call := func(subject string) (http.Header, error) {
@@ -121,8 +121,12 @@ func TestTooMany(t *testing.T) {
 				return info.ResponseHeader(), err
 			}
 			header, err := call("one")
-			if err != nil || header.Get("RateLimit-Policy") != `"client";q=2;w=2` || header.Get("RateLimit") != `"client";r=1` {
-				t.Fatalf("the first call: %v, with %v", err, header)
+			if err != nil || header.Get("RateLimit-Policy") != "" || header.Get("RateLimit") != "" {
+				t.Fatalf("the first call, when nobody wants to know: %v, with %v", err, header)
+			}
+			header, err = call("one")
+			if err != nil || header.Get("RateLimit-Policy") != `"client";q=4;w=2` || header.Get("RateLimit") != `"client";r=2` {
+				t.Fatalf("the second call: %v, with %v", err, header)
 			}
 			for err == nil {
 				header, err = call("one")

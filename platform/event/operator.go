@@ -34,7 +34,7 @@ func (s operatorService) ListEvents(ctx context.Context, r *eventv1.ListEventsRe
 	if err != nil {
 		return nil, err
 	}
-	last, err := page.Decode(r.GetPageToken(), fmt.Sprintf("%x", filter))
+	last, err := page.Decode(r.GetPageToken(), string(filter))
 	if err != nil {
 		return nil, connect.NewError(connect.CodeInvalidArgument, err)
 	}
@@ -50,7 +50,7 @@ func (s operatorService) ListEvents(ctx context.Context, r *eventv1.ListEventsRe
 		return nil, db.Unavailable(err)
 	}
 	response := &eventv1.ListEventsResponse{}
-	events, response.NextPageToken = page.Cut(events, size, fmt.Sprintf("%x", filter), func(l logged) string { return l.cursor.String() })
+	events, response.NextPageToken = page.Cut(events, size, string(filter), func(l logged) string { return l.cursor.String() })
 	for _, l := range events {
 		response.Events = append(response.Events, &eventv1.LoggedEvent{Event: l.event, Json: readable(l.event), Cursor: l.cursor.String()})
 	}

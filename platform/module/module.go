@@ -8,8 +8,11 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"slices"
 	"sort"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/cleave-go/cleave/platform/config"
 	"github.com/cleave-go/cleave/platform/db"
@@ -60,6 +63,8 @@ type Host struct {
 	Events *event.Events
 	// Tasks runs what goes on after a method has answered.
 	Tasks *Tasks
+	// Metrics takes what only this module counts, and adds the name of the module. docs/guides/metrics.md lists it.
+	Metrics prometheus.Registerer
 }
 
 // Map is the map of the house: what all modules declare. Every binary carries it, because one that is compiled apart links no
@@ -139,6 +144,23 @@ func NewMap(modules []Module) Map {
 	}
 	sort.Slice(m.Modules, func(i, j int) bool { return m.Modules[i].Name < m.Modules[j].Name })
 	return m
+}
+
+// ReadMap reads the map that a binary carries, or the file that CLEAVE_MAP_FILE names in its place.
+func ReadMap(carried []byte) (Map, error) {
+	text, origin := carried, "the map in this binary"
+	if file := os.Getenv("CLEAVE_MAP_FILE"); file != "" {
+		var err error
+		origin = "CLEAVE_MAP_FILE"
+		if text, err = os.ReadFile(file); err != nil {
+			return Map{}, fmt.Errorf("%s: %w", origin, err)
+		}
+	}
+	m, err := ParseMap(text)
+	if err != nil {
+		return Map{}, fmt.Errorf("%s: %w", origin, err)
+	}
+	return m, nil
 }
 
 // ParseMap reads a map from JSON.

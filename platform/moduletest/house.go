@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -215,7 +216,10 @@ func (h *House) build(m module.Module, database *db.DB) (*module.Host, error) {
 		return nil, err
 	}
 	log := h.log.With("module", m.Name)
-	host := &module.Host{Log: log, Config: values, DB: database, Tasks: module.NewTasks(log), Calls: h.directory.Caller(m.Name, m.Calls), Fallbacks: module.NewFallbacks(m)}
+	host := &module.Host{
+		Log: log, Config: values, DB: database, Tasks: module.NewTasks(log), Calls: h.directory.Caller(m.Name, m.Calls), Fallbacks: module.NewFallbacks(m),
+		Metrics: prometheus.NewRegistry(),
+	}
 	if database != nil {
 		if host.Jobs, err = job.New(database, log); err != nil {
 			return nil, err

@@ -2,6 +2,7 @@
 package page
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"strings"
@@ -24,9 +25,19 @@ func Size(asked int32) int {
 // ErrToken says that a page token is not one that the same list gave out.
 var ErrToken = errors.New("page_token: is not one that this list gave out, with the same filter")
 
-// Encode returns the token of the page after an item. The filter is part of it, so that a token cannot be used for another list.
+// Encode returns the token of the page after an item. It knows its filter again, so that it cannot be used for another list, but does not
+// hold it, so that it is short whatever was asked for.
 func Encode(last, filter string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(last + "\n" + filter))
+	return base64.RawURLEncoding.EncodeToString([]byte(last + "\n" + tag(filter)))
+}
+
+// tag is what tells one filter from another: 72 bits of its digest.
+func tag(filter string) string {
+	if filter == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(filter))
+	return base64.RawURLEncoding.EncodeToString(sum[:9])
 }
 
 // Decode returns the item that the page comes after; "" for the first page.
@@ -35,9 +46,9 @@ func Decode(token, filter string) (string, error) {
 		return "", nil
 	}
 	text, err := base64.RawURLEncoding.DecodeString(token)
-	last, forFilter, ok := strings.Cut(string(text), "\n")
+	last, given, ok := strings.Cut(string(text), "\n")
 	// A token that somebody made up must not get as far as a database, which takes neither invalid UTF-8 nor zero bytes.
-	if err != nil || !ok || forFilter != filter || !utf8.ValidString(last) || strings.ContainsRune(last, 0) {
+	if err != nil || !ok || given != tag(filter) || !utf8.ValidString(last) || strings.ContainsRune(last, 0) {
 		return "", ErrToken
 	}
 	return last, nil

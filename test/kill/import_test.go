@@ -51,27 +51,13 @@ func imported(t *testing.T, binaries *topology.Binaries) {
 		}
 		offset += int64(len(chunk))
 	}
-	const place = importBatch
-	if err := s.folder.Arm(place, "kill"); err != nil {
+	if err := s.folder.Arm(importBatch, "kill"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := client.StartImport(ctx, &catalogv1.StartImportRequest{RequestId: "start", Id: id}); err != nil && connect.CodeOf(err) != connect.CodeUnavailable {
 		t.Fatal(err)
 	}
-	for kill := range kills {
-		unit := s.dead(ctx)
-		if unit == nil {
-			t.Fatalf("no process got to %s for the %d. time", place, kill+1)
-		}
-		unit.Process().Wait(t)
-		unit.Kill() // Its end was wanted.
-		unit.Restart(t)
-		if kill+1 < kills {
-			if err := s.folder.Arm(place, "kill"); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	s.killAgain(ctx, t, importBatch, kills)
 	var last *catalogv1.Import
 	for last.GetEndTime() == nil {
 		answer, err := client.GetImport(ctx, &catalogv1.GetImportRequest{Id: id})
@@ -97,5 +83,24 @@ func imported(t *testing.T, binaries *topology.Binaries) {
 	}
 	if products != rows-wrong || told != rows-wrong || errors != wrong {
 		t.Errorf("there are %d products, %d events and %d errors, want %d, %d and %d", products, told, errors, rows-wrong, rows-wrong, wrong)
+	}
+}
+
+// killAgain waits until the process is killed that gets to a place, which is armed, and starts it again, so many times.
+func (s *shop) killAgain(ctx context.Context, t *testing.T, place string, times int) {
+	t.Helper()
+	for kill := range times {
+		unit := s.dead(ctx)
+		if unit == nil {
+			t.Fatalf("no process got to %s for the %d. time", place, kill+1)
+		}
+		unit.Process().Wait(t)
+		unit.Kill() // Its end was wanted.
+		unit.Restart(t)
+		if kill+1 < times {
+			if err := s.folder.Arm(place, "kill"); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }

@@ -26,6 +26,7 @@ func TestFaults(t *testing.T) {
 		t.Run("paused", func(t *testing.T) { paused(t, binaries) })
 		t.Run("mistaken", func(t *testing.T) { mistaken(t, binaries) })
 		t.Run("imported", func(t *testing.T) { imported(t, binaries) })
+		t.Run("audited", func(t *testing.T) { audited(t, binaries) })
 	})
 }
 

@@ -19,6 +19,8 @@ import (
 	"github.com/cleave-go/cleave/modules/inventory/internal/ent/reservation"
 	"github.com/cleave-go/cleave/modules/inventory/internal/ent/reservationline"
 	"github.com/cleave-go/cleave/modules/inventory/internal/ent/stock"
+	"github.com/cleave-go/cleave/modules/inventory/internal/ent/stockaudit"
+	"github.com/cleave-go/cleave/modules/inventory/internal/ent/stockdrift"
 )
 
 // Client is the client that holds all ent builders.
@@ -34,6 +36,10 @@ type Client struct {
 	ReservationLine *ReservationLineClient
 	// Stock is the client for interacting with the Stock builders.
 	Stock *StockClient
+	// StockAudit is the client for interacting with the StockAudit builders.
+	StockAudit *StockAuditClient
+	// StockDrift is the client for interacting with the StockDrift builders.
+	StockDrift *StockDriftClient
 }
 
 // NewClient creates a new client configured with the given options.
@@ -49,6 +55,8 @@ func (c *Client) init() {
 	c.Reservation = NewReservationClient(c.config)
 	c.ReservationLine = NewReservationLineClient(c.config)
 	c.Stock = NewStockClient(c.config)
+	c.StockAudit = NewStockAuditClient(c.config)
+	c.StockDrift = NewStockDriftClient(c.config)
 }
 
 type (
@@ -145,6 +153,8 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		Reservation:     NewReservationClient(cfg),
 		ReservationLine: NewReservationLineClient(cfg),
 		Stock:           NewStockClient(cfg),
+		StockAudit:      NewStockAuditClient(cfg),
+		StockDrift:      NewStockDriftClient(cfg),
 	}, nil
 }
 
@@ -168,6 +178,8 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		Reservation:     NewReservationClient(cfg),
 		ReservationLine: NewReservationLineClient(cfg),
 		Stock:           NewStockClient(cfg),
+		StockAudit:      NewStockAuditClient(cfg),
+		StockDrift:      NewStockDriftClient(cfg),
 	}, nil
 }
 
@@ -196,19 +208,23 @@ func (c *Client) Close() error {
 // Use adds the mutation hooks to all the entity clients.
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
-	c.Movement.Use(hooks...)
-	c.Reservation.Use(hooks...)
-	c.ReservationLine.Use(hooks...)
-	c.Stock.Use(hooks...)
+	for _, n := range []interface{ Use(...Hook) }{
+		c.Movement, c.Reservation, c.ReservationLine, c.Stock, c.StockAudit,
+		c.StockDrift,
+	} {
+		n.Use(hooks...)
+	}
 }
 
 // Intercept adds the query interceptors to all the entity clients.
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
-	c.Movement.Intercept(interceptors...)
-	c.Reservation.Intercept(interceptors...)
-	c.ReservationLine.Intercept(interceptors...)
-	c.Stock.Intercept(interceptors...)
+	for _, n := range []interface{ Intercept(...Interceptor) }{
+		c.Movement, c.Reservation, c.ReservationLine, c.Stock, c.StockAudit,
+		c.StockDrift,
+	} {
+		n.Intercept(interceptors...)
+	}
 }
 
 // Mutate implements the ent.Mutator interface.
@@ -222,6 +238,10 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.ReservationLine.mutate(ctx, m)
 	case *StockMutation:
 		return c.Stock.mutate(ctx, m)
+	case *StockAuditMutation:
+		return c.StockAudit.mutate(ctx, m)
+	case *StockDriftMutation:
+		return c.StockDrift.mutate(ctx, m)
 	default:
 		return nil, fmt.Errorf("ent: unknown mutation type %T", m)
 	}
@@ -791,12 +811,279 @@ func (c *StockClient) mutate(ctx context.Context, m *StockMutation) (Value, erro
 	}
 }
 
+// StockAuditClient is a client for the StockAudit schema.
+type StockAuditClient struct {
+	config
+}
+
+// NewStockAuditClient returns a client for the StockAudit from the given config.
+func NewStockAuditClient(c config) *StockAuditClient {
+	return &StockAuditClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `stockaudit.Hooks(f(g(h())))`.
+func (c *StockAuditClient) Use(hooks ...Hook) {
+	c.hooks.StockAudit = append(c.hooks.StockAudit, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `stockaudit.Intercept(f(g(h())))`.
+func (c *StockAuditClient) Intercept(interceptors ...Interceptor) {
+	c.inters.StockAudit = append(c.inters.StockAudit, interceptors...)
+}
+
+// Create returns a builder for creating a StockAudit entity.
+func (c *StockAuditClient) Create() *StockAuditCreate {
+	mutation := newStockAuditMutation(c.config, OpCreate)
+	return &StockAuditCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of StockAudit entities.
+func (c *StockAuditClient) CreateBulk(builders ...*StockAuditCreate) *StockAuditCreateBulk {
+	return &StockAuditCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *StockAuditClient) MapCreateBulk(slice any, setFunc func(*StockAuditCreate, int)) *StockAuditCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &StockAuditCreateBulk{err: fmt.Errorf("calling to StockAuditClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*StockAuditCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &StockAuditCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for StockAudit.
+func (c *StockAuditClient) Update() *StockAuditUpdate {
+	mutation := newStockAuditMutation(c.config, OpUpdate)
+	return &StockAuditUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *StockAuditClient) UpdateOne(_m *StockAudit) *StockAuditUpdateOne {
+	mutation := newStockAuditMutation(c.config, OpUpdateOne, withStockAudit(_m))
+	return &StockAuditUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *StockAuditClient) UpdateOneID(id int) *StockAuditUpdateOne {
+	mutation := newStockAuditMutation(c.config, OpUpdateOne, withStockAuditID(id))
+	return &StockAuditUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for StockAudit.
+func (c *StockAuditClient) Delete() *StockAuditDelete {
+	mutation := newStockAuditMutation(c.config, OpDelete)
+	return &StockAuditDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *StockAuditClient) DeleteOne(_m *StockAudit) *StockAuditDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *StockAuditClient) DeleteOneID(id int) *StockAuditDeleteOne {
+	builder := c.Delete().Where(stockaudit.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &StockAuditDeleteOne{builder}
+}
+
+// Query returns a query builder for StockAudit.
+func (c *StockAuditClient) Query() *StockAuditQuery {
+	return &StockAuditQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeStockAudit},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a StockAudit entity by its id.
+func (c *StockAuditClient) Get(ctx context.Context, id int) (*StockAudit, error) {
+	return c.Query().Where(stockaudit.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *StockAuditClient) GetX(ctx context.Context, id int) *StockAudit {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *StockAuditClient) Hooks() []Hook {
+	return c.hooks.StockAudit
+}
+
+// Interceptors returns the client interceptors.
+func (c *StockAuditClient) Interceptors() []Interceptor {
+	return c.inters.StockAudit
+}
+
+func (c *StockAuditClient) mutate(ctx context.Context, m *StockAuditMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&StockAuditCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&StockAuditUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&StockAuditUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&StockAuditDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown StockAudit mutation op: %q", m.Op())
+	}
+}
+
+// StockDriftClient is a client for the StockDrift schema.
+type StockDriftClient struct {
+	config
+}
+
+// NewStockDriftClient returns a client for the StockDrift from the given config.
+func NewStockDriftClient(c config) *StockDriftClient {
+	return &StockDriftClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `stockdrift.Hooks(f(g(h())))`.
+func (c *StockDriftClient) Use(hooks ...Hook) {
+	c.hooks.StockDrift = append(c.hooks.StockDrift, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `stockdrift.Intercept(f(g(h())))`.
+func (c *StockDriftClient) Intercept(interceptors ...Interceptor) {
+	c.inters.StockDrift = append(c.inters.StockDrift, interceptors...)
+}
+
+// Create returns a builder for creating a StockDrift entity.
+func (c *StockDriftClient) Create() *StockDriftCreate {
+	mutation := newStockDriftMutation(c.config, OpCreate)
+	return &StockDriftCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of StockDrift entities.
+func (c *StockDriftClient) CreateBulk(builders ...*StockDriftCreate) *StockDriftCreateBulk {
+	return &StockDriftCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *StockDriftClient) MapCreateBulk(slice any, setFunc func(*StockDriftCreate, int)) *StockDriftCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &StockDriftCreateBulk{err: fmt.Errorf("calling to StockDriftClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*StockDriftCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &StockDriftCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for StockDrift.
+func (c *StockDriftClient) Update() *StockDriftUpdate {
+	mutation := newStockDriftMutation(c.config, OpUpdate)
+	return &StockDriftUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *StockDriftClient) UpdateOne(_m *StockDrift) *StockDriftUpdateOne {
+	mutation := newStockDriftMutation(c.config, OpUpdateOne, withStockDrift(_m))
+	return &StockDriftUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *StockDriftClient) UpdateOneID(id string) *StockDriftUpdateOne {
+	mutation := newStockDriftMutation(c.config, OpUpdateOne, withStockDriftID(id))
+	return &StockDriftUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for StockDrift.
+func (c *StockDriftClient) Delete() *StockDriftDelete {
+	mutation := newStockDriftMutation(c.config, OpDelete)
+	return &StockDriftDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *StockDriftClient) DeleteOne(_m *StockDrift) *StockDriftDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *StockDriftClient) DeleteOneID(id string) *StockDriftDeleteOne {
+	builder := c.Delete().Where(stockdrift.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &StockDriftDeleteOne{builder}
+}
+
+// Query returns a query builder for StockDrift.
+func (c *StockDriftClient) Query() *StockDriftQuery {
+	return &StockDriftQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeStockDrift},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a StockDrift entity by its id.
+func (c *StockDriftClient) Get(ctx context.Context, id string) (*StockDrift, error) {
+	return c.Query().Where(stockdrift.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *StockDriftClient) GetX(ctx context.Context, id string) *StockDrift {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *StockDriftClient) Hooks() []Hook {
+	return c.hooks.StockDrift
+}
+
+// Interceptors returns the client interceptors.
+func (c *StockDriftClient) Interceptors() []Interceptor {
+	return c.inters.StockDrift
+}
+
+func (c *StockDriftClient) mutate(ctx context.Context, m *StockDriftMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&StockDriftCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&StockDriftUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&StockDriftUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&StockDriftDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown StockDrift mutation op: %q", m.Op())
+	}
+}
+
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Movement, Reservation, ReservationLine, Stock []ent.Hook
+		Movement, Reservation, ReservationLine, Stock, StockAudit, StockDrift []ent.Hook
 	}
 	inters struct {
-		Movement, Reservation, ReservationLine, Stock []ent.Interceptor
+		Movement, Reservation, ReservationLine, Stock, StockAudit,
+		StockDrift []ent.Interceptor
 	}
 )

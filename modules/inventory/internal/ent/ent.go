@@ -16,6 +16,8 @@ import (
 	"github.com/cleave-go/cleave/modules/inventory/internal/ent/reservation"
 	"github.com/cleave-go/cleave/modules/inventory/internal/ent/reservationline"
 	"github.com/cleave-go/cleave/modules/inventory/internal/ent/stock"
+	"github.com/cleave-go/cleave/modules/inventory/internal/ent/stockaudit"
+	"github.com/cleave-go/cleave/modules/inventory/internal/ent/stockdrift"
 )
 
 // ent aliases to avoid import conflicts in user's code.
@@ -80,6 +82,8 @@ func checkColumn(t, c string) error {
 			reservation.Table:     reservation.ValidColumn,
 			reservationline.Table: reservationline.ValidColumn,
 			stock.Table:           stock.ValidColumn,
+			stockaudit.Table:      stockaudit.ValidColumn,
+			stockdrift.Table:      stockdrift.ValidColumn,
 		})
 	})
 	return columnCheck(t, c)

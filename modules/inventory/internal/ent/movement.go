@@ -25,6 +25,8 @@ type Movement struct {
 	Reason string `json:"reason,omitempty"`
 	// whose pieces went or came back
 	ReservationID *string `json:"reservation_id,omitempty"`
+	// who changed it by hand
+	UserID *string `json:"user_id,omitempty"`
 	// CreateTime holds the value of the "create_time" field.
 	CreateTime   time.Time `json:"create_time,omitempty"`
 	selectValues sql.SelectValues
@@ -37,7 +39,7 @@ func (*Movement) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case movement.FieldID, movement.FieldDelta:
 			values[i] = new(sql.NullInt64)
-		case movement.FieldSku, movement.FieldReason, movement.FieldReservationID:
+		case movement.FieldSku, movement.FieldReason, movement.FieldReservationID, movement.FieldUserID:
 			values[i] = new(sql.NullString)
 		case movement.FieldCreateTime:
 			values[i] = new(sql.NullTime)
@@ -86,6 +88,13 @@ func (_m *Movement) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.ReservationID = new(string)
 				*_m.ReservationID = value.String
+			}
+		case movement.FieldUserID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field user_id", values[i])
+			} else if value.Valid {
+				_m.UserID = new(string)
+				*_m.UserID = value.String
 			}
 		case movement.FieldCreateTime:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -140,6 +149,11 @@ func (_m *Movement) String() string {
 	builder.WriteString(", ")
 	if v := _m.ReservationID; v != nil {
 		builder.WriteString("reservation_id=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	if v := _m.UserID; v != nil {
+		builder.WriteString("user_id=")
 		builder.WriteString(*v)
 	}
 	builder.WriteString(", ")

@@ -62,6 +62,20 @@ func (_c *MovementCreate) SetNillableReservationID(v *string) *MovementCreate {
 	return _c
 }
 
+// SetUserID sets the "user_id" field.
+func (_c *MovementCreate) SetUserID(v string) *MovementCreate {
+	_c.mutation.SetUserID(v)
+	return _c
+}
+
+// SetNillableUserID sets the "user_id" field if the given value is not nil.
+func (_c *MovementCreate) SetNillableUserID(v *string) *MovementCreate {
+	if v != nil {
+		_c.SetUserID(*v)
+	}
+	return _c
+}
+
 // SetCreateTime sets the "create_time" field.
 func (_c *MovementCreate) SetCreateTime(v time.Time) *MovementCreate {
 	_c.mutation.SetCreateTime(v)
@@ -190,6 +204,10 @@ func (_c *MovementCreate) createSpec() (*Movement, *sqlgraph.CreateSpec) {
 		_spec.SetField(movement.FieldReservationID, field.TypeString, value)
 		_node.ReservationID = &value
 	}
+	if value, ok := _c.mutation.UserID(); ok {
+		_spec.SetField(movement.FieldUserID, field.TypeString, value)
+		_node.UserID = &value
+	}
 	if value, ok := _c.mutation.CreateTime(); ok {
 		_spec.SetField(movement.FieldCreateTime, field.TypeTime, value)
 		_node.CreateTime = value
@@ -274,6 +292,9 @@ func (u *MovementUpsertOne) UpdateNewValues() *MovementUpsertOne {
 		}
 		if _, exists := u.create.mutation.ReservationID(); exists {
 			s.SetIgnore(movement.FieldReservationID)
+		}
+		if _, exists := u.create.mutation.UserID(); exists {
+			s.SetIgnore(movement.FieldUserID)
 		}
 		if _, exists := u.create.mutation.CreateTime(); exists {
 			s.SetIgnore(movement.FieldCreateTime)
@@ -502,6 +523,9 @@ func (u *MovementUpsertBulk) UpdateNewValues() *MovementUpsertBulk {
 			}
 			if _, exists := b.mutation.ReservationID(); exists {
 				s.SetIgnore(movement.FieldReservationID)
+			}
+			if _, exists := b.mutation.UserID(); exists {
+				s.SetIgnore(movement.FieldUserID)
 			}
 			if _, exists := b.mutation.CreateTime(); exists {
 				s.SetIgnore(movement.FieldCreateTime)

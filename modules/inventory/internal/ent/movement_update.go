@@ -78,6 +78,9 @@ func (_u *MovementUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.ReservationIDCleared() {
 		_spec.ClearField(movement.FieldReservationID, field.TypeString)
 	}
+	if _u.mutation.UserIDCleared() {
+		_spec.ClearField(movement.FieldUserID, field.TypeString)
+	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -179,6 +182,9 @@ func (_u *MovementUpdateOne) sqlSave(ctx context.Context) (_node *Movement, err 
 	}
 	if _u.mutation.ReservationIDCleared() {
 		_spec.ClearField(movement.FieldReservationID, field.TypeString)
+	}
+	if _u.mutation.UserIDCleared() {
+		_spec.ClearField(movement.FieldUserID, field.TypeString)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Movement{config: _u.config}

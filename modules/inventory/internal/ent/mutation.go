@@ -16,6 +16,8 @@ import (
 	"github.com/cleave-go/cleave/modules/inventory/internal/ent/reservation"
 	"github.com/cleave-go/cleave/modules/inventory/internal/ent/reservationline"
 	"github.com/cleave-go/cleave/modules/inventory/internal/ent/stock"
+	"github.com/cleave-go/cleave/modules/inventory/internal/ent/stockaudit"
+	"github.com/cleave-go/cleave/modules/inventory/internal/ent/stockdrift"
 )
 
 const (
@@ -31,6 +33,8 @@ const (
 	TypeReservation     = "Reservation"
 	TypeReservationLine = "ReservationLine"
 	TypeStock           = "Stock"
+	TypeStockAudit      = "StockAudit"
+	TypeStockDrift      = "StockDrift"
 )
 
 // MovementMutation represents an operation that mutates the Movement nodes in the graph.
@@ -44,6 +48,7 @@ type MovementMutation struct {
 	adddelta       *int64
 	reason         *string
 	reservation_id *string
+	user_id        *string
 	create_time    *time.Time
 	clearedFields  map[string]struct{}
 	done           bool
@@ -332,6 +337,55 @@ func (m *MovementMutation) ResetReservationID() {
 	delete(m.clearedFields, movement.FieldReservationID)
 }
 
+// SetUserID sets the "user_id" field.
+func (m *MovementMutation) SetUserID(s string) {
+	m.user_id = &s
+}
+
+// UserID returns the value of the "user_id" field in the mutation.
+func (m *MovementMutation) UserID() (r string, exists bool) {
+	v := m.user_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUserID returns the old "user_id" field's value of the Movement entity.
+// If the Movement object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MovementMutation) OldUserID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUserID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUserID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUserID: %w", err)
+	}
+	return oldValue.UserID, nil
+}
+
+// ClearUserID clears the value of the "user_id" field.
+func (m *MovementMutation) ClearUserID() {
+	m.user_id = nil
+	m.clearedFields[movement.FieldUserID] = struct{}{}
+}
+
+// UserIDCleared returns if the "user_id" field was cleared in this mutation.
+func (m *MovementMutation) UserIDCleared() bool {
+	_, ok := m.clearedFields[movement.FieldUserID]
+	return ok
+}
+
+// ResetUserID resets all changes to the "user_id" field.
+func (m *MovementMutation) ResetUserID() {
+	m.user_id = nil
+	delete(m.clearedFields, movement.FieldUserID)
+}
+
 // SetCreateTime sets the "create_time" field.
 func (m *MovementMutation) SetCreateTime(t time.Time) {
 	m.create_time = &t
@@ -402,7 +456,7 @@ func (m *MovementMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *MovementMutation) Fields() []string {
-	fields := make([]string, 0, 5)
+	fields := make([]string, 0, 6)
 	if m.sku != nil {
 		fields = append(fields, movement.FieldSku)
 	}
@@ -414,6 +468,9 @@ func (m *MovementMutation) Fields() []string {
 	}
 	if m.reservation_id != nil {
 		fields = append(fields, movement.FieldReservationID)
+	}
+	if m.user_id != nil {
+		fields = append(fields, movement.FieldUserID)
 	}
 	if m.create_time != nil {
 		fields = append(fields, movement.FieldCreateTime)
@@ -434,6 +491,8 @@ func (m *MovementMutation) Field(name string) (ent.Value, bool) {
 		return m.Reason()
 	case movement.FieldReservationID:
 		return m.ReservationID()
+	case movement.FieldUserID:
+		return m.UserID()
 	case movement.FieldCreateTime:
 		return m.CreateTime()
 	}
@@ -453,6 +512,8 @@ func (m *MovementMutation) OldField(ctx context.Context, name string) (ent.Value
 		return m.OldReason(ctx)
 	case movement.FieldReservationID:
 		return m.OldReservationID(ctx)
+	case movement.FieldUserID:
+		return m.OldUserID(ctx)
 	case movement.FieldCreateTime:
 		return m.OldCreateTime(ctx)
 	}
@@ -491,6 +552,13 @@ func (m *MovementMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetReservationID(v)
+		return nil
+	case movement.FieldUserID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUserID(v)
 		return nil
 	case movement.FieldCreateTime:
 		v, ok := value.(time.Time)
@@ -547,6 +615,9 @@ func (m *MovementMutation) ClearedFields() []string {
 	if m.FieldCleared(movement.FieldReservationID) {
 		fields = append(fields, movement.FieldReservationID)
 	}
+	if m.FieldCleared(movement.FieldUserID) {
+		fields = append(fields, movement.FieldUserID)
+	}
 	return fields
 }
 
@@ -563,6 +634,9 @@ func (m *MovementMutation) ClearField(name string) error {
 	switch name {
 	case movement.FieldReservationID:
 		m.ClearReservationID()
+		return nil
+	case movement.FieldUserID:
+		m.ClearUserID()
 		return nil
 	}
 	return fmt.Errorf("unknown Movement nullable field %s", name)
@@ -583,6 +657,9 @@ func (m *MovementMutation) ResetField(name string) error {
 		return nil
 	case movement.FieldReservationID:
 		m.ResetReservationID()
+		return nil
+	case movement.FieldUserID:
+		m.ResetUserID()
 		return nil
 	case movement.FieldCreateTime:
 		m.ResetCreateTime()
@@ -2081,6 +2158,12 @@ type StockMutation struct {
 	addon_hand    *int64
 	reserved      *int64
 	addreserved   *int64
+	low_at        *int64
+	addlow_at     *int64
+	low           *bool
+	told_low      *bool
+	tellings      *int64
+	addtellings   *int64
 	clearedFields map[string]struct{}
 	done          bool
 	oldValue      func(context.Context) (*Stock, error)
@@ -2303,6 +2386,204 @@ func (m *StockMutation) ResetReserved() {
 	m.addreserved = nil
 }
 
+// SetLowAt sets the "low_at" field.
+func (m *StockMutation) SetLowAt(i int64) {
+	m.low_at = &i
+	m.addlow_at = nil
+}
+
+// LowAt returns the value of the "low_at" field in the mutation.
+func (m *StockMutation) LowAt() (r int64, exists bool) {
+	v := m.low_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLowAt returns the old "low_at" field's value of the Stock entity.
+// If the Stock object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockMutation) OldLowAt(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLowAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLowAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLowAt: %w", err)
+	}
+	return oldValue.LowAt, nil
+}
+
+// AddLowAt adds i to the "low_at" field.
+func (m *StockMutation) AddLowAt(i int64) {
+	if m.addlow_at != nil {
+		*m.addlow_at += i
+	} else {
+		m.addlow_at = &i
+	}
+}
+
+// AddedLowAt returns the value that was added to the "low_at" field in this mutation.
+func (m *StockMutation) AddedLowAt() (r int64, exists bool) {
+	v := m.addlow_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearLowAt clears the value of the "low_at" field.
+func (m *StockMutation) ClearLowAt() {
+	m.low_at = nil
+	m.addlow_at = nil
+	m.clearedFields[stock.FieldLowAt] = struct{}{}
+}
+
+// LowAtCleared returns if the "low_at" field was cleared in this mutation.
+func (m *StockMutation) LowAtCleared() bool {
+	_, ok := m.clearedFields[stock.FieldLowAt]
+	return ok
+}
+
+// ResetLowAt resets all changes to the "low_at" field.
+func (m *StockMutation) ResetLowAt() {
+	m.low_at = nil
+	m.addlow_at = nil
+	delete(m.clearedFields, stock.FieldLowAt)
+}
+
+// SetLow sets the "low" field.
+func (m *StockMutation) SetLow(b bool) {
+	m.low = &b
+}
+
+// Low returns the value of the "low" field in the mutation.
+func (m *StockMutation) Low() (r bool, exists bool) {
+	v := m.low
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLow returns the old "low" field's value of the Stock entity.
+// If the Stock object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockMutation) OldLow(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLow is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLow requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLow: %w", err)
+	}
+	return oldValue.Low, nil
+}
+
+// ResetLow resets all changes to the "low" field.
+func (m *StockMutation) ResetLow() {
+	m.low = nil
+}
+
+// SetToldLow sets the "told_low" field.
+func (m *StockMutation) SetToldLow(b bool) {
+	m.told_low = &b
+}
+
+// ToldLow returns the value of the "told_low" field in the mutation.
+func (m *StockMutation) ToldLow() (r bool, exists bool) {
+	v := m.told_low
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldToldLow returns the old "told_low" field's value of the Stock entity.
+// If the Stock object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockMutation) OldToldLow(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldToldLow is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldToldLow requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldToldLow: %w", err)
+	}
+	return oldValue.ToldLow, nil
+}
+
+// ResetToldLow resets all changes to the "told_low" field.
+func (m *StockMutation) ResetToldLow() {
+	m.told_low = nil
+}
+
+// SetTellings sets the "tellings" field.
+func (m *StockMutation) SetTellings(i int64) {
+	m.tellings = &i
+	m.addtellings = nil
+}
+
+// Tellings returns the value of the "tellings" field in the mutation.
+func (m *StockMutation) Tellings() (r int64, exists bool) {
+	v := m.tellings
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTellings returns the old "tellings" field's value of the Stock entity.
+// If the Stock object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockMutation) OldTellings(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTellings is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTellings requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTellings: %w", err)
+	}
+	return oldValue.Tellings, nil
+}
+
+// AddTellings adds i to the "tellings" field.
+func (m *StockMutation) AddTellings(i int64) {
+	if m.addtellings != nil {
+		*m.addtellings += i
+	} else {
+		m.addtellings = &i
+	}
+}
+
+// AddedTellings returns the value that was added to the "tellings" field in this mutation.
+func (m *StockMutation) AddedTellings() (r int64, exists bool) {
+	v := m.addtellings
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetTellings resets all changes to the "tellings" field.
+func (m *StockMutation) ResetTellings() {
+	m.tellings = nil
+	m.addtellings = nil
+}
+
 // Where appends a list predicates to the StockMutation builder.
 func (m *StockMutation) Where(ps ...predicate.Stock) {
 	m.predicates = append(m.predicates, ps...)
@@ -2337,12 +2618,24 @@ func (m *StockMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *StockMutation) Fields() []string {
-	fields := make([]string, 0, 2)
+	fields := make([]string, 0, 6)
 	if m.on_hand != nil {
 		fields = append(fields, stock.FieldOnHand)
 	}
 	if m.reserved != nil {
 		fields = append(fields, stock.FieldReserved)
+	}
+	if m.low_at != nil {
+		fields = append(fields, stock.FieldLowAt)
+	}
+	if m.low != nil {
+		fields = append(fields, stock.FieldLow)
+	}
+	if m.told_low != nil {
+		fields = append(fields, stock.FieldToldLow)
+	}
+	if m.tellings != nil {
+		fields = append(fields, stock.FieldTellings)
 	}
 	return fields
 }
@@ -2356,6 +2649,14 @@ func (m *StockMutation) Field(name string) (ent.Value, bool) {
 		return m.OnHand()
 	case stock.FieldReserved:
 		return m.Reserved()
+	case stock.FieldLowAt:
+		return m.LowAt()
+	case stock.FieldLow:
+		return m.Low()
+	case stock.FieldToldLow:
+		return m.ToldLow()
+	case stock.FieldTellings:
+		return m.Tellings()
 	}
 	return nil, false
 }
@@ -2369,6 +2670,14 @@ func (m *StockMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldOnHand(ctx)
 	case stock.FieldReserved:
 		return m.OldReserved(ctx)
+	case stock.FieldLowAt:
+		return m.OldLowAt(ctx)
+	case stock.FieldLow:
+		return m.OldLow(ctx)
+	case stock.FieldToldLow:
+		return m.OldToldLow(ctx)
+	case stock.FieldTellings:
+		return m.OldTellings(ctx)
 	}
 	return nil, fmt.Errorf("unknown Stock field %s", name)
 }
@@ -2392,6 +2701,34 @@ func (m *StockMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetReserved(v)
 		return nil
+	case stock.FieldLowAt:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLowAt(v)
+		return nil
+	case stock.FieldLow:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLow(v)
+		return nil
+	case stock.FieldToldLow:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetToldLow(v)
+		return nil
+	case stock.FieldTellings:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTellings(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Stock field %s", name)
 }
@@ -2406,6 +2743,12 @@ func (m *StockMutation) AddedFields() []string {
 	if m.addreserved != nil {
 		fields = append(fields, stock.FieldReserved)
 	}
+	if m.addlow_at != nil {
+		fields = append(fields, stock.FieldLowAt)
+	}
+	if m.addtellings != nil {
+		fields = append(fields, stock.FieldTellings)
+	}
 	return fields
 }
 
@@ -2418,6 +2761,10 @@ func (m *StockMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedOnHand()
 	case stock.FieldReserved:
 		return m.AddedReserved()
+	case stock.FieldLowAt:
+		return m.AddedLowAt()
+	case stock.FieldTellings:
+		return m.AddedTellings()
 	}
 	return nil, false
 }
@@ -2441,6 +2788,20 @@ func (m *StockMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddReserved(v)
 		return nil
+	case stock.FieldLowAt:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddLowAt(v)
+		return nil
+	case stock.FieldTellings:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddTellings(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Stock numeric field %s", name)
 }
@@ -2448,7 +2809,11 @@ func (m *StockMutation) AddField(name string, value ent.Value) error {
 // ClearedFields returns all nullable fields that were cleared during this
 // mutation.
 func (m *StockMutation) ClearedFields() []string {
-	return nil
+	var fields []string
+	if m.FieldCleared(stock.FieldLowAt) {
+		fields = append(fields, stock.FieldLowAt)
+	}
+	return fields
 }
 
 // FieldCleared returns a boolean indicating if a field with the given name was
@@ -2461,6 +2826,11 @@ func (m *StockMutation) FieldCleared(name string) bool {
 // ClearField clears the value of the field with the given name. It returns an
 // error if the field is not defined in the schema.
 func (m *StockMutation) ClearField(name string) error {
+	switch name {
+	case stock.FieldLowAt:
+		m.ClearLowAt()
+		return nil
+	}
 	return fmt.Errorf("unknown Stock nullable field %s", name)
 }
 
@@ -2473,6 +2843,18 @@ func (m *StockMutation) ResetField(name string) error {
 		return nil
 	case stock.FieldReserved:
 		m.ResetReserved()
+		return nil
+	case stock.FieldLowAt:
+		m.ResetLowAt()
+		return nil
+	case stock.FieldLow:
+		m.ResetLow()
+		return nil
+	case stock.FieldToldLow:
+		m.ResetToldLow()
+		return nil
+	case stock.FieldTellings:
+		m.ResetTellings()
 		return nil
 	}
 	return fmt.Errorf("unknown Stock field %s", name)
@@ -2524,4 +2906,1399 @@ func (m *StockMutation) ClearEdge(name string) error {
 // It returns an error if the edge is not defined in the schema.
 func (m *StockMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown Stock edge %s", name)
+}
+
+// StockAuditMutation represents an operation that mutates the StockAudit nodes in the graph.
+type StockAuditMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *int
+	position      *string
+	checked       *int64
+	addchecked    *int64
+	drifted       *int64
+	adddrifted    *int64
+	start_time    *time.Time
+	end_time      *time.Time
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*StockAudit, error)
+	predicates    []predicate.StockAudit
+}
+
+var _ ent.Mutation = (*StockAuditMutation)(nil)
+
+// stockauditOption allows management of the mutation configuration using functional options.
+type stockauditOption func(*StockAuditMutation)
+
+// newStockAuditMutation creates new mutation for the StockAudit entity.
+func newStockAuditMutation(c config, op Op, opts ...stockauditOption) *StockAuditMutation {
+	m := &StockAuditMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeStockAudit,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withStockAuditID sets the ID field of the mutation.
+func withStockAuditID(id int) stockauditOption {
+	return func(m *StockAuditMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *StockAudit
+		)
+		m.oldValue = func(ctx context.Context) (*StockAudit, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().StockAudit.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withStockAudit sets the old StockAudit of the mutation.
+func withStockAudit(node *StockAudit) stockauditOption {
+	return func(m *StockAuditMutation) {
+		m.oldValue = func(context.Context) (*StockAudit, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m StockAuditMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m StockAuditMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of StockAudit entities.
+func (m *StockAuditMutation) SetID(id int) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *StockAuditMutation) ID() (id int, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *StockAuditMutation) IDs(ctx context.Context) ([]int, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().StockAudit.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetPosition sets the "position" field.
+func (m *StockAuditMutation) SetPosition(s string) {
+	m.position = &s
+}
+
+// Position returns the value of the "position" field in the mutation.
+func (m *StockAuditMutation) Position() (r string, exists bool) {
+	v := m.position
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPosition returns the old "position" field's value of the StockAudit entity.
+// If the StockAudit object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockAuditMutation) OldPosition(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPosition is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPosition requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPosition: %w", err)
+	}
+	return oldValue.Position, nil
+}
+
+// ResetPosition resets all changes to the "position" field.
+func (m *StockAuditMutation) ResetPosition() {
+	m.position = nil
+}
+
+// SetChecked sets the "checked" field.
+func (m *StockAuditMutation) SetChecked(i int64) {
+	m.checked = &i
+	m.addchecked = nil
+}
+
+// Checked returns the value of the "checked" field in the mutation.
+func (m *StockAuditMutation) Checked() (r int64, exists bool) {
+	v := m.checked
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChecked returns the old "checked" field's value of the StockAudit entity.
+// If the StockAudit object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockAuditMutation) OldChecked(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChecked is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChecked requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChecked: %w", err)
+	}
+	return oldValue.Checked, nil
+}
+
+// AddChecked adds i to the "checked" field.
+func (m *StockAuditMutation) AddChecked(i int64) {
+	if m.addchecked != nil {
+		*m.addchecked += i
+	} else {
+		m.addchecked = &i
+	}
+}
+
+// AddedChecked returns the value that was added to the "checked" field in this mutation.
+func (m *StockAuditMutation) AddedChecked() (r int64, exists bool) {
+	v := m.addchecked
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetChecked resets all changes to the "checked" field.
+func (m *StockAuditMutation) ResetChecked() {
+	m.checked = nil
+	m.addchecked = nil
+}
+
+// SetDrifted sets the "drifted" field.
+func (m *StockAuditMutation) SetDrifted(i int64) {
+	m.drifted = &i
+	m.adddrifted = nil
+}
+
+// Drifted returns the value of the "drifted" field in the mutation.
+func (m *StockAuditMutation) Drifted() (r int64, exists bool) {
+	v := m.drifted
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDrifted returns the old "drifted" field's value of the StockAudit entity.
+// If the StockAudit object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockAuditMutation) OldDrifted(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDrifted is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDrifted requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDrifted: %w", err)
+	}
+	return oldValue.Drifted, nil
+}
+
+// AddDrifted adds i to the "drifted" field.
+func (m *StockAuditMutation) AddDrifted(i int64) {
+	if m.adddrifted != nil {
+		*m.adddrifted += i
+	} else {
+		m.adddrifted = &i
+	}
+}
+
+// AddedDrifted returns the value that was added to the "drifted" field in this mutation.
+func (m *StockAuditMutation) AddedDrifted() (r int64, exists bool) {
+	v := m.adddrifted
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetDrifted resets all changes to the "drifted" field.
+func (m *StockAuditMutation) ResetDrifted() {
+	m.drifted = nil
+	m.adddrifted = nil
+}
+
+// SetStartTime sets the "start_time" field.
+func (m *StockAuditMutation) SetStartTime(t time.Time) {
+	m.start_time = &t
+}
+
+// StartTime returns the value of the "start_time" field in the mutation.
+func (m *StockAuditMutation) StartTime() (r time.Time, exists bool) {
+	v := m.start_time
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStartTime returns the old "start_time" field's value of the StockAudit entity.
+// If the StockAudit object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockAuditMutation) OldStartTime(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStartTime is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStartTime requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStartTime: %w", err)
+	}
+	return oldValue.StartTime, nil
+}
+
+// ClearStartTime clears the value of the "start_time" field.
+func (m *StockAuditMutation) ClearStartTime() {
+	m.start_time = nil
+	m.clearedFields[stockaudit.FieldStartTime] = struct{}{}
+}
+
+// StartTimeCleared returns if the "start_time" field was cleared in this mutation.
+func (m *StockAuditMutation) StartTimeCleared() bool {
+	_, ok := m.clearedFields[stockaudit.FieldStartTime]
+	return ok
+}
+
+// ResetStartTime resets all changes to the "start_time" field.
+func (m *StockAuditMutation) ResetStartTime() {
+	m.start_time = nil
+	delete(m.clearedFields, stockaudit.FieldStartTime)
+}
+
+// SetEndTime sets the "end_time" field.
+func (m *StockAuditMutation) SetEndTime(t time.Time) {
+	m.end_time = &t
+}
+
+// EndTime returns the value of the "end_time" field in the mutation.
+func (m *StockAuditMutation) EndTime() (r time.Time, exists bool) {
+	v := m.end_time
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEndTime returns the old "end_time" field's value of the StockAudit entity.
+// If the StockAudit object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockAuditMutation) OldEndTime(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEndTime is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEndTime requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEndTime: %w", err)
+	}
+	return oldValue.EndTime, nil
+}
+
+// ClearEndTime clears the value of the "end_time" field.
+func (m *StockAuditMutation) ClearEndTime() {
+	m.end_time = nil
+	m.clearedFields[stockaudit.FieldEndTime] = struct{}{}
+}
+
+// EndTimeCleared returns if the "end_time" field was cleared in this mutation.
+func (m *StockAuditMutation) EndTimeCleared() bool {
+	_, ok := m.clearedFields[stockaudit.FieldEndTime]
+	return ok
+}
+
+// ResetEndTime resets all changes to the "end_time" field.
+func (m *StockAuditMutation) ResetEndTime() {
+	m.end_time = nil
+	delete(m.clearedFields, stockaudit.FieldEndTime)
+}
+
+// Where appends a list predicates to the StockAuditMutation builder.
+func (m *StockAuditMutation) Where(ps ...predicate.StockAudit) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the StockAuditMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *StockAuditMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.StockAudit, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *StockAuditMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *StockAuditMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (StockAudit).
+func (m *StockAuditMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *StockAuditMutation) Fields() []string {
+	fields := make([]string, 0, 5)
+	if m.position != nil {
+		fields = append(fields, stockaudit.FieldPosition)
+	}
+	if m.checked != nil {
+		fields = append(fields, stockaudit.FieldChecked)
+	}
+	if m.drifted != nil {
+		fields = append(fields, stockaudit.FieldDrifted)
+	}
+	if m.start_time != nil {
+		fields = append(fields, stockaudit.FieldStartTime)
+	}
+	if m.end_time != nil {
+		fields = append(fields, stockaudit.FieldEndTime)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *StockAuditMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case stockaudit.FieldPosition:
+		return m.Position()
+	case stockaudit.FieldChecked:
+		return m.Checked()
+	case stockaudit.FieldDrifted:
+		return m.Drifted()
+	case stockaudit.FieldStartTime:
+		return m.StartTime()
+	case stockaudit.FieldEndTime:
+		return m.EndTime()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *StockAuditMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case stockaudit.FieldPosition:
+		return m.OldPosition(ctx)
+	case stockaudit.FieldChecked:
+		return m.OldChecked(ctx)
+	case stockaudit.FieldDrifted:
+		return m.OldDrifted(ctx)
+	case stockaudit.FieldStartTime:
+		return m.OldStartTime(ctx)
+	case stockaudit.FieldEndTime:
+		return m.OldEndTime(ctx)
+	}
+	return nil, fmt.Errorf("unknown StockAudit field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StockAuditMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case stockaudit.FieldPosition:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPosition(v)
+		return nil
+	case stockaudit.FieldChecked:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChecked(v)
+		return nil
+	case stockaudit.FieldDrifted:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDrifted(v)
+		return nil
+	case stockaudit.FieldStartTime:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStartTime(v)
+		return nil
+	case stockaudit.FieldEndTime:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEndTime(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StockAudit field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *StockAuditMutation) AddedFields() []string {
+	var fields []string
+	if m.addchecked != nil {
+		fields = append(fields, stockaudit.FieldChecked)
+	}
+	if m.adddrifted != nil {
+		fields = append(fields, stockaudit.FieldDrifted)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *StockAuditMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case stockaudit.FieldChecked:
+		return m.AddedChecked()
+	case stockaudit.FieldDrifted:
+		return m.AddedDrifted()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StockAuditMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case stockaudit.FieldChecked:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddChecked(v)
+		return nil
+	case stockaudit.FieldDrifted:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddDrifted(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StockAudit numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *StockAuditMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(stockaudit.FieldStartTime) {
+		fields = append(fields, stockaudit.FieldStartTime)
+	}
+	if m.FieldCleared(stockaudit.FieldEndTime) {
+		fields = append(fields, stockaudit.FieldEndTime)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *StockAuditMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *StockAuditMutation) ClearField(name string) error {
+	switch name {
+	case stockaudit.FieldStartTime:
+		m.ClearStartTime()
+		return nil
+	case stockaudit.FieldEndTime:
+		m.ClearEndTime()
+		return nil
+	}
+	return fmt.Errorf("unknown StockAudit nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *StockAuditMutation) ResetField(name string) error {
+	switch name {
+	case stockaudit.FieldPosition:
+		m.ResetPosition()
+		return nil
+	case stockaudit.FieldChecked:
+		m.ResetChecked()
+		return nil
+	case stockaudit.FieldDrifted:
+		m.ResetDrifted()
+		return nil
+	case stockaudit.FieldStartTime:
+		m.ResetStartTime()
+		return nil
+	case stockaudit.FieldEndTime:
+		m.ResetEndTime()
+		return nil
+	}
+	return fmt.Errorf("unknown StockAudit field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *StockAuditMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *StockAuditMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *StockAuditMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *StockAuditMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *StockAuditMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *StockAuditMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *StockAuditMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown StockAudit unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *StockAuditMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown StockAudit edge %s", name)
+}
+
+// StockDriftMutation represents an operation that mutates the StockDrift nodes in the graph.
+type StockDriftMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *string
+	on_hand       *int64
+	addon_hand    *int64
+	moved         *int64
+	addmoved      *int64
+	reserved      *int64
+	addreserved   *int64
+	held          *int64
+	addheld       *int64
+	create_time   *time.Time
+	update_time   *time.Time
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*StockDrift, error)
+	predicates    []predicate.StockDrift
+}
+
+var _ ent.Mutation = (*StockDriftMutation)(nil)
+
+// stockdriftOption allows management of the mutation configuration using functional options.
+type stockdriftOption func(*StockDriftMutation)
+
+// newStockDriftMutation creates new mutation for the StockDrift entity.
+func newStockDriftMutation(c config, op Op, opts ...stockdriftOption) *StockDriftMutation {
+	m := &StockDriftMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeStockDrift,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withStockDriftID sets the ID field of the mutation.
+func withStockDriftID(id string) stockdriftOption {
+	return func(m *StockDriftMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *StockDrift
+		)
+		m.oldValue = func(ctx context.Context) (*StockDrift, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().StockDrift.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withStockDrift sets the old StockDrift of the mutation.
+func withStockDrift(node *StockDrift) stockdriftOption {
+	return func(m *StockDriftMutation) {
+		m.oldValue = func(context.Context) (*StockDrift, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m StockDriftMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m StockDriftMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of StockDrift entities.
+func (m *StockDriftMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *StockDriftMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *StockDriftMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().StockDrift.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetOnHand sets the "on_hand" field.
+func (m *StockDriftMutation) SetOnHand(i int64) {
+	m.on_hand = &i
+	m.addon_hand = nil
+}
+
+// OnHand returns the value of the "on_hand" field in the mutation.
+func (m *StockDriftMutation) OnHand() (r int64, exists bool) {
+	v := m.on_hand
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOnHand returns the old "on_hand" field's value of the StockDrift entity.
+// If the StockDrift object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockDriftMutation) OldOnHand(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOnHand is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOnHand requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOnHand: %w", err)
+	}
+	return oldValue.OnHand, nil
+}
+
+// AddOnHand adds i to the "on_hand" field.
+func (m *StockDriftMutation) AddOnHand(i int64) {
+	if m.addon_hand != nil {
+		*m.addon_hand += i
+	} else {
+		m.addon_hand = &i
+	}
+}
+
+// AddedOnHand returns the value that was added to the "on_hand" field in this mutation.
+func (m *StockDriftMutation) AddedOnHand() (r int64, exists bool) {
+	v := m.addon_hand
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetOnHand resets all changes to the "on_hand" field.
+func (m *StockDriftMutation) ResetOnHand() {
+	m.on_hand = nil
+	m.addon_hand = nil
+}
+
+// SetMoved sets the "moved" field.
+func (m *StockDriftMutation) SetMoved(i int64) {
+	m.moved = &i
+	m.addmoved = nil
+}
+
+// Moved returns the value of the "moved" field in the mutation.
+func (m *StockDriftMutation) Moved() (r int64, exists bool) {
+	v := m.moved
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMoved returns the old "moved" field's value of the StockDrift entity.
+// If the StockDrift object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockDriftMutation) OldMoved(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMoved is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMoved requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMoved: %w", err)
+	}
+	return oldValue.Moved, nil
+}
+
+// AddMoved adds i to the "moved" field.
+func (m *StockDriftMutation) AddMoved(i int64) {
+	if m.addmoved != nil {
+		*m.addmoved += i
+	} else {
+		m.addmoved = &i
+	}
+}
+
+// AddedMoved returns the value that was added to the "moved" field in this mutation.
+func (m *StockDriftMutation) AddedMoved() (r int64, exists bool) {
+	v := m.addmoved
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetMoved resets all changes to the "moved" field.
+func (m *StockDriftMutation) ResetMoved() {
+	m.moved = nil
+	m.addmoved = nil
+}
+
+// SetReserved sets the "reserved" field.
+func (m *StockDriftMutation) SetReserved(i int64) {
+	m.reserved = &i
+	m.addreserved = nil
+}
+
+// Reserved returns the value of the "reserved" field in the mutation.
+func (m *StockDriftMutation) Reserved() (r int64, exists bool) {
+	v := m.reserved
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReserved returns the old "reserved" field's value of the StockDrift entity.
+// If the StockDrift object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockDriftMutation) OldReserved(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReserved is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReserved requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReserved: %w", err)
+	}
+	return oldValue.Reserved, nil
+}
+
+// AddReserved adds i to the "reserved" field.
+func (m *StockDriftMutation) AddReserved(i int64) {
+	if m.addreserved != nil {
+		*m.addreserved += i
+	} else {
+		m.addreserved = &i
+	}
+}
+
+// AddedReserved returns the value that was added to the "reserved" field in this mutation.
+func (m *StockDriftMutation) AddedReserved() (r int64, exists bool) {
+	v := m.addreserved
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetReserved resets all changes to the "reserved" field.
+func (m *StockDriftMutation) ResetReserved() {
+	m.reserved = nil
+	m.addreserved = nil
+}
+
+// SetHeld sets the "held" field.
+func (m *StockDriftMutation) SetHeld(i int64) {
+	m.held = &i
+	m.addheld = nil
+}
+
+// Held returns the value of the "held" field in the mutation.
+func (m *StockDriftMutation) Held() (r int64, exists bool) {
+	v := m.held
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldHeld returns the old "held" field's value of the StockDrift entity.
+// If the StockDrift object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockDriftMutation) OldHeld(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldHeld is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldHeld requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldHeld: %w", err)
+	}
+	return oldValue.Held, nil
+}
+
+// AddHeld adds i to the "held" field.
+func (m *StockDriftMutation) AddHeld(i int64) {
+	if m.addheld != nil {
+		*m.addheld += i
+	} else {
+		m.addheld = &i
+	}
+}
+
+// AddedHeld returns the value that was added to the "held" field in this mutation.
+func (m *StockDriftMutation) AddedHeld() (r int64, exists bool) {
+	v := m.addheld
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetHeld resets all changes to the "held" field.
+func (m *StockDriftMutation) ResetHeld() {
+	m.held = nil
+	m.addheld = nil
+}
+
+// SetCreateTime sets the "create_time" field.
+func (m *StockDriftMutation) SetCreateTime(t time.Time) {
+	m.create_time = &t
+}
+
+// CreateTime returns the value of the "create_time" field in the mutation.
+func (m *StockDriftMutation) CreateTime() (r time.Time, exists bool) {
+	v := m.create_time
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreateTime returns the old "create_time" field's value of the StockDrift entity.
+// If the StockDrift object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockDriftMutation) OldCreateTime(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreateTime is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreateTime requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreateTime: %w", err)
+	}
+	return oldValue.CreateTime, nil
+}
+
+// ResetCreateTime resets all changes to the "create_time" field.
+func (m *StockDriftMutation) ResetCreateTime() {
+	m.create_time = nil
+}
+
+// SetUpdateTime sets the "update_time" field.
+func (m *StockDriftMutation) SetUpdateTime(t time.Time) {
+	m.update_time = &t
+}
+
+// UpdateTime returns the value of the "update_time" field in the mutation.
+func (m *StockDriftMutation) UpdateTime() (r time.Time, exists bool) {
+	v := m.update_time
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdateTime returns the old "update_time" field's value of the StockDrift entity.
+// If the StockDrift object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockDriftMutation) OldUpdateTime(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdateTime is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdateTime requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdateTime: %w", err)
+	}
+	return oldValue.UpdateTime, nil
+}
+
+// ResetUpdateTime resets all changes to the "update_time" field.
+func (m *StockDriftMutation) ResetUpdateTime() {
+	m.update_time = nil
+}
+
+// Where appends a list predicates to the StockDriftMutation builder.
+func (m *StockDriftMutation) Where(ps ...predicate.StockDrift) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the StockDriftMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *StockDriftMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.StockDrift, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *StockDriftMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *StockDriftMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (StockDrift).
+func (m *StockDriftMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *StockDriftMutation) Fields() []string {
+	fields := make([]string, 0, 6)
+	if m.on_hand != nil {
+		fields = append(fields, stockdrift.FieldOnHand)
+	}
+	if m.moved != nil {
+		fields = append(fields, stockdrift.FieldMoved)
+	}
+	if m.reserved != nil {
+		fields = append(fields, stockdrift.FieldReserved)
+	}
+	if m.held != nil {
+		fields = append(fields, stockdrift.FieldHeld)
+	}
+	if m.create_time != nil {
+		fields = append(fields, stockdrift.FieldCreateTime)
+	}
+	if m.update_time != nil {
+		fields = append(fields, stockdrift.FieldUpdateTime)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *StockDriftMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case stockdrift.FieldOnHand:
+		return m.OnHand()
+	case stockdrift.FieldMoved:
+		return m.Moved()
+	case stockdrift.FieldReserved:
+		return m.Reserved()
+	case stockdrift.FieldHeld:
+		return m.Held()
+	case stockdrift.FieldCreateTime:
+		return m.CreateTime()
+	case stockdrift.FieldUpdateTime:
+		return m.UpdateTime()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *StockDriftMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case stockdrift.FieldOnHand:
+		return m.OldOnHand(ctx)
+	case stockdrift.FieldMoved:
+		return m.OldMoved(ctx)
+	case stockdrift.FieldReserved:
+		return m.OldReserved(ctx)
+	case stockdrift.FieldHeld:
+		return m.OldHeld(ctx)
+	case stockdrift.FieldCreateTime:
+		return m.OldCreateTime(ctx)
+	case stockdrift.FieldUpdateTime:
+		return m.OldUpdateTime(ctx)
+	}
+	return nil, fmt.Errorf("unknown StockDrift field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StockDriftMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case stockdrift.FieldOnHand:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOnHand(v)
+		return nil
+	case stockdrift.FieldMoved:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMoved(v)
+		return nil
+	case stockdrift.FieldReserved:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReserved(v)
+		return nil
+	case stockdrift.FieldHeld:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetHeld(v)
+		return nil
+	case stockdrift.FieldCreateTime:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreateTime(v)
+		return nil
+	case stockdrift.FieldUpdateTime:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdateTime(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StockDrift field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *StockDriftMutation) AddedFields() []string {
+	var fields []string
+	if m.addon_hand != nil {
+		fields = append(fields, stockdrift.FieldOnHand)
+	}
+	if m.addmoved != nil {
+		fields = append(fields, stockdrift.FieldMoved)
+	}
+	if m.addreserved != nil {
+		fields = append(fields, stockdrift.FieldReserved)
+	}
+	if m.addheld != nil {
+		fields = append(fields, stockdrift.FieldHeld)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *StockDriftMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case stockdrift.FieldOnHand:
+		return m.AddedOnHand()
+	case stockdrift.FieldMoved:
+		return m.AddedMoved()
+	case stockdrift.FieldReserved:
+		return m.AddedReserved()
+	case stockdrift.FieldHeld:
+		return m.AddedHeld()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StockDriftMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case stockdrift.FieldOnHand:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddOnHand(v)
+		return nil
+	case stockdrift.FieldMoved:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddMoved(v)
+		return nil
+	case stockdrift.FieldReserved:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddReserved(v)
+		return nil
+	case stockdrift.FieldHeld:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddHeld(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StockDrift numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *StockDriftMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *StockDriftMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *StockDriftMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown StockDrift nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *StockDriftMutation) ResetField(name string) error {
+	switch name {
+	case stockdrift.FieldOnHand:
+		m.ResetOnHand()
+		return nil
+	case stockdrift.FieldMoved:
+		m.ResetMoved()
+		return nil
+	case stockdrift.FieldReserved:
+		m.ResetReserved()
+		return nil
+	case stockdrift.FieldHeld:
+		m.ResetHeld()
+		return nil
+	case stockdrift.FieldCreateTime:
+		m.ResetCreateTime()
+		return nil
+	case stockdrift.FieldUpdateTime:
+		m.ResetUpdateTime()
+		return nil
+	}
+	return fmt.Errorf("unknown StockDrift field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *StockDriftMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *StockDriftMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *StockDriftMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *StockDriftMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *StockDriftMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *StockDriftMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *StockDriftMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown StockDrift unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *StockDriftMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown StockDrift edge %s", name)
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/cleave-go/cleave/modules/inventory/internal/ent/reservationline"
 	"github.com/cleave-go/cleave/modules/inventory/internal/ent/schema"
 	"github.com/cleave-go/cleave/modules/inventory/internal/ent/stock"
+	"github.com/cleave-go/cleave/modules/inventory/internal/ent/stockaudit"
+	"github.com/cleave-go/cleave/modules/inventory/internal/ent/stockdrift"
 )
 
 // The init function reads all schema descriptors with runtime code
@@ -23,7 +25,7 @@ func init() {
 	// movement.DefaultReason holds the default value on creation for the reason field.
 	movement.DefaultReason = movementDescReason.Default.(string)
 	// movementDescCreateTime is the schema descriptor for create_time field.
-	movementDescCreateTime := movementFields[5].Descriptor()
+	movementDescCreateTime := movementFields[6].Descriptor()
 	// movement.DefaultCreateTime holds the default value on creation for the create_time field.
 	movement.DefaultCreateTime = movementDescCreateTime.Default.(func() time.Time)
 	reservationFields := schema.Reservation{}.Fields()
@@ -60,4 +62,42 @@ func init() {
 	stockDescReserved := stockFields[2].Descriptor()
 	// stock.DefaultReserved holds the default value on creation for the reserved field.
 	stock.DefaultReserved = stockDescReserved.Default.(int64)
+	// stockDescLow is the schema descriptor for low field.
+	stockDescLow := stockFields[4].Descriptor()
+	// stock.DefaultLow holds the default value on creation for the low field.
+	stock.DefaultLow = stockDescLow.Default.(bool)
+	// stockDescToldLow is the schema descriptor for told_low field.
+	stockDescToldLow := stockFields[5].Descriptor()
+	// stock.DefaultToldLow holds the default value on creation for the told_low field.
+	stock.DefaultToldLow = stockDescToldLow.Default.(bool)
+	// stockDescTellings is the schema descriptor for tellings field.
+	stockDescTellings := stockFields[6].Descriptor()
+	// stock.DefaultTellings holds the default value on creation for the tellings field.
+	stock.DefaultTellings = stockDescTellings.Default.(int64)
+	stockauditFields := schema.StockAudit{}.Fields()
+	_ = stockauditFields
+	// stockauditDescPosition is the schema descriptor for position field.
+	stockauditDescPosition := stockauditFields[1].Descriptor()
+	// stockaudit.DefaultPosition holds the default value on creation for the position field.
+	stockaudit.DefaultPosition = stockauditDescPosition.Default.(string)
+	// stockauditDescChecked is the schema descriptor for checked field.
+	stockauditDescChecked := stockauditFields[2].Descriptor()
+	// stockaudit.DefaultChecked holds the default value on creation for the checked field.
+	stockaudit.DefaultChecked = stockauditDescChecked.Default.(int64)
+	// stockauditDescDrifted is the schema descriptor for drifted field.
+	stockauditDescDrifted := stockauditFields[3].Descriptor()
+	// stockaudit.DefaultDrifted holds the default value on creation for the drifted field.
+	stockaudit.DefaultDrifted = stockauditDescDrifted.Default.(int64)
+	stockdriftFields := schema.StockDrift{}.Fields()
+	_ = stockdriftFields
+	// stockdriftDescCreateTime is the schema descriptor for create_time field.
+	stockdriftDescCreateTime := stockdriftFields[5].Descriptor()
+	// stockdrift.DefaultCreateTime holds the default value on creation for the create_time field.
+	stockdrift.DefaultCreateTime = stockdriftDescCreateTime.Default.(func() time.Time)
+	// stockdriftDescUpdateTime is the schema descriptor for update_time field.
+	stockdriftDescUpdateTime := stockdriftFields[6].Descriptor()
+	// stockdrift.DefaultUpdateTime holds the default value on creation for the update_time field.
+	stockdrift.DefaultUpdateTime = stockdriftDescUpdateTime.Default.(func() time.Time)
+	// stockdrift.UpdateDefaultUpdateTime holds the default value on update for the update_time field.
+	stockdrift.UpdateDefaultUpdateTime = stockdriftDescUpdateTime.UpdateDefault.(func() time.Time)
 }

@@ -19,7 +19,15 @@ type Stock struct {
 	// OnHand holds the value of the "on_hand" field.
 	OnHand int64 `json:"on_hand,omitempty"`
 	// Reserved holds the value of the "reserved" field.
-	Reserved     int64 `json:"reserved,omitempty"`
+	Reserved int64 `json:"reserved,omitempty"`
+	// it is low when no more can be sold
+	LowAt *int64 `json:"low_at,omitempty"`
+	// a trigger keeps it true to the other columns
+	Low bool `json:"low,omitempty"`
+	// what the last event said
+	ToldLow bool `json:"told_low,omitempty"`
+	// counts these events
+	Tellings     int64 `json:"tellings,omitempty"`
 	selectValues sql.SelectValues
 }
 
@@ -28,7 +36,9 @@ func (*Stock) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case stock.FieldOnHand, stock.FieldReserved:
+		case stock.FieldLow, stock.FieldToldLow:
+			values[i] = new(sql.NullBool)
+		case stock.FieldOnHand, stock.FieldReserved, stock.FieldLowAt, stock.FieldTellings:
 			values[i] = new(sql.NullInt64)
 		case stock.FieldID:
 			values[i] = new(sql.NullString)
@@ -64,6 +74,31 @@ func (_m *Stock) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field reserved", values[i])
 			} else if value.Valid {
 				_m.Reserved = value.Int64
+			}
+		case stock.FieldLowAt:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field low_at", values[i])
+			} else if value.Valid {
+				_m.LowAt = new(int64)
+				*_m.LowAt = value.Int64
+			}
+		case stock.FieldLow:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field low", values[i])
+			} else if value.Valid {
+				_m.Low = value.Bool
+			}
+		case stock.FieldToldLow:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field told_low", values[i])
+			} else if value.Valid {
+				_m.ToldLow = value.Bool
+			}
+		case stock.FieldTellings:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field tellings", values[i])
+			} else if value.Valid {
+				_m.Tellings = value.Int64
 			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
@@ -106,6 +141,20 @@ func (_m *Stock) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("reserved=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Reserved))
+	builder.WriteString(", ")
+	if v := _m.LowAt; v != nil {
+		builder.WriteString("low_at=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("low=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Low))
+	builder.WriteString(", ")
+	builder.WriteString("told_low=")
+	builder.WriteString(fmt.Sprintf("%v", _m.ToldLow))
+	builder.WriteString(", ")
+	builder.WriteString("tellings=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Tellings))
 	builder.WriteByte(')')
 	return builder.String()
 }

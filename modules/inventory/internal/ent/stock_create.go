@@ -50,6 +50,62 @@ func (_c *StockCreate) SetNillableReserved(v *int64) *StockCreate {
 	return _c
 }
 
+// SetLowAt sets the "low_at" field.
+func (_c *StockCreate) SetLowAt(v int64) *StockCreate {
+	_c.mutation.SetLowAt(v)
+	return _c
+}
+
+// SetNillableLowAt sets the "low_at" field if the given value is not nil.
+func (_c *StockCreate) SetNillableLowAt(v *int64) *StockCreate {
+	if v != nil {
+		_c.SetLowAt(*v)
+	}
+	return _c
+}
+
+// SetLow sets the "low" field.
+func (_c *StockCreate) SetLow(v bool) *StockCreate {
+	_c.mutation.SetLow(v)
+	return _c
+}
+
+// SetNillableLow sets the "low" field if the given value is not nil.
+func (_c *StockCreate) SetNillableLow(v *bool) *StockCreate {
+	if v != nil {
+		_c.SetLow(*v)
+	}
+	return _c
+}
+
+// SetToldLow sets the "told_low" field.
+func (_c *StockCreate) SetToldLow(v bool) *StockCreate {
+	_c.mutation.SetToldLow(v)
+	return _c
+}
+
+// SetNillableToldLow sets the "told_low" field if the given value is not nil.
+func (_c *StockCreate) SetNillableToldLow(v *bool) *StockCreate {
+	if v != nil {
+		_c.SetToldLow(*v)
+	}
+	return _c
+}
+
+// SetTellings sets the "tellings" field.
+func (_c *StockCreate) SetTellings(v int64) *StockCreate {
+	_c.mutation.SetTellings(v)
+	return _c
+}
+
+// SetNillableTellings sets the "tellings" field if the given value is not nil.
+func (_c *StockCreate) SetNillableTellings(v *int64) *StockCreate {
+	if v != nil {
+		_c.SetTellings(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *StockCreate) SetID(v string) *StockCreate {
 	_c.mutation.SetID(v)
@@ -99,6 +155,18 @@ func (_c *StockCreate) defaults() {
 		v := stock.DefaultReserved
 		_c.mutation.SetReserved(v)
 	}
+	if _, ok := _c.mutation.Low(); !ok {
+		v := stock.DefaultLow
+		_c.mutation.SetLow(v)
+	}
+	if _, ok := _c.mutation.ToldLow(); !ok {
+		v := stock.DefaultToldLow
+		_c.mutation.SetToldLow(v)
+	}
+	if _, ok := _c.mutation.Tellings(); !ok {
+		v := stock.DefaultTellings
+		_c.mutation.SetTellings(v)
+	}
 }
 
 // check runs all checks and user-defined validators on the builder.
@@ -108,6 +176,15 @@ func (_c *StockCreate) check() error {
 	}
 	if _, ok := _c.mutation.Reserved(); !ok {
 		return &ValidationError{Name: "reserved", err: errors.New(`ent: missing required field "Stock.reserved"`)}
+	}
+	if _, ok := _c.mutation.Low(); !ok {
+		return &ValidationError{Name: "low", err: errors.New(`ent: missing required field "Stock.low"`)}
+	}
+	if _, ok := _c.mutation.ToldLow(); !ok {
+		return &ValidationError{Name: "told_low", err: errors.New(`ent: missing required field "Stock.told_low"`)}
+	}
+	if _, ok := _c.mutation.Tellings(); !ok {
+		return &ValidationError{Name: "tellings", err: errors.New(`ent: missing required field "Stock.tellings"`)}
 	}
 	return nil
 }
@@ -152,6 +229,22 @@ func (_c *StockCreate) createSpec() (*Stock, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Reserved(); ok {
 		_spec.SetField(stock.FieldReserved, field.TypeInt64, value)
 		_node.Reserved = value
+	}
+	if value, ok := _c.mutation.LowAt(); ok {
+		_spec.SetField(stock.FieldLowAt, field.TypeInt64, value)
+		_node.LowAt = &value
+	}
+	if value, ok := _c.mutation.Low(); ok {
+		_spec.SetField(stock.FieldLow, field.TypeBool, value)
+		_node.Low = value
+	}
+	if value, ok := _c.mutation.ToldLow(); ok {
+		_spec.SetField(stock.FieldToldLow, field.TypeBool, value)
+		_node.ToldLow = value
+	}
+	if value, ok := _c.mutation.Tellings(); ok {
+		_spec.SetField(stock.FieldTellings, field.TypeInt64, value)
+		_node.Tellings = value
 	}
 	return _node, _spec
 }
@@ -238,6 +331,72 @@ func (u *StockUpsert) UpdateReserved() *StockUpsert {
 // AddReserved adds v to the "reserved" field.
 func (u *StockUpsert) AddReserved(v int64) *StockUpsert {
 	u.Add(stock.FieldReserved, v)
+	return u
+}
+
+// SetLowAt sets the "low_at" field.
+func (u *StockUpsert) SetLowAt(v int64) *StockUpsert {
+	u.Set(stock.FieldLowAt, v)
+	return u
+}
+
+// UpdateLowAt sets the "low_at" field to the value that was provided on create.
+func (u *StockUpsert) UpdateLowAt() *StockUpsert {
+	u.SetExcluded(stock.FieldLowAt)
+	return u
+}
+
+// AddLowAt adds v to the "low_at" field.
+func (u *StockUpsert) AddLowAt(v int64) *StockUpsert {
+	u.Add(stock.FieldLowAt, v)
+	return u
+}
+
+// ClearLowAt clears the value of the "low_at" field.
+func (u *StockUpsert) ClearLowAt() *StockUpsert {
+	u.SetNull(stock.FieldLowAt)
+	return u
+}
+
+// SetLow sets the "low" field.
+func (u *StockUpsert) SetLow(v bool) *StockUpsert {
+	u.Set(stock.FieldLow, v)
+	return u
+}
+
+// UpdateLow sets the "low" field to the value that was provided on create.
+func (u *StockUpsert) UpdateLow() *StockUpsert {
+	u.SetExcluded(stock.FieldLow)
+	return u
+}
+
+// SetToldLow sets the "told_low" field.
+func (u *StockUpsert) SetToldLow(v bool) *StockUpsert {
+	u.Set(stock.FieldToldLow, v)
+	return u
+}
+
+// UpdateToldLow sets the "told_low" field to the value that was provided on create.
+func (u *StockUpsert) UpdateToldLow() *StockUpsert {
+	u.SetExcluded(stock.FieldToldLow)
+	return u
+}
+
+// SetTellings sets the "tellings" field.
+func (u *StockUpsert) SetTellings(v int64) *StockUpsert {
+	u.Set(stock.FieldTellings, v)
+	return u
+}
+
+// UpdateTellings sets the "tellings" field to the value that was provided on create.
+func (u *StockUpsert) UpdateTellings() *StockUpsert {
+	u.SetExcluded(stock.FieldTellings)
+	return u
+}
+
+// AddTellings adds v to the "tellings" field.
+func (u *StockUpsert) AddTellings(v int64) *StockUpsert {
+	u.Add(stock.FieldTellings, v)
 	return u
 }
 
@@ -328,6 +487,83 @@ func (u *StockUpsertOne) AddReserved(v int64) *StockUpsertOne {
 func (u *StockUpsertOne) UpdateReserved() *StockUpsertOne {
 	return u.Update(func(s *StockUpsert) {
 		s.UpdateReserved()
+	})
+}
+
+// SetLowAt sets the "low_at" field.
+func (u *StockUpsertOne) SetLowAt(v int64) *StockUpsertOne {
+	return u.Update(func(s *StockUpsert) {
+		s.SetLowAt(v)
+	})
+}
+
+// AddLowAt adds v to the "low_at" field.
+func (u *StockUpsertOne) AddLowAt(v int64) *StockUpsertOne {
+	return u.Update(func(s *StockUpsert) {
+		s.AddLowAt(v)
+	})
+}
+
+// UpdateLowAt sets the "low_at" field to the value that was provided on create.
+func (u *StockUpsertOne) UpdateLowAt() *StockUpsertOne {
+	return u.Update(func(s *StockUpsert) {
+		s.UpdateLowAt()
+	})
+}
+
+// ClearLowAt clears the value of the "low_at" field.
+func (u *StockUpsertOne) ClearLowAt() *StockUpsertOne {
+	return u.Update(func(s *StockUpsert) {
+		s.ClearLowAt()
+	})
+}
+
+// SetLow sets the "low" field.
+func (u *StockUpsertOne) SetLow(v bool) *StockUpsertOne {
+	return u.Update(func(s *StockUpsert) {
+		s.SetLow(v)
+	})
+}
+
+// UpdateLow sets the "low" field to the value that was provided on create.
+func (u *StockUpsertOne) UpdateLow() *StockUpsertOne {
+	return u.Update(func(s *StockUpsert) {
+		s.UpdateLow()
+	})
+}
+
+// SetToldLow sets the "told_low" field.
+func (u *StockUpsertOne) SetToldLow(v bool) *StockUpsertOne {
+	return u.Update(func(s *StockUpsert) {
+		s.SetToldLow(v)
+	})
+}
+
+// UpdateToldLow sets the "told_low" field to the value that was provided on create.
+func (u *StockUpsertOne) UpdateToldLow() *StockUpsertOne {
+	return u.Update(func(s *StockUpsert) {
+		s.UpdateToldLow()
+	})
+}
+
+// SetTellings sets the "tellings" field.
+func (u *StockUpsertOne) SetTellings(v int64) *StockUpsertOne {
+	return u.Update(func(s *StockUpsert) {
+		s.SetTellings(v)
+	})
+}
+
+// AddTellings adds v to the "tellings" field.
+func (u *StockUpsertOne) AddTellings(v int64) *StockUpsertOne {
+	return u.Update(func(s *StockUpsert) {
+		s.AddTellings(v)
+	})
+}
+
+// UpdateTellings sets the "tellings" field to the value that was provided on create.
+func (u *StockUpsertOne) UpdateTellings() *StockUpsertOne {
+	return u.Update(func(s *StockUpsert) {
+		s.UpdateTellings()
 	})
 }
 
@@ -585,6 +821,83 @@ func (u *StockUpsertBulk) AddReserved(v int64) *StockUpsertBulk {
 func (u *StockUpsertBulk) UpdateReserved() *StockUpsertBulk {
 	return u.Update(func(s *StockUpsert) {
 		s.UpdateReserved()
+	})
+}
+
+// SetLowAt sets the "low_at" field.
+func (u *StockUpsertBulk) SetLowAt(v int64) *StockUpsertBulk {
+	return u.Update(func(s *StockUpsert) {
+		s.SetLowAt(v)
+	})
+}
+
+// AddLowAt adds v to the "low_at" field.
+func (u *StockUpsertBulk) AddLowAt(v int64) *StockUpsertBulk {
+	return u.Update(func(s *StockUpsert) {
+		s.AddLowAt(v)
+	})
+}
+
+// UpdateLowAt sets the "low_at" field to the value that was provided on create.
+func (u *StockUpsertBulk) UpdateLowAt() *StockUpsertBulk {
+	return u.Update(func(s *StockUpsert) {
+		s.UpdateLowAt()
+	})
+}
+
+// ClearLowAt clears the value of the "low_at" field.
+func (u *StockUpsertBulk) ClearLowAt() *StockUpsertBulk {
+	return u.Update(func(s *StockUpsert) {
+		s.ClearLowAt()
+	})
+}
+
+// SetLow sets the "low" field.
+func (u *StockUpsertBulk) SetLow(v bool) *StockUpsertBulk {
+	return u.Update(func(s *StockUpsert) {
+		s.SetLow(v)
+	})
+}
+
+// UpdateLow sets the "low" field to the value that was provided on create.
+func (u *StockUpsertBulk) UpdateLow() *StockUpsertBulk {
+	return u.Update(func(s *StockUpsert) {
+		s.UpdateLow()
+	})
+}
+
+// SetToldLow sets the "told_low" field.
+func (u *StockUpsertBulk) SetToldLow(v bool) *StockUpsertBulk {
+	return u.Update(func(s *StockUpsert) {
+		s.SetToldLow(v)
+	})
+}
+
+// UpdateToldLow sets the "told_low" field to the value that was provided on create.
+func (u *StockUpsertBulk) UpdateToldLow() *StockUpsertBulk {
+	return u.Update(func(s *StockUpsert) {
+		s.UpdateToldLow()
+	})
+}
+
+// SetTellings sets the "tellings" field.
+func (u *StockUpsertBulk) SetTellings(v int64) *StockUpsertBulk {
+	return u.Update(func(s *StockUpsert) {
+		s.SetTellings(v)
+	})
+}
+
+// AddTellings adds v to the "tellings" field.
+func (u *StockUpsertBulk) AddTellings(v int64) *StockUpsertBulk {
+	return u.Update(func(s *StockUpsert) {
+		s.AddTellings(v)
+	})
+}
+
+// UpdateTellings sets the "tellings" field to the value that was provided on create.
+func (u *StockUpsertBulk) UpdateTellings() *StockUpsertBulk {
+	return u.Update(func(s *StockUpsert) {
+		s.UpdateTellings()
 	})
 }
 

@@ -70,6 +70,82 @@ func (_u *StockUpdate) AddReserved(v int64) *StockUpdate {
 	return _u
 }
 
+// SetLowAt sets the "low_at" field.
+func (_u *StockUpdate) SetLowAt(v int64) *StockUpdate {
+	_u.mutation.ResetLowAt()
+	_u.mutation.SetLowAt(v)
+	return _u
+}
+
+// SetNillableLowAt sets the "low_at" field if the given value is not nil.
+func (_u *StockUpdate) SetNillableLowAt(v *int64) *StockUpdate {
+	if v != nil {
+		_u.SetLowAt(*v)
+	}
+	return _u
+}
+
+// AddLowAt adds value to the "low_at" field.
+func (_u *StockUpdate) AddLowAt(v int64) *StockUpdate {
+	_u.mutation.AddLowAt(v)
+	return _u
+}
+
+// ClearLowAt clears the value of the "low_at" field.
+func (_u *StockUpdate) ClearLowAt() *StockUpdate {
+	_u.mutation.ClearLowAt()
+	return _u
+}
+
+// SetLow sets the "low" field.
+func (_u *StockUpdate) SetLow(v bool) *StockUpdate {
+	_u.mutation.SetLow(v)
+	return _u
+}
+
+// SetNillableLow sets the "low" field if the given value is not nil.
+func (_u *StockUpdate) SetNillableLow(v *bool) *StockUpdate {
+	if v != nil {
+		_u.SetLow(*v)
+	}
+	return _u
+}
+
+// SetToldLow sets the "told_low" field.
+func (_u *StockUpdate) SetToldLow(v bool) *StockUpdate {
+	_u.mutation.SetToldLow(v)
+	return _u
+}
+
+// SetNillableToldLow sets the "told_low" field if the given value is not nil.
+func (_u *StockUpdate) SetNillableToldLow(v *bool) *StockUpdate {
+	if v != nil {
+		_u.SetToldLow(*v)
+	}
+	return _u
+}
+
+// SetTellings sets the "tellings" field.
+func (_u *StockUpdate) SetTellings(v int64) *StockUpdate {
+	_u.mutation.ResetTellings()
+	_u.mutation.SetTellings(v)
+	return _u
+}
+
+// SetNillableTellings sets the "tellings" field if the given value is not nil.
+func (_u *StockUpdate) SetNillableTellings(v *int64) *StockUpdate {
+	if v != nil {
+		_u.SetTellings(*v)
+	}
+	return _u
+}
+
+// AddTellings adds value to the "tellings" field.
+func (_u *StockUpdate) AddTellings(v int64) *StockUpdate {
+	_u.mutation.AddTellings(v)
+	return _u
+}
+
 // Mutation returns the StockMutation object of the builder.
 func (_u *StockUpdate) Mutation() *StockMutation {
 	return _u.mutation
@@ -128,6 +204,27 @@ func (_u *StockUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.AddedReserved(); ok {
 		_spec.AddField(stock.FieldReserved, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.LowAt(); ok {
+		_spec.SetField(stock.FieldLowAt, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedLowAt(); ok {
+		_spec.AddField(stock.FieldLowAt, field.TypeInt64, value)
+	}
+	if _u.mutation.LowAtCleared() {
+		_spec.ClearField(stock.FieldLowAt, field.TypeInt64)
+	}
+	if value, ok := _u.mutation.Low(); ok {
+		_spec.SetField(stock.FieldLow, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.ToldLow(); ok {
+		_spec.SetField(stock.FieldToldLow, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.Tellings(); ok {
+		_spec.SetField(stock.FieldTellings, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedTellings(); ok {
+		_spec.AddField(stock.FieldTellings, field.TypeInt64, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -190,6 +287,82 @@ func (_u *StockUpdateOne) SetNillableReserved(v *int64) *StockUpdateOne {
 // AddReserved adds value to the "reserved" field.
 func (_u *StockUpdateOne) AddReserved(v int64) *StockUpdateOne {
 	_u.mutation.AddReserved(v)
+	return _u
+}
+
+// SetLowAt sets the "low_at" field.
+func (_u *StockUpdateOne) SetLowAt(v int64) *StockUpdateOne {
+	_u.mutation.ResetLowAt()
+	_u.mutation.SetLowAt(v)
+	return _u
+}
+
+// SetNillableLowAt sets the "low_at" field if the given value is not nil.
+func (_u *StockUpdateOne) SetNillableLowAt(v *int64) *StockUpdateOne {
+	if v != nil {
+		_u.SetLowAt(*v)
+	}
+	return _u
+}
+
+// AddLowAt adds value to the "low_at" field.
+func (_u *StockUpdateOne) AddLowAt(v int64) *StockUpdateOne {
+	_u.mutation.AddLowAt(v)
+	return _u
+}
+
+// ClearLowAt clears the value of the "low_at" field.
+func (_u *StockUpdateOne) ClearLowAt() *StockUpdateOne {
+	_u.mutation.ClearLowAt()
+	return _u
+}
+
+// SetLow sets the "low" field.
+func (_u *StockUpdateOne) SetLow(v bool) *StockUpdateOne {
+	_u.mutation.SetLow(v)
+	return _u
+}
+
+// SetNillableLow sets the "low" field if the given value is not nil.
+func (_u *StockUpdateOne) SetNillableLow(v *bool) *StockUpdateOne {
+	if v != nil {
+		_u.SetLow(*v)
+	}
+	return _u
+}
+
+// SetToldLow sets the "told_low" field.
+func (_u *StockUpdateOne) SetToldLow(v bool) *StockUpdateOne {
+	_u.mutation.SetToldLow(v)
+	return _u
+}
+
+// SetNillableToldLow sets the "told_low" field if the given value is not nil.
+func (_u *StockUpdateOne) SetNillableToldLow(v *bool) *StockUpdateOne {
+	if v != nil {
+		_u.SetToldLow(*v)
+	}
+	return _u
+}
+
+// SetTellings sets the "tellings" field.
+func (_u *StockUpdateOne) SetTellings(v int64) *StockUpdateOne {
+	_u.mutation.ResetTellings()
+	_u.mutation.SetTellings(v)
+	return _u
+}
+
+// SetNillableTellings sets the "tellings" field if the given value is not nil.
+func (_u *StockUpdateOne) SetNillableTellings(v *int64) *StockUpdateOne {
+	if v != nil {
+		_u.SetTellings(*v)
+	}
+	return _u
+}
+
+// AddTellings adds value to the "tellings" field.
+func (_u *StockUpdateOne) AddTellings(v int64) *StockUpdateOne {
+	_u.mutation.AddTellings(v)
 	return _u
 }
 
@@ -281,6 +454,27 @@ func (_u *StockUpdateOne) sqlSave(ctx context.Context) (_node *Stock, err error)
 	}
 	if value, ok := _u.mutation.AddedReserved(); ok {
 		_spec.AddField(stock.FieldReserved, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.LowAt(); ok {
+		_spec.SetField(stock.FieldLowAt, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedLowAt(); ok {
+		_spec.AddField(stock.FieldLowAt, field.TypeInt64, value)
+	}
+	if _u.mutation.LowAtCleared() {
+		_spec.ClearField(stock.FieldLowAt, field.TypeInt64)
+	}
+	if value, ok := _u.mutation.Low(); ok {
+		_spec.SetField(stock.FieldLow, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.ToldLow(); ok {
+		_spec.SetField(stock.FieldToldLow, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.Tellings(); ok {
+		_spec.SetField(stock.FieldTellings, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedTellings(); ok {
+		_spec.AddField(stock.FieldTellings, field.TypeInt64, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Stock{config: _u.config}

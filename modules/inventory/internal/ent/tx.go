@@ -20,6 +20,10 @@ type Tx struct {
 	ReservationLine *ReservationLineClient
 	// Stock is the client for interacting with the Stock builders.
 	Stock *StockClient
+	// StockAudit is the client for interacting with the StockAudit builders.
+	StockAudit *StockAuditClient
+	// StockDrift is the client for interacting with the StockDrift builders.
+	StockDrift *StockDriftClient
 
 	// lazily loaded.
 	client     *Client
@@ -155,6 +159,8 @@ func (tx *Tx) init() {
 	tx.Reservation = NewReservationClient(tx.config)
 	tx.ReservationLine = NewReservationLineClient(tx.config)
 	tx.Stock = NewStockClient(tx.config)
+	tx.StockAudit = NewStockAuditClient(tx.config)
+	tx.StockDrift = NewStockDriftClient(tx.config)
 }
 
 // txDriver wraps the given dialect.Tx with a nop dialect.Driver implementation.

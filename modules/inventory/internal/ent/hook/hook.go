@@ -57,6 +57,30 @@ func (f StockFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.StockMutation", m)
 }
 
+// The StockAuditFunc type is an adapter to allow the use of ordinary
+// function as StockAudit mutator.
+type StockAuditFunc func(context.Context, *ent.StockAuditMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f StockAuditFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.StockAuditMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.StockAuditMutation", m)
+}
+
+// The StockDriftFunc type is an adapter to allow the use of ordinary
+// function as StockDrift mutator.
+type StockDriftFunc func(context.Context, *ent.StockDriftMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f StockDriftFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.StockDriftMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.StockDriftMutation", m)
+}
+
 // Condition is a hook condition function.
 type Condition func(context.Context, ent.Mutation) bool
 

@@ -16,6 +16,7 @@ var (
 		{Name: "delta", Type: field.TypeInt64},
 		{Name: "reason", Type: field.TypeString, Default: ""},
 		{Name: "reservation_id", Type: field.TypeString, Nullable: true},
+		{Name: "user_id", Type: field.TypeString, Nullable: true},
 		{Name: "create_time", Type: field.TypeTime, Default: "now()"},
 	}
 	// MovementTable holds the schema information for the "movement" table.
@@ -97,12 +98,65 @@ var (
 		{Name: "sku", Type: field.TypeString},
 		{Name: "on_hand", Type: field.TypeInt64, Default: 0},
 		{Name: "reserved", Type: field.TypeInt64, Default: 0},
+		{Name: "low_at", Type: field.TypeInt64, Nullable: true},
+		{Name: "low", Type: field.TypeBool, Default: false},
+		{Name: "told_low", Type: field.TypeBool, Default: false},
+		{Name: "tellings", Type: field.TypeInt64, Default: 0},
 	}
 	// StockTable holds the schema information for the "stock" table.
 	StockTable = &schema.Table{
 		Name:       "stock",
 		Columns:    StockColumns,
 		PrimaryKey: []*schema.Column{StockColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "stock_low",
+				Unique:  false,
+				Columns: []*schema.Column{StockColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "low",
+				},
+			},
+			{
+				Name:    "stock_untold",
+				Unique:  false,
+				Columns: []*schema.Column{StockColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "low <> told_low",
+				},
+			},
+		},
+	}
+	// StockAuditColumns holds the columns for the "stock_audit" table.
+	StockAuditColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt, Increment: true},
+		{Name: "position", Type: field.TypeString, Default: ""},
+		{Name: "checked", Type: field.TypeInt64, Default: 0},
+		{Name: "drifted", Type: field.TypeInt64, Default: 0},
+		{Name: "start_time", Type: field.TypeTime, Nullable: true},
+		{Name: "end_time", Type: field.TypeTime, Nullable: true},
+	}
+	// StockAuditTable holds the schema information for the "stock_audit" table.
+	StockAuditTable = &schema.Table{
+		Name:       "stock_audit",
+		Columns:    StockAuditColumns,
+		PrimaryKey: []*schema.Column{StockAuditColumns[0]},
+	}
+	// StockDriftColumns holds the columns for the "stock_drift" table.
+	StockDriftColumns = []*schema.Column{
+		{Name: "sku", Type: field.TypeString},
+		{Name: "on_hand", Type: field.TypeInt64},
+		{Name: "moved", Type: field.TypeInt64},
+		{Name: "reserved", Type: field.TypeInt64},
+		{Name: "held", Type: field.TypeInt64},
+		{Name: "create_time", Type: field.TypeTime, Default: "now()"},
+		{Name: "update_time", Type: field.TypeTime, Default: "now()"},
+	}
+	// StockDriftTable holds the schema information for the "stock_drift" table.
+	StockDriftTable = &schema.Table{
+		Name:       "stock_drift",
+		Columns:    StockDriftColumns,
+		PrimaryKey: []*schema.Column{StockDriftColumns[0]},
 	}
 	// Tables holds all the tables in the schema.
 	Tables = []*schema.Table{
@@ -110,6 +164,8 @@ var (
 		ReservationTable,
 		ReservationLineTable,
 		StockTable,
+		StockAuditTable,
+		StockDriftTable,
 	}
 )
 
@@ -132,6 +188,13 @@ func init() {
 		Table: "stock",
 	}
 	StockTable.Annotation.Checks = map[string]string{
-		"stock_bounds": "reserved >= 0 AND reserved <= on_hand",
+		"low_at_bounds": "low_at >= 0",
+		"stock_bounds":  "reserved >= 0 AND reserved <= on_hand",
+	}
+	StockAuditTable.Annotation = &entsql.Annotation{
+		Table: "stock_audit",
+	}
+	StockDriftTable.Annotation = &entsql.Annotation{
+		Table: "stock_drift",
 	}
 }

@@ -21,6 +21,8 @@ const (
 	FieldReason = "reason"
 	// FieldReservationID holds the string denoting the reservation_id field in the database.
 	FieldReservationID = "reservation_id"
+	// FieldUserID holds the string denoting the user_id field in the database.
+	FieldUserID = "user_id"
 	// FieldCreateTime holds the string denoting the create_time field in the database.
 	FieldCreateTime = "create_time"
 	// Table holds the table name of the movement in the database.
@@ -34,6 +36,7 @@ var Columns = []string{
 	FieldDelta,
 	FieldReason,
 	FieldReservationID,
+	FieldUserID,
 	FieldCreateTime,
 }
 
@@ -80,6 +83,11 @@ func ByReason(opts ...sql.OrderTermOption) OrderOption {
 // ByReservationID orders the results by the reservation_id field.
 func ByReservationID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldReservationID, opts...).ToFunc()
+}
+
+// ByUserID orders the results by the user_id field.
+func ByUserID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldUserID, opts...).ToFunc()
 }
 
 // ByCreateTime orders the results by the create_time field.

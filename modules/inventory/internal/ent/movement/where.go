@@ -74,6 +74,11 @@ func ReservationID(v string) predicate.Movement {
 	return predicate.Movement(sql.FieldEQ(FieldReservationID, v))
 }
 
+// UserID applies equality check predicate on the "user_id" field. It's identical to UserIDEQ.
+func UserID(v string) predicate.Movement {
+	return predicate.Movement(sql.FieldEQ(FieldUserID, v))
+}
+
 // CreateTime applies equality check predicate on the "create_time" field. It's identical to CreateTimeEQ.
 func CreateTime(v time.Time) predicate.Movement {
 	return predicate.Movement(sql.FieldEQ(FieldCreateTime, v))
@@ -322,6 +327,81 @@ func ReservationIDEqualFold(v string) predicate.Movement {
 // ReservationIDContainsFold applies the ContainsFold predicate on the "reservation_id" field.
 func ReservationIDContainsFold(v string) predicate.Movement {
 	return predicate.Movement(sql.FieldContainsFold(FieldReservationID, v))
+}
+
+// UserIDEQ applies the EQ predicate on the "user_id" field.
+func UserIDEQ(v string) predicate.Movement {
+	return predicate.Movement(sql.FieldEQ(FieldUserID, v))
+}
+
+// UserIDNEQ applies the NEQ predicate on the "user_id" field.
+func UserIDNEQ(v string) predicate.Movement {
+	return predicate.Movement(sql.FieldNEQ(FieldUserID, v))
+}
+
+// UserIDIn applies the In predicate on the "user_id" field.
+func UserIDIn(vs ...string) predicate.Movement {
+	return predicate.Movement(sql.FieldIn(FieldUserID, vs...))
+}
+
+// UserIDNotIn applies the NotIn predicate on the "user_id" field.
+func UserIDNotIn(vs ...string) predicate.Movement {
+	return predicate.Movement(sql.FieldNotIn(FieldUserID, vs...))
+}
+
+// UserIDGT applies the GT predicate on the "user_id" field.
+func UserIDGT(v string) predicate.Movement {
+	return predicate.Movement(sql.FieldGT(FieldUserID, v))
+}
+
+// UserIDGTE applies the GTE predicate on the "user_id" field.
+func UserIDGTE(v string) predicate.Movement {
+	return predicate.Movement(sql.FieldGTE(FieldUserID, v))
+}
+
+// UserIDLT applies the LT predicate on the "user_id" field.
+func UserIDLT(v string) predicate.Movement {
+	return predicate.Movement(sql.FieldLT(FieldUserID, v))
+}
+
+// UserIDLTE applies the LTE predicate on the "user_id" field.
+func UserIDLTE(v string) predicate.Movement {
+	return predicate.Movement(sql.FieldLTE(FieldUserID, v))
+}
+
+// UserIDContains applies the Contains predicate on the "user_id" field.
+func UserIDContains(v string) predicate.Movement {
+	return predicate.Movement(sql.FieldContains(FieldUserID, v))
+}
+
+// UserIDHasPrefix applies the HasPrefix predicate on the "user_id" field.
+func UserIDHasPrefix(v string) predicate.Movement {
+	return predicate.Movement(sql.FieldHasPrefix(FieldUserID, v))
+}
+
+// UserIDHasSuffix applies the HasSuffix predicate on the "user_id" field.
+func UserIDHasSuffix(v string) predicate.Movement {
+	return predicate.Movement(sql.FieldHasSuffix(FieldUserID, v))
+}
+
+// UserIDIsNil applies the IsNil predicate on the "user_id" field.
+func UserIDIsNil() predicate.Movement {
+	return predicate.Movement(sql.FieldIsNull(FieldUserID))
+}
+
+// UserIDNotNil applies the NotNil predicate on the "user_id" field.
+func UserIDNotNil() predicate.Movement {
+	return predicate.Movement(sql.FieldNotNull(FieldUserID))
+}
+
+// UserIDEqualFold applies the EqualFold predicate on the "user_id" field.
+func UserIDEqualFold(v string) predicate.Movement {
+	return predicate.Movement(sql.FieldEqualFold(FieldUserID, v))
+}
+
+// UserIDContainsFold applies the ContainsFold predicate on the "user_id" field.
+func UserIDContainsFold(v string) predicate.Movement {
+	return predicate.Movement(sql.FieldContainsFold(FieldUserID, v))
 }
 
 // CreateTimeEQ applies the EQ predicate on the "create_time" field.

@@ -17,3 +17,9 @@ type ReservationLine func(*sql.Selector)
 
 // Stock is the predicate function for stock builders.
 type Stock func(*sql.Selector)
+
+// StockAudit is the predicate function for stockaudit builders.
+type StockAudit func(*sql.Selector)
+
+// StockDrift is the predicate function for stockdrift builders.
+type StockDrift func(*sql.Selector)

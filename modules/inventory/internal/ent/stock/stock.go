@@ -15,6 +15,14 @@ const (
 	FieldOnHand = "on_hand"
 	// FieldReserved holds the string denoting the reserved field in the database.
 	FieldReserved = "reserved"
+	// FieldLowAt holds the string denoting the low_at field in the database.
+	FieldLowAt = "low_at"
+	// FieldLow holds the string denoting the low field in the database.
+	FieldLow = "low"
+	// FieldToldLow holds the string denoting the told_low field in the database.
+	FieldToldLow = "told_low"
+	// FieldTellings holds the string denoting the tellings field in the database.
+	FieldTellings = "tellings"
 	// Table holds the table name of the stock in the database.
 	Table = "stock"
 )
@@ -24,6 +32,10 @@ var Columns = []string{
 	FieldID,
 	FieldOnHand,
 	FieldReserved,
+	FieldLowAt,
+	FieldLow,
+	FieldToldLow,
+	FieldTellings,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -41,6 +53,12 @@ var (
 	DefaultOnHand int64
 	// DefaultReserved holds the default value on creation for the "reserved" field.
 	DefaultReserved int64
+	// DefaultLow holds the default value on creation for the "low" field.
+	DefaultLow bool
+	// DefaultToldLow holds the default value on creation for the "told_low" field.
+	DefaultToldLow bool
+	// DefaultTellings holds the default value on creation for the "tellings" field.
+	DefaultTellings int64
 )
 
 // OrderOption defines the ordering options for the Stock queries.
@@ -59,4 +77,24 @@ func ByOnHand(opts ...sql.OrderTermOption) OrderOption {
 // ByReserved orders the results by the reserved field.
 func ByReserved(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldReserved, opts...).ToFunc()
+}
+
+// ByLowAt orders the results by the low_at field.
+func ByLowAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLowAt, opts...).ToFunc()
+}
+
+// ByLow orders the results by the low field.
+func ByLow(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLow, opts...).ToFunc()
+}
+
+// ByToldLow orders the results by the told_low field.
+func ByToldLow(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldToldLow, opts...).ToFunc()
+}
+
+// ByTellings orders the results by the tellings field.
+func ByTellings(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTellings, opts...).ToFunc()
 }

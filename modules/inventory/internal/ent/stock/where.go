@@ -72,6 +72,26 @@ func Reserved(v int64) predicate.Stock {
 	return predicate.Stock(sql.FieldEQ(FieldReserved, v))
 }
 
+// LowAt applies equality check predicate on the "low_at" field. It's identical to LowAtEQ.
+func LowAt(v int64) predicate.Stock {
+	return predicate.Stock(sql.FieldEQ(FieldLowAt, v))
+}
+
+// Low applies equality check predicate on the "low" field. It's identical to LowEQ.
+func Low(v bool) predicate.Stock {
+	return predicate.Stock(sql.FieldEQ(FieldLow, v))
+}
+
+// ToldLow applies equality check predicate on the "told_low" field. It's identical to ToldLowEQ.
+func ToldLow(v bool) predicate.Stock {
+	return predicate.Stock(sql.FieldEQ(FieldToldLow, v))
+}
+
+// Tellings applies equality check predicate on the "tellings" field. It's identical to TellingsEQ.
+func Tellings(v int64) predicate.Stock {
+	return predicate.Stock(sql.FieldEQ(FieldTellings, v))
+}
+
 // OnHandEQ applies the EQ predicate on the "on_hand" field.
 func OnHandEQ(v int64) predicate.Stock {
 	return predicate.Stock(sql.FieldEQ(FieldOnHand, v))
@@ -150,6 +170,116 @@ func ReservedLT(v int64) predicate.Stock {
 // ReservedLTE applies the LTE predicate on the "reserved" field.
 func ReservedLTE(v int64) predicate.Stock {
 	return predicate.Stock(sql.FieldLTE(FieldReserved, v))
+}
+
+// LowAtEQ applies the EQ predicate on the "low_at" field.
+func LowAtEQ(v int64) predicate.Stock {
+	return predicate.Stock(sql.FieldEQ(FieldLowAt, v))
+}
+
+// LowAtNEQ applies the NEQ predicate on the "low_at" field.
+func LowAtNEQ(v int64) predicate.Stock {
+	return predicate.Stock(sql.FieldNEQ(FieldLowAt, v))
+}
+
+// LowAtIn applies the In predicate on the "low_at" field.
+func LowAtIn(vs ...int64) predicate.Stock {
+	return predicate.Stock(sql.FieldIn(FieldLowAt, vs...))
+}
+
+// LowAtNotIn applies the NotIn predicate on the "low_at" field.
+func LowAtNotIn(vs ...int64) predicate.Stock {
+	return predicate.Stock(sql.FieldNotIn(FieldLowAt, vs...))
+}
+
+// LowAtGT applies the GT predicate on the "low_at" field.
+func LowAtGT(v int64) predicate.Stock {
+	return predicate.Stock(sql.FieldGT(FieldLowAt, v))
+}
+
+// LowAtGTE applies the GTE predicate on the "low_at" field.
+func LowAtGTE(v int64) predicate.Stock {
+	return predicate.Stock(sql.FieldGTE(FieldLowAt, v))
+}
+
+// LowAtLT applies the LT predicate on the "low_at" field.
+func LowAtLT(v int64) predicate.Stock {
+	return predicate.Stock(sql.FieldLT(FieldLowAt, v))
+}
+
+// LowAtLTE applies the LTE predicate on the "low_at" field.
+func LowAtLTE(v int64) predicate.Stock {
+	return predicate.Stock(sql.FieldLTE(FieldLowAt, v))
+}
+
+// LowAtIsNil applies the IsNil predicate on the "low_at" field.
+func LowAtIsNil() predicate.Stock {
+	return predicate.Stock(sql.FieldIsNull(FieldLowAt))
+}
+
+// LowAtNotNil applies the NotNil predicate on the "low_at" field.
+func LowAtNotNil() predicate.Stock {
+	return predicate.Stock(sql.FieldNotNull(FieldLowAt))
+}
+
+// LowEQ applies the EQ predicate on the "low" field.
+func LowEQ(v bool) predicate.Stock {
+	return predicate.Stock(sql.FieldEQ(FieldLow, v))
+}
+
+// LowNEQ applies the NEQ predicate on the "low" field.
+func LowNEQ(v bool) predicate.Stock {
+	return predicate.Stock(sql.FieldNEQ(FieldLow, v))
+}
+
+// ToldLowEQ applies the EQ predicate on the "told_low" field.
+func ToldLowEQ(v bool) predicate.Stock {
+	return predicate.Stock(sql.FieldEQ(FieldToldLow, v))
+}
+
+// ToldLowNEQ applies the NEQ predicate on the "told_low" field.
+func ToldLowNEQ(v bool) predicate.Stock {
+	return predicate.Stock(sql.FieldNEQ(FieldToldLow, v))
+}
+
+// TellingsEQ applies the EQ predicate on the "tellings" field.
+func TellingsEQ(v int64) predicate.Stock {
+	return predicate.Stock(sql.FieldEQ(FieldTellings, v))
+}
+
+// TellingsNEQ applies the NEQ predicate on the "tellings" field.
+func TellingsNEQ(v int64) predicate.Stock {
+	return predicate.Stock(sql.FieldNEQ(FieldTellings, v))
+}
+
+// TellingsIn applies the In predicate on the "tellings" field.
+func TellingsIn(vs ...int64) predicate.Stock {
+	return predicate.Stock(sql.FieldIn(FieldTellings, vs...))
+}
+
+// TellingsNotIn applies the NotIn predicate on the "tellings" field.
+func TellingsNotIn(vs ...int64) predicate.Stock {
+	return predicate.Stock(sql.FieldNotIn(FieldTellings, vs...))
+}
+
+// TellingsGT applies the GT predicate on the "tellings" field.
+func TellingsGT(v int64) predicate.Stock {
+	return predicate.Stock(sql.FieldGT(FieldTellings, v))
+}
+
+// TellingsGTE applies the GTE predicate on the "tellings" field.
+func TellingsGTE(v int64) predicate.Stock {
+	return predicate.Stock(sql.FieldGTE(FieldTellings, v))
+}
+
+// TellingsLT applies the LT predicate on the "tellings" field.
+func TellingsLT(v int64) predicate.Stock {
+	return predicate.Stock(sql.FieldLT(FieldTellings, v))
+}
+
+// TellingsLTE applies the LTE predicate on the "tellings" field.
+func TellingsLTE(v int64) predicate.Stock {
+	return predicate.Stock(sql.FieldLTE(FieldTellings, v))
 }
 
 // And groups predicates with the AND operator between them.

@@ -1,0 +1,71 @@
+package inventory
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/protobuf/proto"
+
+	inventoryv1 "github.com/cleave-go/cleave/gen/cleave/inventory/v1"
+)
+
+const (
+	// tellInterval is how often a replica looks for SKUs that have crossed their threshold, and maxTold how many are told of by one
+	// transaction.
+	tellInterval = 2 * time.Second
+	maxTold      = 100
+)
+
+// turn is a SKU that has become low, or is no more.
+type turn struct {
+	sku                        string
+	low                        bool
+	tellings, available, lowAt int64
+}
+
+func (t turn) event() proto.Message {
+	if t.low {
+		return &inventoryv1.StockRanLow{Sku: t.sku, Available: t.available, LowAt: t.lowAt}
+	}
+	return &inventoryv1.StockReplenished{Sku: t.sku, Available: t.available, LowAt: t.lowAt}
+}
+
+// tellLow publishes which SKUs are low, or no more, of which the last event said otherwise. A sale does nothing for it: the database sees the
+// crossing (see the trigger of the table), and here it is told of. Rows that somebody is selling from are left for the next time.
+func (s *service) tellLow(ctx context.Context) error {
+	const untold = "FROM stock WHERE low <> told_low"
+	var some bool
+	if err := s.store.Pool().QueryRow(ctx, "SELECT EXISTS (SELECT "+untold+")").Scan(&some); err != nil || !some {
+		return err
+	}
+	for range maxBatches {
+		told := 0
+		err := s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
+			rows, err := tx.Query(ctx, `WITH untold AS (SELECT sku `+untold+` ORDER BY sku LIMIT $1 FOR UPDATE SKIP LOCKED)
+				UPDATE stock SET told_low = low, tellings = tellings + 1 FROM untold WHERE stock.sku = untold.sku
+				RETURNING stock.sku, low, tellings, on_hand - reserved, coalesce(low_at, 0)`, maxTold)
+			if err != nil {
+				return fmt.Errorf("load stock that has turned: %w", err)
+			}
+			turns, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t turn, err error) {
+				return t, row.Scan(&t.sku, &t.low, &t.tellings, &t.available, &t.lowAt)
+			})
+			if err != nil {
+				return fmt.Errorf("load stock that has turned: %w", err)
+			}
+			told = len(turns)
+			for _, t := range turns {
+				if err := s.events.Publish(ctx, tx.Tx, t.sku, t.tellings, t.event()); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil || told == 0 {
+			return err
+		}
+	}
+	return nil
+}
