@@ -1,6 +1,7 @@
 package test
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -8,9 +9,11 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/oauth2"
 
 	identityv1 "github.com/cleave-go/cleave/gen/cleave/identity/v1"
@@ -63,7 +66,8 @@ func ownIssuer(t *testing.T, s *shop, issuer string) {
 		}
 		return nil
 	}}
-	fill(t, browser, issuer+"/register", url.Values{"email": {email}, "password": {password}})
+	fill(t, browser, issuer+"/register", url.Values{"email": {email}})
+	fill(t, browser, link(t, s, issuer), url.Values{"password": {password}})
 	back := fill(t, browser, app.AuthCodeURL("the state", oauth2.S256ChallengeOption(verifier)), url.Values{"email": {email}, "password": {password}})
 	if back == nil || back.Query().Get("iss") != issuer {
 		t.Fatalf("she is led to %v", back)
@@ -106,6 +110,28 @@ func adminOf(s *shop, module string) string {
 		}
 	}
 	panic("module " + module + " lives nowhere")
+}
+
+// link returns the link in the mail that comes to the development mailbox.
+func link(t *testing.T, s *shop, issuer string) string {
+	t.Helper()
+	db, err := pgx.Connect(t.Context(), s.Databases["notifications"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close(t.Context())
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		var text string
+		err := db.QueryRow(t.Context(), "SELECT body FROM notifications.mail ORDER BY id DESC LIMIT 1").Scan(&text)
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			t.Fatal(err)
+		}
+		if _, link, found := strings.Cut(text, issuer); found {
+			return issuer + strings.Fields(link)[0]
+		}
+	}
+	t.Fatal("no mail comes")
+	return ""
 }
 
 var (

@@ -21,6 +21,7 @@ func Services() []*rpc.Service {
 		identityv1cleave.AccountService,
 		identityv1cleave.DeskService,
 		identityv1cleave.ClientService,
+		identityv1cleave.MailService,
 		identityv1cleave.WebService,
 		inventoryv1cleave.InventoryService,
 		inventoryv1cleave.FactService,

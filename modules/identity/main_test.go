@@ -39,6 +39,7 @@ type bundle struct {
 	client  identityv1connect.AccountServiceClient
 	clients identityv1connect.ClientServiceClient
 	desk    identityv1connect.DeskServiceClient
+	mails   identityv1connect.MailServiceClient
 	addr    string // Of the edge.
 }
 
@@ -51,7 +52,8 @@ func setup(t *testing.T) *bundle {
 	t.Cleanup(server.Close)
 	return &bundle{
 		House: h, client: identityv1cleave.NewAccountServiceClient(caller), clients: identityv1cleave.NewClientServiceClient(caller),
-		desk: identityv1cleave.NewDeskServiceClient(caller), addr: strings.TrimPrefix(server.URL, "http://"),
+		desk:  identityv1cleave.NewDeskServiceClient(caller),
+		mails: identityv1cleave.NewMailServiceClient(h.Caller("notifications", identityv1cleave.MailService)), addr: strings.TrimPrefix(server.URL, "http://"),
 	}
 }
 
@@ -139,9 +141,16 @@ func (b *browser) submit(t *testing.T, on seen, path string, typed url.Values) s
 	return b.post(t, path, typed)
 }
 
-func (b *browser) register(t *testing.T, address, secret string) seen {
+// ask asks for a mail, on the page of that path.
+func (b *browser) ask(t *testing.T, path, address string) seen {
 	t.Helper()
-	return b.submit(t, b.get(t, registrationPath), registrationPath, url.Values{"email": {address}, "name": {"Jane Doe"}, "password": {secret}})
+	return b.submit(t, b.get(t, path), path, url.Values{"email": {address}})
+}
+
+// choose follows a link from a mail and chooses a password.
+func (b *browser) choose(t *testing.T, link, secret string) seen {
+	t.Helper()
+	return b.submit(t, b.get(t, link), passwordPath, url.Values{"name": {"Jane Doe"}, "password": {secret}})
 }
 
 func (b *browser) signIn(t *testing.T, address, secret string) seen {
@@ -149,11 +158,42 @@ func (b *browser) signIn(t *testing.T, address, secret string) seen {
 	return b.submit(t, b.get(t, signInPath), signInPath, url.Values{"email": {address}, "password": {secret}})
 }
 
+// mail returns what the last mail says that is owed; nil if it is owed to nobody.
+func (b *bundle) mail(t *testing.T) *identityv1.Mail {
+	t.Helper()
+	mailID := moduletest.Value[string](t, b.House, "SELECT id FROM identity.mail ORDER BY id DESC LIMIT 1")
+	answer, err := b.mails.WriteMails(moduletest.As(t, ""), &identityv1.WriteMailsRequest{MailIds: []string{mailID}})
+	must(t, err)
+	if len(answer.GetMails()) == 0 {
+		return nil
+	}
+	return answer.GetMails()[0]
+}
+
+var inMail = regexp.MustCompile(issuer + `/\S+`)
+
+// link returns the link of the last mail.
+func (b *bundle) link(t *testing.T) string {
+	t.Helper()
+	return inMail.FindString(b.mail(t).GetText())
+}
+
+// register makes an account.
+func (b *bundle) register(t *testing.T, at *browser, address string) {
+	t.Helper()
+	if got := at.ask(t, registrationPath, address); got.status != http.StatusOK {
+		t.Fatalf("%s asks for an account: %d %s", address, got.status, got.body)
+	}
+	if got := at.choose(t, b.link(t), password); got.status != http.StatusOK || !strings.Contains(got.body, texts["en"]["now_sign_in"]) {
+		t.Fatalf("%s chooses a password: %d %s", address, got.status, got.body)
+	}
+}
+
 // jane returns a browser in which Jane has registered and signed in.
 func (b *bundle) jane(t *testing.T) *browser {
 	t.Helper()
 	jane := b.browser(t)
-	jane.register(t, email, password)
+	b.register(t, jane, email)
 	if got := jane.signIn(t, email, password); got.status != http.StatusOK || !strings.Contains(got.body, "Where you are signed in") {
 		t.Fatalf("Jane signs in: %d %s", got.status, got.body)
 	}

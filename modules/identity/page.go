@@ -40,6 +40,7 @@ type page struct {
 	Scopes          []string
 	LeadsTo         string // The client's URI that a form leads to in the end.
 	Devices         []device
+	Token           string // What a link has brought.
 }
 
 // device is where somebody is signed in.
@@ -64,6 +65,7 @@ func (page) Style() template.CSS { return template.CSS(style) } //nolint:gosec /
 
 func (p page) RegisterLink() string { return withContinue(registrationPath, p.Continue) }
 func (p page) SignInLink() string   { return withContinue(signInPath, p.Continue) }
+func (p page) ResetLink() string    { return withContinue(resetPath, p.Continue) }
 
 func withContinue(path, next string) string {
 	if next == "" {
@@ -183,23 +185,29 @@ func (w *web) showRegistration(out http.ResponseWriter, r *http.Request) error {
 }
 
 func (w *web) postRegistration(out http.ResponseWriter, r *http.Request) error {
+	return w.postAsk(out, r, "register", confirmMail)
+}
+
+func (w *web) showReset(out http.ResponseWriter, r *http.Request) error {
+	return w.showForm(out, r, page{Name: "reset", Continue: next(r.URL.Query().Get("continue"))})
+}
+
+func (w *web) postReset(out http.ResponseWriter, r *http.Request) error {
+	return w.postAsk(out, r, "reset", resetMail)
+}
+
+// postAsk has a mail sent to whoever has an address, if he is owed one.
+func (w *web) postAsk(out http.ResponseWriter, r *http.Request, name string, kind mailKind) error {
 	if !w.posted(r) {
 		return w.oldForm(out, r)
 	}
-	p := page{Name: "register", Status: http.StatusBadRequest, Continue: next(r.PostForm.Get("continue")), Email: r.PostForm.Get("email"), Person: strings.TrimSpace(r.PostForm.Get("name"))}
-	email, emailErr := normalEmail(p.Email)
-	switch password := r.PostForm.Get("password"); {
-	case emailErr != nil:
-		p.Problem = "bad_email"
-	case checkName(p.Person) != nil:
-		p.Problem = "bad_name"
-	case checkPassword(password, email) != nil:
-		p.Problem = "bad_password"
-	}
-	if p.Problem != "" {
+	p := page{Name: name, Continue: next(r.PostForm.Get("continue")), Email: r.PostForm.Get("email")}
+	email, err := normalEmail(p.Email)
+	if err != nil {
+		p.Status, p.Problem = http.StatusBadRequest, "bad_email"
 		return w.showForm(out, r, p)
 	}
-	may, err := w.attempt(r.Context(), limits(r.RemoteAddr, "register "+email))
+	may, err := w.attempt(r.Context(), limits(r.RemoteAddr, "mail "+email))
 	if err != nil {
 		return err
 	}
@@ -208,10 +216,58 @@ func (w *web) postRegistration(out http.ResponseWriter, r *http.Request) error {
 		p.Status, p.Problem = http.StatusTooManyRequests, "too_many"
 		return w.showForm(out, r, p)
 	}
-	if err := w.register(r.Context(), email, p.Person, r.PostForm.Get("password")); err != nil {
+	if err := w.owe(r.Context(), ask{kind, email, languageOf(r.Header.Get("Accept-Language")), p.Continue}); err != nil {
 		return err
 	}
-	return w.showForm(out, r, page{Name: "sign_in", Notice: "now_sign_in", Continue: p.Continue, Email: email})
+	return w.show(out, r, page{Name: "mailed", Notice: "mailed_text"})
+}
+
+func (w *web) showPassword(out http.ResponseWriter, r *http.Request) error {
+	return w.passwordForm(out, r, page{Name: "choose_password", Token: r.URL.Query().Get("token")})
+}
+
+// passwordForm shows where somebody chooses a password, or that the link is old. To look at the page spends no link: programs that check mails do
+// that, too.
+func (w *web) passwordForm(out http.ResponseWriter, r *http.Request, p page) error {
+	email, ok, err := w.followed(r.Context(), p.Token)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return w.show(out, r, page{Name: "wrong", Status: http.StatusBadRequest, Problem: "old_link"})
+	}
+	p.Email = email
+	return w.show(out, r, p)
+}
+
+func (w *web) postPassword(out http.ResponseWriter, r *http.Request) error {
+	if !w.posted(r) {
+		return w.oldForm(out, r)
+	}
+	p := page{Name: "choose_password", Status: http.StatusBadRequest, Token: r.PostForm.Get("token"), Person: strings.TrimSpace(r.PostForm.Get("name"))}
+	email, ok, err := w.followed(r.Context(), p.Token) // Without a link nothing is hashed.
+	if err != nil {
+		return err
+	}
+	switch password := r.PostForm.Get("password"); {
+	case !ok:
+		return w.passwordForm(out, r, p)
+	case checkName(p.Person) != nil:
+		p.Problem = "bad_name"
+	case checkPassword(password, email) != nil:
+		p.Problem = "bad_password"
+	}
+	if p.Problem != "" {
+		return w.passwordForm(out, r, p)
+	}
+	email, continued, ok, err := w.choosePassword(r.Context(), p.Token, r.PostForm.Get("password"), p.Person)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return w.passwordForm(out, r, p)
+	}
+	return w.showForm(out, r, page{Name: "sign_in", Notice: "now_sign_in", Continue: next(continued), Email: email})
 }
 
 func (w *web) showDevices(out http.ResponseWriter, r *http.Request) error {

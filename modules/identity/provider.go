@@ -15,6 +15,8 @@ const (
 	revocationPath    = "/oauth/revoke"
 	signInPath        = "/signin"
 	registrationPath  = "/register"
+	resetPath         = "/reset"
+	passwordPath      = "/password"
 	devicesPath       = "/devices"
 	signOutPath       = "/signout"
 )

@@ -23,7 +23,7 @@ func TestAppLearnsWhoSignedIn(t *testing.T) {
 	b.app(t)
 	p := b.party(t, "email", "profile", "orders:read")
 	jane := b.browser(t)
-	jane.register(t, "Jane@Example.com", password)
+	b.register(t, jane, "Jane@Example.com")
 
 	// She is led to the sign-in and, when she has, to the app.
 	page := jane.get(t, p.url())

@@ -17,7 +17,6 @@ import (
 	"github.com/cleave-go/cleave/modules/identity/internal/ent"
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/event"
-	"github.com/cleave-go/cleave/platform/id"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
@@ -82,28 +81,6 @@ func (s *service) GetAccount(ctx context.Context, _ *identityv1.GetAccountReques
 		return nil, rpc.NotFound("account", owner)
 	}
 	return &identityv1.GetAccountResponse{Account: a.message()}, nil
-}
-
-// register makes an account, unless there is one with the address: the caller is not told which. It takes as long either way.
-func (s *service) register(ctx context.Context, email, name, password string) error {
-	hash, err := s.hasher.hash(ctx, password)
-	if err != nil {
-		return err
-	}
-	return s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
-		accountID := id.New("usr")
-		tag, err := tx.Exec(ctx, `INSERT INTO account (id, state, email, name, password_hash, roles) VALUES ($1, $2, $3, $4, $5, $6)
-			ON CONFLICT (email) DO NOTHING`, accountID, string(active), email, name, hash, []string{customerRole})
-		if err != nil {
-			return fmt.Errorf("write an account: %w", err)
-		}
-		if tag.RowsAffected() == 0 {
-			audit(ctx, tx, audited{event: "registered_again"})
-			return nil
-		}
-		audit(ctx, tx, audited{event: "registered", accountID: accountID})
-		return s.events.Publish(ctx, tx, accountID, 1, &identityv1.UserRegistered{UserId: accountID})
-	})
 }
 
 // desk implements DeskService.

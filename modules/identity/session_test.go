@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"entgo.io/ent/dialect"
 	"github.com/go-jose/go-jose/v4"
@@ -32,33 +33,87 @@ func keyOf(t *testing.T, token string) string {
 	return signed.Signatures[0].Protected.KeyID
 }
 
-// Nobody learns from an answer whether there is an account, and no account is made twice.
+// Nobody learns from an answer whether there is an account; who has the address learns it from the mail.
 func TestNobodyLearnsWhoHasAnAccount(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	first := b.browser(t).register(t, email, password)
-	again := b.browser(t).register(t, email, "another password of somebody else")
-	other := b.browser(t).register(t, "john@example.com", password)
 	plain := func(s seen) string {
-		body := hidden.ReplaceAllString(s.body, "")
-		return fmt.Sprint(s.status, strings.NewReplacer(email, "", "john@example.com", "").Replace(body))
+		return fmt.Sprint(s.status, strings.NewReplacer(email, "", "nobody@example.com", "").Replace(hidden.ReplaceAllString(s.body, "")))
 	}
-	if plain(first) != plain(again) || plain(first) != plain(other) {
+	first := b.browser(t).ask(t, registrationPath, email)
+	b.register(t, b.browser(t), email) // She has asked twice.
+	again := b.browser(t).ask(t, registrationPath, email)
+	if m := b.mail(t); m.GetSubject() != texts["en"]["mail exists"] || strings.Contains(m.GetText(), "token=") {
+		t.Errorf("who has an account is mailed %v", m)
+	}
+	if plain(first) != plain(again) {
 		t.Errorf("a new account is answered with\n%s\nand one that is there with\n%s", plain(first), plain(again))
 	}
-	if n := moduletest.Value[int64](t, b.House, "SELECT count(*) FROM identity.account"); n != 2 {
-		t.Errorf("there are %d accounts, want 2", n)
+	reset := b.browser(t).ask(t, resetPath, email)
+	if m := b.mail(t); m.GetSubject() != texts["en"]["mail reset"] {
+		t.Errorf("who has forgotten the password is mailed %v", m)
+	}
+	nobody := b.browser(t).ask(t, resetPath, "nobody@example.com")
+	if m := b.mail(t); m != nil {
+		t.Errorf("nobody is mailed %v", m)
+	}
+	if plain(reset) != plain(nobody) {
+		t.Errorf("a reset is answered with\n%s\nand that of nobody with\n%s", plain(reset), plain(nobody))
 	}
 	wrong := b.browser(t).signIn(t, email, "another password of somebody else")
-	nobody := b.browser(t).signIn(t, "nobody@example.com", password)
-	if wrong.status != http.StatusUnauthorized || strings.ReplaceAll(plain(nobody), "nobody@example.com", "") != plain(wrong) {
-		t.Errorf("a wrong password is answered with\n%s\nand no account with\n%s", plain(wrong), plain(nobody))
-	}
-	if n := moduletest.Value[int64](t, b.House, "SELECT count(*) FROM identity.cleave_event"); n != 2 {
-		t.Errorf("%d events were published, want one of each account", n)
+	none := b.browser(t).signIn(t, "nobody@example.com", password)
+	if wrong.status != http.StatusUnauthorized || plain(none) != plain(wrong) {
+		t.Errorf("a wrong password is answered with\n%s\nand no account with\n%s", plain(wrong), plain(none))
 	}
 	if n := moduletest.Value[int64](t, b.House, "SELECT count(*) FROM identity.cleave_event WHERE cleave_event::text ILIKE '%jane%' OR cleave_event::text ILIKE '%example.com%'"); n != 0 {
 		t.Error("an event tells of the person")
+	}
+}
+
+// A link is good once and for an hour, for who has the mail; what was there before – sessions, other links, the old password – is over then.
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	if got := b.browser(t).signIn(t, email, ""); got.status != http.StatusUnauthorized {
+		t.Fatalf("an account that nobody has confirmed: %d", got.status)
+	}
+	jane := b.jane(t)
+	if n := moduletest.Value[int64](t, b.House, "SELECT count(*) FROM identity.cleave_event WHERE type = 'identity.v1.UserRegistered'"); n != 1 {
+		t.Errorf("it was published %d times that she has registered", n)
+	}
+	b.browser(t).ask(t, resetPath, email)
+	first, second := b.link(t), b.link(t) // The mail was sent twice.
+	for range 2 {
+		if got := b.browser(t).get(t, first); !strings.Contains(got.body, email) { // Programs that check mails look, too.
+			t.Fatalf("the link leads to %d %s", got.status, got.body)
+		}
+	}
+	if got := b.browser(t).choose(t, first, "short"); got.status != http.StatusBadRequest || !strings.Contains(got.body, texts["en"]["bad_password"]) {
+		t.Errorf("a short password: %d %s", got.status, got.body)
+	}
+	const newer = "another good password"
+	if got := b.browser(t).choose(t, first, newer); got.status != http.StatusOK {
+		t.Fatalf("she chooses a new one: %d %s", got.status, got.body)
+	}
+	for name, link := range map[string]string{"used": first, "of the same mail": second, "none": issuer + passwordPath, "made up": issuer + passwordPath + "?token=" + strings.Repeat("A", 43)} {
+		if got := b.browser(t).get(t, link); got.status != http.StatusBadRequest || strings.Contains(got.body, email) {
+			t.Errorf("a link that is %s leads to %d %s", name, got.status, got.body)
+		}
+	}
+	if got := jane.get(t, devicesPath); strings.Contains(got.body, email) {
+		t.Error("who was signed in with the old password still is")
+	}
+	if old, now := b.browser(t).signIn(t, email, password), b.browser(t).signIn(t, email, newer); old.status != http.StatusUnauthorized || now.status != http.StatusOK {
+		t.Errorf("the old password: %d, the new one: %d", old.status, now.status)
+	}
+	b.browser(t).ask(t, resetPath, email)
+	late := b.link(t)
+	b.Exec(t, "UPDATE identity.link SET expire_time = now()")
+	if got := b.browser(t).get(t, late); got.status != http.StatusBadRequest {
+		t.Errorf("a link after an hour leads to %d", got.status)
+	}
+	if n := moduletest.Value[int64](t, b.House, "SELECT count(*) FROM identity.audit WHERE event = 'password_chosen'"); n != 2 {
+		t.Errorf("it is written down %d times that a password was chosen, want 2", n)
 	}
 }
 
@@ -115,11 +170,10 @@ func TestFloodLeavesMemoryFlat(t *testing.T) {
 		select {
 		case <-done:
 			running = false
-		default:
+		case <-time.After(5 * time.Millisecond):
 			var m runtime.MemStats
 			runtime.ReadMemStats(&m)
 			most = max(most, m.HeapInuse)
-			runtime.Gosched()
 		}
 	}
 	if refused+busy != flood || refused == 0 {
@@ -145,7 +199,7 @@ func TestDevices(t *testing.T) {
 	phone := b.browser(t)
 	phone.signIn(t, email, password)
 	john := b.browser(t)
-	john.register(t, "john@example.com", password)
+	b.register(t, john, "john@example.com")
 	if got := john.signIn(t, "john@example.com", password); strings.Count(got.body, `name="session"`) != 1 {
 		t.Errorf("John sees %s", got.body)
 	}
@@ -226,7 +280,7 @@ func TestAuditIsForGood(t *testing.T) {
 	b.jane(t)
 	b.browser(t).signIn(t, email, "wrong password")
 	events := moduletest.Query[string](t, b.House, "SELECT event FROM identity.audit WHERE account_id = $1 ORDER BY id", b.id(t))
-	if got := strings.Join(events, " "); got != "registered signed_in sign_in_refused" {
+	if got := strings.Join(events, " "); got != "registration_asked registered password_chosen signed_in sign_in_refused" {
 		t.Errorf("there is %s", got)
 	}
 	for _, statement := range []string{"UPDATE audit SET event = 'x'", "DELETE FROM audit", "TRUNCATE audit"} {

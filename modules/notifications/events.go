@@ -22,8 +22,8 @@ func listen[M any, P event.Message[M]](s *service, events *event.Events, write f
 // queue writes the message that is owed because of an event, and has it sent when that is committed. There is one message per key, so that
 // an event that is applied once more, by force, leads to no other.
 func (s *service) queue(ctx context.Context, tx pgx.Tx, eventID string, l letter) {
-	db.Defer(tx, `INSERT INTO message (id, event_id, template, channel, recipient, state, subject, body, origin)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (event_id, template, channel, recipient) DO NOTHING`,
-		id.New("msg"), eventID, l.template, channel, l.recipient, string(queued), l.subject, l.body, rpc.Origin(ctx))
+	db.Defer(tx, `INSERT INTO message (id, event_id, template, channel, recipient, state, subject, body, mail_id, origin)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (event_id, template, channel, recipient) DO NOTHING`,
+		id.New("msg"), eventID, l.template, channel, l.recipient, string(queued), l.subject, l.body, l.mailID, rpc.Origin(ctx))
 	db.AfterCommit(ctx, s.nudge)
 }

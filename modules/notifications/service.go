@@ -7,6 +7,7 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/cleave-go/cleave/gen/cleave/identity/v1/identityv1connect"
 	notificationsv1 "github.com/cleave-go/cleave/gen/cleave/notifications/v1"
 	"github.com/cleave-go/cleave/modules/notifications/internal/ent"
 	"github.com/cleave-go/cleave/modules/notifications/internal/ent/message"
@@ -20,6 +21,7 @@ type service struct {
 	store  *db.Store[*ent.Client]
 	log    *slog.Logger
 	sender sender
+	mails  identityv1connect.MailServiceClient
 	// nudge has messages sent that have just been written.
 	nudge func()
 }

@@ -68,13 +68,70 @@ func (x *UserRegistered) GetUserId() string {
 	return ""
 }
 
+// MailOwed says that somebody is owed a mail. What is in it, and whether there is anybody to send it to, MailService knows.
+type MailOwed struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	MailId string                 `protobuf:"bytes,1,opt,name=mail_id,json=mailId,proto3" json:"mail_id,omitempty"`
+	// Empty if there is nobody.
+	UserId        string `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MailOwed) Reset() {
+	*x = MailOwed{}
+	mi := &file_cleave_identity_v1_events_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MailOwed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MailOwed) ProtoMessage() {}
+
+func (x *MailOwed) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_identity_v1_events_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MailOwed.ProtoReflect.Descriptor instead.
+func (*MailOwed) Descriptor() ([]byte, []int) {
+	return file_cleave_identity_v1_events_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *MailOwed) GetMailId() string {
+	if x != nil {
+		return x.MailId
+	}
+	return ""
+}
+
+func (x *MailOwed) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
 var File_cleave_identity_v1_events_proto protoreflect.FileDescriptor
 
 const file_cleave_identity_v1_events_proto_rawDesc = "" +
 	"\n" +
 	"\x1fcleave/identity/v1/events.proto\x12\x12cleave.identity.v1\")\n" +
 	"\x0eUserRegistered\x12\x17\n" +
-	"\auser_id\x18\x01 \x01(\tR\x06userIdB?Z=github.com/cleave-go/cleave/gen/cleave/identity/v1;identityv1b\x06proto3"
+	"\auser_id\x18\x01 \x01(\tR\x06userId\"<\n" +
+	"\bMailOwed\x12\x17\n" +
+	"\amail_id\x18\x01 \x01(\tR\x06mailId\x12\x17\n" +
+	"\auser_id\x18\x02 \x01(\tR\x06userIdB?Z=github.com/cleave-go/cleave/gen/cleave/identity/v1;identityv1b\x06proto3"
 
 var (
 	file_cleave_identity_v1_events_proto_rawDescOnce sync.Once
@@ -88,9 +145,10 @@ func file_cleave_identity_v1_events_proto_rawDescGZIP() []byte {
 	return file_cleave_identity_v1_events_proto_rawDescData
 }
 
-var file_cleave_identity_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_cleave_identity_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_cleave_identity_v1_events_proto_goTypes = []any{
 	(*UserRegistered)(nil), // 0: cleave.identity.v1.UserRegistered
+	(*MailOwed)(nil),       // 1: cleave.identity.v1.MailOwed
 }
 var file_cleave_identity_v1_events_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
@@ -111,7 +169,7 @@ func file_cleave_identity_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_identity_v1_events_proto_rawDesc), len(file_cleave_identity_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   1,
+			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -121,10 +121,10 @@ const file_cleave_identity_v1_web_proto_rawDesc = "" +
 	"\fVisitRequest\x129\n" +
 	"\arequest\x18\x01 \x01(\v2\x1f.cleave.platform.web.v1.RequestR\arequest\"M\n" +
 	"\rVisitResponse\x12<\n" +
-	"\bresponse\x18\x01 \x01(\v2 .cleave.platform.web.v1.ResponseR\bresponse2\xf2\v\n" +
+	"\bresponse\x18\x01 \x01(\v2 .cleave.platform.web.v1.ResponseR\bresponse2\xd2\r\n" +
 	"\n" +
-	"WebService\x12\xe3\v\n" +
-	"\x05Visit\x12 .cleave.identity.v1.VisitRequest\x1a!.cleave.identity.v1.VisitResponse\"\x94\v\xa2\xbb\x18\x04\b\x02\x10\x01»\x18\x87\v\n" +
+	"WebService\x12\xc3\r\n" +
+	"\x05Visit\x12 .cleave.identity.v1.VisitRequest\x1a!.cleave.identity.v1.VisitResponse\"\xf4\f\xa2\xbb\x18\x04\b\x02\x10\x01»\x18\xe7\f\n" +
 	"\xa8\x01\n" +
 	"!/.well-known/openid-configuration\x10\x01\"\x15Discover the provider*XWhat OpenID Connect clients have to know of the provider (OpenID Connect Discovery 1.0).2\x10application/json\n" +
 	"\x7f\n" +
@@ -142,8 +142,12 @@ const file_cleave_identity_v1_web_proto_rawDesc = "" +
 	"\r/oauth/revoke\x18\x01\"\x0eRevoke a token*OEnds a token of the client, and those that came of the same sign-in (RFC 7009).2\x10application/json\n" +
 	"D\n" +
 	"\a/signin\x10\x01\x18\x01\"\aSign in*!The page on which people sign in.2\ttext/html\n" +
-	"O\n" +
-	"\t/register\x10\x01\x18\x01\"\bRegister*)The page on which people make an account.2\ttext/html\n" +
+	"j\n" +
+	"\t/register\x10\x01\x18\x01\"\bRegister*DThe page on which people ask for an account. They are mailed a link.2\ttext/html\n" +
+	"{\n" +
+	"\x06/reset\x10\x01\x18\x01\"\x16Ask for a new password*JThe page on which people who have forgotten their password ask for a link.2\ttext/html\n" +
+	"F\n" +
+	"\t/password\x10\x01\x18\x01\"\x11Choose a password*\x17Where these links lead.2\ttext/html\n" +
 	"v\n" +
 	"\b/devices\x10\x01\x18\x01\"\x15See signed-in devices*DThe page on which people see where they are signed in, and end that.2\ttext/html\n" +
 	"W\n" +

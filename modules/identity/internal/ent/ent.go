@@ -19,6 +19,8 @@ import (
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/code"
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/consent"
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/family"
+	"github.com/cleave-go/cleave/modules/identity/internal/ent/link"
+	"github.com/cleave-go/cleave/modules/identity/internal/ent/mail"
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/refreshtoken"
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/session"
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/signingkey"
@@ -89,6 +91,8 @@ func checkColumn(t, c string) error {
 			code.Table:         code.ValidColumn,
 			consent.Table:      consent.ValidColumn,
 			family.Table:       family.ValidColumn,
+			link.Table:         link.ValidColumn,
+			mail.Table:         mail.ValidColumn,
 			refreshtoken.Table: refreshtoken.ValidColumn,
 			session.Table:      session.ValidColumn,
 			signingkey.Table:   signingkey.ValidColumn,

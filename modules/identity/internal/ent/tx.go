@@ -26,6 +26,10 @@ type Tx struct {
 	Consent *ConsentClient
 	// Family is the client for interacting with the Family builders.
 	Family *FamilyClient
+	// Link is the client for interacting with the Link builders.
+	Link *LinkClient
+	// Mail is the client for interacting with the Mail builders.
+	Mail *MailClient
 	// RefreshToken is the client for interacting with the RefreshToken builders.
 	RefreshToken *RefreshTokenClient
 	// Session is the client for interacting with the Session builders.
@@ -170,6 +174,8 @@ func (tx *Tx) init() {
 	tx.Code = NewCodeClient(tx.config)
 	tx.Consent = NewConsentClient(tx.config)
 	tx.Family = NewFamilyClient(tx.config)
+	tx.Link = NewLinkClient(tx.config)
+	tx.Mail = NewMailClient(tx.config)
 	tx.RefreshToken = NewRefreshTokenClient(tx.config)
 	tx.Session = NewSessionClient(tx.config)
 	tx.SigningKey = NewSigningKeyClient(tx.config)

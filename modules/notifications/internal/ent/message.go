@@ -31,6 +31,8 @@ type Message struct {
 	Subject string `json:"subject,omitempty"`
 	// Body holds the value of the "body" field.
 	Body string `json:"body,omitempty"`
+	// of a mail that identity writes when it is sent; empty for what is in body
+	MailID string `json:"mail_id,omitempty"`
 	// of which business and trace the event is, as platform/rpc keeps it
 	Origin []byte `json:"origin,omitempty"`
 	// when it is sent, or sent again, unless it is settled by then
@@ -47,7 +49,7 @@ func (*Message) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case message.FieldOrigin:
 			values[i] = new([]byte)
-		case message.FieldID, message.FieldEventID, message.FieldTemplate, message.FieldChannel, message.FieldRecipient, message.FieldState, message.FieldSubject, message.FieldBody:
+		case message.FieldID, message.FieldEventID, message.FieldTemplate, message.FieldChannel, message.FieldRecipient, message.FieldState, message.FieldSubject, message.FieldBody, message.FieldMailID:
 			values[i] = new(sql.NullString)
 		case message.FieldNextTime, message.FieldCreateTime:
 			values[i] = new(sql.NullTime)
@@ -113,6 +115,12 @@ func (_m *Message) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field body", values[i])
 			} else if value.Valid {
 				_m.Body = value.String
+			}
+		case message.FieldMailID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field mail_id", values[i])
+			} else if value.Valid {
+				_m.MailID = value.String
 			}
 		case message.FieldOrigin:
 			if value, ok := values[i].(*[]byte); !ok {
@@ -188,6 +196,9 @@ func (_m *Message) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("body=")
 	builder.WriteString(_m.Body)
+	builder.WriteString(", ")
+	builder.WriteString("mail_id=")
+	builder.WriteString(_m.MailID)
 	builder.WriteString(", ")
 	builder.WriteString("origin=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Origin))

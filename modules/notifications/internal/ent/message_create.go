@@ -65,6 +65,20 @@ func (_c *MessageCreate) SetBody(v string) *MessageCreate {
 	return _c
 }
 
+// SetMailID sets the "mail_id" field.
+func (_c *MessageCreate) SetMailID(v string) *MessageCreate {
+	_c.mutation.SetMailID(v)
+	return _c
+}
+
+// SetNillableMailID sets the "mail_id" field if the given value is not nil.
+func (_c *MessageCreate) SetNillableMailID(v *string) *MessageCreate {
+	if v != nil {
+		_c.SetMailID(*v)
+	}
+	return _c
+}
+
 // SetOrigin sets the "origin" field.
 func (_c *MessageCreate) SetOrigin(v []byte) *MessageCreate {
 	_c.mutation.SetOrigin(v)
@@ -140,6 +154,10 @@ func (_c *MessageCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *MessageCreate) defaults() {
+	if _, ok := _c.mutation.MailID(); !ok {
+		v := message.DefaultMailID
+		_c.mutation.SetMailID(v)
+	}
 	if _, ok := _c.mutation.NextTime(); !ok {
 		v := message.DefaultNextTime()
 		_c.mutation.SetNextTime(v)
@@ -172,6 +190,9 @@ func (_c *MessageCreate) check() error {
 	}
 	if _, ok := _c.mutation.Body(); !ok {
 		return &ValidationError{Name: "body", err: errors.New(`ent: missing required field "Message.body"`)}
+	}
+	if _, ok := _c.mutation.MailID(); !ok {
+		return &ValidationError{Name: "mail_id", err: errors.New(`ent: missing required field "Message.mail_id"`)}
 	}
 	if _, ok := _c.mutation.NextTime(); !ok {
 		return &ValidationError{Name: "next_time", err: errors.New(`ent: missing required field "Message.next_time"`)}
@@ -242,6 +263,10 @@ func (_c *MessageCreate) createSpec() (*Message, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Body(); ok {
 		_spec.SetField(message.FieldBody, field.TypeString, value)
 		_node.Body = value
+	}
+	if value, ok := _c.mutation.MailID(); ok {
+		_spec.SetField(message.FieldMailID, field.TypeString, value)
+		_node.MailID = value
 	}
 	if value, ok := _c.mutation.Origin(); ok {
 		_spec.SetField(message.FieldOrigin, field.TypeBytes, value)
@@ -365,6 +390,9 @@ func (u *MessageUpsertOne) UpdateNewValues() *MessageUpsertOne {
 		}
 		if _, exists := u.create.mutation.Body(); exists {
 			s.SetIgnore(message.FieldBody)
+		}
+		if _, exists := u.create.mutation.MailID(); exists {
+			s.SetIgnore(message.FieldMailID)
 		}
 		if _, exists := u.create.mutation.Origin(); exists {
 			s.SetIgnore(message.FieldOrigin)
@@ -631,6 +659,9 @@ func (u *MessageUpsertBulk) UpdateNewValues() *MessageUpsertBulk {
 			}
 			if _, exists := b.mutation.Body(); exists {
 				s.SetIgnore(message.FieldBody)
+			}
+			if _, exists := b.mutation.MailID(); exists {
+				s.SetIgnore(message.FieldMailID)
 			}
 			if _, exists := b.mutation.Origin(); exists {
 				s.SetIgnore(message.FieldOrigin)

@@ -590,6 +590,7 @@ type MessageMutation struct {
 	state         *string
 	subject       *string
 	body          *string
+	mail_id       *string
 	origin        *[]byte
 	next_time     *time.Time
 	create_time   *time.Time
@@ -955,6 +956,42 @@ func (m *MessageMutation) ResetBody() {
 	m.body = nil
 }
 
+// SetMailID sets the "mail_id" field.
+func (m *MessageMutation) SetMailID(s string) {
+	m.mail_id = &s
+}
+
+// MailID returns the value of the "mail_id" field in the mutation.
+func (m *MessageMutation) MailID() (r string, exists bool) {
+	v := m.mail_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMailID returns the old "mail_id" field's value of the Message entity.
+// If the Message object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessageMutation) OldMailID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMailID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMailID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMailID: %w", err)
+	}
+	return oldValue.MailID, nil
+}
+
+// ResetMailID resets all changes to the "mail_id" field.
+func (m *MessageMutation) ResetMailID() {
+	m.mail_id = nil
+}
+
 // SetOrigin sets the "origin" field.
 func (m *MessageMutation) SetOrigin(b []byte) {
 	m.origin = &b
@@ -1110,7 +1147,7 @@ func (m *MessageMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *MessageMutation) Fields() []string {
-	fields := make([]string, 0, 10)
+	fields := make([]string, 0, 11)
 	if m.event_id != nil {
 		fields = append(fields, message.FieldEventID)
 	}
@@ -1131,6 +1168,9 @@ func (m *MessageMutation) Fields() []string {
 	}
 	if m.body != nil {
 		fields = append(fields, message.FieldBody)
+	}
+	if m.mail_id != nil {
+		fields = append(fields, message.FieldMailID)
 	}
 	if m.origin != nil {
 		fields = append(fields, message.FieldOrigin)
@@ -1163,6 +1203,8 @@ func (m *MessageMutation) Field(name string) (ent.Value, bool) {
 		return m.Subject()
 	case message.FieldBody:
 		return m.Body()
+	case message.FieldMailID:
+		return m.MailID()
 	case message.FieldOrigin:
 		return m.Origin()
 	case message.FieldNextTime:
@@ -1192,6 +1234,8 @@ func (m *MessageMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldSubject(ctx)
 	case message.FieldBody:
 		return m.OldBody(ctx)
+	case message.FieldMailID:
+		return m.OldMailID(ctx)
 	case message.FieldOrigin:
 		return m.OldOrigin(ctx)
 	case message.FieldNextTime:
@@ -1255,6 +1299,13 @@ func (m *MessageMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetBody(v)
+		return nil
+	case message.FieldMailID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMailID(v)
 		return nil
 	case message.FieldOrigin:
 		v, ok := value.([]byte)
@@ -1355,6 +1406,9 @@ func (m *MessageMutation) ResetField(name string) error {
 		return nil
 	case message.FieldBody:
 		m.ResetBody()
+		return nil
+	case message.FieldMailID:
+		m.ResetMailID()
 		return nil
 	case message.FieldOrigin:
 		m.ResetOrigin()

@@ -22,12 +22,16 @@ func init() {
 	mail.DefaultCreateTime = mailDescCreateTime.Default.(func() time.Time)
 	messageFields := schema.Message{}.Fields()
 	_ = messageFields
+	// messageDescMailID is the schema descriptor for mail_id field.
+	messageDescMailID := messageFields[8].Descriptor()
+	// message.DefaultMailID holds the default value on creation for the mail_id field.
+	message.DefaultMailID = messageDescMailID.Default.(string)
 	// messageDescNextTime is the schema descriptor for next_time field.
-	messageDescNextTime := messageFields[9].Descriptor()
+	messageDescNextTime := messageFields[10].Descriptor()
 	// message.DefaultNextTime holds the default value on creation for the next_time field.
 	message.DefaultNextTime = messageDescNextTime.Default.(func() time.Time)
 	// messageDescCreateTime is the schema descriptor for create_time field.
-	messageDescCreateTime := messageFields[10].Descriptor()
+	messageDescCreateTime := messageFields[11].Descriptor()
 	// message.DefaultCreateTime holds the default value on creation for the create_time field.
 	message.DefaultCreateTime = messageDescCreateTime.Default.(func() time.Time)
 }

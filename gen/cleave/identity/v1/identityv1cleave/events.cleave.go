@@ -24,3 +24,19 @@ func CopyUserRegistered(c *rpc.Copier, m *v1.UserRegistered) *v1.UserRegistered 
 	c.Leave()
 	return r
 }
+
+// CopyMailOwed copies the message for a call in this process.
+func CopyMailOwed(c *rpc.Copier, m *v1.MailOwed) *v1.MailOwed {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.MailOwed)
+	if !c.Enter(0) {
+		return r
+	}
+	r.MailId = c.String(m.MailId)
+	r.UserId = c.String(m.UserId)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}

@@ -38,6 +38,8 @@ var WebService = &rpc.Service{
 				{Path: "/oauth/revoke", Get: false, Post: true},
 				{Path: "/signin", Get: true, Post: true},
 				{Path: "/register", Get: true, Post: true},
+				{Path: "/reset", Get: true, Post: true},
+				{Path: "/password", Get: true, Post: true},
 				{Path: "/devices", Get: true, Post: true},
 				{Path: "/signout", Get: true, Post: true},
 			},

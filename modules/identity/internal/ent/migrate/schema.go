@@ -184,6 +184,59 @@ var (
 			},
 		},
 	}
+	// LinkColumns holds the columns for the "link" table.
+	LinkColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt, Increment: true},
+		{Name: "hash", Type: field.TypeBytes},
+		{Name: "account_id", Type: field.TypeString},
+		{Name: "next", Type: field.TypeString},
+		{Name: "expire_time", Type: field.TypeTime},
+	}
+	// LinkTable holds the schema information for the "link" table.
+	LinkTable = &schema.Table{
+		Name:       "link",
+		Columns:    LinkColumns,
+		PrimaryKey: []*schema.Column{LinkColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "link_hash",
+				Unique:  true,
+				Columns: []*schema.Column{LinkColumns[1]},
+			},
+			{
+				Name:    "link_account_id",
+				Unique:  false,
+				Columns: []*schema.Column{LinkColumns[2]},
+			},
+			{
+				Name:    "link_expire_time",
+				Unique:  false,
+				Columns: []*schema.Column{LinkColumns[4]},
+			},
+		},
+	}
+	// MailColumns holds the columns for the "mail" table.
+	MailColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "account_id", Type: field.TypeString},
+		{Name: "kind", Type: field.TypeString},
+		{Name: "language", Type: field.TypeString},
+		{Name: "next", Type: field.TypeString},
+		{Name: "expire_time", Type: field.TypeTime},
+	}
+	// MailTable holds the schema information for the "mail" table.
+	MailTable = &schema.Table{
+		Name:       "mail",
+		Columns:    MailColumns,
+		PrimaryKey: []*schema.Column{MailColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "mail_expire_time",
+				Unique:  false,
+				Columns: []*schema.Column{MailColumns[5]},
+			},
+		},
+	}
 	// RefreshTokenColumns holds the columns for the "refresh_token" table.
 	RefreshTokenColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt, Increment: true},
@@ -270,6 +323,8 @@ var (
 		CodeTable,
 		ConsentTable,
 		FamilyTable,
+		LinkTable,
+		MailTable,
 		RefreshTokenTable,
 		SessionTable,
 		SigningKeyTable,
@@ -297,6 +352,12 @@ func init() {
 	}
 	FamilyTable.Annotation = &entsql.Annotation{
 		Table: "family",
+	}
+	LinkTable.Annotation = &entsql.Annotation{
+		Table: "link",
+	}
+	MailTable.Annotation = &entsql.Annotation{
+		Table: "mail",
 	}
 	RefreshTokenTable.Annotation = &entsql.Annotation{
 		Table: "refresh_token",

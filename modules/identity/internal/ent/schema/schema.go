@@ -210,3 +210,39 @@ func (Audit) Fields() []ent.Field {
 }
 
 func (Audit) Indexes() []ent.Index { return []ent.Index{index.Fields("account_id", "id")} }
+
+// Mail is one that somebody is owed. What it says is written when it is sent.
+type Mail struct{ ent.Schema }
+
+func (Mail) Annotations() []schema.Annotation { return table("mail") }
+
+func (Mail) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").Immutable(),
+		field.String("account_id").Immutable().Comment("empty if there is no account with the address that somebody named"),
+		field.String("kind").Immutable(),
+		field.String("language").Immutable(),
+		field.String("next").Immutable().Comment("where its reader goes on"),
+		field.Time("expire_time").Immutable(),
+	}
+}
+
+func (Mail) Indexes() []ent.Index { return []ent.Index{index.Fields("expire_time")} }
+
+// Link is what a mail leads to: whoever has it may choose the password of an account, once.
+type Link struct{ ent.Schema }
+
+func (Link) Annotations() []schema.Annotation { return table("link") }
+
+func (Link) Fields() []ent.Field {
+	return []ent.Field{
+		field.Bytes("hash").Immutable().Sensitive(),
+		field.String("account_id").Immutable(),
+		field.String("next").Immutable(),
+		field.Time("expire_time").Immutable(),
+	}
+}
+
+func (Link) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("hash").Unique(), index.Fields("account_id"), index.Fields("expire_time")}
+}

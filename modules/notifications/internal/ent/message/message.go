@@ -27,6 +27,8 @@ const (
 	FieldSubject = "subject"
 	// FieldBody holds the string denoting the body field in the database.
 	FieldBody = "body"
+	// FieldMailID holds the string denoting the mail_id field in the database.
+	FieldMailID = "mail_id"
 	// FieldOrigin holds the string denoting the origin field in the database.
 	FieldOrigin = "origin"
 	// FieldNextTime holds the string denoting the next_time field in the database.
@@ -47,6 +49,7 @@ var Columns = []string{
 	FieldState,
 	FieldSubject,
 	FieldBody,
+	FieldMailID,
 	FieldOrigin,
 	FieldNextTime,
 	FieldCreateTime,
@@ -63,6 +66,8 @@ func ValidColumn(column string) bool {
 }
 
 var (
+	// DefaultMailID holds the default value on creation for the "mail_id" field.
+	DefaultMailID string
 	// DefaultNextTime holds the default value on creation for the "next_time" field.
 	DefaultNextTime func() time.Time
 	// DefaultCreateTime holds the default value on creation for the "create_time" field.
@@ -110,6 +115,11 @@ func BySubject(opts ...sql.OrderTermOption) OrderOption {
 // ByBody orders the results by the body field.
 func ByBody(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldBody, opts...).ToFunc()
+}
+
+// ByMailID orders the results by the mail_id field.
+func ByMailID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldMailID, opts...).ToFunc()
 }
 
 // ByNextTime orders the results by the next_time field.

@@ -99,6 +99,11 @@ func Body(v string) predicate.Message {
 	return predicate.Message(sql.FieldEQ(FieldBody, v))
 }
 
+// MailID applies equality check predicate on the "mail_id" field. It's identical to MailIDEQ.
+func MailID(v string) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldMailID, v))
+}
+
 // Origin applies equality check predicate on the "origin" field. It's identical to OriginEQ.
 func Origin(v []byte) predicate.Message {
 	return predicate.Message(sql.FieldEQ(FieldOrigin, v))
@@ -567,6 +572,71 @@ func BodyEqualFold(v string) predicate.Message {
 // BodyContainsFold applies the ContainsFold predicate on the "body" field.
 func BodyContainsFold(v string) predicate.Message {
 	return predicate.Message(sql.FieldContainsFold(FieldBody, v))
+}
+
+// MailIDEQ applies the EQ predicate on the "mail_id" field.
+func MailIDEQ(v string) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldMailID, v))
+}
+
+// MailIDNEQ applies the NEQ predicate on the "mail_id" field.
+func MailIDNEQ(v string) predicate.Message {
+	return predicate.Message(sql.FieldNEQ(FieldMailID, v))
+}
+
+// MailIDIn applies the In predicate on the "mail_id" field.
+func MailIDIn(vs ...string) predicate.Message {
+	return predicate.Message(sql.FieldIn(FieldMailID, vs...))
+}
+
+// MailIDNotIn applies the NotIn predicate on the "mail_id" field.
+func MailIDNotIn(vs ...string) predicate.Message {
+	return predicate.Message(sql.FieldNotIn(FieldMailID, vs...))
+}
+
+// MailIDGT applies the GT predicate on the "mail_id" field.
+func MailIDGT(v string) predicate.Message {
+	return predicate.Message(sql.FieldGT(FieldMailID, v))
+}
+
+// MailIDGTE applies the GTE predicate on the "mail_id" field.
+func MailIDGTE(v string) predicate.Message {
+	return predicate.Message(sql.FieldGTE(FieldMailID, v))
+}
+
+// MailIDLT applies the LT predicate on the "mail_id" field.
+func MailIDLT(v string) predicate.Message {
+	return predicate.Message(sql.FieldLT(FieldMailID, v))
+}
+
+// MailIDLTE applies the LTE predicate on the "mail_id" field.
+func MailIDLTE(v string) predicate.Message {
+	return predicate.Message(sql.FieldLTE(FieldMailID, v))
+}
+
+// MailIDContains applies the Contains predicate on the "mail_id" field.
+func MailIDContains(v string) predicate.Message {
+	return predicate.Message(sql.FieldContains(FieldMailID, v))
+}
+
+// MailIDHasPrefix applies the HasPrefix predicate on the "mail_id" field.
+func MailIDHasPrefix(v string) predicate.Message {
+	return predicate.Message(sql.FieldHasPrefix(FieldMailID, v))
+}
+
+// MailIDHasSuffix applies the HasSuffix predicate on the "mail_id" field.
+func MailIDHasSuffix(v string) predicate.Message {
+	return predicate.Message(sql.FieldHasSuffix(FieldMailID, v))
+}
+
+// MailIDEqualFold applies the EqualFold predicate on the "mail_id" field.
+func MailIDEqualFold(v string) predicate.Message {
+	return predicate.Message(sql.FieldEqualFold(FieldMailID, v))
+}
+
+// MailIDContainsFold applies the ContainsFold predicate on the "mail_id" field.
+func MailIDContainsFold(v string) predicate.Message {
+	return predicate.Message(sql.FieldContainsFold(FieldMailID, v))
 }
 
 // OriginEQ applies the EQ predicate on the "origin" field.

@@ -41,6 +41,7 @@ var (
 		{Name: "state", Type: field.TypeString},
 		{Name: "subject", Type: field.TypeString},
 		{Name: "body", Type: field.TypeString},
+		{Name: "mail_id", Type: field.TypeString, Default: ""},
 		{Name: "origin", Type: field.TypeBytes, Nullable: true},
 		{Name: "next_time", Type: field.TypeTime, Default: "now()"},
 		{Name: "create_time", Type: field.TypeTime, Default: "now()"},
@@ -54,7 +55,7 @@ var (
 			{
 				Name:    "message_next_time",
 				Unique:  false,
-				Columns: []*schema.Column{MessageColumns[9]},
+				Columns: []*schema.Column{MessageColumns[10]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "state IN ('queued', 'sending')",
 				},

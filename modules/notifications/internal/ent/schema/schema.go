@@ -28,6 +28,7 @@ func (Message) Fields() []ent.Field {
 		field.String("state"),
 		field.String("subject").Immutable(),
 		field.String("body").Immutable(),
+		field.String("mail_id").Immutable().Default("").Comment("of a mail that identity writes when it is sent; empty for what is in body"),
 		field.Bytes("origin").Optional().Immutable().Comment("of which business and trace the event is, as platform/rpc keeps it"),
 		field.Time("next_time").Default(time.Now).Annotations(entsql.Default("now()")).Comment("when it is sent, or sent again, unless it is settled by then"),
 		field.Time("create_time").Immutable().Default(time.Now).Annotations(entsql.Default("now()")),
