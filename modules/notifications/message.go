@@ -77,6 +77,11 @@ func returned(e *ordersv1.OrderReturned) letter {
 		fmt.Sprintf("All of your order %s has come back to us. What you had paid for it is on its way back to you.\n", e.GetOrderId())}
 }
 
+func refunded(e *ordersv1.OrderRefunded) letter {
+	return letter{"order_refunded", e.GetUserId(), "We have paid you back",
+		fmt.Sprintf("What you had paid for a part of your order %s has gone back to you. Your bank may take some days to show it.\n", e.GetOrderId())}
+}
+
 // because says the reasons that help a customer.
 var because = map[string]string{
 	"OUT_OF_STOCK":  ", because something in it is sold out",

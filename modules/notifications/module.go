@@ -36,7 +36,7 @@ var Module = module.Module{
 		Publisher: "orders",
 		Events: []proto.Message{
 			(*ordersv1.OrderConfirmed)(nil), (*ordersv1.OrderRejected)(nil), (*ordersv1.OrderCancelled)(nil), (*ordersv1.OrderExpired)(nil),
-			(*ordersv1.OrderPartiallyFulfilled)(nil), (*ordersv1.OrderFulfilled)(nil), (*ordersv1.OrderReturned)(nil),
+			(*ordersv1.OrderPartiallyFulfilled)(nil), (*ordersv1.OrderFulfilled)(nil), (*ordersv1.OrderReturned)(nil), (*ordersv1.OrderRefunded)(nil),
 		},
 		From: event.Now,
 	}},
@@ -63,5 +63,6 @@ func build(host *module.Host, sender sender) ([]rpc.Handler, error) {
 	listen(s, host.Events, partlyShipped)
 	listen(s, host.Events, shipped)
 	listen(s, host.Events, returned)
+	listen(s, host.Events, refunded)
 	return []rpc.Handler{notificationsv1cleave.NewNotificationServiceHandler(s), notificationsv1cleave.NewFactServiceHandler(facts{s})}, nil
 }

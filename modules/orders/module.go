@@ -70,7 +70,7 @@ func build(host *module.Host) ([]rpc.Handler, error) {
 		events:    host.Events,
 	}
 	s.sagas, s.couponSagas = saga.Register(host.Sagas, c.definition()), saga.Register(host.Sagas, c.withCoupon())
-	a := &aftermath{inventory: c.inventory, payments: c.payments}
+	a := &aftermath{inventory: c.inventory, payments: c.payments, events: host.Events}
 	s.parcels, s.reversals = saga.Register(host.Sagas, a.fulfillment()), saga.Register(host.Sagas, a.reversal())
 	host.Jobs.Every("orders.tidy", tidyEvery, s.tidy)
 	return []rpc.Handler{
