@@ -7,6 +7,7 @@ import (
 	"github.com/cleave-go/cleave/gen/contract"
 	"github.com/cleave-go/cleave/gen/openapi"
 	"github.com/cleave-go/cleave/modules/catalog"
+	"github.com/cleave-go/cleave/modules/identity"
 	"github.com/cleave-go/cleave/modules/inventory"
 	"github.com/cleave-go/cleave/modules/notifications"
 	"github.com/cleave-go/cleave/modules/orders"
@@ -20,6 +21,7 @@ func main() {
 		Name: "all",
 		Modules: []module.Module{
 			catalog.Module,
+			identity.Module,
 			inventory.Module,
 			notifications.Module,
 			orders.Module,

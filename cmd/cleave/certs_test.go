@@ -74,7 +74,7 @@ func TestCerts(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "certs")
 	first := certify(t, dir, "--unit", "orders-payments", "--host", "shop.test")
-	if len(first) != 8 || first["orders-payments"].Names[0] != "spiffe://cleave/orders-payments" || first["edge"].Names[0] != "spiffe://cleave/edge" {
+	if len(first) != 9 || first["orders-payments"].Names[0] != "spiffe://cleave/orders-payments" || first["edge"].Names[0] != "spiffe://cleave/edge" {
 		t.Fatalf("there are %v", first)
 	}
 	if names := strings.Join(first["public"].Names, " "); names != "localhost shop.test 127.0.0.1 ::1" || first["public"].CA != "" {
@@ -206,7 +206,7 @@ func TestCertsRefuses(t *testing.T) {
 		want string
 		args []string
 	}{
-		{`the unit orders-paymets holds "paymets", which is no module: there are catalog, inventory, notifications, orders, payments, edge`, []string{"--unit", "orders-paymets"}},
+		{`the unit orders-paymets holds "paymets", which is no module: there are catalog, identity, inventory, notifications, orders, payments, edge`, []string{"--unit", "orders-paymets"}},
 		{"--days is a number from 1 to 3650", []string{"--days", "0"}},
 		{"is no trust domain", []string{"--trust-domain", "Shop"}},
 		{"there is no authority in", []string{"--renew", "--dir", t.TempDir()}},

@@ -67,28 +67,18 @@ func (d *desk) listCoupons() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			rows := tableUnless(cmd, d.json, couponColumns...)
 			defer rows.end()
-			request := &ordersv1.ListCouponsRequest{}
-			for left := limit; left > 0; {
-				request.PageSize = int32(min(left, 200))
-				page, err := d.coupons().ListCoupons(cmd.Context(), request)
-				if err != nil {
-					return d.say(err)
-				}
+			return d.pages(cmd, limit, "There is no coupon.", func(size int32, token string) (int, string, error) {
+				page, err := d.coupons().ListCoupons(cmd.Context(), &ordersv1.ListCouponsRequest{PageSize: size, PageToken: token})
 				for _, c := range page.GetCoupons() {
 					if err := addCoupon(rows, c); err != nil {
-						return err
+						return 0, "", err
 					}
 				}
-				left -= len(page.GetCoupons())
-				if request.PageToken = page.GetNextPageToken(); request.PageToken == "" {
-					return nil
-				}
-			}
-			fmt.Fprintln(cmd.ErrOrStderr(), "There is more: raise --limit.")
-			return nil
+				return len(page.GetCoupons()), page.GetNextPageToken(), err
+			})
 		},
 	}
-	c.Flags().IntVar(&limit, "limit", 50, "how many at most")
+	limitFlag(c, &limit)
 	return c
 }
 

@@ -43,18 +43,15 @@ func (d *desk) say(err error) error {
 
 // rows are a table, or lines of JSON.
 type rows struct {
-	w    *tabwriter.Writer
-	out  io.Writer
-	json bool
+	columns []string // Until there is a row.
+	w       *tabwriter.Writer
+	out     io.Writer
+	json    bool
 }
 
 // tableUnless returns a table with these columns, unless it is to be JSON.
 func tableUnless(cmd *cobra.Command, asJSON bool, columns ...string) *rows {
-	r := &rows{w: tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0), out: cmd.OutOrStdout(), json: asJSON}
-	if !asJSON {
-		fmt.Fprintln(r.w, strings.Join(columns, "\t"))
-	}
-	return r
+	return &rows{columns: columns, w: tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0), out: cmd.OutOrStdout(), json: asJSON}
 }
 
 // add adds a row of cells, or what they are of as JSON.
@@ -67,6 +64,10 @@ func (r *rows) add(of proto.Message, cells ...any) error {
 }
 
 func (r *rows) row(cells ...any) {
+	if r.columns != nil {
+		fmt.Fprintln(r.w, strings.Join(r.columns, "\t"))
+		r.columns = nil
+	}
 	words := make([]string, len(cells))
 	for i, cell := range cells {
 		words[i] = fmt.Sprint(cell)
@@ -76,6 +77,32 @@ func (r *rows) row(cells ...any) {
 
 // end writes the table.
 func (r *rows) end() { r.w.Flush() }
+
+// pages prints pages of a list, as many items as the limit says, or that there is none. What fetches a page prints it, and returns how many
+// items it had.
+func (d *desk) pages(cmd *cobra.Command, limit int, none string, fetch func(size int32, token string) (n int, next string, err error)) error {
+	if limit < 1 {
+		return fmt.Errorf("--limit %d lists nothing", limit)
+	}
+	token := ""
+	for left := limit; left > 0; {
+		n, next, err := fetch(int32(min(left, 200)), token)
+		if err != nil {
+			return d.say(err)
+		}
+		if n == 0 && left == limit {
+			fmt.Fprintln(cmd.ErrOrStderr(), none)
+		}
+		left, token = left-n, next
+		if token == "" {
+			return nil
+		}
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), "There is more: raise --limit.")
+	return nil
+}
+
+func limitFlag(c *cobra.Command, into *int) { c.Flags().IntVar(into, "limit", 50, "how many at most") }
 
 // requestFlag adds the flag by which a script makes a call that it can repeat.
 func requestFlag(c *cobra.Command, into *string) {
@@ -107,6 +134,19 @@ func parseMoney(text string) (*typev1.Money, error) {
 		}
 	}
 	return nil, fmt.Errorf("%q is no amount in minor units like \"500 EUR\"", text)
+}
+
+// parseCounts reads words such as MUG-OAK-SMALL=2 and gives each to add. A SKU may have = in it.
+func parseCounts(words []string, what string, add func(sku string, n int64)) error {
+	for _, w := range words {
+		i := strings.LastIndex(w, "=")
+		n, err := strconv.ParseInt(w[i+1:], 10, 64)
+		if i < 1 || err != nil {
+			return fmt.Errorf("%q is no %s", w, what)
+		}
+		add(w[:i], n)
+	}
+	return nil
 }
 
 // parseTime reads a time; "" is none.

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -65,29 +64,19 @@ func (d *desk) listOrders() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			rows := tableUnless(cmd, d.json, "ORDER", "STATE", "TOTAL", "LINES", "USER", "PLACED", "REASON")
 			defer rows.end()
-			request := &ordersv1.ListOrdersRequest{UserId: user}
-			for left := limit; left > 0; {
-				request.PageSize = int32(min(left, 200))
-				page, err := d.orders().ListOrders(cmd.Context(), request)
-				if err != nil {
-					return d.say(err)
-				}
+			return d.pages(cmd, limit, "There is no such order.", func(size int32, token string) (int, string, error) {
+				page, err := d.orders().ListOrders(cmd.Context(), &ordersv1.ListOrdersRequest{UserId: user, PageSize: size, PageToken: token})
 				for _, o := range page.GetOrders() {
 					if err := rows.add(o, o.GetId(), orderState(o), money(o.GetTotal()), len(o.GetLines()), o.GetUserId(), at(o.GetCreateTime()), o.GetReason()); err != nil {
-						return err
+						return 0, "", err
 					}
 				}
-				left -= len(page.GetOrders())
-				if request.PageToken = page.GetNextPageToken(); request.PageToken == "" {
-					return nil
-				}
-			}
-			fmt.Fprintln(cmd.ErrOrStderr(), "There is more: raise --limit.")
-			return nil
+				return len(page.GetOrders()), page.GetNextPageToken(), err
+			})
 		},
 	}
 	c.Flags().StringVar(&user, "user", "", `whose: the id of a user, or "-" for everybody's; one's own by default`)
-	c.Flags().IntVar(&limit, "limit", 50, "how many at most")
+	limitFlag(c, &limit)
 	return c
 }
 
@@ -172,15 +161,10 @@ func pieces(lines []*ordersv1.LineQuantity) string {
 
 // parsePieces reads pieces such as MUG-OAK-SMALL=2.
 func parsePieces(words []string) (lines []*ordersv1.LineQuantity, err error) {
-	for _, w := range words {
-		i := strings.LastIndex(w, "=")
-		n, err := strconv.ParseInt(w[i+1:], 10, 64)
-		if i < 1 || err != nil {
-			return nil, fmt.Errorf("%q is no number of pieces like MUG-OAK-SMALL=2", w)
-		}
-		lines = append(lines, &ordersv1.LineQuantity{Sku: w[:i], Quantity: n})
-	}
-	return lines, nil
+	err = parseCounts(words, "number of pieces like MUG-OAK-SMALL=2", func(sku string, n int64) {
+		lines = append(lines, &ordersv1.LineQuantity{Sku: sku, Quantity: n})
+	})
+	return lines, err
 }
 
 func (d *desk) orderEvents() *cobra.Command {

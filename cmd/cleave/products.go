@@ -112,41 +112,20 @@ func (p *products) search() *cobra.Command {
 	return c
 }
 
-// print prints products page by page, as many as the limit says.
-func (p *products) print(cmd *cobra.Command, limit int, page func(size int32, token string) ([]*catalogv1.Product, string, error)) error {
-	if limit < 1 {
-		return fmt.Errorf("--limit %d lists nothing", limit)
-	}
-	var table *rows
-	token, left := "", limit
-	for {
-		list, next, err := page(int32(min(left, 200)), token)
-		if err != nil {
-			return p.say(err)
-		}
-		if left == limit && len(list) == 0 {
-			fmt.Fprintln(cmd.ErrOrStderr(), "There is no such product.")
-			return nil
-		}
-		if table == nil {
-			table = tableUnless(cmd, p.json, "ID", "TITLE", "CATEGORY", "STATE", "VARIANTS", "FROM")
-			defer table.end()
-		}
+// print prints products, as many as the limit says.
+func (p *products) print(cmd *cobra.Command, limit int, fetch func(size int32, token string) ([]*catalogv1.Product, string, error)) error {
+	rows := tableUnless(cmd, p.json, "ID", "TITLE", "CATEGORY", "STATE", "VARIANTS", "FROM")
+	defer rows.end()
+	return p.pages(cmd, limit, "There is no such product.", func(size int32, token string) (int, string, error) {
+		list, next, err := fetch(size, token)
 		for _, product := range list {
-			err := table.add(product, product.GetId(), oneLine(product.GetTitle()), product.GetCategory(), productState(product), len(product.GetVariants()), cheapest(product))
+			err := rows.add(product, product.GetId(), oneLine(product.GetTitle()), product.GetCategory(), productState(product), len(product.GetVariants()), cheapest(product))
 			if err != nil {
-				return err
+				return 0, "", err
 			}
 		}
-		left, token = left-len(list), next
-		if token == "" {
-			return nil
-		}
-		if left <= 0 {
-			fmt.Fprintln(cmd.ErrOrStderr(), "There is more: raise --limit.")
-			return nil
-		}
-	}
+		return len(list), next, err
+	})
 }
 
 // productState is the word for a product's state.

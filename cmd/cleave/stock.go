@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -65,32 +64,10 @@ func addStock(rows *rows, s *inventoryv1.Stock) error {
 	return rows.add(s, s.GetSku(), s.GetOnHand(), s.GetReserved(), s.GetAvailable(), lowAt, low)
 }
 
-// pages prints pages of a list, as many items as the limit says. What fetches a page prints it, and returns how many items it had.
-func (d *desk) pages(cmd *cobra.Command, limit int, fetch func(size int32, token string) (n int, next string, err error)) error {
-	if limit < 1 {
-		return fmt.Errorf("--limit %d lists nothing", limit)
-	}
-	token := ""
-	for left := limit; left > 0; {
-		n, next, err := fetch(int32(min(left, 200)), token)
-		if err != nil {
-			return d.say(err)
-		}
-		left, token = left-n, next
-		if token == "" {
-			return nil
-		}
-	}
-	fmt.Fprintln(cmd.ErrOrStderr(), "There is more: raise --limit.")
-	return nil
-}
-
-func limitFlag(c *cobra.Command, into *int) { c.Flags().IntVar(into, "limit", 50, "how many at most") }
-
 func (d *desk) printStock(cmd *cobra.Command, limit int, low bool) error {
 	rows := tableUnless(cmd, d.json, stockColumns...)
 	defer rows.end()
-	return d.pages(cmd, limit, func(size int32, token string) (int, string, error) {
+	return d.pages(cmd, limit, "There is no such stock.", func(size int32, token string) (int, string, error) {
 		page, err := d.stock().ListStock(cmd.Context(), &inventoryv1.ListStockRequest{PageSize: size, PageToken: token, Low: low})
 		for _, s := range page.GetStock() {
 			if err := addStock(rows, s); err != nil {
@@ -172,19 +149,6 @@ func (d *desk) printStocks(cmd *cobra.Command, stock []*inventoryv1.Stock) error
 	return nil
 }
 
-// parseCounts reads words such as MUG-OAK-SMALL=2 and gives each to add. A SKU may have = in it.
-func parseCounts(words []string, what string, add func(sku string, n int64)) error {
-	for _, w := range words {
-		i := strings.LastIndex(w, "=")
-		n, err := strconv.ParseInt(w[i+1:], 10, 64)
-		if i < 1 || err != nil {
-			return fmt.Errorf("%q is no %s", w, what)
-		}
-		add(w[:i], n)
-	}
-	return nil
-}
-
 func (d *desk) adjustStock() *cobra.Command {
 	var reason, request string
 	c := &cobra.Command{
@@ -238,7 +202,7 @@ func (d *desk) stockMovements() *cobra.Command {
 			rows := tableUnless(cmd, d.json, movementColumns...)
 			defer rows.end()
 			sku := strings.Join(args, "")
-			return d.pages(cmd, limit, func(size int32, token string) (int, string, error) {
+			return d.pages(cmd, limit, "Nothing has come or gone.", func(size int32, token string) (int, string, error) {
 				page, err := d.stock().ListStockMovements(cmd.Context(), &inventoryv1.ListStockMovementsRequest{PageSize: size, PageToken: token, Sku: sku})
 				for _, m := range page.GetMovements() {
 					if err := addMovement(rows, m); err != nil {
@@ -303,7 +267,7 @@ live reservations add up. That they differ is a bug, or somebody's hand in the d
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			rows := tableUnless(cmd, d.json, "SKU", "ON HAND", "MOVED", "RESERVED", "HELD", "FOUND")
 			defer rows.end()
-			return d.pages(cmd, limit, func(size int32, token string) (int, string, error) {
+			return d.pages(cmd, limit, "Nothing contradicts itself, as far as the last audit has seen.", func(size int32, token string) (int, string, error) {
 				page, err := d.stock().ListStockDrifts(cmd.Context(), &inventoryv1.ListStockDriftsRequest{PageSize: size, PageToken: token})
 				for _, s := range page.GetDrifts() {
 					if err := addDrift(rows, s); err != nil {

@@ -50,7 +50,7 @@ func TestTopology(t *testing.T) {
 		{"module":"orders","target":"catalog","service":"cleave.catalog.v1.CatalogService","breaker":"open","in_flight":3,"policy":{"timeout":"7s","attempts":3,"calls_at_once":256},"addresses":[{"url":"http://a:9080","up":true},{"url":"http://b:9080","up":false}]},
 		{"module":"orders","target":"inventory","service":"cleave.inventory.v1.InventoryService","breaker":"closed","in_flight":0,"addresses":[{"url":"http://c:9080","up":false}]}]`)
 	catalog, edge := standing(t, `["catalog"]`, "catalog: the database does not answer", ""), standing(t, `[]`, "", "")
-	others := standing(t, `["inventory","notifications","catalog"]`, "", "[]")
+	others := standing(t, `["inventory","notifications","catalog","identity"]`, "", "[]")
 	gone, other := nobody(t), httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(other.Close)
 	for _, c := range []struct {
@@ -64,7 +64,7 @@ func TestTopology(t *testing.T) {
 			"orders notifications orders.v1.OrderCancelled",
 		}, nil},
 		{"all is well", []string{"--admin", edge + "," + others + "," + standing(t, `["orders","payments"]`, "", "")}, []string{
-			"edge catalog CatalogService " + edge + " ? ? ? ? ?", others + " inventory notifications catalog yes", "orders payments PaymentService http:// - - - - in process",
+			"edge catalog CatalogService " + edge + " ? ? ? ? ?", others + " inventory notifications catalog identity yes", "orders payments PaymentService http:// - - - - in process",
 		}, nil},
 		{"not well", []string{"--admin", strings.Join([]string{sales, catalog, edge, gone, other.URL}, ",")}, []string{
 			"orders catalog CatalogService " + sales + " 7s 3 open 3 of 256 http://a:9080 http://b:9080 (down)", "orders payments PaymentService " + sales + " - - - - in process",
@@ -72,7 +72,7 @@ func TestTopology(t *testing.T) {
 			other.URL + " ? no: there is no operator's port of Cleave",
 		}, []string{
 			catalog + ": catalog: the database does not answer", "orders calls CatalogService of catalog no more", "orders reaches InventoryService of inventory at none of its addresses",
-			"no unit that was asked and is ready holds catalog, inventory, notifications",
+			"no unit that was asked and is ready holds catalog, identity, inventory, notifications",
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -93,7 +93,7 @@ func TestTopology(t *testing.T) {
 			}
 			again, _ := run(t, append([]string{"topology", "--json"}, c.args...)...)
 			var drawn chart.Chart
-			if err := json.Unmarshal([]byte(again), &drawn); err != nil || len(drawn.Modules) != 5 || len(drawn.Calls) == 0 || len(drawn.Events) == 0 {
+			if err := json.Unmarshal([]byte(again), &drawn); err != nil || len(drawn.Modules) != 6 || len(drawn.Calls) == 0 || len(drawn.Events) == 0 {
 				t.Errorf("JSON: %v\n%s", err, again)
 			}
 		})

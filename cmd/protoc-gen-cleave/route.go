@@ -16,6 +16,9 @@ import (
 // generateRoute writes where a public method is over REST. One without a google.api.http rule fails, so that nobody has to remember it;
 // only services that no product serves do without.
 func generateRoute(g *protogen.GeneratedFile, method *protogen.Method) error {
+	if pages, _ := proto.GetExtension(method.Desc.Options(), platformv1.E_Pages).(*platformv1.Pages); pages != nil {
+		return generatePages(g, method, pages)
+	}
 	rule, _ := proto.GetExtension(method.Desc.Options(), annotations.E_Http).(*annotations.HttpRule)
 	public := access(method).GetVisibility() == platformv1.Visibility_VISIBILITY_PUBLIC
 	if rule == nil {

@@ -47,6 +47,9 @@ func (d *document) findCollections(services []*protogen.Service) {
 
 // addMethod adds a public method.
 func (d *document) addMethod(tag string, service *protogen.Service, method *protogen.Method) error {
+	if pages, _ := proto.GetExtension(method.Desc.Options(), platformv1.E_Pages).(*platformv1.Pages); pages != nil {
+		return d.addPages(tag, pages)
+	}
 	o := operation{method: method, bound: map[protoreflect.Name]bool{}}
 	rule, _ := proto.GetExtension(method.Desc.Options(), annotations.E_Http).(*annotations.HttpRule)
 	switch pattern := rule.GetPattern().(type) {

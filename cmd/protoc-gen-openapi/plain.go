@@ -1,5 +1,11 @@
 package main
 
+import (
+	"strings"
+
+	platformv1 "github.com/cleave-go/cleave/gen/cleave/platform/v1"
+)
+
 // addPlain adds the paths of the public port that are no method. The edge serves them.
 func (d *document) addPlain() {
 	d.Tags = append(d.Tags, members{{"name", "About"}, {"description", "What there is here."}})
@@ -20,4 +26,40 @@ func (d *document) addPlain() {
 			}}}, plainErrors()...)},
 		})
 	}
+}
+
+// addPages adds the pages that a method serves. What they take and answer other standards say, or the pages themselves.
+func (d *document) addPages(tag string, pages *platformv1.Pages) error {
+	for _, p := range pages.GetPages() {
+		var verbs []string
+		if p.GetGet() {
+			verbs = append(verbs, "get")
+		}
+		if p.GetPost() {
+			verbs = append(verbs, "post")
+		}
+		for _, verb := range verbs {
+			described := members{
+				{"operationId", verb + strings.NewReplacer("/", "_", ".", "", "-", "_").Replace(p.GetPath())}, {"tags", []string{tag}},
+				{"summary", p.GetSummary()}, {"description", p.GetDescription()}, {"security", []members{}},
+			}
+			if verb == "post" {
+				described = append(described, member{"requestBody", members{{"required", true}, {"content", members{
+					{"application/x-www-form-urlencoded", members{{"schema", members{{"type", "object"}}}}},
+				}}}})
+			}
+			kind := members{{p.GetProduces(), members{{"schema", members{{"type", "string"}}}}}}
+			if p.GetProduces() == "application/json" {
+				kind = members{{p.GetProduces(), members{{"schema", members{{"type", "object"}}}}}}
+			}
+			described = append(described, member{"responses", members{
+				{"200", members{{"description", p.GetDescription()}, {"headers", headers()}, {"content", kind}}},
+				{"4XX", members{{"description", "What is wrong, in the same form."}, {"headers", headers()}, {"content", kind}}},
+			}}, member{"x-page", true})
+			if err := d.addOperation(p.GetPath(), verb, described); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

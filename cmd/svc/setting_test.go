@@ -68,7 +68,7 @@ func help(t *testing.T, binaries *topology.Binaries) {
 		"CLEAVE_ADMIN_ADDR .*(default 127.0.0.1:9090)", "CLEAVE_PEER_URL .*(default http://{module}:9080)", "CLEAVE_PEER_DNS ", "CLEAVE_CALL_TIMEOUT .*(default 10s)", "CLEAVE_CALLS_AT_ONCE .*(default 256)", "CLEAVE_MAP_FILE ", "CLEAVE_DRAIN_DELAY .*(default 0s)",
 		"CLEAVE_SHUTDOWN_TIMEOUT .*(default 20s)", "CLEAVE_LOG_LEVEL .*(default info)", "CLEAVE_LOG_FORMAT .*(default auto)",
 		"CLEAVE_TLS_CERT_FILE ", "CLEAVE_TLS_KEY_FILE ", "CLEAVE_TLS_CA_FILE ", "CLEAVE_TRUST_DOMAIN .*(default cleave)",
-		"CLEAVE_CATALOG_URL ", "CLEAVE_INVENTORY_URL ", "CLEAVE_NOTIFICATIONS_URL ", "CLEAVE_PAYMENTS_URL ",
+		"CLEAVE_CATALOG_URL ", "CLEAVE_IDENTITY_URL ", "CLEAVE_INVENTORY_URL ", "CLEAVE_NOTIFICATIONS_URL ", "CLEAVE_PAYMENTS_URL ",
 	}
 	for _, c := range []struct {
 		tag      string

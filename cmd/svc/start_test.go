@@ -33,11 +33,11 @@ func cannotWork(t *testing.T, binaries *topology.Binaries) {
 	}{
 		{
 			name: "no tags", code: 2,
-			says: []string{"svc: nothing is in this binary: build it with tags", `go build -tags "orders payments" ./cmd/svc`, "catalog, inventory, notifications, orders, payments, edge"},
+			says: []string{"svc: nothing is in this binary: build it with tags", `go build -tags "orders payments" ./cmd/svc`, "catalog, identity, inventory, notifications, orders, payments, edge"},
 		},
 		{
 			name: "an unknown tag", tags: []string{"edge", "paymets"}, code: 2,
-			says: []string{`svc: the build tag "paymets" names no module: there are catalog, inventory, notifications, orders, payments, edge`},
+			says: []string{`svc: the build tag "paymets" names no module: there are catalog, identity, inventory, notifications, orders, payments, edge`},
 		},
 		{
 			name: "no database", tags: []string{"orders"}, code: 1,

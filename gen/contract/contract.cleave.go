@@ -5,6 +5,7 @@ package contract
 
 import (
 	catalogv1cleave "github.com/cleave-go/cleave/gen/cleave/catalog/v1/catalogv1cleave"
+	identityv1cleave "github.com/cleave-go/cleave/gen/cleave/identity/v1/identityv1cleave"
 	inventoryv1cleave "github.com/cleave-go/cleave/gen/cleave/inventory/v1/inventoryv1cleave"
 	notificationsv1cleave "github.com/cleave-go/cleave/gen/cleave/notifications/v1/notificationsv1cleave"
 	ordersv1cleave "github.com/cleave-go/cleave/gen/cleave/orders/v1/ordersv1cleave"
@@ -17,6 +18,11 @@ func Services() []*rpc.Service {
 	return []*rpc.Service{
 		catalogv1cleave.CatalogService,
 		catalogv1cleave.ImportService,
+		identityv1cleave.AccountService,
+		identityv1cleave.DeskService,
+		identityv1cleave.ClientService,
+		identityv1cleave.MailService,
+		identityv1cleave.WebService,
 		inventoryv1cleave.InventoryService,
 		inventoryv1cleave.FactService,
 		inventoryv1cleave.StockService,

@@ -113,6 +113,33 @@ func TestManyBuyersCrossOnce(t *testing.T) {
 	b.consistent(t)
 }
 
+// What is sold without a pause is told of all the same: the sweep waits for its turn, and holds up nothing else meanwhile.
+func TestWhatIsBeingSoldIsToldOf(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.receive(t, line{"a", 5}, line{"b", 5})
+	must(t, b.setThreshold("a", proto.Int64(5)))
+	must(t, b.setThreshold("b", proto.Int64(5)))
+	sale, err := b.service.store.Pool().Begin(b.ctx)
+	must(t, err)
+	defer sale.Rollback(b.ctx)
+	_, err = sale.Exec(b.ctx, "UPDATE stock SET reserved = 1 WHERE sku = 'a'")
+	must(t, err)
+	ended := make(chan error, 1)
+	go func() { ended <- b.service.tellLow(b.ctx) }()
+	moduletest.Eventually(t, "it waits for the sale", func() bool {
+		return moduletest.Value[bool](t, b.House, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')")
+	})
+	if said := b.told(t, "b"); len(said) != 1 {
+		t.Errorf("what nobody is buying was told of as %q", said)
+	}
+	must(t, sale.Rollback(b.ctx))
+	must(t, <-ended)
+	if said := b.told(t, "a"); len(said) != 1 {
+		t.Errorf("what somebody was buying was told of as %q", said)
+	}
+}
+
 // A sale rewrites the row of what is sold and no index, as long as nothing becomes low by it.
 func TestSalesTouchNoIndexOfTheStock(t *testing.T) {
 	t.Parallel()

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"go.opentelemetry.io/otel/trace"
 
+	identityv1 "github.com/cleave-go/cleave/gen/cleave/identity/v1"
 	"github.com/cleave-go/cleave/platform/fault"
 	"github.com/cleave-go/cleave/platform/job"
 	"github.com/cleave-go/cleave/platform/rpc"
@@ -70,8 +71,9 @@ func (s *service) sweep(ctx context.Context) error {
 // due is a message that is being sent. If it is late this is the last time.
 type due struct {
 	mail
-	late   bool
-	origin []byte // of which business and trace the event is
+	template string
+	late     bool
+	origin   []byte // of which business and trace the event is
 }
 
 // takeDue returns messages that are due, says that they are being sent, and when they are due again. Until then nobody else takes them.
@@ -83,9 +85,9 @@ func (s *service) takeDue(ctx context.Context) ([]due, error) {
 			least(greatest((now() - create_time) / 2, interval '10 seconds'), interval '10 minutes')
 		WHERE id IN (SELECT id FROM message WHERE state IN ('queued', 'sending') AND next_time <= now()
 			ORDER BY next_time, id LIMIT `+strconv.Itoa(maxTaken)+` FOR UPDATE SKIP LOCKED)
-		RETURNING id, recipient, about, subject, body, create_time < now() - $2::interval, origin`, string(sending), patience)
+		RETURNING id, template, recipient, about, subject, body, create_time < now() - $2::interval, origin`, string(sending), patience)
 	taken, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d due, err error) {
-		return d, row.Scan(&d.messageID, &d.recipient, &d.about, &d.subject, &d.body, &d.late, &d.origin)
+		return d, row.Scan(&d.messageID, &d.template, &d.recipient, &d.about, &d.subject, &d.body, &d.late, &d.origin)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("take messages that are due: %w", err)
@@ -95,11 +97,15 @@ func (s *service) takeDue(ctx context.Context) ([]due, error) {
 	return taken, nil
 }
 
-// send hands messages to the channel, writes down what has become of them, and reports whether the channel took one. What it did not take
+// send hands messages to the channel, writes down what has become of them, and reports whether one is settled. What it did not take
 // is left until it is due again, under the same message id, unless the channel refuses it or it is late: then it is given up.
 func (s *service) send(ctx context.Context, messages []due) (took bool, err error) {
 	if len(messages) == 0 {
 		return false, nil
+	}
+	messages, nobodys, err := s.write(ctx, messages)
+	if err != nil || len(messages) == 0 {
+		return nobodys > 0, err
 	}
 	mails := make([]mail, len(messages))
 	contexts, spans := make([]context.Context, len(messages)), make([]trace.Span, len(messages))
@@ -130,6 +136,47 @@ func (s *service) send(ctx context.Context, messages []due) (took bool, err erro
 		}
 	}
 	return len(ended[sent]) > 0, nil
+}
+
+// write has identity write the mails about accounts. One that nobody is owed any more is suppressed; while identity does not answer, those
+// wait until they are due again, and the others go. It returns those that are ready, and how many are nobody's.
+func (s *service) write(ctx context.Context, messages []due) (ready []due, suppress int, err error) {
+	var wanted []string
+	for _, m := range messages {
+		if m.template == accountTemplate {
+			wanted = append(wanted, m.about)
+		}
+	}
+	if len(wanted) == 0 {
+		return messages, 0, nil
+	}
+	callCtx, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
+	answer, err := s.mails.WriteMails(callCtx, &identityv1.WriteMailsRequest{MailIds: wanted})
+	if err != nil {
+		s.log.LogAttrs(ctx, slog.LevelWarn, "mails are not written yet", slog.Int("mails", len(wanted)), slog.String("error", err.Error()))
+	}
+	written := map[string]*identityv1.Mail{}
+	for _, m := range answer.GetMails() {
+		written[m.GetMailId()] = m
+	}
+	var nobodys []string
+	for _, m := range messages {
+		text := written[m.about]
+		switch {
+		case m.template != accountTemplate:
+			ready = append(ready, m)
+		case text != nil:
+			m.subject, m.body = text.GetSubject(), text.GetText()
+			ready = append(ready, m)
+		case err == nil:
+			nobodys = append(nobodys, m.messageID)
+		}
+	}
+	if len(nobodys) > 0 {
+		return ready, len(nobodys), s.settle(ctx, nobodys, suppressed)
+	}
+	return ready, 0, nil
 }
 
 // settle writes down what has become of messages that were being sent.

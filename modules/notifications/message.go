@@ -3,6 +3,7 @@ package notifications
 import (
 	"fmt"
 
+	identityv1 "github.com/cleave-go/cleave/gen/cleave/identity/v1"
 	notificationsv1 "github.com/cleave-go/cleave/gen/cleave/notifications/v1"
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
 )
@@ -15,7 +16,7 @@ const (
 	sending    state = "sending"
 	sent       state = "sent"
 	failed     state = "failed"
-	suppressed state = "suppressed" // None is yet: preferences come with identity.
+	suppressed state = "suppressed" // There is nobody to send it to.
 )
 
 // before holds the states from which a message gets into another. One that is being sent may be taken up again, after a failure or
@@ -24,7 +25,7 @@ var before = map[state][]state{
 	sending:    {queued, sending},
 	sent:       {sending},
 	failed:     {sending},
-	suppressed: {queued},
+	suppressed: {sending},
 }
 
 var messageStates = map[state]notificationsv1.MessageState{
@@ -80,6 +81,15 @@ func returned(e *ordersv1.OrderReturned) letter {
 func refunded(e *ordersv1.OrderRefunded) letter {
 	return letter{"order_refunded", e.GetUserId(), "We have paid you back",
 		fmt.Sprintf("What you had paid for a part of your order %s has gone back to you. Your bank may take some days to show it.\n", e.GetOrderId())}
+}
+
+// accountTemplate is of the mails about an account. What is in one is personal, and may be as good as a password: identity writes it at the
+// moment at which it is sent, and it is written down nowhere but in the mail.
+const accountTemplate = "account"
+
+// owed is what the recipient of such a mail finds among his messages.
+func owed(e *identityv1.MailOwed) letter {
+	return letter{accountTemplate, e.GetUserId(), "Your account", "We have sent you a mail about your account.\n"}
 }
 
 // because says the reasons that help a customer.

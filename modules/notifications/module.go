@@ -2,7 +2,8 @@
 // for each event that a customer wants to know of, and sends it.
 //
 // It does not own what has happened, or who a customer is: it knows a recipient as the id of a user, and asks orders where a guest is
-// written to each time that it writes. Every message goes to the development mailbox, which is a table.
+// written to each time that it writes. What is mailed about an account identity writes, when it is sent. Every message goes to the
+// development mailbox, which is a table.
 package notifications
 
 import (
@@ -12,6 +13,8 @@ import (
 	"entgo.io/ent/dialect"
 	"google.golang.org/protobuf/proto"
 
+	identityv1 "github.com/cleave-go/cleave/gen/cleave/identity/v1"
+	"github.com/cleave-go/cleave/gen/cleave/identity/v1/identityv1cleave"
 	"github.com/cleave-go/cleave/gen/cleave/notifications/v1/notificationsv1cleave"
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
 	"github.com/cleave-go/cleave/gen/cleave/orders/v1/ordersv1cleave"
@@ -26,12 +29,12 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Module is the notifications module. What happened before it was there is no news any more.
+// Module is the notifications module. What happened to orders before it was there is no news any more.
 var Module = module.Module{
 	Name:   "notifications",
 	Owner:  "cleave",
 	Serves: []*rpc.Service{notificationsv1cleave.NotificationService, notificationsv1cleave.FactService},
-	Calls:  []*rpc.Service{ordersv1cleave.GuestService},
+	Calls:  []*rpc.Service{identityv1cleave.MailService, ordersv1cleave.GuestService},
 	Listens: []module.Subscription{{
 		Publisher: "orders",
 		Events: []proto.Message{
@@ -39,6 +42,10 @@ var Module = module.Module{
 			(*ordersv1.OrderPartiallyFulfilled)(nil), (*ordersv1.OrderFulfilled)(nil), (*ordersv1.OrderReturned)(nil), (*ordersv1.OrderRefunded)(nil),
 		},
 		From: event.Now,
+	}, {
+		Publisher: "identity",
+		Events:    []proto.Message{(*identityv1.MailOwed)(nil)},
+		From:      event.Beginning, // Identity knows which are too old to be sent.
 	}},
 	Migrations: migrations,
 	Build: func(host *module.Host) ([]rpc.Handler, error) {
@@ -52,6 +59,7 @@ func build(host *module.Host, sender sender) ([]rpc.Handler, error) {
 		log:    host.Log,
 		sender: sender,
 		guests: ordersv1cleave.NewGuestServiceClient(host.Calls),
+		mails:  identityv1cleave.NewMailServiceClient(host.Calls),
 	}
 	s.nudge = host.Jobs.Every(sendSweep, sweepEvery, s.sweep)
 	job.Handle(host.Jobs, func(context.Context, sendMessage) error { return nil })
@@ -64,5 +72,6 @@ func build(host *module.Host, sender sender) ([]rpc.Handler, error) {
 	listen(s, host.Events, shipped)
 	listen(s, host.Events, returned)
 	listen(s, host.Events, refunded)
+	listen(s, host.Events, owed)
 	return []rpc.Handler{notificationsv1cleave.NewNotificationServiceHandler(s), notificationsv1cleave.NewFactServiceHandler(facts{s})}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/cleave-go/cleave/gen/cleave/identity/v1/identityv1connect"
 	notificationsv1 "github.com/cleave-go/cleave/gen/cleave/notifications/v1"
 	"github.com/cleave-go/cleave/gen/cleave/orders/v1/ordersv1connect"
 	"github.com/cleave-go/cleave/modules/notifications/internal/ent"
@@ -23,6 +24,8 @@ type service struct {
 	sender sender
 	// guests knows where guests are written to.
 	guests ordersv1connect.GuestServiceClient
+	// mails writes what is mailed about an account.
+	mails identityv1connect.MailServiceClient
 	// nudge has messages sent that have just been written.
 	nudge func()
 }

@@ -56,6 +56,7 @@ type Config struct {
 type Edge struct {
 	methods            map[string]route // by procedure
 	rest               *rest
+	pages              *pages
 	openAPI            []byte
 	plain              map[string]http.HandlerFunc // by path
 	index              string
@@ -78,6 +79,7 @@ type route struct {
 	stream  bool
 	room    int           // See [room]; not for a stream.
 	maxAge  time.Duration // Of its answers; 0 if they are not kept.
+	page    bool          // It serves pages, and nothing else.
 }
 
 // New returns the handler of the public port.
@@ -85,7 +87,7 @@ func New(c Config) *Edge { return newEdge(c, standard()) }
 
 func newEdge(c Config, l limits) *Edge {
 	e := &Edge{
-		methods: map[string]route{}, rest: newRest(c.Services), openAPI: c.OpenAPI, log: c.Log, trace: c.Trace, draining: c.Draining, stopping: c.Stopping, authenticate: c.Authenticate,
+		methods: map[string]route{}, rest: newRest(c.Services), pages: newPages(c.Services), openAPI: c.OpenAPI, log: c.Log, trace: c.Trace, draining: c.Draining, stopping: c.Stopping, authenticate: c.Authenticate,
 		proxies: c.Proxies, origins: newOrigins(c.Origins),
 		limits: l, signedIn: newRate(c.Rate), anonymous: newRate(c.AnonymousRate), wrongTokens: newRate(c.AnonymousRate),
 		calls: newSlots("requests", l.Requests, l.ClientCalls), streams: newSlots("streams", l.Streams, l.ClientStreams),
@@ -113,7 +115,10 @@ func newEdge(c Config, l limits) *Edge {
 			if modules[service.Module] == nil {
 				modules[service.Module] = c.Route(service.Module)
 			}
-			e.methods[method.Procedure] = route{modules[service.Module], method.ServerStream, room(method.Priority, busyFrom(c.Busy), l.Requests), method.MaxAge}
+			e.methods[method.Procedure] = route{modules[service.Module], method.ServerStream, room(method.Priority, busyFrom(c.Busy), l.Requests), method.MaxAge, method.Pages != nil}
+			if method.Pages != nil {
+				continue
+			}
 			lines = append(lines, "  POST "+method.Procedure)
 		}
 	}
@@ -135,7 +140,7 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	foreign := e.origins.check(r) // Of the request as it came: REST makes a POST of everything.
 	door := func(w http.ResponseWriter, r *http.Request) { e.receive(w, r, foreign) }
-	if !e.rest.serve(w, r, door) {
+	if !e.pages.serve(w, r, door) && !e.rest.serve(w, r, door) {
 		door(w, r)
 	}
 }
@@ -201,10 +206,14 @@ func (e *Edge) serve(a *answer, r *http.Request, requestID, correlationID string
 		return refused
 	}
 	defer unfolded()
-	if rest, ok := r.Body.(*restBody); ok {
-		if body, err = rest.complete(body); err != nil {
-			return err
-		}
+	switch partly := r.Body.(type) {
+	case *restBody:
+		body, err = partly.complete(body)
+	case *pageBody:
+		body, err = partly.complete(body, e.network(r))
+	}
+	if err != nil {
+		return err
 	}
 
 	if !route.stream {
@@ -269,9 +278,12 @@ func (e *Edge) admit(a *answer, r *http.Request) (rpc.Principal, client, error) 
 	return principal, caller, nil
 }
 
-// find returns where a method lives. Every method has one path, spelt in one way.
+// find returns where a method lives. Every method has one path, spelt in one way. One that serves pages is reached by these alone.
 func (e *Edge) find(r *http.Request) (route, bool) {
 	found, ok := e.methods[r.URL.Path]
+	if _, page := r.Body.(*pageBody); page != found.page {
+		return route{}, false
+	}
 	return found, ok && r.URL.RawPath == "" && (r.Method == http.MethodPost || r.Method == http.MethodGet)
 }
 

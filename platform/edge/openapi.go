@@ -46,8 +46,15 @@ func (e *Edge) Routes() []string {
 	for _, route := range e.rest.routes {
 		routes = append(routes, route.method.Route.Verb+" "+route.method.Route.Path)
 	}
-	for procedure := range e.methods {
-		routes = append(routes, "POST "+procedure)
+	for procedure, method := range e.methods {
+		if !method.page {
+			routes = append(routes, "POST "+procedure)
+		}
+	}
+	for path, page := range e.pages.paths {
+		for _, verb := range page.verbs() {
+			routes = append(routes, verb+" "+path)
+		}
 	}
 	slices.Sort(routes)
 	return routes

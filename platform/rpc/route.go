@@ -12,3 +12,11 @@ type Route struct {
 	// Bare says that errors are {"error": "<message>"} and nothing else, as clients of an older contract expect.
 	Bare bool
 }
+
+// Page is a path of the public port where a method serves plain HTTP: what its cleave.platform.v1.pages option says.
+type Page struct {
+	// Path has no variables, for instance "/oauth/token".
+	Path string
+	// Get and Post say with which methods of HTTP.
+	Get, Post bool
+}

@@ -47,6 +47,8 @@ type Method struct {
 	Public bool
 	// Route is where the edge serves a public method over REST; nil if it does not.
 	Route *Route
+	// Pages are where the edge serves plain HTTP by the method, and nothing else; nil for most.
+	Pages []Page
 	// MaxAge is for how long an answer may be used by anybody who got it, without asking again; 0 if nobody may keep it. A method with a
 	// MaxAge is not told who calls it.
 	MaxAge time.Duration

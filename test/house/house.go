@@ -21,7 +21,7 @@ import (
 )
 
 // Modules are those of the house. That they are all is held by the test of the map, see houseMap.
-var Modules = []string{"catalog", "inventory", "notifications", "orders", "payments"}
+var Modules = []string{"catalog", "identity", "inventory", "notifications", "orders", "payments"}
 
 // House is the shop at work.
 type House struct {
@@ -161,7 +161,7 @@ func allApart(t testing.TB, h *House) {
 func mixed(t testing.TB, h *House) {
 	h.share(postgrestest.Database(t))
 	units := []topology.Unit{
-		h.part(t, "catalog", "catalog"), h.part(t, "inventory", "inventory"), h.part(t, "notifications", "notifications"), h.part(t, "sales", "orders", "payments"), h.edge(t),
+		h.part(t, "catalog", "catalog"), h.part(t, "identity", "identity"), h.part(t, "inventory", "inventory"), h.part(t, "notifications", "notifications"), h.part(t, "sales", "orders", "payments"), h.edge(t),
 	}
 	file := houseMap(t, func(m *module.Map) { m.Units = map[string][]string{"sales": {"orders", "payments"}} })
 	for _, unit := range units {

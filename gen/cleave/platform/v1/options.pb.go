@@ -418,6 +418,142 @@ func (x *Cache) GetMaxAge() *durationpb.Duration {
 	return nil
 }
 
+// Pages says that a public method serves plain HTTP at paths of the public port, for browsers and for protocols that are not ours: its request
+// has one field, a cleave.platform.web.v1.Request, and its response a cleave.platform.web.v1.Response. It can be reached in no other way
+// from outside. Who calls it the edge does not look at: what a caller brings along is for the module.
+type Pages struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Pages         []*Page                `protobuf:"bytes,1,rep,name=pages,proto3" json:"pages,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Pages) Reset() {
+	*x = Pages{}
+	mi := &file_cleave_platform_v1_options_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Pages) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Pages) ProtoMessage() {}
+
+func (x *Pages) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_v1_options_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Pages.ProtoReflect.Descriptor instead.
+func (*Pages) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_v1_options_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Pages) GetPages() []*Page {
+	if x != nil {
+		return x.Pages
+	}
+	return nil
+}
+
+// Page is a path of the public port.
+type Page struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Words with slashes before them, for instance /oauth/token.
+	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// Whether it is got, and whether something is posted to it.
+	Get  bool `protobuf:"varint,2,opt,name=get,proto3" json:"get,omitempty"`
+	Post bool `protobuf:"varint,3,opt,name=post,proto3" json:"post,omitempty"`
+	// What it is, for the OpenAPI document: a few words that begin with a verb, and a sentence.
+	Summary     string `protobuf:"bytes,4,opt,name=summary,proto3" json:"summary,omitempty"`
+	Description string `protobuf:"bytes,5,opt,name=description,proto3" json:"description,omitempty"`
+	// What it answers with, for instance text/html.
+	Produces      string `protobuf:"bytes,6,opt,name=produces,proto3" json:"produces,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Page) Reset() {
+	*x = Page{}
+	mi := &file_cleave_platform_v1_options_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Page) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Page) ProtoMessage() {}
+
+func (x *Page) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_v1_options_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Page.ProtoReflect.Descriptor instead.
+func (*Page) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_v1_options_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Page) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *Page) GetGet() bool {
+	if x != nil {
+		return x.Get
+	}
+	return false
+}
+
+func (x *Page) GetPost() bool {
+	if x != nil {
+		return x.Post
+	}
+	return false
+}
+
+func (x *Page) GetSummary() string {
+	if x != nil {
+		return x.Summary
+	}
+	return ""
+}
+
+func (x *Page) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *Page) GetProduces() string {
+	if x != nil {
+		return x.Produces
+	}
+	return ""
+}
+
 var file_cleave_platform_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
@@ -451,6 +587,14 @@ var file_cleave_platform_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 		Tag:           "varint,50103,opt,name=priority,enum=cleave.platform.v1.Priority",
 		Filename:      "cleave/platform/v1/options.proto",
 	},
+	{
+		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
+		ExtensionType: (*Pages)(nil),
+		Field:         50104,
+		Name:          "cleave.platform.v1.pages",
+		Tag:           "bytes,50104,opt,name=pages",
+		Filename:      "cleave/platform/v1/options.proto",
+	},
 }
 
 // Extension fields to descriptorpb.MethodOptions.
@@ -471,6 +615,10 @@ var (
 	//
 	// optional cleave.platform.v1.Priority priority = 50103;
 	E_Priority = &file_cleave_platform_v1_options_proto_extTypes[3]
+	// The pages that the method serves. Such a method has no route of google.api.http.
+	//
+	// optional cleave.platform.v1.Pages pages = 50104;
+	E_Pages = &file_cleave_platform_v1_options_proto_extTypes[4]
 )
 
 var File_cleave_platform_v1_options_proto protoreflect.FileDescriptor
@@ -491,7 +639,16 @@ const file_cleave_platform_v1_options_proto_rawDesc = "" +
 	"\x04Rest\x12\x12\n" +
 	"\x04bare\x18\x01 \x01(\bR\x04bare\";\n" +
 	"\x05Cache\x122\n" +
-	"\amax_age\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x06maxAge*q\n" +
+	"\amax_age\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\"7\n" +
+	"\x05Pages\x12.\n" +
+	"\x05pages\x18\x01 \x03(\v2\x18.cleave.platform.v1.PageR\x05pages\"\x98\x01\n" +
+	"\x04Page\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x10\n" +
+	"\x03get\x18\x02 \x01(\bR\x03get\x12\x12\n" +
+	"\x04post\x18\x03 \x01(\bR\x04post\x12\x18\n" +
+	"\asummary\x18\x04 \x01(\tR\asummary\x12 \n" +
+	"\vdescription\x18\x05 \x01(\tR\vdescription\x12\x1a\n" +
+	"\bproduces\x18\x06 \x01(\tR\bproduces*q\n" +
 	"\n" +
 	"Visibility\x12\x1a\n" +
 	"\x16VISIBILITY_UNSPECIFIED\x10\x00\x12\x17\n" +
@@ -512,7 +669,8 @@ const file_cleave_platform_v1_options_proto_rawDesc = "" +
 	"\x06access\x12\x1e.google.protobuf.MethodOptions\x18\xb4\x87\x03 \x01(\v2\x1a.cleave.platform.v1.AccessR\x06access:N\n" +
 	"\x04rest\x12\x1e.google.protobuf.MethodOptions\x18\xb5\x87\x03 \x01(\v2\x18.cleave.platform.v1.RestR\x04rest:Q\n" +
 	"\x05cache\x12\x1e.google.protobuf.MethodOptions\x18\xb6\x87\x03 \x01(\v2\x19.cleave.platform.v1.CacheR\x05cache:Z\n" +
-	"\bpriority\x12\x1e.google.protobuf.MethodOptions\x18\xb7\x87\x03 \x01(\x0e2\x1c.cleave.platform.v1.PriorityR\bpriorityB?Z=github.com/cleave-go/cleave/gen/cleave/platform/v1;platformv1b\x06proto3"
+	"\bpriority\x12\x1e.google.protobuf.MethodOptions\x18\xb7\x87\x03 \x01(\x0e2\x1c.cleave.platform.v1.PriorityR\bpriority:Q\n" +
+	"\x05pages\x12\x1e.google.protobuf.MethodOptions\x18\xb8\x87\x03 \x01(\v2\x19.cleave.platform.v1.PagesR\x05pagesB?Z=github.com/cleave-go/cleave/gen/cleave/platform/v1;platformv1b\x06proto3"
 
 var (
 	file_cleave_platform_v1_options_proto_rawDescOnce sync.Once
@@ -527,7 +685,7 @@ func file_cleave_platform_v1_options_proto_rawDescGZIP() []byte {
 }
 
 var file_cleave_platform_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_cleave_platform_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_cleave_platform_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_cleave_platform_v1_options_proto_goTypes = []any{
 	(Visibility)(0),                    // 0: cleave.platform.v1.Visibility
 	(Who)(0),                           // 1: cleave.platform.v1.Who
@@ -536,27 +694,32 @@ var file_cleave_platform_v1_options_proto_goTypes = []any{
 	(*Ownership)(nil),                  // 4: cleave.platform.v1.Ownership
 	(*Rest)(nil),                       // 5: cleave.platform.v1.Rest
 	(*Cache)(nil),                      // 6: cleave.platform.v1.Cache
-	(*durationpb.Duration)(nil),        // 7: google.protobuf.Duration
-	(*descriptorpb.MethodOptions)(nil), // 8: google.protobuf.MethodOptions
+	(*Pages)(nil),                      // 7: cleave.platform.v1.Pages
+	(*Page)(nil),                       // 8: cleave.platform.v1.Page
+	(*durationpb.Duration)(nil),        // 9: google.protobuf.Duration
+	(*descriptorpb.MethodOptions)(nil), // 10: google.protobuf.MethodOptions
 }
 var file_cleave_platform_v1_options_proto_depIdxs = []int32{
 	0,  // 0: cleave.platform.v1.Access.visibility:type_name -> cleave.platform.v1.Visibility
 	1,  // 1: cleave.platform.v1.Access.who:type_name -> cleave.platform.v1.Who
 	4,  // 2: cleave.platform.v1.Access.ownership:type_name -> cleave.platform.v1.Ownership
-	7,  // 3: cleave.platform.v1.Cache.max_age:type_name -> google.protobuf.Duration
-	8,  // 4: cleave.platform.v1.access:extendee -> google.protobuf.MethodOptions
-	8,  // 5: cleave.platform.v1.rest:extendee -> google.protobuf.MethodOptions
-	8,  // 6: cleave.platform.v1.cache:extendee -> google.protobuf.MethodOptions
-	8,  // 7: cleave.platform.v1.priority:extendee -> google.protobuf.MethodOptions
-	3,  // 8: cleave.platform.v1.access:type_name -> cleave.platform.v1.Access
-	5,  // 9: cleave.platform.v1.rest:type_name -> cleave.platform.v1.Rest
-	6,  // 10: cleave.platform.v1.cache:type_name -> cleave.platform.v1.Cache
-	2,  // 11: cleave.platform.v1.priority:type_name -> cleave.platform.v1.Priority
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	8,  // [8:12] is the sub-list for extension type_name
-	4,  // [4:8] is the sub-list for extension extendee
-	0,  // [0:4] is the sub-list for field type_name
+	9,  // 3: cleave.platform.v1.Cache.max_age:type_name -> google.protobuf.Duration
+	8,  // 4: cleave.platform.v1.Pages.pages:type_name -> cleave.platform.v1.Page
+	10, // 5: cleave.platform.v1.access:extendee -> google.protobuf.MethodOptions
+	10, // 6: cleave.platform.v1.rest:extendee -> google.protobuf.MethodOptions
+	10, // 7: cleave.platform.v1.cache:extendee -> google.protobuf.MethodOptions
+	10, // 8: cleave.platform.v1.priority:extendee -> google.protobuf.MethodOptions
+	10, // 9: cleave.platform.v1.pages:extendee -> google.protobuf.MethodOptions
+	3,  // 10: cleave.platform.v1.access:type_name -> cleave.platform.v1.Access
+	5,  // 11: cleave.platform.v1.rest:type_name -> cleave.platform.v1.Rest
+	6,  // 12: cleave.platform.v1.cache:type_name -> cleave.platform.v1.Cache
+	2,  // 13: cleave.platform.v1.priority:type_name -> cleave.platform.v1.Priority
+	7,  // 14: cleave.platform.v1.pages:type_name -> cleave.platform.v1.Pages
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	10, // [10:15] is the sub-list for extension type_name
+	5,  // [5:10] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_cleave_platform_v1_options_proto_init() }
@@ -570,8 +733,8 @@ func file_cleave_platform_v1_options_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_platform_v1_options_proto_rawDesc), len(file_cleave_platform_v1_options_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   4,
-			NumExtensions: 4,
+			NumMessages:   6,
+			NumExtensions: 5,
 			NumServices:   0,
 		},
 		GoTypes:           file_cleave_platform_v1_options_proto_goTypes,

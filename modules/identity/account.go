@@ -1,0 +1,91 @@
+package identity
+
+import (
+	"errors"
+	"net/mail"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	identityv1 "github.com/cleave-go/cleave/gen/cleave/identity/v1"
+)
+
+// state is where an account is in its life.
+type state string
+
+const (
+	invited state = "invited"
+	active  state = "active"
+	locked  state = "locked"
+	erased  state = "erased"
+)
+
+// transitions says which states follow a state.
+var transitions = map[state][]state{
+	invited: {active, erased},
+	active:  {locked, erased},
+	locked:  {active, erased},
+	erased:  {},
+}
+
+// before returns the states from which an account gets into another.
+func before(next state) []string {
+	var all []string
+	for from, to := range transitions {
+		if slices.Contains(to, next) {
+			all = append(all, string(from))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+var messageStates = map[state]identityv1.AccountState{
+	invited: identityv1.AccountState_ACCOUNT_STATE_INVITED,
+	active:  identityv1.AccountState_ACCOUNT_STATE_ACTIVE,
+	locked:  identityv1.AccountState_ACCOUNT_STATE_LOCKED,
+	erased:  identityv1.AccountState_ACCOUNT_STATE_ERASED,
+}
+
+// customerRole is what everybody who registers is.
+const customerRole = "customer"
+
+const (
+	maxEmail = 254 // RFC 5321, section 4.5.3.1.3, without the angle brackets.
+	maxName  = 100
+	// The least and the most of a password, in characters and bytes. Long ones are hashed no slower than short ones.
+	minPassword = 12
+	maxPassword = 512
+)
+
+var (
+	errEmail    = errors.New("this is no e-mail address")
+	errPassword = errors.New("the password is too short or too long")
+	errName     = errors.New("the name is too long")
+)
+
+// normalEmail returns an address as accounts are known by it: in small letters. Nobody has two mailboxes that differ in that.
+func normalEmail(text string) (string, error) {
+	text = strings.ToLower(strings.TrimSpace(text))
+	parsed, err := mail.ParseAddress(text)
+	if err != nil || parsed.Address != text || len(text) > maxEmail || !utf8.ValidString(text) {
+		return "", errEmail
+	}
+	return text, nil
+}
+
+// checkPassword says what is wrong with a new password. What counts is its length (NIST SP 800-63B): no rule asks for odd characters.
+func checkPassword(password, email string) error {
+	if utf8.RuneCountInString(password) < minPassword || len(password) > maxPassword || strings.EqualFold(password, email) || strings.ContainsRune(password, 0) {
+		return errPassword
+	}
+	return nil
+}
+
+// checkName says what is wrong with how somebody is called, which nobody has to say.
+func checkName(name string) error {
+	if len(name) > maxName || strings.ContainsAny(name, "\x00\r\n<>") || !utf8.ValidString(name) {
+		return errName
+	}
+	return nil
+}

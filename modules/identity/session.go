@@ -1,0 +1,150 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/cleave-go/cleave/platform/id"
+)
+
+// sessionLife is for how long somebody is signed in at a browser.
+const sessionLife = 30 * 24 * time.Hour
+
+var (
+	// errRefused says that somebody cannot sign in. It does not say why: there may be no such account, or it may be locked.
+	errRefused = errors.New("the address and the password do not belong to an account that can sign in")
+	// errTooMany says that somebody has tried too often, whether there is such an account or not.
+	errTooMany = errors.New("there were too many attempts")
+)
+
+// session is where somebody is signed in.
+type session struct {
+	id, device string
+	account    account
+	began      time.Time
+}
+
+// signIn signs somebody in and returns what his browser keeps. Every attempt that is made costs a hash, so that none tells by its
+// time whether there is such an account.
+func (s *service) signIn(ctx context.Context, network, email, password, device string) (cookie string, err error) {
+	all := limits(network, email)
+	if may, err := s.attempt(ctx, all); err != nil || !may {
+		return "", errors.Join(err, onlyIf(!may, errTooMany))
+	}
+	a, _, err := findAccount(ctx, s.store.Pool(), "email = $1", email)
+	if err != nil {
+		return "", err
+	}
+	right, err := s.hasher.verify(ctx, a.hash, password)
+	if err != nil {
+		return "", err
+	}
+	refused := !right || a.state != active
+	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
+		if refused {
+			audit(ctx, tx, audited{event: "sign_in_refused", accountID: a.id})
+			return nil
+		}
+		var hash []byte
+		cookie, hash = newSecret()
+		sessionID := id.New("ses")
+		for _, l := range all { // What was counted was not in vain. The network's stays: somebody with an account could try others for ever.
+			if l.max == accountAttempts {
+				tx.Defer("DELETE FROM attempt WHERE key = $1", l.key)
+			}
+		}
+		audit(ctx, tx, audited{event: "signed_in", accountID: a.id, sessionID: sessionID})
+		_, err := tx.Exec(ctx, "INSERT INTO session (id, hash, account_id, device, expire_time) VALUES ($1, $2, $3, $4, now() + $5::interval)",
+			sessionID, hash, a.id, device, sessionLife)
+		return err
+	})
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("write down a sign-in: %w", err)
+	case refused:
+		return "", errRefused
+	}
+	return cookie, nil
+}
+
+func onlyIf(condition bool, err error) error {
+	if condition {
+		return err
+	}
+	return nil
+}
+
+// findSession returns the session that a cookie is of, and whether there is one in which somebody may still act.
+func (s *service) findSession(ctx context.Context, cookie string) (found session, ok bool, err error) {
+	if cookie == "" {
+		return session{}, false, nil
+	}
+	err = s.store.Pool().QueryRow(ctx, `SELECT s.id, s.device, s.create_time, a.id, coalesce(a.email, ''), a.name, a.state, a.roles
+		FROM session AS s JOIN account AS a ON a.id = s.account_id WHERE s.hash = $1 AND s.expire_time > now() AND a.state = $2`, hashSecret(cookie), string(active)).
+		Scan(&found.id, &found.device, &found.began, &found.account.id, &found.account.email, &found.account.name, &found.account.state, &found.account.roles)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return session{}, false, nil
+	}
+	if err != nil {
+		return session{}, false, fmt.Errorf("load a session: %w", err)
+	}
+	return found, true, nil
+}
+
+// listSessions returns where somebody is signed in, the latest first.
+func (s *service) listSessions(ctx context.Context, accountID string) ([]session, error) {
+	rows, _ := s.store.Pool().Query(ctx, "SELECT id, device, create_time FROM session WHERE account_id = $1 AND expire_time > now() ORDER BY id DESC LIMIT 100", accountID)
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (found session, err error) {
+		return found, row.Scan(&found.id, &found.device, &found.began)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	return all, nil
+}
+
+// endSession signs somebody out of one of his browsers, and ends what clients got there.
+func (s *service) endSession(ctx context.Context, accountID, sessionID string) error {
+	return s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
+		tag, err := tx.Exec(ctx, "DELETE FROM session WHERE id = $1 AND account_id = $2", sessionID, accountID)
+		if err != nil {
+			return fmt.Errorf("end a session: %w", err)
+		}
+		if tag.RowsAffected() == 0 {
+			return nil
+		}
+		audit(ctx, tx, audited{event: "signed_out", accountID: accountID, sessionID: sessionID})
+		tx.Defer("UPDATE family SET end_time = now() WHERE session_id = $1 AND account_id = $2 AND end_time IS NULL", sessionID, accountID)
+		return nil
+	})
+}
+
+// endSessions signs somebody out everywhere.
+func endSessions(ctx context.Context, tx tx, accountID string) error {
+	tx.Defer("DELETE FROM session WHERE account_id = $1", accountID)
+	_, err := tx.Exec(ctx, "UPDATE family SET end_time = now() WHERE account_id = $1 AND end_time IS NULL", accountID)
+	if err != nil {
+		return fmt.Errorf("end what account %s is signed in at: %w", accountID, err)
+	}
+	return nil
+}
+
+// deviceOf says in few words what a browser is, so that its owner knows it again.
+func deviceOf(agent string) string {
+	first := func(among ...[2]string) string {
+		for _, pair := range among {
+			if strings.Contains(agent, pair[0]) {
+				return pair[1]
+			}
+		}
+		return ""
+	}
+	browser := first([2]string{"Edg", "Edge"}, [2]string{"OPR/", "Opera"}, [2]string{"Firefox", "Firefox"}, [2]string{"Chrom", "Chrome"}, [2]string{"Safari", "Safari"})
+	system := first([2]string{"Android", "Android"}, [2]string{"iPhone", "iPhone"}, [2]string{"iPad", "iPad"}, [2]string{"Windows", "Windows"}, [2]string{"Mac OS", "macOS"}, [2]string{"Linux", "Linux"})
+	return strings.Trim(browser+", "+system, ", ")
+}

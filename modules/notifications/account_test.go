@@ -1,0 +1,71 @@
+package notifications
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/fstest"
+
+	"connectrpc.com/connect"
+	"github.com/jackc/pgx/v5"
+
+	identityv1 "github.com/cleave-go/cleave/gen/cleave/identity/v1"
+	"github.com/cleave-go/cleave/gen/cleave/identity/v1/identityv1cleave"
+	"github.com/cleave-go/cleave/platform/module"
+	"github.com/cleave-go/cleave/platform/moduletest"
+	"github.com/cleave-go/cleave/platform/rpc"
+)
+
+// writer stands in for the module identity: it writes every mail but those to nobody, when it is there.
+type writer struct{ away atomic.Int32 } // How many more calls it does not answer.
+
+func (w *writer) WriteMails(_ context.Context, r *identityv1.WriteMailsRequest) (*identityv1.WriteMailsResponse, error) {
+	if w.away.Add(-1) >= 0 {
+		return nil, connect.NewError(connect.CodeUnavailable, errors.New("identity is away"))
+	}
+	answer := &identityv1.WriteMailsResponse{}
+	for _, mailID := range r.GetMailIds() {
+		if mailID != "mai_nobody" {
+			answer.Mails = append(answer.Mails, &identityv1.Mail{MailId: mailID, Subject: "A new password", Text: "the secret link of " + mailID})
+		}
+	}
+	return answer, nil
+}
+
+// What is mailed about an account is written when it is sent, and is nowhere but in the mail. A mail to nobody is suppressed, and while
+// identity is away the mails wait.
+func TestMailsAboutAccounts(t *testing.T) {
+	t.Parallel()
+	w := &writer{}
+	w.away.Store(1)
+	identity := module.Module{
+		Name:   "identity",
+		Serves: []*rpc.Service{identityv1cleave.MailService},
+		Migrations: fstest.MapFS{"migrations/1_create.sql": {Data: []byte(
+			"-- +goose Up\nCREATE TABLE account (id text);\n-- +goose Down\nDROP TABLE account;\n")}},
+		Build: func(*module.Host) ([]rpc.Handler, error) {
+			return []rpc.Handler{identityv1cleave.NewMailServiceHandler(w)}, nil
+		},
+	}
+	h := moduletest.Start(t, Module, orders(&guests{}), identity)
+	host := h.Hosts["identity"]
+	must(t, host.DB.Tx(t.Context(), func(ctx context.Context, tx pgx.Tx) error {
+		if err := host.Events.Publish(ctx, tx, "mai_nobody", 1, &identityv1.MailOwed{MailId: "mai_nobody"}); err != nil {
+			return err
+		}
+		return host.Events.Publish(ctx, tx, "mai_1", 1, &identityv1.MailOwed{MailId: "mai_1", UserId: "usr_1"})
+	}))
+	moduletest.Eventually(t, "one is sent, and one suppressed", func() bool {
+		h.Exec(t, "UPDATE notifications.message SET next_time = now() WHERE state = 'sending'")
+		return moduletest.Value[int64](t, h, "SELECT count(*) FROM notifications.message WHERE (about, state) IN (('mai_1', 'sent'), ('mai_nobody', 'suppressed'))") == 2
+	})
+	mails := moduletest.Query[string](t, h, "SELECT body FROM notifications.mail WHERE recipient = 'usr_1'")
+	all := moduletest.Value[int64](t, h, "SELECT count(*) FROM notifications.mail")
+	if len(mails) == 0 || int(all) != len(mails) || mails[0] != "the secret link of mai_1" {
+		t.Errorf("the mails are %q of %d", mails, all)
+	}
+	if told := moduletest.Value[int64](t, h, "SELECT count(*) FROM notifications.message WHERE message::text LIKE '%secret%'"); told > 0 {
+		t.Error("what is mailed is in the messages, too")
+	}
+}

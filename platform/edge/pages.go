@@ -1,0 +1,221 @@
+package edge
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	webv1 "github.com/cleave-go/cleave/gen/cleave/platform/web/v1"
+	"github.com/cleave-go/cleave/platform/rpc"
+)
+
+// maxForm bounds what is posted to a page, in bytes.
+const maxForm = 64 << 10
+
+// pages serves plain HTTP by the methods whose contract says so: a whole request goes over the seam as a message, and a whole answer comes
+// back. As with REST the door does for them what it does for all, and they may live anywhere.
+type pages struct{ paths map[string]page }
+
+type page struct {
+	rpc.Page
+	method *rpc.Method
+}
+
+func newPages(services []*rpc.Service) *pages {
+	p := &pages{paths: map[string]page{}}
+	for _, service := range services {
+		for _, method := range service.Methods {
+			for _, served := range method.Pages {
+				p.paths[served.Path] = page{served, method}
+			}
+		}
+	}
+	return p
+}
+
+// verbs returns the methods of HTTP that a page takes.
+func (p page) verbs() []string {
+	var verbs []string
+	if p.Get {
+		verbs = append(verbs, http.MethodGet)
+	}
+	if p.Post {
+		verbs = append(verbs, http.MethodPost)
+	}
+	return verbs
+}
+
+// shown are the headers of a request that a page sees.
+var shown = []string{"Accept", "Accept-Language", "Authorization", "Content-Type", "Cookie", "Dnt", "Origin", "Sec-Fetch-Site", "User-Agent"}
+
+// serve serves a request through the door if it is for a page, and reports whether it is.
+func (p *pages) serve(w http.ResponseWriter, r *http.Request, door http.HandlerFunc) bool {
+	page, known := p.paths[r.URL.Path]
+	if !known || r.URL.RawPath != "" || r.Method == http.MethodOptions { // Of preflights only the door knows.
+		return false
+	}
+	verb := r.Method
+	if verb == http.MethodHead {
+		verb = http.MethodGet
+	}
+	inner := r.Clone(r.Context())
+	inner.URL = &url.URL{Path: page.method.Procedure}
+	inner.RequestURI = page.method.Procedure
+	for _, name := range []string{"Accept-Encoding", "Authorization", "Content-Length", "Content-Encoding"} {
+		inner.Header.Del(name)
+	}
+	answer := &pageAnswer{ResponseWriter: w, page: page}
+	asked := &webv1.Request{Method: verb, Path: r.URL.Path, Query: r.URL.RawQuery}
+	for _, name := range shown {
+		for _, value := range r.Header.Values(name) {
+			asked.Headers = append(asked.Headers, &webv1.Header{Name: name, Value: value})
+		}
+	}
+	inner.Method = http.MethodPost
+	inner.Header.Set("Connect-Protocol-Version", "1")
+	inner.Header.Set(contentType, "application/proto")
+	body := &pageBody{ReadCloser: r.Body, method: page.method, request: asked}
+	switch encoding := r.Header.Get("Content-Encoding"); {
+	case verb == http.MethodGet && page.Get:
+		body.ReadCloser = http.NoBody
+		inner.ContentLength = 0
+	case verb != http.MethodPost || !page.Post:
+		w.Header().Set("Allow", strings.Join(page.verbs(), ", "))
+		answer.refused = methodNotAllowed(page.verbs())
+	case encoding != "" && encoding != "identity":
+		answer.refused = &problem{http.StatusUnsupportedMediaType, restError{Message: "the body is compressed: send it as it is"}}
+	}
+	inner.Body = body
+	if answer.refused != nil {
+		// To be refused, it goes to the door as what it knows no method for: who may not come in at all is told that.
+		inner.URL, inner.Body = r.URL, r.Body
+	}
+	door(answer, inner)
+	answer.finish()
+	return true
+}
+
+// pageBody is the body of a request for a page. The door reads it as it is, with all its limits, and completes it then.
+type pageBody struct {
+	io.ReadCloser
+	method  *rpc.Method
+	request *webv1.Request
+}
+
+// complete returns the message that the method takes.
+func (b *pageBody) complete(body []byte, network netip.Prefix) ([]byte, error) {
+	if len(body) > maxForm {
+		return nil, &refusal{code: connect.CodeResourceExhausted, status: http.StatusRequestEntityTooLarge, why: fmt.Sprintf("what is posted is larger than %d bytes", maxForm)}
+	}
+	for _, text := range []*string{&b.request.Path, &b.request.Query} {
+		*text = strings.ToValidUTF8(*text, "\uFFFD")
+	}
+	for _, header := range b.request.GetHeaders() {
+		header.Value = strings.ToValidUTF8(header.GetValue(), "\uFFFD")
+	}
+	b.request.Body = body
+	if network.IsValid() {
+		b.request.Network = network.String()
+	}
+	message := b.method.NewRequest().ProtoReflect()
+	message.Set(only(message), protoreflect.ValueOfMessage(b.request.ProtoReflect()))
+	return proto.Marshal(message.Interface())
+}
+
+// only returns the one field of a message: the generator has seen to it.
+func only(message protoreflect.Message) protoreflect.FieldDescriptor {
+	return message.Descriptor().Fields().Get(0)
+}
+
+// pageAnswer makes a plain answer of the door's Connect one.
+type pageAnswer struct {
+	http.ResponseWriter
+	page    page
+	refused *problem // Why the request goes no further than the door.
+
+	status int
+	held   bytes.Buffer
+}
+
+func (a *pageAnswer) WriteHeader(status int) {
+	if a.status == 0 && status >= http.StatusOK {
+		a.status = status
+	}
+}
+
+func (a *pageAnswer) Write(p []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	if a.held.Len()+len(p) > rpc.MaxMessageBytes {
+		return 0, errTooLong
+	}
+	return a.held.Write(p)
+}
+
+// FlushError does nothing: the answer is handed over when it is whole. A proxy would begin it otherwise.
+func (a *pageAnswer) FlushError() error { return nil }
+
+// Unwrap lets [http.ResponseController] reach the connection.
+func (a *pageAnswer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// finish hands over the answer.
+func (a *pageAnswer) finish() {
+	header := a.Header()
+	for _, name := range []string{"Content-Length", "Content-Encoding", "Accept-Encoding", "Connect-Accept-Encoding", "Connect-Content-Encoding"} {
+		header.Del(name) // Those of the message.
+	}
+	switch {
+	case a.status == 0:
+		panic(http.ErrAbortHandler) // What was cut off must not look as if it had ended.
+	case a.refused != nil && (a.status == http.StatusNotFound || a.status < http.StatusBadRequest):
+		a.fail(a.refused)
+	case a.status != http.StatusOK:
+		a.fail(problemOf(a.status, a.held.Bytes()))
+	default:
+		a.hand()
+	}
+}
+
+// fail tells what is wrong, in a sentence: a person may read it.
+func (a *pageAnswer) fail(p *problem) {
+	a.Header().Set(contentType, "text/plain; charset=utf-8")
+	a.ResponseWriter.WriteHeader(p.status)
+	_, _ = io.WriteString(a.ResponseWriter, p.error.Message+"\n")
+}
+
+// hand hands over what the module has answered. Its headers replace those of the door.
+func (a *pageAnswer) hand() {
+	message := a.page.method.NewResponse()
+	if err := proto.Unmarshal(a.held.Bytes(), message); err != nil {
+		a.fail(&problem{http.StatusBadGateway, restError{Message: "the answer cannot be read"}})
+		return
+	}
+	reflected := message.ProtoReflect()
+	response, _ := reflected.Get(only(reflected)).Message().Interface().(*webv1.Response)
+	if response.GetStatus() < http.StatusOK || response.GetStatus() > 599 {
+		a.fail(&problem{http.StatusBadGateway, restError{Message: "the answer has no status"}})
+		return
+	}
+	header := a.Header()
+	header.Del(contentType)
+	seen := map[string]bool{}
+	for _, h := range response.GetHeaders() {
+		name := http.CanonicalHeaderKey(h.GetName())
+		if !seen[name] {
+			seen[name] = true
+			header.Del(name)
+		}
+		header.Add(name, h.GetValue())
+	}
+	header.Set("Content-Length", strconv.Itoa(len(response.GetBody())))
+	a.ResponseWriter.WriteHeader(int(response.GetStatus()))
+	_, _ = a.ResponseWriter.Write(response.GetBody())
+}

@@ -1,0 +1,172 @@
+package test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/oauth2"
+
+	identityv1 "github.com/cleave-go/cleave/gen/cleave/identity/v1"
+	"github.com/cleave-go/cleave/gen/cleave/identity/v1/identityv1connect"
+	notificationsv1 "github.com/cleave-go/cleave/gen/cleave/notifications/v1"
+	"github.com/cleave-go/cleave/gen/cleave/notifications/v1/notificationsv1connect"
+	"github.com/cleave-go/cleave/platform/topology"
+	"github.com/cleave-go/cleave/test/house"
+)
+
+// TestOwnIssuer signs somebody in at the shop itself, by libraries that know nothing of it, and calls the shop with the token that comes of
+// it: in one process, with every module apart, and with some together.
+func TestOwnIssuer(t *testing.T) {
+	binaries := topology.NewBinaries(t)
+	for _, layout := range []house.Layout{house.AllInOne, house.AllApart, house.Mixed} {
+		t.Run(layout.Name, func(t *testing.T) {
+			t.Parallel()
+			addr := topology.Reserve(t)
+			issuer := "http://" + addr
+			s := layout.Open(t, binaries, house.Options{Env: map[string]string{
+				"CLEAVE_PUBLIC_ADDR": addr, "CLEAVE_IDENTITY_ISSUER": issuer, "CLEAVE_OIDC_ISSUER": issuer, "CLEAVE_OIDC_AUDIENCE": issuer,
+			}})
+			ownIssuer(t, s, issuer)
+		})
+	}
+}
+
+func ownIssuer(t *testing.T, s *shop, issuer string) {
+	const callback, email, password = "https://app.example/callback", "jane@example.com", "correct horse battery staple"
+	clients := identityv1connect.NewClientServiceClient(http.DefaultClient, adminOf(s, "identity"))
+	if _, err := clients.PutClient(t.Context(), &identityv1.PutClientRequest{Client: &identityv1.Client{
+		Id: "app", Name: "App", RedirectUris: []string{callback}, Scopes: []string{"openid", "email", "account:read"}, Trusted: true,
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	provider, err := oidc.NewProvider(t.Context(), issuer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := oauth2.Config{ClientID: "app", Endpoint: provider.Endpoint(), RedirectURL: callback, Scopes: []string{"openid", "email", "account:read"}}
+	verifier := oauth2.GenerateVerifier()
+
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	browser := &http.Client{Jar: jar, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
+		if strings.HasPrefix(r.URL.String(), callback) {
+			return http.ErrUseLastResponse
+		}
+		return nil
+	}}
+	fill(t, browser, issuer+"/register", url.Values{"email": {email}})
+	fill(t, browser, link(t, s, issuer), url.Values{"password": {password}})
+	back := fill(t, browser, app.AuthCodeURL("the state", oauth2.S256ChallengeOption(verifier)), url.Values{"email": {email}, "password": {password}})
+	if back == nil || back.Query().Get("iss") != issuer {
+		t.Fatalf("she is led to %v", back)
+	}
+	token, err := app.Exchange(t.Context(), back.Query().Get("code"), oauth2.VerifierOption(verifier))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, _ := token.Extra("id_token").(string)
+	idToken, err := provider.Verifier(&oidc.Config{ClientID: "app"}).Verify(t.Context(), raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	accounts := identityv1connect.NewAccountServiceClient(oauth2.NewClient(t.Context(), oauth2.StaticTokenSource(token)), issuer)
+	answer, err := accounts.GetAccount(t.Context(), &identityv1.GetAccountRequest{})
+	if err != nil || answer.GetAccount().GetId() != idToken.Subject || answer.GetAccount().GetEmail() != email {
+		t.Errorf("with her token: %v, %v", answer, err)
+	}
+	messages := notificationsv1connect.NewNotificationServiceClient(oauth2.NewClient(t.Context(), oauth2.StaticTokenSource(token)), issuer)
+	if _, err := messages.ListMessages(t.Context(), &notificationsv1.ListMessagesRequest{}); connect.CodeOf(err) != connect.CodePermissionDenied {
+		t.Errorf("without the scope: %v, want permission denied", err)
+	}
+	withID := oauth2.NewClient(t.Context(), oauth2.StaticTokenSource(&oauth2.Token{AccessToken: raw}))
+	if _, err := identityv1connect.NewAccountServiceClient(withID, issuer).GetAccount(t.Context(), &identityv1.GetAccountRequest{}); connect.CodeOf(err) != connect.CodeUnauthenticated {
+		t.Errorf("with the ID token: %v, want unauthenticated", err)
+	}
+	if logs := s.Logs(); strings.Contains(logs, email) || strings.Contains(logs, token.AccessToken) || strings.Contains(logs, password) {
+		t.Error("the logs tell of her address, her password or her token")
+	}
+}
+
+// adminOf returns the URL of the operator's port of the unit that a module lives in.
+func adminOf(s *shop, module string) string {
+	for _, unit := range s.Units() {
+		for _, name := range unit.Modules {
+			if name == module {
+				return unit.Admin()
+			}
+		}
+	}
+	panic("module " + module + " lives nowhere")
+}
+
+// link returns the link in the mail that comes to the development mailbox.
+func link(t *testing.T, s *shop, issuer string) string {
+	t.Helper()
+	db, err := pgx.Connect(t.Context(), s.Databases["notifications"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close(t.Context())
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		var text string
+		err := db.QueryRow(t.Context(), "SELECT body FROM notifications.mail ORDER BY id DESC LIMIT 1").Scan(&text)
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			t.Fatal(err)
+		}
+		if _, link, found := strings.Cut(text, issuer); found {
+			return issuer + strings.Fields(link)[0]
+		}
+	}
+	t.Fatal("no mail comes")
+	return ""
+}
+
+var (
+	formField  = regexp.MustCompile(`<input type="hidden" name="([a-z]+)" value="([^"]*)">`)
+	formAction = regexp.MustCompile(`<form method="post" action="([^"]*)">`)
+)
+
+// fill gets a page, fills in its form, and returns where that leads in the end if it leads away.
+func fill(t *testing.T, browser *http.Client, page string, typed url.Values) *url.URL {
+	t.Helper()
+	response, err := browser.Get(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(response.Body)
+	response.Body.Close()
+	action := formAction.FindSubmatch(body)
+	if err != nil || action == nil {
+		t.Fatalf("%s has no form: %v, %s %s", page, err, response.Status, body)
+	}
+	for _, field := range formField.FindAllSubmatch(body, -1) {
+		typed.Set(string(field[1]), strings.NewReplacer("&amp;", "&", "&#43;", "+").Replace(string(field[2])))
+	}
+	to, err := response.Request.URL.Parse(string(action[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response, err = browser.PostForm(to.String(), typed); err != nil {
+		t.Fatal(err)
+	}
+	body, _ = io.ReadAll(response.Body)
+	response.Body.Close()
+	if response.StatusCode >= http.StatusBadRequest {
+		t.Fatalf("%s: %s %s", to, response.Status, body)
+	}
+	away, _ := response.Location()
+	return away
+}
