@@ -28,6 +28,7 @@ func Services() []*rpc.Service {
 		inventoryv1cleave.StockService,
 		notificationsv1cleave.NotificationService,
 		notificationsv1cleave.FactService,
+		notificationsv1cleave.MailboxService,
 		ordersv1cleave.CartService,
 		ordersv1cleave.CouponService,
 		ordersv1cleave.OrderService,
