@@ -20,6 +20,8 @@ func Services() []*rpc.Service {
 		catalogv1cleave.ImportService,
 		identityv1cleave.AccountService,
 		identityv1cleave.DeskService,
+		identityv1cleave.AddressService,
+		identityv1cleave.SessionService,
 		identityv1cleave.ClientService,
 		identityv1cleave.MailService,
 		identityv1cleave.WebService,
