@@ -48,6 +48,7 @@ type visitor struct {
 	name   string
 	roles  []string
 	scopes bool // Whether the token has every scope there is.
+	guest  bool
 	token  string
 }
 
@@ -63,7 +64,15 @@ func TestFunctionLevel(t *testing.T) {
 			env["CLEAVE_RATE_LIMIT"], env["CLEAVE_ANONYMOUS_RATE_LIMIT"] = "0", "0"
 			s := layout.Open(t, binaries, house.Options{Env: env, TLS: layout.Name == house.AllApart.Name})
 			t.Run("public port", func(t *testing.T) { publicMatrix(t, s, issuer) })
-			t.Run("what is another's", func(t *testing.T) { objectLevel(t, s, issuer) })
+			scopes := strings.Join(rpc.Everything("", contract.Services()).Scopes, " ")
+			token := func(subject string, roles ...string) string {
+				return issuer.Mint(issuer.Claims(subject, roles...).With(authtest.Claims{"scope": scopes}))
+			}
+			staff, jane, john := token("usr_staff", "staff"), token("usr_jane"), token("usr_john")
+			t.Run("what is another's", func(t *testing.T) { objectLevel(t, s, staff, jane, john) })
+			t.Run("what is another guest's", func(t *testing.T) { objectLevel(t, s, staff, newGuest(), newGuest()) })
+			t.Run("what is a guest's", func(t *testing.T) { objectLevel(t, s, staff, newGuest(), john) })
+			t.Run("what is a customer's, for a guest", func(t *testing.T) { objectLevel(t, s, staff, jane, newGuest()) })
 			if s.Authority != nil {
 				t.Run("internal ports", func(t *testing.T) { internalMatrix(t, s) })
 			}
@@ -78,9 +87,13 @@ func publicMatrix(t *testing.T, s *shop, issuer *authtest.Issuer) {
 		{name: "anonymous"}, {name: "app", scopes: true}, {name: "customer", roles: []string{"customer"}, scopes: true},
 		{name: "customer without scopes", roles: []string{"customer"}}, {name: "staff", roles: []string{"staff"}, scopes: true},
 		{name: "staff without scopes", roles: []string{"staff"}}, {name: "admin", roles: []string{"admin"}, scopes: true},
-		{name: "a role nobody knows", roles: []string{"root"}, scopes: true},
+		{name: "a role nobody knows", roles: []string{"root"}, scopes: true}, {name: "guest", guest: true},
 	}
 	for i, v := range visitors[1:] {
+		if v.guest {
+			visitors[i+1].token = newGuest()
+			continue
+		}
 		claims := issuer.Claims("usr_"+strings.ReplaceAll(v.name, " ", "_"), v.roles...)
 		if v.scopes {
 			claims = claims.With(authtest.Claims{"scope": scopes})
@@ -130,11 +143,13 @@ func expected(a *platformv1.Access, v visitor) verdict {
 		return notThere
 	case a.GetWho() == platformv1.Who_WHO_ANYONE:
 		return letThrough
-	case v.token == "":
+	case v.guest && a.GetWho() == platformv1.Who_WHO_GUEST:
+		return letThrough
+	case v.guest || v.token == "":
 		return signInFirst
 	case a.GetWho() == platformv1.Who_WHO_ROLE && !inRole, a.GetScope() != "" && !v.scopes:
 		return notForCaller
-	case a.GetWho() == platformv1.Who_WHO_ROLE, a.GetWho() == platformv1.Who_WHO_SIGNED_IN:
+	case a.GetWho() == platformv1.Who_WHO_ROLE, a.GetWho() == platformv1.Who_WHO_SIGNED_IN, a.GetWho() == platformv1.Who_WHO_GUEST:
 		return letThrough
 	}
 	return notForCaller
@@ -199,16 +214,16 @@ func post(t *testing.T, client *http.Client, url string, method *rpc.Method, tok
 	return wrong.Code, answer
 }
 
-// objectLevel calls every method with an ownership rule for what is another's: it is not there, and no list has it.
-func objectLevel(t *testing.T, s *shop, issuer *authtest.Issuer) {
-	everything := rpc.Everything("", contract.Services())
-	token := func(subject string, roles ...string) string {
-		return issuer.Mint(issuer.Claims(subject, roles...).With(authtest.Claims{"scope": strings.Join(everything.Scopes, " ")}))
-	}
+// objectLevel has John call every method with an ownership rule for what is Jane's: it is not there, and no list has it. Both are tokens,
+// or secrets of guests.
+func objectLevel(t *testing.T, s *shop, staff, jane, john string) {
 	v := enter(t, s, connectJSON)
-	v.ctx = bearing(v.ctx, token("usr_staff", "staff"))
+	v.ctx = bearing(v.ctx, staff)
 	sku := v.product(1990, 100)
-	v.ctx = bearing(v.ctx, token("usr_jane"))
+	v.ctx = bearing(v.ctx, jane)
+	if isGuest(jane) {
+		v.email = "jane@example.org"
+	}
 	// What is Jane's, by the field of a request that names it. An id is that of what the service is about.
 	cart := v.cart(item{sku, 1})
 	order := v.buy("pm_card_visa", item{sku, 1})
@@ -222,12 +237,11 @@ func objectLevel(t *testing.T, s *shop, issuer *authtest.Issuer) {
 		"CartService.id": cart, "cart_id": cart, "quote_id": v.quote(cart).GetId(), "OrderService.id": order.GetId(), "order_id": order.GetId(),
 		"QuickOrderService.id": order.GetId(), "AddressService.id": kept.GetAddress().GetId(), "SessionService.id": "ses_of_jane",
 	}
-	john, jane := token("usr_john"), token("usr_jane")
 	client := connectJSON.client(t, s)
 	called := 0
 	for _, service := range contract.Services() {
 		for _, method := range service.Methods {
-			if !method.Access.Owned {
+			if !method.Access.Owned || isGuest(john) && method.Access.Who != rpc.Guest {
 				continue
 			}
 			asked := method.NewRequest().ProtoReflect()
@@ -247,10 +261,14 @@ func objectLevel(t *testing.T, s *shop, issuer *authtest.Issuer) {
 				case name == "request_id":
 					asked.Set(field, protoreflect.ValueOfString(request()))
 				case name == "user_id":
-					asked.Set(field, protoreflect.ValueOfString("usr_jane"))
+					asked.Set(field, protoreflect.ValueOfString(order.GetUserId()))
 				case name == "sku":
 					asked.Set(field, protoreflect.ValueOfString(sku))
 				case name == "product_id": // Nobody's.
+				case name == "email":
+					if isGuest(john) {
+						asked.Set(field, protoreflect.ValueOfString("john@example.org"))
+					}
 				case name == "payment_method":
 					asked.Set(field, protoreflect.ValueOfString("pm_card_visa"))
 				case strings.HasSuffix(name, "id") && field.Kind() == protoreflect.StringKind:
@@ -266,11 +284,11 @@ func objectLevel(t *testing.T, s *shop, issuer *authtest.Issuer) {
 			switch {
 			case named && code != connect.CodeNotFound.String():
 				t.Errorf("%s of what is another's: %s, want not_found: %s", method.Procedure, code, answer)
-			case !named && bytes.Contains(answer, []byte("usr_jane")), !named && bytes.Contains(answer, []byte(order.GetId())):
+			case !named && bytes.Contains(answer, []byte(order.GetUserId())), !named && bytes.Contains(answer, []byte(order.GetId())):
 				t.Errorf("%s tells of what is another's: %s", method.Procedure, answer)
 			}
 			// The same request is answered to whom it belongs: that it was refused says something.
-			if named && method.Idempotency == connect.IdempotencyNoSideEffects {
+			if named && method.Idempotency == connect.IdempotencyNoSideEffects && (!isGuest(jane) || method.Access.Who == rpc.Guest) {
 				if code, answer := post(t, client, s.Public(), method, jane, body); code != "ok" {
 					t.Errorf("%s of what is one's own: %s: %s", method.Procedure, code, answer)
 				}

@@ -75,14 +75,19 @@ func TestNetwork(t *testing.T) {
 	t.Run("black hole", func(t *testing.T) { blackHole(t, shop, catalog) })
 }
 
-// slowAndReset holds that orders are seen through, each once, over a network that is slow and loses connections.
+// slowAndReset holds that orders are seen through, each once, over a network that is slow, and resets and loses connections.
 func slowAndReset(t *testing.T, s *shop, inventory *wire) {
 	v := enter(t, s, connectRPC)
 	sku := v.product(1990, 50)
 	defer inventory.spoil(`{"type":"latency","attributes":{"latency":200,"jitter":50}}`)()
 	var orders []*ordersv1.Order
 	for i := range 10 {
+		heal := func() {}
+		if i%3 == 1 { // Every connection is reset soon after something is sent on it.
+			heal = inventory.spoil(`{"type":"reset_peer","attributes":{"timeout":100}}`)
+		}
 		orders = append(orders, v.buy("pm_card_visa", item{sku, 1}))
+		heal()
 		if i%3 == 2 { // What is under way is lost.
 			inventory.Stop()
 			if err := inventory.Start(); err != nil {

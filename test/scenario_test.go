@@ -20,7 +20,7 @@ type scenario struct {
 }
 
 // scenarios is the table. Each is in the file of its subject.
-var scenarios = slices.Concat(orderScenarios, cancelScenarios, quoteScenarios, repeatScenarios, watchScenarios, inputScenarios, doorScenarios, browseScenarios, mailScenarios, restScenarios, abuseScenarios, fulfilScenarios)
+var scenarios = slices.Concat(orderScenarios, cancelScenarios, quoteScenarios, repeatScenarios, watchScenarios, inputScenarios, doorScenarios, browseScenarios, mailScenarios, restScenarios, abuseScenarios, fulfilScenarios, guestScenarios, stockScenarios)
 
 func TestScenarios(t *testing.T) {
 	binaries := topology.NewBinaries(t)

@@ -33,6 +33,7 @@ type visit struct {
 	clients         // What the customer calls, through the public port.
 	inside  clients // What orders calls, at the internal ports.
 	ctx     context.Context
+	email   string // of a guest
 
 	mu   sync.Mutex
 	seen []string
@@ -200,7 +201,7 @@ func (v *visit) quote(cartID string) *ordersv1.Quote {
 // place orders a quote.
 func (v *visit) place(quoteID, paymentMethod string) *ordersv1.Order {
 	v.Helper()
-	answer, err := v.orders.PlaceOrder(v.ctx, &ordersv1.PlaceOrderRequest{RequestId: request(), QuoteId: quoteID, PaymentMethod: paymentMethod})
+	answer, err := v.orders.PlaceOrder(v.ctx, &ordersv1.PlaceOrderRequest{RequestId: request(), QuoteId: quoteID, PaymentMethod: paymentMethod, Email: v.email})
 	v.must("place an order", err)
 	return answer.GetOrder()
 }

@@ -25,7 +25,7 @@ func generateAccess(g *protogen.GeneratedFile, service *protogen.Service, method
 	if a.GetVisibility() != platformv1.Visibility_VISIBILITY_PUBLIC {
 		return nil
 	}
-	who := map[platformv1.Who]string{platformv1.Who_WHO_ANYONE: "Anyone", platformv1.Who_WHO_SIGNED_IN: "SignedIn", platformv1.Who_WHO_ROLE: "InRole"}[a.GetWho()]
+	who := map[platformv1.Who]string{platformv1.Who_WHO_ANYONE: "Anyone", platformv1.Who_WHO_SIGNED_IN: "SignedIn", platformv1.Who_WHO_ROLE: "InRole", platformv1.Who_WHO_GUEST: "Guest"}[a.GetWho()]
 	g.P("Public: true,")
 	g.P("Access: ", rpcPackage.Ident("Access"), "{")
 	g.P("Who: ", rpcPackage.Ident(who), ",")
@@ -57,11 +57,13 @@ func checkAccess(a *platformv1.Access) error {
 		}
 		return nil
 	case a.GetWho() == platformv1.Who_WHO_UNSPECIFIED:
-		return errors.New(option + ": say who may call a public method: WHO_ANYONE, WHO_SIGNED_IN or WHO_ROLE")
+		return errors.New(option + ": say who may call a public method: WHO_ANYONE, WHO_GUEST, WHO_SIGNED_IN or WHO_ROLE")
 	case (a.GetWho() == platformv1.Who_WHO_ROLE) != (len(a.GetRoles()) > 0):
 		return errors.New(option + ": WHO_ROLE and roles belong together")
 	case a.GetWho() == platformv1.Who_WHO_ANYONE && (a.GetScope() != "" || a.GetOwnership() != nil):
 		return errors.New(option + ": who has not signed in has neither a scope nor anything of his own")
+	case a.GetWho() == platformv1.Who_WHO_GUEST && a.GetOwnership() == nil:
+		return errors.New(option + ": WHO_GUEST is for what belongs to the caller, so it needs ownership; what belongs to nobody is for WHO_ANYONE")
 	}
 	return nil
 }

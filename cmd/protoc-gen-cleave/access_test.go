@@ -17,6 +17,7 @@ func TestCheckAccess(t *testing.T) {
 		anyone   = platformv1.Who_WHO_ANYONE
 		signedIn = platformv1.Who_WHO_SIGNED_IN
 		inRole   = platformv1.Who_WHO_ROLE
+		guest    = platformv1.Who_WHO_GUEST
 	)
 	staff, own := []string{"staff"}, &platformv1.Ownership{}
 	for _, c := range []struct {
@@ -37,6 +38,8 @@ func TestCheckAccess(t *testing.T) {
 		{"anyone with an owner", &platformv1.Access{Visibility: public, Who: anyone, Ownership: own}, "neither a scope nor anything of his own"},
 		{"signed in", &platformv1.Access{Visibility: public, Who: signedIn, Scope: "orders:read", Ownership: own}, ""},
 		{"signed in with a role", &platformv1.Access{Visibility: public, Who: signedIn, Roles: staff}, "belong together"},
+		{"guest", &platformv1.Access{Visibility: public, Who: guest, Scope: "orders:read", Ownership: own}, ""},
+		{"guest without an owner", &platformv1.Access{Visibility: public, Who: guest}, "needs ownership"},
 		{"role", &platformv1.Access{Visibility: public, Who: inRole, Roles: staff}, ""},
 		{"role without roles", &platformv1.Access{Visibility: public, Who: inRole}, "belong together"},
 	} {

@@ -111,6 +111,9 @@ func newDocument() *document {
 	d.Components.SecuritySchemes = members{{"token", members{
 		{"type", "http"}, {"scheme", "bearer"}, {"bearerFormat", "JWT"},
 		{"description", "An access token of the OpenID Connect issuer that the shop trusts, in the header `Authorization: Bearer …`. On a laptop, without an issuer, nobody needs one."},
+	}}, {"guest", members{
+		{"type", "http"}, {"scheme", "bearer"},
+		{"description", "The secret of a guest, in the header `Authorization: Bearer guest_…`: 32 bytes that the caller has drawn by chance, in base64url without padding. Carts and orders belong to whoever has it."},
 	}}}
 	text := members{{"type", "string"}}
 	d.Components.Headers = members{

@@ -224,6 +224,9 @@ func security(a *platformv1.Access) []members {
 	if a.GetScope() != "" {
 		scopes = append(scopes, a.GetScope())
 	}
+	if a.GetWho() == platformv1.Who_WHO_GUEST {
+		return []members{{{"token", scopes}}, {{"guest", []string{}}}}
+	}
 	return []members{{{"token", scopes}}}
 }
 
@@ -235,6 +238,8 @@ func who(a *platformv1.Access) string {
 		return "Anyone may call it."
 	case platformv1.Who_WHO_ROLE:
 		b.WriteString("For callers with the role " + either(a.GetRoles()))
+	case platformv1.Who_WHO_GUEST:
+		b.WriteString("For guests, and for callers who have signed in")
 	default:
 		b.WriteString("For callers who have signed in")
 	}

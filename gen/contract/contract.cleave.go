@@ -36,6 +36,7 @@ func Services() []*rpc.Service {
 		ordersv1cleave.OrderService,
 		ordersv1cleave.FactService,
 		ordersv1cleave.FulfillmentService,
+		ordersv1cleave.GuestService,
 		ordersv1cleave.QuickOrderService,
 		paymentsv1cleave.PaymentService,
 		paymentsv1cleave.FactService,

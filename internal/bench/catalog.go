@@ -33,44 +33,47 @@ var (
 	nouns     = strings.Fields("mug bowl plate carafe board lamp vase tray clock mirror stool shelf bench box planter lantern feeder hook chair table desk basket candle cushion blanket curtain carpet kettle teapot pitcher ladle spoon fork knife whisk grater colander skillet saucepan casserole thermos bottle flask goblet tumbler coaster napkin apron towel hanger ladder drawer cabinet wardrobe bookend easel frame poster globe compass")
 )
 
-// productFile returns a CSV of products, and another of the same ones at other prices for each other round.
-func productFile(round int) string {
+// productFile returns a CSV of the products of a round, which no other round has, at prices that are higher by some cents.
+func productFile(round, dearer int) string {
 	random := rand.New(rand.NewPCG(1, 1))
 	pick := func(words []string) string { return words[random.IntN(len(words))] }
 	var b strings.Builder
 	b.WriteString("sku,title,description,category,price_amount,price_currency\n")
 	for i := range catalogSize {
 		noun := pick(nouns)
-		fmt.Fprintf(&b, "BENCH-%06d,%s %s %s %d,\"A %s %s, made of %s. For the %s that has everything.\",%s,%d,EUR\n",
-			i, pick(looks), pick(materials), noun, i%1000, pick(looks), noun, pick(materials), pick(nouns), noun, 100+i%5000+round)
+		fmt.Fprintf(&b, "BENCH-%07d,%s %s %s %d,\"A %s %s, made of %s. For the %s that has everything.\",%s,%d,EUR\n",
+			round*catalogSize+i, pick(looks), pick(materials), noun, i%1000, pick(looks), noun, pick(materials), pick(nouns), noun, 100+i%5000+dearer)
 	}
 	return b.String()
 }
 
-// measureImport imports the products over the public port, in each round at other prices.
+// measureImport imports products over the public port that are new, and once more at other prices.
 func measureImport(ctx context.Context, p plan, s *stand, r *report) (err error) {
 	shop, err := s.openShop(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, shop.close()) }()
-	rate := figure{Part: "import", What: "rows of a CSV, from StartImport until the last is written", Unit: perSecond, AtLeast: 5000}
+	fresh := figure{Part: "import", What: "rows of a CSV that are new, from StartImport until the last is written", Unit: perSecond, AtLeast: 5000}
+	known := figure{Part: "import", What: "the same rows, at other prices", Unit: perSecond}
 	memory := figure{Part: "import", What: "most memory of the shop meanwhile (RSS)", Unit: megabytes}
 	for round := range p.rounds {
 		p.say("import: round %d of %d, %d products", round+1, p.rounds, catalogSize)
-		took, most, err := importProducts(ctx, shop, round)
-		if err != nil {
-			return err
+		for dearer, rate := range []*figure{&fresh, &known} {
+			took, most, err := importProducts(ctx, shop, round, dearer)
+			if err != nil {
+				return err
+			}
+			rate.A = append(rate.A, catalogSize/took.Seconds())
+			memory.A = append(memory.A, float64(most)/(1<<20))
 		}
-		rate.A = append(rate.A, catalogSize/took.Seconds())
-		memory.A = append(memory.A, float64(most)/(1<<20))
 	}
-	r.add(rate, memory)
+	r.add(fresh, known, memory)
 	return nil
 }
 
 // importProducts imports the products, and returns how long that took and how much memory the shop had meanwhile.
-func importProducts(ctx context.Context, shop *shop, round int) (took time.Duration, most int64, err error) {
+func importProducts(ctx context.Context, shop *shop, round, dearer int) (took time.Duration, most int64, err error) {
 	client := catalogv1connect.NewImportServiceClient(http.DefaultClient, shop.url)
 	made, err := client.CreateImport(ctx, &catalogv1.CreateImportRequest{RequestId: id.New("bench"), Format: catalogv1.ImportFormat_IMPORT_FORMAT_CSV})
 	if err != nil {
@@ -78,7 +81,7 @@ func importProducts(ctx context.Context, shop *shop, round int) (took time.Durat
 	}
 	importID := made.GetImport().GetId()
 	offset := int64(0)
-	for chunk := range slices.Chunk([]byte(productFile(round)), chunkBytes) {
+	for chunk := range slices.Chunk([]byte(productFile(round, dearer)), chunkBytes) {
 		if _, err := client.AppendImport(ctx, &catalogv1.AppendImportRequest{RequestId: id.New("bench"), Id: importID, Offset: offset, Data: chunk}); err != nil {
 			return 0, 0, err
 		}
@@ -118,7 +121,7 @@ func measureSearch(ctx context.Context, p plan, s *stand, r *report) (err error)
 	}
 	defer func() { err = errors.Join(err, shop.close()) }()
 	p.say("search: importing %d products", catalogSize)
-	if _, _, err := importProducts(ctx, shop, 0); err != nil {
+	if _, _, err := importProducts(ctx, shop, 0, 0); err != nil {
 		return err
 	}
 	if _, err := s.admin.Exec(ctx, "ANALYZE"); err != nil {

@@ -92,11 +92,13 @@ func (s *service) audit(ctx context.Context) error {
 		}
 		fault.Point("inventory/audit/batch")
 	}
-	var found int
-	if err := s.store.Pool().QueryRow(ctx, "SELECT count(*) FROM (SELECT FROM stock_drift LIMIT $1) AS found", maxDrifts).Scan(&found); err != nil {
+	var found, began float64
+	if err := s.store.Pool().QueryRow(ctx, `SELECT (SELECT count(*)::float8 FROM (SELECT FROM stock_drift LIMIT $1) AS found),
+		coalesce(extract(epoch FROM start_time)::float8, 0) FROM stock_audit`, maxDrifts).Scan(&found, &began); err != nil {
 		return fmt.Errorf("count drifts: %w", err)
 	}
-	s.drifts.Set(float64(found))
+	s.drifts.Set(found)
+	s.audited.Set(began)
 	return nil
 }
 
@@ -211,7 +213,7 @@ func (s *service) ListStockDrifts(ctx context.Context, r *inventoryv1.ListStockD
 
 func (s *service) RepairStock(ctx context.Context, r *inventoryv1.RepairStockRequest) (*inventoryv1.RepairStockResponse, error) {
 	return idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*inventoryv1.RepairStockResponse, error) {
-		return repair(ctx, tx, sorted(r.GetSkus()), r.GetReason())
+		return repair(ctx, tx, slices.Compact(slices.Sorted(slices.Values(r.GetSkus()))), r.GetReason())
 	})
 }
 

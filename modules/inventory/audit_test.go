@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"google.golang.org/protobuf/proto"
 
@@ -63,11 +65,11 @@ func equal[M proto.Message](got, want []M) bool {
 	return slices.EqualFunc(got, want, func(a, b M) bool { return proto.Equal(a, b) })
 }
 
-// gauge returns what the metric says.
-func (b *bundle) gauge(t testing.TB) float64 {
+// gauge returns what a metric says.
+func gauge(t testing.TB, of prometheus.Gauge) float64 {
 	t.Helper()
 	var m dto.Metric
-	if err := b.service.drifts.Write(&m); err != nil {
+	if err := of.Write(&m); err != nil {
 		t.Fatal(err)
 	}
 	return m.GetGauge().GetValue()
@@ -80,7 +82,7 @@ func TestDriftIsFoundAndRepaired(t *testing.T) {
 	b.receive(t, line{"a", 10}, line{"b", 10}, line{"c", 10}, line{"d", 10})
 	must(t, b.commit(b.hold(t, line{"a", 2}, line{"b", 1})))
 	b.auditAll(t)
-	if found := b.drifts(t); found != nil || b.gauge(t) != 0 {
+	if found := b.drifts(t); found != nil || gauge(t, b.service.drifts) != 0 {
 		t.Fatalf("in a stock that is right it found %v", found)
 	}
 	b.Exec(t, "UPDATE inventory.stock SET reserved = 5 WHERE sku = 'b'")
@@ -88,7 +90,7 @@ func TestDriftIsFoundAndRepaired(t *testing.T) {
 	want := []*inventoryv1.StockDrift{{Sku: "b", OnHand: 10, Moved: 10, Reserved: 5, Held: 1}, {Sku: "c", OnHand: 7, Moved: 10}}
 	for range 2 { // What is found again is one finding.
 		b.auditAll(t)
-		if found := b.drifts(t); !equal(found, want) || b.gauge(t) != 2 {
+		if found := b.drifts(t); !equal(found, want) || gauge(t, b.service.drifts) != 2 {
 			t.Fatalf("it found %v, want %v", found, want)
 		}
 	}
@@ -125,7 +127,7 @@ func TestAuditForgetsWhatIsRight(t *testing.T) {
 	}
 	b.Exec(t, "UPDATE inventory.stock SET on_hand = 10 WHERE sku = 'a'")
 	b.auditAll(t)
-	if found := b.drifts(t); found != nil || b.gauge(t) != 0 {
+	if found := b.drifts(t); found != nil || gauge(t, b.service.drifts) != 0 {
 		t.Errorf("it still has %v", found)
 	}
 }
@@ -232,6 +234,10 @@ func TestAuditGoesOn(t *testing.T) {
 	must(t, b.service.audit(b.ctx))
 	if n := len(b.drifts(t)); n != 2 {
 		t.Errorf("in the end there are %d findings, want 2", n)
+	}
+	began := moduletest.Value[time.Time](t, b.House, "SELECT start_time FROM inventory.stock_audit")
+	if got := gauge(t, b.service.audited); math.Abs(got-float64(began.UnixMilli())/1000) > 0.01 {
+		t.Errorf("the metric says that it began at %v, want %v", got, began.Unix())
 	}
 	ended := moduletest.Value[time.Time](t, b.House, "SELECT end_time FROM inventory.stock_audit WHERE checked = $1 AND drifted = 2", count)
 	must(t, b.service.audit(b.ctx)) // None is due.

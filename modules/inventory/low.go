@@ -32,40 +32,50 @@ func (t turn) event() proto.Message {
 	return &inventoryv1.StockReplenished{Sku: t.sku, Available: t.available, LowAt: t.lowAt}
 }
 
-// tellLow publishes which SKUs are low, or no more, of which the last event said otherwise. A sale does nothing for it: the database sees the
-// crossing (see the trigger of the table), and here it is told of. Rows that somebody is selling from are left for the next time.
+// untold are SKUs that are low, or no more, of which the last event said otherwise.
+const untold = "FROM stock WHERE low <> told_low"
+
+// tellLow publishes which SKUs have become low, or are no more. A sale does nothing for it: the database sees the crossing (see the trigger of
+// the table), and here it is told of. What is being sold at this moment comes last, one at a time, so that no other SKU waits with it.
 func (s *service) tellLow(ctx context.Context) error {
-	const untold = "FROM stock WHERE low <> told_low"
 	var some bool
 	if err := s.store.Pool().QueryRow(ctx, "SELECT EXISTS (SELECT "+untold+")").Scan(&some); err != nil || !some {
 		return err
 	}
 	for range maxBatches {
-		told := 0
-		err := s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
-			rows, err := tx.Query(ctx, `WITH untold AS (SELECT sku `+untold+` ORDER BY sku LIMIT $1 FOR UPDATE SKIP LOCKED)
-				UPDATE stock SET told_low = low, tellings = tellings + 1 FROM untold WHERE stock.sku = untold.sku
-				RETURNING stock.sku, low, tellings, on_hand - reserved, coalesce(low_at, 0)`, maxTold)
-			if err != nil {
-				return fmt.Errorf("load stock that has turned: %w", err)
-			}
-			turns, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t turn, err error) {
-				return t, row.Scan(&t.sku, &t.low, &t.tellings, &t.available, &t.lowAt)
-			})
-			if err != nil {
-				return fmt.Errorf("load stock that has turned: %w", err)
-			}
-			told = len(turns)
-			for _, t := range turns {
-				if err := s.events.Publish(ctx, tx.Tx, t.sku, t.tellings, t.event()); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		told, err := s.tell(ctx, fmt.Sprint("LIMIT ", maxTold, " FOR UPDATE SKIP LOCKED"))
+		if err == nil && told == 0 {
+			told, err = s.tell(ctx, "LIMIT 1 FOR UPDATE")
+		}
 		if err != nil || told == 0 {
 			return err
 		}
 	}
 	return nil
+}
+
+// tell tells of SKUs that nobody has told of yet: how many, and what becomes of those that somebody is at, says the end of the query.
+func (s *service) tell(ctx context.Context, end string) (told int, err error) {
+	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
+		rows, err := tx.Query(ctx, `WITH untold AS (SELECT sku `+untold+` ORDER BY sku `+end+`)
+			UPDATE stock SET told_low = low, tellings = tellings + 1 FROM untold WHERE stock.sku = untold.sku
+			RETURNING stock.sku, low, tellings, on_hand - reserved, coalesce(low_at, 0)`)
+		if err != nil {
+			return fmt.Errorf("load stock that has turned: %w", err)
+		}
+		turns, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t turn, err error) {
+			return t, row.Scan(&t.sku, &t.low, &t.tellings, &t.available, &t.lowAt)
+		})
+		if err != nil {
+			return fmt.Errorf("load stock that has turned: %w", err)
+		}
+		told = len(turns)
+		for _, t := range turns {
+			if err := s.events.Publish(ctx, tx.Tx, t.sku, t.tellings, t.event()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return told, err
 }

@@ -113,6 +113,57 @@ func TestManyBuyersCrossOnce(t *testing.T) {
 	b.consistent(t)
 }
 
+// What is sold without a pause is told of all the same: the sweep waits for its turn, and holds up nothing else meanwhile.
+func TestWhatIsBeingSoldIsToldOf(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.receive(t, line{"a", 5}, line{"b", 5})
+	must(t, b.setThreshold("a", proto.Int64(5)))
+	must(t, b.setThreshold("b", proto.Int64(5)))
+	sale, err := b.service.store.Pool().Begin(b.ctx)
+	must(t, err)
+	defer sale.Rollback(b.ctx)
+	_, err = sale.Exec(b.ctx, "UPDATE stock SET reserved = 1 WHERE sku = 'a'")
+	must(t, err)
+	ended := make(chan error, 1)
+	go func() { ended <- b.service.tellLow(b.ctx) }()
+	moduletest.Eventually(t, "it waits for the sale", func() bool {
+		return moduletest.Value[bool](t, b.House, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')")
+	})
+	if said := b.told(t, "b"); len(said) != 1 {
+		t.Errorf("what nobody is buying was told of as %q", said)
+	}
+	must(t, sale.Rollback(b.ctx))
+	must(t, <-ended)
+	if said := b.told(t, "a"); len(said) != 1 {
+		t.Errorf("what somebody was buying was told of as %q", said)
+	}
+}
+
+// A sale rewrites the row of what is sold and no index, as long as nothing becomes low by it.
+func TestSalesTouchNoIndexOfTheStock(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.receive(t, line{"a", 100})
+	must(t, b.setThreshold("a", proto.Int64(10)))
+	tx, err := b.service.store.Pool().Begin(b.ctx)
+	must(t, err)
+	defer tx.Rollback(b.ctx)
+	counted := func() (all, inPage int) {
+		must(t, tx.QueryRow(b.ctx, "SELECT pg_stat_get_xact_tuples_updated('stock'::regclass), pg_stat_get_xact_tuples_hot_updated('stock'::regclass)").Scan(&all, &inPage))
+		return all, inPage
+	}
+	allBefore, inPageBefore := counted() // Of what came before on this connection.
+	for range 9 {
+		_, err := tx.Exec(b.ctx, "UPDATE stock SET reserved = reserved + 10 WHERE sku = 'a'")
+		must(t, err)
+	}
+	all, inPage := counted()
+	if all, inPage = all-allBefore, inPage-inPageBefore; all != 9 || inPage != 8 { // The last one made it low.
+		t.Errorf("of %d sales %d touched no index, want 8 of 9", all, inPage)
+	}
+}
+
 // Nobody has to ask for it.
 func TestLowStockIsToldOf(t *testing.T) {
 	t.Parallel()

@@ -31,7 +31,7 @@ var Module = module.Module{
 
 func build(host *module.Host) ([]rpc.Handler, error) {
 	s := newService(host)
-	host.Metrics.MustRegister(s.drifts)
+	host.Metrics.MustRegister(s.drifts, s.audited)
 	host.Jobs.Every("inventory.expire_holds", sweepInterval, s.expireHolds)
 	host.Jobs.Every("inventory.tell_low", tellInterval, s.tellLow)
 	host.Jobs.Every("inventory.audit", auditInterval, s.audit)
@@ -45,6 +45,9 @@ func newService(host *module.Host) *service {
 		log:    host.Log,
 		drifts: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "cleave_stock_drifts", Help: "SKUs whose figures contradict their movements or reservations, as the last audit found them; at most 10,000.",
+		}),
+		audited: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "cleave_stock_audit_timestamp_seconds", Help: "When the last pass of the audit of the stock began.",
 		}),
 	}
 }

@@ -79,7 +79,7 @@ func TestPlansAtScale(t *testing.T) {
 		{"a batch of the audit", figuresOf + "sku > $1 ORDER BY sku LIMIT $2", "text, bigint", []string{"'sku-0000100'", fmt.Sprint(maxAudited)}, 3 * maxAudited},
 		// Once a pass the history of what is popular is read: a movement and a line an order.
 		{"a batch of the audit with what is popular", figuresOf + "sku > $1 ORDER BY sku LIMIT $2", "text, bigint", []string{"'sku-0499999'", fmt.Sprint(maxAudited)}, 2*popular + 3*maxAudited},
-		{"what is to be told", "SELECT sku FROM stock WHERE low <> told_low ORDER BY sku LIMIT $1", "bigint", []string{fmt.Sprint(maxTold)}, 3},
+		{"what is to be told", "SELECT sku " + untold + " ORDER BY sku LIMIT $1", "bigint", []string{fmt.Sprint(maxTold)}, 3},
 	} {
 		prepare := "SELECT"
 		if strings.HasPrefix(c.statement, figuresOf) {

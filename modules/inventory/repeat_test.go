@@ -12,7 +12,6 @@ import (
 
 	inventoryv1 "github.com/cleave-go/cleave/gen/cleave/inventory/v1"
 	"github.com/cleave-go/cleave/platform/moduletest"
-	"github.com/cleave-go/cleave/platform/rpc"
 )
 
 // dump returns everything that the module has written down of stock and reservations.
@@ -25,8 +24,6 @@ func (b *bundle) dump(t *testing.T) string {
 	return strings.Join(rows, "\n")
 }
 
-// Every method that changes something does so once for a request id: also when the same request comes several times at once, all of which get
-// the same answer. Another request under the same id is refused.
 func TestEveryRequestHappensOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -41,7 +38,7 @@ func TestEveryRequestHappensOnce(t *testing.T) {
 	b.Exec(t, "UPDATE inventory.stock SET on_hand = on_hand - 1 WHERE sku = 'b'")
 	held, toCommit, toRelease, toShip := b.hold(t, line{"a", 1}), b.hold(t, line{"a", 1}), b.hold(t, line{"a", 1}), committed()
 	one, two := messages([]line{{"a", 1}}), messages([]line{{"a", 2}})
-	calls := map[string]func(other bool) (proto.Message, error){
+	calls := moduletest.Requests{
 		"AdjustStock": func(other bool) (proto.Message, error) {
 			return b.client.AdjustStock(b.ctx, &inventoryv1.AdjustStockRequest{RequestId: "same", Adjustments: []*inventoryv1.StockAdjustment{{Sku: "a", Delta: 1 + number(other)}}})
 		},
@@ -72,38 +69,7 @@ func TestEveryRequestHappensOnce(t *testing.T) {
 			return b.staff.RepairStock(b.ctx, &inventoryv1.RepairStockRequest{RequestId: "same", Skus: []string{"b"}, Reason: either(other, "this", "that")})
 		},
 	}
-	for _, service := range Module.Serves {
-		for _, m := range service.Methods {
-			if _, changes := m.NewRequest().(interface{ GetRequestId() string }); changes && calls[m.Name] == nil {
-				t.Errorf("%s is not in this test", m.Procedure)
-			}
-		}
-	}
-	for name, call := range calls {
-		before := b.dump(t)
-		type reply struct {
-			answer proto.Message
-			err    error
-		}
-		replies := make(chan reply, 5)
-		for range cap(replies) {
-			go func() {
-				answer, err := call(false)
-				replies <- reply{answer, err}
-			}()
-		}
-		var first proto.Message
-		for range cap(replies) {
-			r := <-replies
-			if r.err != nil || first != nil && !proto.Equal(first, r.answer) {
-				t.Errorf("%s: %v, %v, and another was answered %v", name, r.answer, r.err, first)
-			}
-			first = r.answer
-		}
-		after := b.dump(t)
-		if before == after {
-			t.Errorf("%s has changed nothing", name)
-		}
+	calls.HappenOnce(t, Module.Serves, func() string { return b.dump(t) }, func(name, before, after string) {
 		changed := 0
 		for _, row := range strings.Split(after, "\n") {
 			if strings.HasPrefix(row, "movement") && !strings.Contains(before, row) {
@@ -113,16 +79,7 @@ func TestEveryRequestHappensOnce(t *testing.T) {
 		if changed > 1 {
 			t.Errorf("%s has moved the stock %d times", name, changed)
 		}
-		if again, err := call(false); err != nil || !proto.Equal(first, again) {
-			t.Errorf("%s again: %v, %v, want %v", name, again, err, first)
-		}
-		if _, err := call(true); connect.CodeOf(err) != connect.CodeAlreadyExists || rpc.Reason(err) != "REQUEST_ID_REUSED" {
-			t.Errorf("%s of something else under the same id: %v", name, err)
-		}
-		if b.dump(t) != after {
-			t.Errorf("%s again has changed something", name)
-		}
-	}
+	})
 	b.consistent(t)
 }
 

@@ -44,6 +44,7 @@ func scan(from pgx.Row, more ...any) (*row, error) {
 
 // queryer is a pool or a transaction.
 type queryer interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 

@@ -30,8 +30,8 @@ type service struct {
 	store  *db.Store[*ent.Client]
 	events *event.Events
 	log    *slog.Logger
-	// drifts is how many SKUs the audit has found whose figures contradict what is written down of them.
-	drifts prometheus.Gauge
+	// drifts is how many SKUs the audit has found whose figures contradict what is written down of them, and audited when its last pass began.
+	drifts, audited prometheus.Gauge
 	// shortAt is when there was last too little of something, in nanoseconds since 1970.
 	shortAt atomic.Int64
 }

@@ -3,6 +3,7 @@ package inventory
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -32,13 +33,8 @@ var (
 	getStocks    = stockFrom("SELECT * FROM stock WHERE sku = ANY($1)")
 )
 
-// manyQueryer is a pool or a transaction.
-type manyQueryer interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}
-
 // loadStock runs one of the queries above.
-func loadStock(ctx context.Context, q manyQueryer, query string, args ...any) ([]*inventoryv1.Stock, error) {
+func loadStock(ctx context.Context, q queryer, query string, args ...any) ([]*inventoryv1.Stock, error) {
 	rows, err := q.Query(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("load stock: %w", err)
@@ -129,11 +125,7 @@ func (s *service) SetStockThresholds(ctx context.Context, r *inventoryv1.SetStoc
 	for _, t := range r.GetThresholds() {
 		lowAt[t.GetSku()] = t.LowAt
 	}
-	var skus []string
-	for sku := range lowAt {
-		skus = append(skus, sku)
-	}
-	slices.Sort(skus)
+	skus := slices.Sorted(maps.Keys(lowAt))
 	thresholds := make([]*int64, len(skus))
 	for i, sku := range skus {
 		thresholds[i] = lowAt[sku]
@@ -164,9 +156,4 @@ func lockKnown(ctx context.Context, tx tx, skus []string) error {
 		}
 	}
 	return nil
-}
-
-// sorted returns the SKUs in their order, each once.
-func sorted(skus []string) []string {
-	return slices.Compact(slices.Sorted(slices.Values(skus)))
 }

@@ -50,7 +50,7 @@ func TestMailsAboutAccounts(t *testing.T) {
 			return []rpc.Handler{identityv1cleave.NewMailServiceHandler(w)}, nil
 		},
 	}
-	h := moduletest.Start(t, Module, orders, identity)
+	h := moduletest.Start(t, Module, orders(&guests{}), identity)
 	host := h.Hosts["identity"]
 	must(t, host.DB.Tx(t.Context(), func(ctx context.Context, tx pgx.Tx) error {
 		if err := host.Events.Publish(ctx, tx, "mai_nobody", 1, &identityv1.MailOwed{MailId: "mai_nobody"}); err != nil {
@@ -60,7 +60,7 @@ func TestMailsAboutAccounts(t *testing.T) {
 	}))
 	moduletest.Eventually(t, "one is sent, and one suppressed", func() bool {
 		h.Exec(t, "UPDATE notifications.message SET next_time = now() WHERE state = 'sending'")
-		return moduletest.Value[int64](t, h, "SELECT count(*) FROM notifications.message WHERE (mail_id, state) IN (('mai_1', 'sent'), ('mai_nobody', 'suppressed'))") == 2
+		return moduletest.Value[int64](t, h, "SELECT count(*) FROM notifications.message WHERE (about, state) IN (('mai_1', 'sent'), ('mai_nobody', 'suppressed'))") == 2
 	})
 	box := notificationsv1cleave.NewMailboxServiceClient(h.Caller("operator", notificationsv1cleave.MailboxService))
 	hers, err := box.ListMails(moduletest.As(t, ""), &notificationsv1.ListMailsRequest{Recipient: "usr_1"})

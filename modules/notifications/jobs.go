@@ -71,9 +71,9 @@ func (s *service) sweep(ctx context.Context) error {
 // due is a message that is being sent. If it is late this is the last time.
 type due struct {
 	mail
-	mailID string // Of a mail that identity writes.
-	late   bool
-	origin []byte // of which business and trace the event is
+	template string
+	late     bool
+	origin   []byte // of which business and trace the event is
 }
 
 // takeDue returns messages that are due, says that they are being sent, and when they are due again. Until then nobody else takes them.
@@ -85,9 +85,9 @@ func (s *service) takeDue(ctx context.Context) ([]due, error) {
 			least(greatest((now() - create_time) / 2, interval '10 seconds'), interval '10 minutes')
 		WHERE id IN (SELECT id FROM message WHERE state IN ('queued', 'sending') AND next_time <= now()
 			ORDER BY next_time, id LIMIT `+strconv.Itoa(maxTaken)+` FOR UPDATE SKIP LOCKED)
-		RETURNING id, recipient, subject, body, mail_id, create_time < now() - $2::interval, origin`, string(sending), patience)
+		RETURNING id, template, recipient, about, subject, body, create_time < now() - $2::interval, origin`, string(sending), patience)
 	taken, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d due, err error) {
-		return d, row.Scan(&d.messageID, &d.recipient, &d.subject, &d.body, &d.mailID, &d.late, &d.origin)
+		return d, row.Scan(&d.messageID, &d.template, &d.recipient, &d.about, &d.subject, &d.body, &d.late, &d.origin)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("take messages that are due: %w", err)
@@ -114,7 +114,7 @@ func (s *service) send(ctx context.Context, messages []due) (took bool, err erro
 		contexts[i], spans[i] = job.OnBehalf(ctx, sendSweep, m.origin)
 	}
 	sendCtx, cancel := context.WithTimeout(ctx, sendTimeout)
-	errs := s.sender.send(sendCtx, mails)
+	errs := s.deliver(sendCtx, mails)
 	cancel()
 	fault.Point("notifications/send/answered")
 	ended := map[state][]string{}
@@ -138,13 +138,13 @@ func (s *service) send(ctx context.Context, messages []due) (took bool, err erro
 	return len(ended[sent]) > 0, nil
 }
 
-// write has identity write those of the mails that it writes. One that nobody is owed any more is suppressed; while identity does not answer, those
+// write has identity write the mails about accounts. One that nobody is owed any more is suppressed; while identity does not answer, those
 // wait until they are due again, and the others go. It returns those that are ready, and how many are nobody's.
 func (s *service) write(ctx context.Context, messages []due) (ready []due, suppress int, err error) {
 	var wanted []string
 	for _, m := range messages {
-		if m.mailID != "" {
-			wanted = append(wanted, m.mailID)
+		if m.template == accountTemplate {
+			wanted = append(wanted, m.about)
 		}
 	}
 	if len(wanted) == 0 {
@@ -162,9 +162,9 @@ func (s *service) write(ctx context.Context, messages []due) (ready []due, suppr
 	}
 	var nobodys []string
 	for _, m := range messages {
-		text := written[m.mailID]
+		text := written[m.about]
 		switch {
-		case m.mailID == "":
+		case m.template != accountTemplate:
 			ready = append(ready, m)
 		case text != nil:
 			m.subject, m.body = text.GetSubject(), text.GetText()

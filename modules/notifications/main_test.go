@@ -2,16 +2,22 @@ package notifications
 
 import (
 	"context"
+	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 
+	"connectrpc.com/connect"
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/proto"
 
 	notificationsv1 "github.com/cleave-go/cleave/gen/cleave/notifications/v1"
 	"github.com/cleave-go/cleave/gen/cleave/notifications/v1/notificationsv1cleave"
 	"github.com/cleave-go/cleave/gen/cleave/notifications/v1/notificationsv1connect"
+	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
+	"github.com/cleave-go/cleave/gen/cleave/orders/v1/ordersv1cleave"
+	"github.com/cleave-go/cleave/gen/cleave/orders/v1/ordersv1connect"
 	eventv1 "github.com/cleave-go/cleave/gen/cleave/platform/event/v1"
 	"github.com/cleave-go/cleave/gen/cleave/platform/event/v1/eventv1cleave"
 	"github.com/cleave-go/cleave/platform/module"
@@ -22,12 +28,38 @@ import (
 
 func TestMain(m *testing.M) { postgrestest.Main(m) }
 
-// orders stands in for the module of that name: it publishes what a test wants.
-var orders = module.Module{
-	Name: "orders",
-	Migrations: fstest.MapFS{"migrations/1_create.sql": {Data: []byte(
-		"-- +goose Up\nCREATE TABLE \"order\" (id text);\n-- +goose Down\nDROP TABLE \"order\";\n")}},
-	Build: func(*module.Host) ([]rpc.Handler, error) { return nil, nil },
+// orders stands in for the module of that name: it publishes what a test wants, and knows where the guests of a test are written to.
+func orders(guests *guests) module.Module {
+	return module.Module{
+		Name: "orders", Serves: []*rpc.Service{ordersv1cleave.GuestService},
+		Migrations: fstest.MapFS{"migrations/1_create.sql": {Data: []byte(
+			"-- +goose Up\nCREATE TABLE \"order\" (id text);\n-- +goose Down\nDROP TABLE \"order\";\n")}},
+		Build: func(*module.Host) ([]rpc.Handler, error) {
+			return []rpc.Handler{ordersv1cleave.NewGuestServiceHandler(guests)}, nil
+		},
+	}
+}
+
+// guests are addresses by order. While it is down it does not tell them.
+type guests struct {
+	ordersv1connect.UnimplementedGuestServiceHandler
+	addresses map[string]string
+	down      atomic.Bool
+	asked     atomic.Int64
+}
+
+func (g *guests) BatchGetContacts(_ context.Context, r *ordersv1.BatchGetContactsRequest) (*ordersv1.BatchGetContactsResponse, error) {
+	g.asked.Add(1)
+	if g.down.Load() {
+		return nil, connect.NewError(connect.CodeUnavailable, errors.New("orders is down"))
+	}
+	answer := &ordersv1.BatchGetContactsResponse{}
+	for _, orderID := range r.GetOrderIds() {
+		if email := g.addresses[orderID]; email != "" {
+			answer.Contacts = append(answer.Contacts, &ordersv1.Contact{OrderId: orderID, Email: email})
+		}
+	}
+	return answer, nil
 }
 
 // bundle is the module at work, with events to listen to.
@@ -35,26 +67,33 @@ type bundle struct {
 	*moduletest.House
 	client notificationsv1connect.NotificationServiceClient
 	facts  notificationsv1connect.FactServiceClient
+	guests *guests
 }
 
 // setup starts the module, and waits until it listens.
 func setup(t *testing.T, m module.Module) *bundle {
 	t.Helper()
-	h := moduletest.Start(t, m, orders)
+	g := &guests{addresses: map[string]string{"ord_1": "ada@example.org", "ord_2": "bob@example.org"}}
+	h := moduletest.Start(t, m, orders(g))
 	caller := h.Caller("edge", m.Serves...)
 	moduletest.Eventually(t, "it listens", func() bool {
 		return moduletest.Value[int64](t, h, "SELECT count(*) FROM orders.cleave_subscriber WHERE name = 'notifications'") == 1
 	})
-	return &bundle{House: h, client: notificationsv1cleave.NewNotificationServiceClient(caller), facts: notificationsv1cleave.NewFactServiceClient(caller)}
+	return &bundle{House: h, client: notificationsv1cleave.NewNotificationServiceClient(caller), facts: notificationsv1cleave.NewFactServiceClient(caller), guests: g}
 }
 
 // publish publishes events of an order.
 func (b *bundle) publish(t *testing.T, events ...proto.Message) {
 	t.Helper()
+	b.publishOf(t, "ord_1", events...)
+}
+
+func (b *bundle) publishOf(t *testing.T, orderID string, events ...proto.Message) {
+	t.Helper()
 	host := b.Hosts["orders"]
 	must(t, host.DB.Tx(t.Context(), func(ctx context.Context, tx pgx.Tx) error {
 		for i, e := range events {
-			if err := host.Events.Publish(ctx, tx, "ord_1", int64(i+1), e); err != nil {
+			if err := host.Events.Publish(ctx, tx, orderID, int64(i+1), e); err != nil {
 				return err
 			}
 		}

@@ -36,52 +36,60 @@ var messageStates = map[state]notificationsv1.MessageState{
 	suppressed: notificationsv1.MessageState_MESSAGE_STATE_SUPPRESSED,
 }
 
-// letter is what is written to somebody, and by which template. With a mailID identity writes what is sent, at that moment; subject and body
-// are what the recipient finds among his messages then.
-type letter struct{ template, recipient, subject, body, mailID string }
+// letter is what is written to somebody, and by which template.
+type letter struct{ template, recipient, subject, body string }
 
 func confirmed(e *ordersv1.OrderConfirmed) letter {
-	return letter{template: "order_confirmed", recipient: e.GetUserId(), subject: "Your order is confirmed",
-		body: fmt.Sprintf("Thank you. Your order %s is paid, and we are getting it ready.\n", e.GetOrderId())}
+	return letter{"order_confirmed", e.GetUserId(), "Your order is confirmed",
+		fmt.Sprintf("Thank you. Your order %s is paid, and we are getting it ready.\n", e.GetOrderId())}
 }
 
 func rejected(e *ordersv1.OrderRejected) letter {
-	return letter{template: "order_rejected", recipient: e.GetUserId(), subject: "Your order was not possible",
-		body: fmt.Sprintf("We could not take your order %s%s. Nothing was charged.\n", e.GetOrderId(), because[e.GetReason()])}
+	return letter{"order_rejected", e.GetUserId(), "Your order was not possible",
+		fmt.Sprintf("We could not take your order %s%s. Nothing was charged.\n", e.GetOrderId(), because[e.GetReason()])}
 }
 
 func cancelled(e *ordersv1.OrderCancelled) letter {
-	return letter{template: "order_cancelled", recipient: e.GetUserId(), subject: "Your order is cancelled",
-		body: fmt.Sprintf("Your order %s is cancelled. What you had paid is on its way back to you.\n", e.GetOrderId())}
+	return letter{"order_cancelled", e.GetUserId(), "Your order is cancelled",
+		fmt.Sprintf("Your order %s is cancelled. What you had paid is on its way back to you.\n", e.GetOrderId())}
 }
 
 func expired(e *ordersv1.OrderExpired) letter {
-	return letter{template: "order_expired", recipient: e.GetUserId(), subject: "Your order was not paid in time",
-		body: fmt.Sprintf("Your order %s was not paid in time, so we ended it. Nothing was charged.\n", e.GetOrderId())}
+	return letter{"order_expired", e.GetUserId(), "Your order was not paid in time",
+		fmt.Sprintf("Your order %s was not paid in time, so we ended it. Nothing was charged.\n", e.GetOrderId())}
 }
 
 func partlyShipped(e *ordersv1.OrderPartiallyFulfilled) letter {
-	return letter{template: "order_partially_fulfilled", recipient: e.GetUserId(), subject: "A part of your order is on its way",
-		body: fmt.Sprintf("A part of your order %s is on its way to you. The rest follows.\n", e.GetOrderId())}
+	return letter{"order_partially_fulfilled", e.GetUserId(), "A part of your order is on its way",
+		fmt.Sprintf("A part of your order %s is on its way to you. The rest follows.\n", e.GetOrderId())}
 }
 
 func shipped(e *ordersv1.OrderFulfilled) letter {
 	if e.GetFulfillmentId() == "" {
-		return letter{template: "order_rest_cancelled", recipient: e.GetUserId(), subject: "The rest of your order is cancelled",
-			body: fmt.Sprintf("The rest of your order %s will not be sent. What you had paid for it is on its way back to you.\n", e.GetOrderId())}
+		return letter{"order_rest_cancelled", e.GetUserId(), "The rest of your order is cancelled",
+			fmt.Sprintf("The rest of your order %s will not be sent. What you had paid for it is on its way back to you.\n", e.GetOrderId())}
 	}
-	return letter{template: "order_fulfilled", recipient: e.GetUserId(), subject: "Your order is on its way",
-		body: fmt.Sprintf("Your order %s is on its way to you.\n", e.GetOrderId())}
+	return letter{"order_fulfilled", e.GetUserId(), "Your order is on its way",
+		fmt.Sprintf("Your order %s is on its way to you.\n", e.GetOrderId())}
 }
 
 func returned(e *ordersv1.OrderReturned) letter {
-	return letter{template: "order_returned", recipient: e.GetUserId(), subject: "Your order has come back to us",
-		body: fmt.Sprintf("All of your order %s has come back to us. What you had paid for it is on its way back to you.\n", e.GetOrderId())}
+	return letter{"order_returned", e.GetUserId(), "Your order has come back to us",
+		fmt.Sprintf("All of your order %s has come back to us. What you had paid for it is on its way back to you.\n", e.GetOrderId())}
 }
 
-// owed is a mail about an account. What is in it is personal, and may be as good as a password: it is written down nowhere but in the mail.
+func refunded(e *ordersv1.OrderRefunded) letter {
+	return letter{"order_refunded", e.GetUserId(), "We have paid you back",
+		fmt.Sprintf("What you had paid for a part of your order %s has gone back to you. Your bank may take some days to show it.\n", e.GetOrderId())}
+}
+
+// accountTemplate is of the mails about an account. What is in one is personal, and may be as good as a password: identity writes it at the
+// moment at which it is sent, and it is written down nowhere but in the mail.
+const accountTemplate = "account"
+
+// owed is what the recipient of such a mail finds among his messages.
 func owed(e *identityv1.MailOwed) letter {
-	return letter{template: "account", recipient: e.GetUserId(), subject: "Your account", body: "We have sent you a mail about your account.\n", mailID: e.GetMailId()}
+	return letter{accountTemplate, e.GetUserId(), "Your account", "We have sent you a mail about your account.\n"}
 }
 
 // because says the reasons that help a customer.

@@ -1,8 +1,9 @@
 // Package notifications tells customers what has become of what they did: it listens to what other modules publish, writes a message
 // for each event that a customer wants to know of, and sends it.
 //
-// It does not own what has happened, or who a customer is: it knows a recipient as the id of a user. What is mailed about an account identity
-// writes, when it is sent. Until there is another channel, every message goes to the development mailbox, which is a table.
+// It does not own what has happened, or who a customer is: it knows a recipient as the id of a user, and asks orders where a guest is
+// written to each time that it writes. What is mailed about an account identity writes, when it is sent. Every message goes to the
+// development mailbox, which is a table.
 package notifications
 
 import (
@@ -16,6 +17,7 @@ import (
 	"github.com/cleave-go/cleave/gen/cleave/identity/v1/identityv1cleave"
 	"github.com/cleave-go/cleave/gen/cleave/notifications/v1/notificationsv1cleave"
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
+	"github.com/cleave-go/cleave/gen/cleave/orders/v1/ordersv1cleave"
 	"github.com/cleave-go/cleave/modules/notifications/internal/ent"
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/event"
@@ -32,12 +34,12 @@ var Module = module.Module{
 	Name:   "notifications",
 	Owner:  "cleave",
 	Serves: []*rpc.Service{notificationsv1cleave.NotificationService, notificationsv1cleave.FactService, notificationsv1cleave.MailboxService},
-	Calls:  []*rpc.Service{identityv1cleave.MailService},
+	Calls:  []*rpc.Service{identityv1cleave.MailService, ordersv1cleave.GuestService},
 	Listens: []module.Subscription{{
 		Publisher: "orders",
 		Events: []proto.Message{
 			(*ordersv1.OrderConfirmed)(nil), (*ordersv1.OrderRejected)(nil), (*ordersv1.OrderCancelled)(nil), (*ordersv1.OrderExpired)(nil),
-			(*ordersv1.OrderPartiallyFulfilled)(nil), (*ordersv1.OrderFulfilled)(nil), (*ordersv1.OrderReturned)(nil),
+			(*ordersv1.OrderPartiallyFulfilled)(nil), (*ordersv1.OrderFulfilled)(nil), (*ordersv1.OrderReturned)(nil), (*ordersv1.OrderRefunded)(nil),
 		},
 		From: event.Now,
 	}, {
@@ -56,6 +58,7 @@ func build(host *module.Host, sender sender) ([]rpc.Handler, error) {
 		store:  db.NewStore(host.DB, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) }),
 		log:    host.Log,
 		sender: sender,
+		guests: ordersv1cleave.NewGuestServiceClient(host.Calls),
 		mails:  identityv1cleave.NewMailServiceClient(host.Calls),
 	}
 	s.nudge = host.Jobs.Every(sendSweep, sweepEvery, s.sweep)
@@ -68,6 +71,7 @@ func build(host *module.Host, sender sender) ([]rpc.Handler, error) {
 	listen(s, host.Events, partlyShipped)
 	listen(s, host.Events, shipped)
 	listen(s, host.Events, returned)
+	listen(s, host.Events, refunded)
 	listen(s, host.Events, owed)
 	return []rpc.Handler{
 		notificationsv1cleave.NewNotificationServiceHandler(s), notificationsv1cleave.NewFactServiceHandler(facts{s}),

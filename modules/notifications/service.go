@@ -9,6 +9,7 @@ import (
 
 	"github.com/cleave-go/cleave/gen/cleave/identity/v1/identityv1connect"
 	notificationsv1 "github.com/cleave-go/cleave/gen/cleave/notifications/v1"
+	"github.com/cleave-go/cleave/gen/cleave/orders/v1/ordersv1connect"
 	"github.com/cleave-go/cleave/modules/notifications/internal/ent"
 	"github.com/cleave-go/cleave/modules/notifications/internal/ent/message"
 	"github.com/cleave-go/cleave/platform/db"
@@ -21,7 +22,10 @@ type service struct {
 	store  *db.Store[*ent.Client]
 	log    *slog.Logger
 	sender sender
-	mails  identityv1connect.MailServiceClient
+	// guests knows where guests are written to.
+	guests ordersv1connect.GuestServiceClient
+	// mails writes what is mailed about an account.
+	mails identityv1connect.MailServiceClient
 	// nudge has messages sent that have just been written.
 	nudge func()
 }

@@ -9,11 +9,13 @@ import (
 
 	inventoryv1 "github.com/cleave-go/cleave/gen/cleave/inventory/v1"
 	"github.com/cleave-go/cleave/gen/cleave/inventory/v1/inventoryv1connect"
+	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
 	paymentsv1 "github.com/cleave-go/cleave/gen/cleave/payments/v1"
 	"github.com/cleave-go/cleave/gen/cleave/payments/v1/paymentsv1connect"
 	typev1 "github.com/cleave-go/cleave/gen/cleave/type/v1"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/schema"
 	"github.com/cleave-go/cleave/platform/db"
+	"github.com/cleave-go/cleave/platform/event"
 	"github.com/cleave-go/cleave/platform/rpc"
 	"github.com/cleave-go/cleave/platform/saga"
 )
@@ -23,6 +25,7 @@ import (
 type aftermath struct {
 	inventory inventoryv1connect.InventoryServiceClient
 	payments  paymentsv1connect.PaymentServiceClient
+	events    *event.Events
 }
 
 // parcel is the state of what follows a fulfilment. Its saga has the fulfilment's id.
@@ -57,7 +60,7 @@ func (a *aftermath) fulfillment() saga.Definition[parcel] {
 
 func (a *aftermath) reversal() saga.Definition[reversing] {
 	return saga.Definition[reversing]{
-		Kind: "reversal", Steps: []saga.Step[reversing]{{Name: stepGoods, Do: a.goods}, {Name: stepRefund, Do: a.refund}}, Boundary: settle,
+		Kind: "reversal", Steps: []saga.Step[reversing]{{Name: stepGoods, Do: a.goods}, {Name: stepRefund, Do: a.refund}}, Boundary: a.settle,
 	}
 }
 
@@ -107,14 +110,33 @@ func (a *aftermath) refund(ctx context.Context, r *saga.Run[reversing]) error {
 }
 
 // settle writes down how far a reversal has come, where that can be seen.
-func settle(_ context.Context, tx pgx.Tx, c saga.Change[reversing]) error {
+func (a *aftermath) settle(ctx context.Context, tx pgx.Tx, c saga.Change[reversing]) error {
 	switch {
 	case c.Done:
 		db.Defer(tx, settleSQL, c.ID, string(reversalSettled))
+		if c.State.Refund > 0 {
+			return a.refunded(ctx, tx, c)
+		}
 	case c.What == saga.GotStuck:
 		db.Defer(tx, settleSQL, c.ID, string(reversalToReview))
 	}
 	return nil
+}
+
+// refunded tells others that money has gone back, with an entry in the order's log for it.
+func (a *aftermath) refunded(ctx context.Context, tx pgx.Tx, c saga.Change[reversing]) error {
+	told := &ordersv1.OrderRefunded{ReversalId: c.ID, Refund: &typev1.Money{Amount: c.State.Refund, Currency: c.State.Currency}}
+	var sequence int64
+	err := tx.QueryRow(ctx, `WITH moved AS (
+			UPDATE "order" o SET sequence = o.sequence + 1, update_time = now() FROM reversal r WHERE r.id = $1 AND o.id = r.order_id
+			RETURNING o.id, o.user_id, o.sequence
+		), logged AS (
+			INSERT INTO transition (order_id, sequence, state, note) SELECT id, sequence, '', $2 FROM moved
+		) SELECT id, user_id, sequence FROM moved`, c.ID, "paid back for "+c.ID).Scan(&told.OrderId, &told.UserId, &sequence)
+	if err != nil {
+		return fmt.Errorf("note the refund of %s: %w", c.ID, err)
+	}
+	return a.events.Publish(ctx, tx, told.GetOrderId(), sequence, told)
 }
 
 // settleSQL says how far a reversal has come.

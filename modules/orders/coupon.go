@@ -18,11 +18,13 @@ func discountOf(c *ent.Coupon, subtotal int64) int64 {
 }
 
 // usable says why a customer who has used a coupon so often cannot use it for an order in a currency, or nil.
-func usable(c *ent.Coupon, now time.Time, own int64, currency string) error {
+func usable(c *ent.Coupon, now time.Time, own int64, guest bool, currency string) error {
 	refuse := func(reason, format string, args ...any) error {
 		return rpc.Errorf(connect.CodeFailedPrecondition, reason, "coupon "+c.Code+" "+format, args...)
 	}
 	switch {
+	case guest && c.MaxUsesPerCustomer > 0: // Who wants to use it again is another guest.
+		return refuse("COUPON_SIGN_IN", "can be used only so often by the same customer: sign in to use it")
 	case c.Disabled:
 		return refuse("COUPON_DISABLED", "cannot be used any more")
 	case c.StartTime != nil && now.Before(*c.StartTime):

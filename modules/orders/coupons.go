@@ -117,7 +117,7 @@ func (s *service) couponFor(ctx context.Context, code, userID, currency string) 
 	if err != nil {
 		return nil, db.Unavailable(fmt.Errorf("load coupon %s: %w", code, err))
 	}
-	return c, usable(c, now, own, currency)
+	return c, usable(c, now, own, rpc.IsGuest(userID), currency)
 }
 
 // useCoupon counts a use of a coupon by an order that is being placed. Two statements, because the second has to see what others have used
@@ -139,7 +139,7 @@ func whyNotUsable(ctx context.Context, tx tx, couponID, userID, currency string)
 	if err != nil {
 		return fmt.Errorf("load coupon %s: %w", couponID, err)
 	}
-	return usable(c, now, own, currency)
+	return usable(c, now, own, rpc.IsGuest(userID), currency)
 }
 
 // coupons gives uses of coupons back.

@@ -135,8 +135,16 @@ func TestWhatComesBackIsPaidBack(t *testing.T) {
 	c.followed(id, returned, pieces-quantity+1, 0, 0)
 	_, err = c.bringBack(id, 1, false)
 	refused(t, err, connect.CodeFailedPrecondition, "TOO_MANY")
-	if got := c.told(id); !strings.HasSuffix(got, "OrderFulfilled orders.v1.OrderReturned") {
-		t.Errorf("others heard %s", got)
+	const heard = "orders.v1.OrderFulfilled orders.v1.OrderRefunded orders.v1.OrderReturned orders.v1.OrderRefunded"
+	moduletest.Eventually(t, "others heard of both refunds, when they had been made", func() bool { return strings.HasSuffix(c.told(id), heard) })
+	if problem := c.fact(id).GetLogProblem(); problem != "" {
+		t.Errorf("the log of the order: %s", problem)
+	}
+	first := &ordersv1.OrderRefunded{}
+	data := moduletest.Query[[]byte](t, c.House, "SELECT data FROM orders.cleave_event WHERE type = 'orders.v1.OrderRefunded' ORDER BY sequence")[0]
+	want := &ordersv1.OrderRefunded{OrderId: id, UserId: c.user, ReversalId: back.GetReversal().GetId(), Refund: euros(unitPrice)}
+	if err := proto.Unmarshal(data, first); err != nil || !proto.Equal(first, want) {
+		t.Errorf("the first refund is %v, %v, want %v", first, err, want)
 	}
 	list, err := c.parcels.ListReversals(c.ctx, &ordersv1.ListReversalsRequest{OrderId: id})
 	if err != nil || len(list.GetReversals()) != 2 || list.GetReversals()[1].GetState() != ordersv1.ReversalState_REVERSAL_STATE_SETTLED {

@@ -66,7 +66,7 @@ const followSQL = `WITH was AS (
 			SELECT user_id, reason, reservation_id, payment_id FROM "order" WHERE id = $1
 		), moved AS (
 			UPDATE "order" SET state = $2, reason = coalesce(nullif($3, ''), reason), reservation_id = coalesce(nullif($4, ''), reservation_id),
-				payment_id = coalesce(nullif($5, ''), payment_id), sequence = sequence + 1, update_time = now()
+				payment_id = coalesce(nullif($5, ''), payment_id), sequence = sequence + 1, open = open AND NOT $9, update_time = now()
 			WHERE id = $1 AND state = ANY ($6) AND ($8 = 0 OR sequence = $8 - 1) RETURNING sequence
 		) INSERT INTO transition (order_id, state, reason, reservation_id, payment_id, note, sequence)
 		SELECT $1, $2, CASE WHEN reason = $3 THEN '' ELSE $3 END, CASE WHEN reservation_id = $4 THEN '' ELSE $4 END,
@@ -74,7 +74,7 @@ const followSQL = `WITH was AS (
 		RETURNING sequence, create_time, (SELECT user_id FROM was)`
 
 func followArgs(orderID string, c change) []any {
-	return []any{orderID, string(c.state), c.reason, c.reservationID, c.paymentID, before(c.state), c.note, c.sequence}
+	return []any{orderID, string(c.state), c.reason, c.reservationID, c.paymentID, before(c.state), c.note, c.sequence, c.state.settled()}
 }
 
 // appendChange adds an entry to an order's log. Its time is the database's.

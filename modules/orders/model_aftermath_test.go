@@ -100,7 +100,7 @@ func piecesOfMug(n int64) []schema.Pieces { return []schema.Pieces{{SKU: "mug", 
 func parcelModel() sagatest.Model[*yard, parcel] {
 	return sagatest.Model[*yard, parcel]{
 		World: newYard(), Faults: 2, Sagas: map[string]parcel{"ful_1": {Lines: piecesOfMug(1)}, "ful_2": {Lines: piecesOfMug(3)}},
-		Definition: func(y *yard) saga.Definition[parcel] { return (&aftermath{y, y}).fulfillment() },
+		Definition: func(y *yard) saga.Definition[parcel] { return (&aftermath{inventory: y, payments: y}).fulfillment() },
 		Check: func(y *yard, sagas []sagatest.Ended[parcel]) error {
 			for _, s := range sagas {
 				if !s.Done {
@@ -121,7 +121,7 @@ func reversalModel() sagatest.Model[*yard, reversing] {
 		World: newYard(), Faults: 1, Sagas: map[string]reversing{
 			"rev_1": {Kind: byReturn, Lines: piecesOfMug(1), Refund: 500, Currency: "EUR"}, "rev_2": {Kind: byCancellation, Lines: piecesOfMug(2), Refund: 1000, Currency: "EUR"},
 		},
-		Definition: func(y *yard) saga.Definition[reversing] { return (&aftermath{y, y}).reversal() },
+		Definition: func(y *yard) saga.Definition[reversing] { return (&aftermath{inventory: y, payments: y}).reversal() },
 		Moves: func(y *yard) (moves []sagatest.Move) {
 			if y.shipped == 0 {
 				moves = append(moves, sagatest.Move{Name: "inventory hears of the parcel", Do: func(context.Context) { y.shipped = 2 }})
@@ -177,7 +177,7 @@ func TestModelOfWhatFollows(t *testing.T) {
 		m := reversalModel()
 		m.Faults = 0
 		m.Definition = func(y *yard) saga.Definition[reversing] {
-			a := &aftermath{y, y}
+			a := &aftermath{inventory: y, payments: y}
 			d := a.reversal()
 			d.Steps[0].Do = func(ctx context.Context, r *saga.Run[reversing]) error {
 				if r.State.Kind == byCancellation {

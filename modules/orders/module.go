@@ -29,7 +29,7 @@ var Module = module.Module{
 	Owner: "cleave",
 	Serves: []*rpc.Service{
 		ordersv1cleave.CartService, ordersv1cleave.OrderService, ordersv1cleave.FulfillmentService, ordersv1cleave.CouponService,
-		ordersv1cleave.QuickOrderService, ordersv1cleave.FactService,
+		ordersv1cleave.QuickOrderService, ordersv1cleave.GuestService, ordersv1cleave.FactService,
 	},
 	Calls: []*rpc.Service{catalogv1cleave.CatalogService, inventoryv1cleave.InventoryService, paymentsv1cleave.PaymentService},
 	Fallbacks: []module.Fallback{{
@@ -70,11 +70,12 @@ func build(host *module.Host) ([]rpc.Handler, error) {
 		events:    host.Events,
 	}
 	s.sagas, s.couponSagas = saga.Register(host.Sagas, c.definition()), saga.Register(host.Sagas, c.withCoupon())
-	a := &aftermath{inventory: c.inventory, payments: c.payments}
+	a := &aftermath{inventory: c.inventory, payments: c.payments, events: host.Events}
 	s.parcels, s.reversals = saga.Register(host.Sagas, a.fulfillment()), saga.Register(host.Sagas, a.reversal())
 	host.Jobs.Every("orders.tidy", tidyEvery, s.tidy)
 	return []rpc.Handler{
 		ordersv1cleave.NewCartServiceHandler(s), ordersv1cleave.NewOrderServiceHandler(s), ordersv1cleave.NewFulfillmentServiceHandler(s),
-		ordersv1cleave.NewCouponServiceHandler(s), ordersv1cleave.NewQuickOrderServiceHandler(s), ordersv1cleave.NewFactServiceHandler(facts{s}),
+		ordersv1cleave.NewCouponServiceHandler(s), ordersv1cleave.NewQuickOrderServiceHandler(s), ordersv1cleave.NewGuestServiceHandler(s),
+		ordersv1cleave.NewFactServiceHandler(facts{s}),
 	}, nil
 }

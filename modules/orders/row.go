@@ -158,14 +158,30 @@ func (s *service) loadOrder(ctx context.Context, orderID, userID string, everybo
 }
 
 // insertOrder writes a new order down with the first entry of its log, and converts the cart that it was. The database refuses that
-// if the cart is not active or the quote has expired: an order has an id.
-func insertOrder(tx tx, row *ent.Order, q *ent.Quote, note string) {
+// if the cart is not active, the quote has expired or the customer has as many open orders as he may: an order has an id.
+func insertOrder(tx tx, row *ent.Order, q *ent.Quote, note string, maxOpen int) {
 	tx.Defer(`WITH converted AS (
-			UPDATE cart SET state = 'converted', update_time = now() WHERE id = $12 AND user_id = $2 AND state = 'active' AND now() <= $13 RETURNING id
+			UPDATE cart SET state = 'converted', update_time = now() WHERE id = $12 AND user_id = $2 AND state = 'active' AND now() <= $13
+				AND (`+openSQL("$2", "$16")+`) < $16 RETURNING id
 		), placed AS (
-			INSERT INTO "order" (id, user_id, quote_id, state, lines, total, currency, payment_method, sequence, create_time, update_time, charges)
-			VALUES ((SELECT $1 FROM converted), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $15)
+			INSERT INTO "order" (id, user_id, quote_id, state, lines, total, currency, payment_method, sequence, open, create_time, update_time, charges)
+			VALUES ((SELECT $1 FROM converted), $2, $3, $4, $5, $6, $7, $8, $9, true, $10, $11, $15)
 		) INSERT INTO transition (order_id, sequence, state, note) VALUES ($1, $9, $4, $14)`,
 		row.ID, row.UserID, row.QuoteID, row.State, row.Lines, row.Total, row.Currency, row.PaymentMethod, row.Sequence, row.CreateTime, row.UpdateTime,
-		q.CartID, q.ExpireTime, note, row.Charges)
+		q.CartID, q.ExpireTime, note, row.Charges, maxOpen)
+}
+
+// openSQL counts the open orders of a user, and stops at a limit; both are parameters. The state is asked for because an earlier release,
+// which may still be at work, does not say that an order is not open any more.
+func openSQL(userID, limit string) string {
+	return `SELECT count(*) FROM (SELECT FROM "order" WHERE user_id = ` + userID + ` AND open
+		AND state IN ('pending', 'reserved', 'paying', 'payment_unknown', 'cancel_pending') LIMIT ` + limit + `) counted`
+}
+
+// countOpen returns how many open orders a user has, but no more than the limit.
+func countOpen(ctx context.Context, tx tx, userID string, limit int) (open int, err error) {
+	if err := tx.QueryRow(ctx, openSQL("$1", "$2"), userID, limit).Scan(&open); err != nil {
+		return 0, fmt.Errorf("count open orders: %w", err)
+	}
+	return open, nil
 }

@@ -26,7 +26,7 @@ import (
 )
 
 // service implements OrderService here, CartService in carts.go, FulfillmentService in fulfillments.go and reversals.go,
-// CouponService in coupons.go and QuickOrderService in quick.go: a transaction per method.
+// CouponService in coupons.go, GuestService in guests.go and QuickOrderService in quick.go: a transaction per method.
 type service struct {
 	store   *db.Store[*ent.Client]
 	catalog catalogv1connect.CatalogServiceClient
@@ -50,6 +50,9 @@ type tx = db.Tx[*ent.Client]
 
 func (s *service) PlaceOrder(ctx context.Context, r *ordersv1.PlaceOrderRequest) (*ordersv1.PlaceOrderResponse, error) {
 	userID, _ := rpc.Owner(ctx)
+	if err := checkEmail(userID, r.GetEmail()); err != nil {
+		return nil, err
+	}
 	q, now, err := s.orderable(ctx, r.GetQuoteId(), userID)
 	if err != nil {
 		return idempotency.KeptOr[ordersv1.PlaceOrderResponse](ctx, s.store.DB, r, err)
@@ -57,6 +60,9 @@ func (s *service) PlaceOrder(ctx context.Context, r *ordersv1.PlaceOrderRequest)
 	var answer *ordersv1.PlaceOrderResponse
 	answer, err = idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*ordersv1.PlaceOrderResponse, error) {
 		placed, err := s.place(ctx, tx, q, now, r.GetPaymentMethod())
+		if r.GetEmail() != "" && err == nil {
+			insertContact(tx, placed.GetId(), r.GetEmail())
+		}
 		return &ordersv1.PlaceOrderResponse{Order: placed}, err
 	})
 	if err != nil {
@@ -79,7 +85,7 @@ func (s *service) orderable(ctx context.Context, quoteID, userID string) (*ent.Q
 func (s *service) place(ctx context.Context, tx tx, q *ent.Quote, now time.Time, paymentMethod string) (*ordersv1.Order, error) {
 	// Most quotes can be ordered, so nobody waits to be told: if this one cannot, [insertOrder] is refused, and all this is done again.
 	if !db.FirstTry(ctx) {
-		if err := whyNotOrderable(ctx, tx, q); err != nil {
+		if err := whyNotOrderable(ctx, tx, q, maxOpen(ctx)); err != nil {
 			return nil, err
 		}
 	}
@@ -87,7 +93,7 @@ func (s *service) place(ctx context.Context, tx tx, q *ent.Quote, now time.Time,
 		ID: id.New("ord"), UserID: q.UserID, QuoteID: q.ID, State: string(pending), Lines: q.Lines, Total: q.Total, Currency: q.Currency, Charges: q.Charges,
 		PaymentMethod: paymentMethod, Sequence: 1, CreateTime: now, UpdateTime: now,
 	}
-	insertOrder(tx, row, q, "order placed")
+	insertOrder(tx, row, q, "order placed", maxOpen(ctx))
 	if q.Charges.CouponID != "" { // After the cart, as in whyNotOrderable: nobody waits in a circle.
 		useCoupon(tx, q.Charges.CouponID, row.ID, row.UserID)
 	}
@@ -107,7 +113,7 @@ func (s *service) checkoutOf(row *ent.Order) *saga.Saga[purchase] {
 }
 
 // whyNotOrderable says why a quote cannot be ordered, if it cannot.
-func whyNotOrderable(ctx context.Context, tx tx, q *ent.Quote) error {
+func whyNotOrderable(ctx context.Context, tx tx, q *ent.Quote, mostOpen int) error {
 	// The lock lets one of several orders of the same cart win, whatever quotes they have.
 	is, now, err := lockCart(ctx, tx, q.CartID, q.UserID)
 	switch {
@@ -119,7 +125,16 @@ func whyNotOrderable(ctx context.Context, tx tx, q *ent.Quote) error {
 		return rpc.Errorf(connect.CodeFailedPrecondition, "QUOTE_USED", "quote %s has been ordered already", q.ID)
 	case now.After(q.ExpireTime):
 		return rpc.Errorf(connect.CodeFailedPrecondition, "QUOTE_EXPIRED", "quote %s has expired: ask for a new one", q.ID)
-	case q.Charges.CouponID != "":
+	}
+	open, err := countOpen(ctx, tx, q.UserID, mostOpen)
+	if err != nil {
+		return err
+	}
+	if open >= mostOpen {
+		return rpc.Errorf(connect.CodeFailedPrecondition, "TOO_MANY_OPEN",
+			"you have %d orders that are neither paid nor ended: wait until one is, or cancel one", open)
+	}
+	if q.Charges.CouponID != "" {
 		return whyNotUsable(ctx, tx, q.Charges.CouponID, q.UserID, q.Currency)
 	}
 	return nil

@@ -113,6 +113,8 @@ type customer struct {
 	sku  string
 	// price is that of a piece in cents.
 	price int64
+	// email is that of a guest.
+	email string
 }
 
 // customer returns a new customer of a product that is in stock.
@@ -168,7 +170,7 @@ func (c *customer) quoted() string {
 }
 
 func (c *customer) place(quoteID, method string) (*ordersv1.Order, error) {
-	answer, err := c.orders.PlaceOrder(c.ctx, &ordersv1.PlaceOrderRequest{RequestId: c.next("place "), QuoteId: quoteID, PaymentMethod: method})
+	answer, err := c.orders.PlaceOrder(c.ctx, &ordersv1.PlaceOrderRequest{RequestId: c.next("place "), QuoteId: quoteID, PaymentMethod: method, Email: c.email})
 	return answer.GetOrder(), err
 }
 

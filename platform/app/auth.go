@@ -55,13 +55,13 @@ func (u *unit) authenticate(listener net.Listener) func(*http.Request) (rpc.Prin
 		u.onStop(verifier.Stop)
 		u.metrics.MustRegister(verifier.Metrics()...)
 		u.log.Info("access tokens of an issuer are accepted", "issuer", issuer, "audience", u.values.String(oidcAudience))
-		return verifier.Authenticate
+		return auth.WithGuests(verifier.Authenticate)
 	}
 	if u.development(listener) {
 		u.log.Warn("nobody has to sign in: every caller of the public port is the development user, who may do everything, because it listens on loopback only and "+oidcIssuer+" is not set",
 			"user", developmentUser)
-		return auth.Development(rpc.Everything(developmentUser, u.Edge))
+		return auth.WithGuests(auth.Development(rpc.Everything(developmentUser, u.Edge)))
 	}
 	u.log.Warn("nobody can sign in: every caller of the public port is anonymous, because " + oidcIssuer + " is not set")
-	return auth.Anonymous
+	return auth.WithGuests(auth.Anonymous)
 }

@@ -35,6 +35,9 @@ func (r rules) check(c claims, now time.Time) (p rpc.Principal, until time.Time,
 	if p.Subject, _ = c["sub"].(string); !rpc.ValidID(p.Subject) {
 		return rpc.Principal{}, until, invalid("the access token does not say whose it is, or not in 1 to 128 visible ASCII characters")
 	}
+	if rpc.IsGuest(p.Subject) { // Or an issuer that lets people choose could make somebody another's guest.
+		return rpc.Principal{}, until, invalid("the access token says whose it is in a way that is kept for guests")
+	}
 	var rolesOK, scopesOK bool
 	p.Roles, rolesOK = words(lookup(c, r.roles))
 	scopes := c["scope"]

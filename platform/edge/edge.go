@@ -264,7 +264,7 @@ func (e *Edge) admit(a *answer, r *http.Request) (rpc.Principal, client, error) 
 		return rpc.Principal{}, from, err
 	}
 	caller, rate := from, e.anonymous
-	if !principal.Anonymous() {
+	if !principal.Anonymous() && !rpc.IsGuest(principal.Subject) { // Anybody can be as many guests as he likes.
 		caller, rate = client{subject: principal.Subject}, e.signedIn
 	}
 	if rate == nil {

@@ -171,6 +171,9 @@ func TestWhoseRate(t *testing.T) {
 		"another wrong token":                   {ask{"wrong", "192.0.2.1"}, ask{"wrong too", "192.0.2.1"}, 429},
 		"a right token elsewhere":               {ask{"wrong", "192.0.2.1"}, ask{"one", "192.0.2.2"}, 200},
 		"no token where many were wrong":        {ask{"wrong", "192.0.2.1"}, ask{"", "192.0.2.1"}, 200},
+		"a guest, where nobody asks too often":  {ask{"", "192.0.2.1"}, ask{"gst_1", "192.0.2.1"}, 429},
+		"another guest at the same address":     {ask{"gst_1", "192.0.2.1"}, ask{"gst_2", "192.0.2.1"}, 429},
+		"a guest elsewhere":                     {ask{"gst_1", "192.0.2.1"}, ask{"gst_1", "192.0.2.2"}, 200},
 		"a user whose name is like an address":  {ask{"", "192.0.2.1"}, ask{"192.0.2.1/32", "192.0.2.2"}, 200},
 		"a wrong token where nobody asks a lot": {ask{"", "192.0.2.1"}, ask{"wrong", "192.0.2.1"}, 401},
 	} {

@@ -58,6 +58,8 @@ type House struct {
 	server    *rpc.Server
 	admin     *pgxpool.Pool // of the superuser
 	log       *slog.Logger
+
+	statements statements
 }
 
 // Start builds modules and starts their jobs. Everything is stopped and closed at the end of the test. TestMain must be
@@ -146,7 +148,7 @@ func (h *House) open(t testing.TB, modules []module.Module) map[string]*db.DB {
 			t.Fatal(err)
 		}
 		keys = append(keys, m.Name+" "+sum)
-		configs = append(configs, db.Config{Module: m.Name, Migrations: m.Migrations, Migrate: true, MaxConns: maxConns, Log: h.log})
+		configs = append(configs, db.Config{Module: m.Name, Migrations: m.Migrations, Migrate: true, MaxConns: maxConns, Tracer: &h.statements, Log: h.log})
 	}
 	if len(configs) == 0 {
 		return nil

@@ -24,7 +24,16 @@ const (
 	SignedIn
 	// InRole is who has one of [Access.Roles].
 	InRole
+	// Guest is everybody who has signed in, and guests.
+	Guest
 )
+
+// GuestPrefix begins the subject of every guest, and of nobody else: of somebody without an account who shows a secret of his own in place
+// of a token.
+const GuestPrefix = "gst_"
+
+// IsGuest reports whether a subject is a guest.
+func IsGuest(subject string) bool { return strings.HasPrefix(subject, GuestPrefix) }
 
 // Access is the rule of a public method, as its contract states it. Internal methods are for the modules that declare the call, and
 // operator methods for whoever reaches the operator's port.
@@ -52,13 +61,16 @@ func (m *Method) Allow(p Principal, caller string) error {
 	if a.Who == Anyone && a.Scope == "" {
 		return nil
 	}
-	if p.Anonymous() {
+	if p.Anonymous() || IsGuest(p.Subject) && a.Who != Guest {
 		return Errorf(connect.CodeUnauthenticated, "SIGN_IN", "sign in first")
+	}
+	if IsGuest(p.Subject) { // Nobody has given him roles or scopes.
+		return nil
 	}
 	switch {
 	case a.Who == InRole && !p.in(a.Roles):
 		return Errorf(connect.CodePermissionDenied, "ROLE", "%s is for callers with the role %s", m.Name, strings.Join(a.Roles, " or "))
-	case a.Who < Anyone || a.Who > InRole:
+	case a.Who < Anyone || a.Who > Guest:
 		return Errorf(connect.CodePermissionDenied, "NO_RULE", "nobody may call %s: its contract has no rule", m.Name)
 	case a.Scope != "" && !slices.Contains(p.Scopes, a.Scope):
 		return Errorf(connect.CodePermissionDenied, "SCOPE", "the token does not allow %s: ask for one with the scope %s", m.Name, a.Scope)

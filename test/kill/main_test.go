@@ -14,6 +14,8 @@
 //	payments/<kind>/answered    money was moved and nobody knows: the provider is asked again, under the same key
 //	payments/<kind>/stored      the outcome is known and nobody was told: who asks again is told the same
 //	inventory/<what>/committed  stock has changed and nobody was told: the same request changes nothing
+//	inventory/audit/batch       the pass over the stock goes on behind the last batch
+//	catalog/import/batch        the import goes on behind the last batch
 //	event/deliver/applied       the event was applied and the publisher does not know: it comes again, and no second message is written
 //	event/inbox/committed       the same, when the subscriber dies before it answers
 //	notifications/send/answered the message was sent and nobody knows: it is sent again, under the same id, when it is due

@@ -30,6 +30,9 @@ var guardedMethods = map[string]func(ctx context.Context, c *Pair, text string) 
 	"Own": func(ctx context.Context, p *Pair, text string) Seen {
 		return unary(p.Access.Own(ctx, &parityv1.OwnRequest{Text: text}))
 	},
+	"Guests": func(ctx context.Context, p *Pair, text string) Seen {
+		return unary(p.Access.Guests(ctx, &parityv1.GuestsRequest{Text: text}))
+	},
 	"Forgetful": func(ctx context.Context, p *Pair, text string) Seen {
 		return unary(p.Access.Forgetful(ctx, &parityv1.ForgetfulRequest{Text: text}))
 	},
@@ -67,6 +70,7 @@ func TestAccess(t *testing.T) {
 	var (
 		nobody   = rpc.Principal{}
 		customer = rpc.Principal{Subject: "usr_1", Roles: []string{"customer"}}
+		guest    = rpc.Principal{Subject: "gst_1"}
 		staff    = rpc.Principal{Subject: "usr_2", Roles: []string{"customer", "staff"}, Scopes: []string{"parity:write"}}
 
 		signIn   = refusal(connect.CodeUnauthenticated, "SIGN_IN", "sign in first")
@@ -78,6 +82,9 @@ func TestAccess(t *testing.T) {
 	reached := func(m proto.Message) Seen { return Seen{Response: m, Notes: []string{"reached"}} }
 	owns := func(subject string, everybodys bool) Seen {
 		return Seen{Response: &parityv1.OwnResponse{Owner: subject, Everybodys: everybodys}}
+	}
+	guests := func(subject string, everybodys bool) Seen {
+		return Seen{Response: &parityv1.GuestsResponse{Owner: subject, Everybodys: everybodys}}
 	}
 	for _, c := range []struct {
 		name, method string
@@ -97,6 +104,17 @@ func TestAccess(t *testing.T) {
 		{"own, nobody", "Own", nobody, signIn},
 		{"own, a customer", "Own", customer, owns("usr_1", false)},
 		{"own, staff", "Own", staff, owns("usr_2", true)},
+		{"guests, nobody", "Guests", nobody, signIn},
+		{"guests, a guest", "Guests", guest, guests("gst_1", false)},
+		{"guests, one who claims a role", "Guests", rpc.Principal{Subject: "gst_1", Roles: []string{"customer"}}, guests("gst_1", false)},
+		{"guests, a customer without the scope", "Guests", customer, refusal(connect.CodePermissionDenied, "SCOPE", "the token does not allow Guests: ask for one with the scope parity:write")},
+		{"guests, staff", "Guests", staff, guests("usr_2", true)},
+		{"anyone, a guest", "Anyone", guest, reached(&parityv1.AnyoneResponse{})},
+		{"signed in, a guest", "SignedIn", guest, signIn},
+		{"own, a guest", "Own", guest, signIn},
+		{"staff, a guest", "Staff", guest, signIn},
+		{"staff, a guest who claims all of it", "Staff", rpc.Principal{Subject: "gst_1", Roles: staff.Roles, Scopes: staff.Scopes}, signIn},
+		{"a stream, a guest", "Watch", guest, signIn},
 		{"own, and the method forgets it", "Forgetful", customer, internal},
 		{"a stream, nobody", "Watch", nobody, signIn},
 		{"a stream, a customer", "Watch", customer, item},

@@ -38,6 +38,11 @@ func (g guarded) Own(ctx context.Context, _ *parityv1.OwnRequest) (*parityv1.Own
 	return &parityv1.OwnResponse{Owner: owner, Everybodys: everybodys}, nil
 }
 
+func (g guarded) Guests(ctx context.Context, _ *parityv1.GuestsRequest) (*parityv1.GuestsResponse, error) {
+	owner, everybodys := rpc.Owner(ctx)
+	return &parityv1.GuestsResponse{Owner: owner, Everybodys: everybodys}, nil
+}
+
 func (g guarded) Forgetful(context.Context, *parityv1.ForgetfulRequest) (*parityv1.ForgetfulResponse, error) {
 	return &parityv1.ForgetfulResponse{Owner: "usr_somebody"}, nil
 }

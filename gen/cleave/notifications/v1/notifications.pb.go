@@ -326,7 +326,7 @@ const file_cleave_notifications_v1_notifications_proto_rawDesc = "" +
 	"\x14MESSAGE_STATE_FAILED\x10\x04\x12\x1c\n" +
 	"\x18MESSAGE_STATE_SUPPRESSED\x10\x052\xbe\x01\n" +
 	"\x13NotificationService\x12\xa6\x01\n" +
-	"\fListMessages\x12,.cleave.notifications.v1.ListMessagesRequest\x1a-.cleave.notifications.v1.ListMessagesResponse\"9\xa2\xbb\x18\x1a\b\x02\x10\x02\"\x12notifications:read*\x00\xb8\xbb\x18\x01\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/messages\x90\x02\x01BIZGgithub.com/cleave-go/cleave/gen/cleave/notifications/v1;notificationsv1b\x06proto3"
+	"\fListMessages\x12,.cleave.notifications.v1.ListMessagesRequest\x1a-.cleave.notifications.v1.ListMessagesResponse\"9\xa2\xbb\x18\x1a\b\x02\x10\x04\"\x12notifications:read*\x00\xb8\xbb\x18\x01\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/messages\x90\x02\x01BIZGgithub.com/cleave-go/cleave/gen/cleave/notifications/v1;notificationsv1b\x06proto3"
 
 var (
 	file_cleave_notifications_v1_notifications_proto_rawDescOnce sync.Once

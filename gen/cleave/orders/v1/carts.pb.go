@@ -925,10 +925,10 @@ const file_cleave_orders_v1_carts_proto_rawDesc = "" +
 	"\x14CART_STATE_ABANDONED\x10\x032\xe2\x04\n" +
 	"\vCartService\x12\x88\x01\n" +
 	"\n" +
-	"CreateCart\x12#.cleave.orders.v1.CreateCartRequest\x1a$.cleave.orders.v1.CreateCartResponse\"/\xa2\xbb\x18\x14\b\x02\x10\x02\"\forders:write*\x00\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/carts\x90\x02\x02\x12\x80\x01\n" +
-	"\aGetCart\x12 .cleave.orders.v1.GetCartRequest\x1a!.cleave.orders.v1.GetCartResponse\"0\xa2\xbb\x18\x13\b\x02\x10\x02\"\vorders:read*\x00\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/carts/{id}\x90\x02\x01\x12\xa1\x01\n" +
-	"\vSetCartItem\x12$.cleave.orders.v1.SetCartItemRequest\x1a%.cleave.orders.v1.SetCartItemResponse\"E\xa2\xbb\x18\x14\b\x02\x10\x02\"\forders:write*\x00\x82\xd3\xe4\x93\x02$:\x01*\x1a\x1f/v1/carts/{cart_id}/items/{sku}\x90\x02\x02\x12\xa0\x01\n" +
-	"\vCreateQuote\x12$.cleave.orders.v1.CreateQuoteRequest\x1a%.cleave.orders.v1.CreateQuoteResponse\"D\xa2\xbb\x18\x14\b\x02\x10\x02\"\forders:write*\x00\xb8\xbb\x18\x02\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/carts/{cart_id}/quotes\x90\x02\x02B;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
+	"CreateCart\x12#.cleave.orders.v1.CreateCartRequest\x1a$.cleave.orders.v1.CreateCartResponse\"/\xa2\xbb\x18\x14\b\x02\x10\x04\"\forders:write*\x00\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/carts\x90\x02\x02\x12\x80\x01\n" +
+	"\aGetCart\x12 .cleave.orders.v1.GetCartRequest\x1a!.cleave.orders.v1.GetCartResponse\"0\xa2\xbb\x18\x13\b\x02\x10\x04\"\vorders:read*\x00\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/carts/{id}\x90\x02\x01\x12\xa1\x01\n" +
+	"\vSetCartItem\x12$.cleave.orders.v1.SetCartItemRequest\x1a%.cleave.orders.v1.SetCartItemResponse\"E\xa2\xbb\x18\x14\b\x02\x10\x04\"\forders:write*\x00\x82\xd3\xe4\x93\x02$:\x01*\x1a\x1f/v1/carts/{cart_id}/items/{sku}\x90\x02\x02\x12\xa0\x01\n" +
+	"\vCreateQuote\x12$.cleave.orders.v1.CreateQuoteRequest\x1a%.cleave.orders.v1.CreateQuoteResponse\"D\xa2\xbb\x18\x14\b\x02\x10\x04\"\forders:write*\x00\xb8\xbb\x18\x02\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/carts/{cart_id}/quotes\x90\x02\x02B;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
 
 var (
 	file_cleave_orders_v1_carts_proto_rawDescOnce sync.Once

@@ -39,7 +39,7 @@ type Coupon struct {
 	Amount *v1.Money `protobuf:"bytes,4,opt,name=amount,proto3" json:"amount,omitempty"`
 	// How often it can be used; 0 if that is not limited.
 	MaxUses int64 `protobuf:"varint,5,opt,name=max_uses,json=maxUses,proto3" json:"max_uses,omitempty"`
-	// How often the same customer can use it; 0 if that is not limited.
+	// How often the same customer can use it; 0 if that is not limited. Guests cannot use one with such a limit: nobody knows them again.
 	MaxUsesPerCustomer int64 `protobuf:"varint,6,opt,name=max_uses_per_customer,json=maxUsesPerCustomer,proto3" json:"max_uses_per_customer,omitempty"`
 	// How many orders have it, those included that are not confirmed yet.
 	Uses int64 `protobuf:"varint,7,opt,name=uses,proto3" json:"uses,omitempty"`

@@ -267,7 +267,7 @@ func (x *OrderExpired) GetReason() string {
 	return ""
 }
 
-// OrderCancelled: an order was ended by the customer or the shop, and what was paid went back.
+// OrderCancelled: an order was ended by the customer or the shop, and all that was paid went back; no OrderRefunded tells of that.
 type OrderCancelled struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	OrderId       string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
@@ -565,6 +565,76 @@ func (x *OrderReturned) GetUserId() string {
 	return ""
 }
 
+// OrderRefunded: what was paid for pieces of an order that came back or will not be sent has gone back. It is told of each such reversal
+// for which something was paid, when the payment provider has said so: after OrderReturned or OrderFulfilled, or without them.
+type OrderRefunded struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrderId       string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	UserId        string                 `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	ReversalId    string                 `protobuf:"bytes,3,opt,name=reversal_id,json=reversalId,proto3" json:"reversal_id,omitempty"`
+	Refund        *v1.Money              `protobuf:"bytes,4,opt,name=refund,proto3" json:"refund,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrderRefunded) Reset() {
+	*x = OrderRefunded{}
+	mi := &file_cleave_orders_v1_events_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrderRefunded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrderRefunded) ProtoMessage() {}
+
+func (x *OrderRefunded) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_orders_v1_events_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrderRefunded.ProtoReflect.Descriptor instead.
+func (*OrderRefunded) Descriptor() ([]byte, []int) {
+	return file_cleave_orders_v1_events_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *OrderRefunded) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *OrderRefunded) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *OrderRefunded) GetReversalId() string {
+	if x != nil {
+		return x.ReversalId
+	}
+	return ""
+}
+
+func (x *OrderRefunded) GetRefund() *v1.Money {
+	if x != nil {
+		return x.Refund
+	}
+	return nil
+}
+
 var File_cleave_orders_v1_events_proto protoreflect.FileDescriptor
 
 const file_cleave_orders_v1_events_proto_rawDesc = "" +
@@ -604,7 +674,13 @@ const file_cleave_orders_v1_events_proto_rawDesc = "" +
 	"\x0efulfillment_id\x18\x03 \x01(\tR\rfulfillmentId\"C\n" +
 	"\rOrderReturned\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x17\n" +
-	"\auser_id\x18\x02 \x01(\tR\x06userIdB;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
+	"\auser_id\x18\x02 \x01(\tR\x06userId\"\x93\x01\n" +
+	"\rOrderRefunded\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x17\n" +
+	"\auser_id\x18\x02 \x01(\tR\x06userId\x12\x1f\n" +
+	"\vreversal_id\x18\x03 \x01(\tR\n" +
+	"reversalId\x12-\n" +
+	"\x06refund\x18\x04 \x01(\v2\x15.cleave.type.v1.MoneyR\x06refundB;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
 
 var (
 	file_cleave_orders_v1_events_proto_rawDescOnce sync.Once
@@ -618,7 +694,7 @@ func file_cleave_orders_v1_events_proto_rawDescGZIP() []byte {
 	return file_cleave_orders_v1_events_proto_rawDescData
 }
 
-var file_cleave_orders_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_cleave_orders_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_cleave_orders_v1_events_proto_goTypes = []any{
 	(*OrderPlaced)(nil),             // 0: cleave.orders.v1.OrderPlaced
 	(*OrderConfirmed)(nil),          // 1: cleave.orders.v1.OrderConfirmed
@@ -629,16 +705,18 @@ var file_cleave_orders_v1_events_proto_goTypes = []any{
 	(*OrderPartiallyFulfilled)(nil), // 6: cleave.orders.v1.OrderPartiallyFulfilled
 	(*OrderFulfilled)(nil),          // 7: cleave.orders.v1.OrderFulfilled
 	(*OrderReturned)(nil),           // 8: cleave.orders.v1.OrderReturned
-	(*v1.Money)(nil),                // 9: cleave.type.v1.Money
+	(*OrderRefunded)(nil),           // 9: cleave.orders.v1.OrderRefunded
+	(*v1.Money)(nil),                // 10: cleave.type.v1.Money
 }
 var file_cleave_orders_v1_events_proto_depIdxs = []int32{
-	9, // 0: cleave.orders.v1.OrderPlaced.total:type_name -> cleave.type.v1.Money
-	9, // 1: cleave.orders.v1.OrderConfirmed.total:type_name -> cleave.type.v1.Money
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	10, // 0: cleave.orders.v1.OrderPlaced.total:type_name -> cleave.type.v1.Money
+	10, // 1: cleave.orders.v1.OrderConfirmed.total:type_name -> cleave.type.v1.Money
+	10, // 2: cleave.orders.v1.OrderRefunded.refund:type_name -> cleave.type.v1.Money
+	3,  // [3:3] is the sub-list for method output_type
+	3,  // [3:3] is the sub-list for method input_type
+	3,  // [3:3] is the sub-list for extension type_name
+	3,  // [3:3] is the sub-list for extension extendee
+	0,  // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_cleave_orders_v1_events_proto_init() }
@@ -652,7 +730,7 @@ func file_cleave_orders_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_orders_v1_events_proto_rawDesc), len(file_cleave_orders_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

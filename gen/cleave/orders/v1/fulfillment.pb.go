@@ -1060,15 +1060,15 @@ const file_cleave_orders_v1_fulfillment_proto_rawDesc = "" +
 	"\x1bREVERSAL_STATE_NEEDS_REVIEW\x10\x032\xad\a\n" +
 	"\x12FulfillmentService\x12\xc2\x01\n" +
 	"\x11CreateFulfillment\x12*.cleave.orders.v1.CreateFulfillmentRequest\x1a+.cleave.orders.v1.CreateFulfillmentResponse\"T\xa2\xbb\x18 \b\x02\x10\x03\x1a\x05staff\x1a\x05admin\"\forders:write\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/orders/{order_id}/fulfillments\x90\x02\x02\x12\xbd\x01\n" +
-	"\x10ListFulfillments\x12).cleave.orders.v1.ListFulfillmentsRequest\x1a*.cleave.orders.v1.ListFulfillmentsResponse\"R\xa2\xbb\x18!\b\x02\x10\x02\"\vorders:read*\x0e\n" +
+	"\x10ListFulfillments\x12).cleave.orders.v1.ListFulfillmentsRequest\x1a*.cleave.orders.v1.ListFulfillmentsResponse\"R\xa2\xbb\x18!\b\x02\x10\x04\"\vorders:read*\x0e\n" +
 	"\x05staff\n" +
 	"\x05admin\x82\xd3\xe4\x93\x02$\x12\"/v1/orders/{order_id}/fulfillments\x90\x02\x01\x12\xad\x01\n" +
 	"\vReturnLines\x12$.cleave.orders.v1.ReturnLinesRequest\x1a%.cleave.orders.v1.ReturnLinesResponse\"Q\xa2\xbb\x18 \b\x02\x10\x03\x1a\x05staff\x1a\x05admin\"\forders:write\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/orders/{order_id}/reversals\x90\x02\x02\x12\xad\x01\n" +
 	"\n" +
-	"CancelRest\x12#.cleave.orders.v1.CancelRestRequest\x1a$.cleave.orders.v1.CancelRestResponse\"T\xa2\xbb\x18\"\b\x02\x10\x02\"\forders:write*\x0e\n" +
+	"CancelRest\x12#.cleave.orders.v1.CancelRestRequest\x1a$.cleave.orders.v1.CancelRestResponse\"T\xa2\xbb\x18\"\b\x02\x10\x04\"\forders:write*\x0e\n" +
 	"\x05staff\n" +
 	"\x05admin\x82\xd3\xe4\x93\x02%:\x01*\" /v1/orders/{order_id}:cancelRest\x90\x02\x02\x12\xb1\x01\n" +
-	"\rListReversals\x12&.cleave.orders.v1.ListReversalsRequest\x1a'.cleave.orders.v1.ListReversalsResponse\"O\xa2\xbb\x18!\b\x02\x10\x02\"\vorders:read*\x0e\n" +
+	"\rListReversals\x12&.cleave.orders.v1.ListReversalsRequest\x1a'.cleave.orders.v1.ListReversalsResponse\"O\xa2\xbb\x18!\b\x02\x10\x04\"\vorders:read*\x0e\n" +
 	"\x05staff\n" +
 	"\x05admin\x82\xd3\xe4\x93\x02!\x12\x1f/v1/orders/{order_id}/reversals\x90\x02\x01B;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
 

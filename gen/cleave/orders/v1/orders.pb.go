@@ -381,6 +381,9 @@ type PlaceOrderRequest struct {
 	QuoteId   string `protobuf:"bytes,2,opt,name=quote_id,json=quoteId,proto3" json:"quote_id,omitempty"`
 	// The provider's token of a card or account. The sandbox takes pm_card_visa and its siblings, see its guide.
 	PaymentMethod string `protobuf:"bytes,3,opt,name=payment_method,json=paymentMethod,proto3" json:"payment_method,omitempty"`
+	// Where a guest is written to about the order. Whoever has an account leaves it out: INVALID_ARGUMENT with reason EMAIL_OF_ACCOUNT. It
+	// is in no answer and in no event. Capitals or not does not matter.
+	Email         string `protobuf:"bytes,4,opt,name=email,proto3" json:"email,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -432,6 +435,13 @@ func (x *PlaceOrderRequest) GetQuoteId() string {
 func (x *PlaceOrderRequest) GetPaymentMethod() string {
 	if x != nil {
 		return x.PaymentMethod
+	}
+	return ""
+}
+
+func (x *PlaceOrderRequest) GetEmail() string {
+	if x != nil {
+		return x.Email
 	}
 	return ""
 }
@@ -1130,13 +1140,15 @@ const file_cleave_orders_v1_orders_proto_rawDesc = "" +
 	"\bsequence\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02H\x04R\bsequence\x12<\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1c.cleave.orders.v1.OrderStateB\b\xbaH\x05\x82\x01\x02(\x04R\x05state\x12,\n" +
 	"\x04note\x18\x03 \x01(\tB\x18\xbaH\x15r\x13\x92\x02\x10payment capturedR\x04note\x12.\n" +
-	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xda\x01\n" +
+	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xff\x01\n" +
 	"\x11PlaceOrderRequest\x126\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tB\x17\xbaH\x14r\x12\x10\x01\x18\x80\x01\x92\x02\n" +
 	"order-4711R\trequestId\x12K\n" +
 	"\bquote_id\x18\x02 \x01(\tB0\xbaH-r+\x10\x01\x18@\x92\x02$quo_01a1fdad074278e680c5e4fa22541122R\aquoteId\x12@\n" +
-	"\x0epayment_method\x18\x03 \x01(\tB\x19\xbaH\x16r\x14\x10\x01\x18\x80\x01\x92\x02\fpm_card_visaR\rpaymentMethod\"C\n" +
+	"\x0epayment_method\x18\x03 \x01(\tB\x19\xbaH\x16r\x14\x10\x01\x18\x80\x01\x92\x02\fpm_card_visaR\rpaymentMethod\x12#\n" +
+	"\x05email\x18\x04 \x01(\tB\r\xbaH\n" +
+	"\xd8\x01\x01r\x05\x18\xfe\x01`\x01R\x05email\"C\n" +
 	"\x12PlaceOrderResponse\x12-\n" +
 	"\x05order\x18\x01 \x01(\v2\x17.cleave.orders.v1.OrderR\x05order\"S\n" +
 	"\x0fGetOrderRequest\x12@\n" +
@@ -1200,24 +1212,24 @@ const file_cleave_orders_v1_orders_proto_rawDesc = "" +
 	"\x18ORDER_STATE_NEEDS_REVIEW\x10\r2\xdc\a\n" +
 	"\fOrderService\x12\x8d\x01\n" +
 	"\n" +
-	"PlaceOrder\x12#.cleave.orders.v1.PlaceOrderRequest\x1a$.cleave.orders.v1.PlaceOrderResponse\"4\xa2\xbb\x18\x14\b\x02\x10\x02\"\forders:write*\x00\xb8\xbb\x18\x02\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
+	"PlaceOrder\x12#.cleave.orders.v1.PlaceOrderRequest\x1a$.cleave.orders.v1.PlaceOrderResponse\"4\xa2\xbb\x18\x14\b\x02\x10\x04\"\forders:write*\x00\xb8\xbb\x18\x02\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
 	"/v1/orders\x90\x02\x02\x12\x92\x01\n" +
-	"\bGetOrder\x12!.cleave.orders.v1.GetOrderRequest\x1a\".cleave.orders.v1.GetOrderResponse\"?\xa2\xbb\x18!\b\x02\x10\x02\"\vorders:read*\x0e\n" +
+	"\bGetOrder\x12!.cleave.orders.v1.GetOrderRequest\x1a\".cleave.orders.v1.GetOrderResponse\"?\xa2\xbb\x18!\b\x02\x10\x04\"\vorders:read*\x0e\n" +
 	"\x05staff\n" +
 	"\x05admin\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/orders/{id}\x90\x02\x01\x12\x97\x01\n" +
 	"\n" +
-	"ListOrders\x12#.cleave.orders.v1.ListOrdersRequest\x1a$.cleave.orders.v1.ListOrdersResponse\">\xa2\xbb\x18!\b\x02\x10\x02\"\vorders:read*\x0e\n" +
+	"ListOrders\x12#.cleave.orders.v1.ListOrdersRequest\x1a$.cleave.orders.v1.ListOrdersResponse\">\xa2\xbb\x18!\b\x02\x10\x04\"\vorders:read*\x0e\n" +
 	"\x05staff\n" +
 	"\x05admin\xb8\xbb\x18\x01\x82\xd3\xe4\x93\x02\f\x12\n" +
 	"/v1/orders\x90\x02\x01\x12\xa4\x01\n" +
 	"\n" +
-	"WatchOrder\x12#.cleave.orders.v1.WatchOrderRequest\x1a$.cleave.orders.v1.WatchOrderResponse\"I\xa2\xbb\x18!\b\x02\x10\x02\"\vorders:read*\x0e\n" +
+	"WatchOrder\x12#.cleave.orders.v1.WatchOrderRequest\x1a$.cleave.orders.v1.WatchOrderResponse\"I\xa2\xbb\x18!\b\x02\x10\x04\"\vorders:read*\x0e\n" +
 	"\x05staff\n" +
 	"\x05admin\xb8\xbb\x18\x02\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/orders/{id}:watch\x90\x02\x010\x01\x12\xb8\x01\n" +
-	"\x0fListOrderEvents\x12(.cleave.orders.v1.ListOrderEventsRequest\x1a).cleave.orders.v1.ListOrderEventsResponse\"P\xa2\xbb\x18!\b\x02\x10\x02\"\vorders:read*\x0e\n" +
+	"\x0fListOrderEvents\x12(.cleave.orders.v1.ListOrderEventsRequest\x1a).cleave.orders.v1.ListOrderEventsResponse\"P\xa2\xbb\x18!\b\x02\x10\x04\"\vorders:read*\x0e\n" +
 	"\x05staff\n" +
 	"\x05admin\xb8\xbb\x18\x01\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/orders/{order_id}/events\x90\x02\x01\x12\xaa\x01\n" +
-	"\vCancelOrder\x12$.cleave.orders.v1.CancelOrderRequest\x1a%.cleave.orders.v1.CancelOrderResponse\"N\xa2\xbb\x18\"\b\x02\x10\x02\"\forders:write*\x0e\n" +
+	"\vCancelOrder\x12$.cleave.orders.v1.CancelOrderRequest\x1a%.cleave.orders.v1.CancelOrderResponse\"N\xa2\xbb\x18\"\b\x02\x10\x04\"\forders:write*\x0e\n" +
 	"\x05staff\n" +
 	"\x05admin\xb8\xbb\x18\x02\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/orders/{id}:cancel\x90\x02\x02B;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
 

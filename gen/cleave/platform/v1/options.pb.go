@@ -92,6 +92,9 @@ const (
 	Who_WHO_SIGNED_IN Who = 2
 	// Who has one of the roles.
 	Who_WHO_ROLE Who = 3
+	// Everybody who has signed in, and guests: who has no account, and shows a secret of their own in place of a token. A scope is asked of
+	// tokens only.
+	Who_WHO_GUEST Who = 4
 )
 
 // Enum value maps for Who.
@@ -101,12 +104,14 @@ var (
 		1: "WHO_ANYONE",
 		2: "WHO_SIGNED_IN",
 		3: "WHO_ROLE",
+		4: "WHO_GUEST",
 	}
 	Who_value = map[string]int32{
 		"WHO_UNSPECIFIED": 0,
 		"WHO_ANYONE":      1,
 		"WHO_SIGNED_IN":   2,
 		"WHO_ROLE":        3,
+		"WHO_GUEST":       4,
 	}
 )
 
@@ -649,13 +654,14 @@ const file_cleave_platform_v1_options_proto_rawDesc = "" +
 	"\x16VISIBILITY_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13VISIBILITY_INTERNAL\x10\x01\x12\x15\n" +
 	"\x11VISIBILITY_PUBLIC\x10\x02\x12\x17\n" +
-	"\x13VISIBILITY_OPERATOR\x10\x03*K\n" +
+	"\x13VISIBILITY_OPERATOR\x10\x03*Z\n" +
 	"\x03Who\x12\x13\n" +
 	"\x0fWHO_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
 	"WHO_ANYONE\x10\x01\x12\x11\n" +
 	"\rWHO_SIGNED_IN\x10\x02\x12\f\n" +
-	"\bWHO_ROLE\x10\x03*I\n" +
+	"\bWHO_ROLE\x10\x03\x12\r\n" +
+	"\tWHO_GUEST\x10\x04*I\n" +
 	"\bPriority\x12\x18\n" +
 	"\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fPRIORITY_LOW\x10\x01\x12\x11\n" +

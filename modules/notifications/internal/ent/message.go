@@ -23,16 +23,16 @@ type Message struct {
 	Template string `json:"template,omitempty"`
 	// Channel holds the value of the "channel" field.
 	Channel string `json:"channel,omitempty"`
-	// the id of a user
+	// the id of a user, or of a guest
 	Recipient string `json:"recipient,omitempty"`
+	// the order that it is about, by which a guest's address is found
+	About string `json:"about,omitempty"`
 	// State holds the value of the "state" field.
 	State string `json:"state,omitempty"`
 	// Subject holds the value of the "subject" field.
 	Subject string `json:"subject,omitempty"`
 	// Body holds the value of the "body" field.
 	Body string `json:"body,omitempty"`
-	// of a mail that identity writes when it is sent; empty for what is in body
-	MailID string `json:"mail_id,omitempty"`
 	// of which business and trace the event is, as platform/rpc keeps it
 	Origin []byte `json:"origin,omitempty"`
 	// when it is sent, or sent again, unless it is settled by then
@@ -49,7 +49,7 @@ func (*Message) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case message.FieldOrigin:
 			values[i] = new([]byte)
-		case message.FieldID, message.FieldEventID, message.FieldTemplate, message.FieldChannel, message.FieldRecipient, message.FieldState, message.FieldSubject, message.FieldBody, message.FieldMailID:
+		case message.FieldID, message.FieldEventID, message.FieldTemplate, message.FieldChannel, message.FieldRecipient, message.FieldAbout, message.FieldState, message.FieldSubject, message.FieldBody:
 			values[i] = new(sql.NullString)
 		case message.FieldNextTime, message.FieldCreateTime:
 			values[i] = new(sql.NullTime)
@@ -98,6 +98,12 @@ func (_m *Message) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.Recipient = value.String
 			}
+		case message.FieldAbout:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field about", values[i])
+			} else if value.Valid {
+				_m.About = value.String
+			}
 		case message.FieldState:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field state", values[i])
@@ -115,12 +121,6 @@ func (_m *Message) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field body", values[i])
 			} else if value.Valid {
 				_m.Body = value.String
-			}
-		case message.FieldMailID:
-			if value, ok := values[i].(*sql.NullString); !ok {
-				return fmt.Errorf("unexpected type %T for field mail_id", values[i])
-			} else if value.Valid {
-				_m.MailID = value.String
 			}
 		case message.FieldOrigin:
 			if value, ok := values[i].(*[]byte); !ok {
@@ -188,6 +188,9 @@ func (_m *Message) String() string {
 	builder.WriteString("recipient=")
 	builder.WriteString(_m.Recipient)
 	builder.WriteString(", ")
+	builder.WriteString("about=")
+	builder.WriteString(_m.About)
+	builder.WriteString(", ")
 	builder.WriteString("state=")
 	builder.WriteString(_m.State)
 	builder.WriteString(", ")
@@ -196,9 +199,6 @@ func (_m *Message) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("body=")
 	builder.WriteString(_m.Body)
-	builder.WriteString(", ")
-	builder.WriteString("mail_id=")
-	builder.WriteString(_m.MailID)
 	builder.WriteString(", ")
 	builder.WriteString("origin=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Origin))

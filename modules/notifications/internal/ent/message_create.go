@@ -47,6 +47,20 @@ func (_c *MessageCreate) SetRecipient(v string) *MessageCreate {
 	return _c
 }
 
+// SetAbout sets the "about" field.
+func (_c *MessageCreate) SetAbout(v string) *MessageCreate {
+	_c.mutation.SetAbout(v)
+	return _c
+}
+
+// SetNillableAbout sets the "about" field if the given value is not nil.
+func (_c *MessageCreate) SetNillableAbout(v *string) *MessageCreate {
+	if v != nil {
+		_c.SetAbout(*v)
+	}
+	return _c
+}
+
 // SetState sets the "state" field.
 func (_c *MessageCreate) SetState(v string) *MessageCreate {
 	_c.mutation.SetState(v)
@@ -62,20 +76,6 @@ func (_c *MessageCreate) SetSubject(v string) *MessageCreate {
 // SetBody sets the "body" field.
 func (_c *MessageCreate) SetBody(v string) *MessageCreate {
 	_c.mutation.SetBody(v)
-	return _c
-}
-
-// SetMailID sets the "mail_id" field.
-func (_c *MessageCreate) SetMailID(v string) *MessageCreate {
-	_c.mutation.SetMailID(v)
-	return _c
-}
-
-// SetNillableMailID sets the "mail_id" field if the given value is not nil.
-func (_c *MessageCreate) SetNillableMailID(v *string) *MessageCreate {
-	if v != nil {
-		_c.SetMailID(*v)
-	}
 	return _c
 }
 
@@ -154,9 +154,9 @@ func (_c *MessageCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *MessageCreate) defaults() {
-	if _, ok := _c.mutation.MailID(); !ok {
-		v := message.DefaultMailID
-		_c.mutation.SetMailID(v)
+	if _, ok := _c.mutation.About(); !ok {
+		v := message.DefaultAbout
+		_c.mutation.SetAbout(v)
 	}
 	if _, ok := _c.mutation.NextTime(); !ok {
 		v := message.DefaultNextTime()
@@ -182,6 +182,9 @@ func (_c *MessageCreate) check() error {
 	if _, ok := _c.mutation.Recipient(); !ok {
 		return &ValidationError{Name: "recipient", err: errors.New(`ent: missing required field "Message.recipient"`)}
 	}
+	if _, ok := _c.mutation.About(); !ok {
+		return &ValidationError{Name: "about", err: errors.New(`ent: missing required field "Message.about"`)}
+	}
 	if _, ok := _c.mutation.State(); !ok {
 		return &ValidationError{Name: "state", err: errors.New(`ent: missing required field "Message.state"`)}
 	}
@@ -190,9 +193,6 @@ func (_c *MessageCreate) check() error {
 	}
 	if _, ok := _c.mutation.Body(); !ok {
 		return &ValidationError{Name: "body", err: errors.New(`ent: missing required field "Message.body"`)}
-	}
-	if _, ok := _c.mutation.MailID(); !ok {
-		return &ValidationError{Name: "mail_id", err: errors.New(`ent: missing required field "Message.mail_id"`)}
 	}
 	if _, ok := _c.mutation.NextTime(); !ok {
 		return &ValidationError{Name: "next_time", err: errors.New(`ent: missing required field "Message.next_time"`)}
@@ -252,6 +252,10 @@ func (_c *MessageCreate) createSpec() (*Message, *sqlgraph.CreateSpec) {
 		_spec.SetField(message.FieldRecipient, field.TypeString, value)
 		_node.Recipient = value
 	}
+	if value, ok := _c.mutation.About(); ok {
+		_spec.SetField(message.FieldAbout, field.TypeString, value)
+		_node.About = value
+	}
 	if value, ok := _c.mutation.State(); ok {
 		_spec.SetField(message.FieldState, field.TypeString, value)
 		_node.State = value
@@ -263,10 +267,6 @@ func (_c *MessageCreate) createSpec() (*Message, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Body(); ok {
 		_spec.SetField(message.FieldBody, field.TypeString, value)
 		_node.Body = value
-	}
-	if value, ok := _c.mutation.MailID(); ok {
-		_spec.SetField(message.FieldMailID, field.TypeString, value)
-		_node.MailID = value
 	}
 	if value, ok := _c.mutation.Origin(); ok {
 		_spec.SetField(message.FieldOrigin, field.TypeBytes, value)
@@ -385,14 +385,14 @@ func (u *MessageUpsertOne) UpdateNewValues() *MessageUpsertOne {
 		if _, exists := u.create.mutation.Recipient(); exists {
 			s.SetIgnore(message.FieldRecipient)
 		}
+		if _, exists := u.create.mutation.About(); exists {
+			s.SetIgnore(message.FieldAbout)
+		}
 		if _, exists := u.create.mutation.Subject(); exists {
 			s.SetIgnore(message.FieldSubject)
 		}
 		if _, exists := u.create.mutation.Body(); exists {
 			s.SetIgnore(message.FieldBody)
-		}
-		if _, exists := u.create.mutation.MailID(); exists {
-			s.SetIgnore(message.FieldMailID)
 		}
 		if _, exists := u.create.mutation.Origin(); exists {
 			s.SetIgnore(message.FieldOrigin)
@@ -654,14 +654,14 @@ func (u *MessageUpsertBulk) UpdateNewValues() *MessageUpsertBulk {
 			if _, exists := b.mutation.Recipient(); exists {
 				s.SetIgnore(message.FieldRecipient)
 			}
+			if _, exists := b.mutation.About(); exists {
+				s.SetIgnore(message.FieldAbout)
+			}
 			if _, exists := b.mutation.Subject(); exists {
 				s.SetIgnore(message.FieldSubject)
 			}
 			if _, exists := b.mutation.Body(); exists {
 				s.SetIgnore(message.FieldBody)
-			}
-			if _, exists := b.mutation.MailID(); exists {
-				s.SetIgnore(message.FieldMailID)
 			}
 			if _, exists := b.mutation.Origin(); exists {
 				s.SetIgnore(message.FieldOrigin)

@@ -587,10 +587,10 @@ type MessageMutation struct {
 	template      *string
 	channel       *string
 	recipient     *string
+	about         *string
 	state         *string
 	subject       *string
 	body          *string
-	mail_id       *string
 	origin        *[]byte
 	next_time     *time.Time
 	create_time   *time.Time
@@ -848,6 +848,42 @@ func (m *MessageMutation) ResetRecipient() {
 	m.recipient = nil
 }
 
+// SetAbout sets the "about" field.
+func (m *MessageMutation) SetAbout(s string) {
+	m.about = &s
+}
+
+// About returns the value of the "about" field in the mutation.
+func (m *MessageMutation) About() (r string, exists bool) {
+	v := m.about
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAbout returns the old "about" field's value of the Message entity.
+// If the Message object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessageMutation) OldAbout(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAbout is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAbout requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAbout: %w", err)
+	}
+	return oldValue.About, nil
+}
+
+// ResetAbout resets all changes to the "about" field.
+func (m *MessageMutation) ResetAbout() {
+	m.about = nil
+}
+
 // SetState sets the "state" field.
 func (m *MessageMutation) SetState(s string) {
 	m.state = &s
@@ -954,42 +990,6 @@ func (m *MessageMutation) OldBody(ctx context.Context) (v string, err error) {
 // ResetBody resets all changes to the "body" field.
 func (m *MessageMutation) ResetBody() {
 	m.body = nil
-}
-
-// SetMailID sets the "mail_id" field.
-func (m *MessageMutation) SetMailID(s string) {
-	m.mail_id = &s
-}
-
-// MailID returns the value of the "mail_id" field in the mutation.
-func (m *MessageMutation) MailID() (r string, exists bool) {
-	v := m.mail_id
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldMailID returns the old "mail_id" field's value of the Message entity.
-// If the Message object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *MessageMutation) OldMailID(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldMailID is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldMailID requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldMailID: %w", err)
-	}
-	return oldValue.MailID, nil
-}
-
-// ResetMailID resets all changes to the "mail_id" field.
-func (m *MessageMutation) ResetMailID() {
-	m.mail_id = nil
 }
 
 // SetOrigin sets the "origin" field.
@@ -1160,6 +1160,9 @@ func (m *MessageMutation) Fields() []string {
 	if m.recipient != nil {
 		fields = append(fields, message.FieldRecipient)
 	}
+	if m.about != nil {
+		fields = append(fields, message.FieldAbout)
+	}
 	if m.state != nil {
 		fields = append(fields, message.FieldState)
 	}
@@ -1168,9 +1171,6 @@ func (m *MessageMutation) Fields() []string {
 	}
 	if m.body != nil {
 		fields = append(fields, message.FieldBody)
-	}
-	if m.mail_id != nil {
-		fields = append(fields, message.FieldMailID)
 	}
 	if m.origin != nil {
 		fields = append(fields, message.FieldOrigin)
@@ -1197,14 +1197,14 @@ func (m *MessageMutation) Field(name string) (ent.Value, bool) {
 		return m.Channel()
 	case message.FieldRecipient:
 		return m.Recipient()
+	case message.FieldAbout:
+		return m.About()
 	case message.FieldState:
 		return m.State()
 	case message.FieldSubject:
 		return m.Subject()
 	case message.FieldBody:
 		return m.Body()
-	case message.FieldMailID:
-		return m.MailID()
 	case message.FieldOrigin:
 		return m.Origin()
 	case message.FieldNextTime:
@@ -1228,14 +1228,14 @@ func (m *MessageMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldChannel(ctx)
 	case message.FieldRecipient:
 		return m.OldRecipient(ctx)
+	case message.FieldAbout:
+		return m.OldAbout(ctx)
 	case message.FieldState:
 		return m.OldState(ctx)
 	case message.FieldSubject:
 		return m.OldSubject(ctx)
 	case message.FieldBody:
 		return m.OldBody(ctx)
-	case message.FieldMailID:
-		return m.OldMailID(ctx)
 	case message.FieldOrigin:
 		return m.OldOrigin(ctx)
 	case message.FieldNextTime:
@@ -1279,6 +1279,13 @@ func (m *MessageMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetRecipient(v)
 		return nil
+	case message.FieldAbout:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAbout(v)
+		return nil
 	case message.FieldState:
 		v, ok := value.(string)
 		if !ok {
@@ -1299,13 +1306,6 @@ func (m *MessageMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetBody(v)
-		return nil
-	case message.FieldMailID:
-		v, ok := value.(string)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetMailID(v)
 		return nil
 	case message.FieldOrigin:
 		v, ok := value.([]byte)
@@ -1398,6 +1398,9 @@ func (m *MessageMutation) ResetField(name string) error {
 	case message.FieldRecipient:
 		m.ResetRecipient()
 		return nil
+	case message.FieldAbout:
+		m.ResetAbout()
+		return nil
 	case message.FieldState:
 		m.ResetState()
 		return nil
@@ -1406,9 +1409,6 @@ func (m *MessageMutation) ResetField(name string) error {
 		return nil
 	case message.FieldBody:
 		m.ResetBody()
-		return nil
-	case message.FieldMailID:
-		m.ResetMailID()
 		return nil
 	case message.FieldOrigin:
 		m.ResetOrigin()

@@ -22,10 +22,10 @@ func init() {
 	mail.DefaultCreateTime = mailDescCreateTime.Default.(func() time.Time)
 	messageFields := schema.Message{}.Fields()
 	_ = messageFields
-	// messageDescMailID is the schema descriptor for mail_id field.
-	messageDescMailID := messageFields[8].Descriptor()
-	// message.DefaultMailID holds the default value on creation for the mail_id field.
-	message.DefaultMailID = messageDescMailID.Default.(string)
+	// messageDescAbout is the schema descriptor for about field.
+	messageDescAbout := messageFields[5].Descriptor()
+	// message.DefaultAbout holds the default value on creation for the about field.
+	message.DefaultAbout = messageDescAbout.Default.(string)
 	// messageDescNextTime is the schema descriptor for next_time field.
 	messageDescNextTime := messageFields[10].Descriptor()
 	// message.DefaultNextTime holds the default value on creation for the next_time field.

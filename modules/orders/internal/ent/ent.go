@@ -14,6 +14,7 @@ import (
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/cart"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/cartitem"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent/contact"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/coupon"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/couponuse"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/fulfillment"
@@ -83,6 +84,7 @@ func checkColumn(t, c string) error {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
 			cart.Table:        cart.ValidColumn,
 			cartitem.Table:    cartitem.ValidColumn,
+			contact.Table:     contact.ValidColumn,
 			coupon.Table:      coupon.ValidColumn,
 			couponuse.Table:   couponuse.ValidColumn,
 			fulfillment.Table: fulfillment.ValidColumn,

@@ -19,7 +19,7 @@ type Order struct {
 	config `json:"-"`
 	// ID of the ent.
 	ID string `json:"id,omitempty"`
-	// UserID holds the value of the "user_id" field.
+	// a guest's until an account claims it
 	UserID string `json:"user_id,omitempty"`
 	// a quote can be ordered once
 	QuoteID string `json:"quote_id,omitempty"`
@@ -41,6 +41,8 @@ type Order struct {
 	PaymentID string `json:"payment_id,omitempty"`
 	// Sequence holds the value of the "sequence" field.
 	Sequence int64 `json:"sequence,omitempty"`
+	// whether its checkout is under way; without it an order of an earlier release counts as not
+	Open bool `json:"open,omitempty"`
 	// Charges holds the value of the "charges" field.
 	Charges schema.Charges `json:"charges,omitempty"`
 	// CreateTime holds the value of the "create_time" field.
@@ -78,6 +80,8 @@ func (*Order) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case order.FieldLines, order.FieldCharges:
 			values[i] = new([]byte)
+		case order.FieldOpen:
+			values[i] = new(sql.NullBool)
 		case order.FieldTotal, order.FieldSequence:
 			values[i] = new(sql.NullInt64)
 		case order.FieldID, order.FieldUserID, order.FieldQuoteID, order.FieldState, order.FieldReason, order.FieldCurrency, order.FieldPaymentMethod, order.FieldReservationID, order.FieldPaymentID:
@@ -173,6 +177,12 @@ func (_m *Order) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.Sequence = value.Int64
 			}
+		case order.FieldOpen:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field open", values[i])
+			} else if value.Valid {
+				_m.Open = value.Bool
+			}
 		case order.FieldCharges:
 			if value, ok := values[i].(*[]byte); !ok {
 				return fmt.Errorf("unexpected type %T for field charges", values[i])
@@ -265,6 +275,9 @@ func (_m *Order) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("sequence=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Sequence))
+	builder.WriteString(", ")
+	builder.WriteString("open=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Open))
 	builder.WriteString(", ")
 	builder.WriteString("charges=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Charges))

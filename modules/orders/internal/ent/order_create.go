@@ -123,6 +123,20 @@ func (_c *OrderCreate) SetNillableSequence(v *int64) *OrderCreate {
 	return _c
 }
 
+// SetOpen sets the "open" field.
+func (_c *OrderCreate) SetOpen(v bool) *OrderCreate {
+	_c.mutation.SetOpen(v)
+	return _c
+}
+
+// SetNillableOpen sets the "open" field if the given value is not nil.
+func (_c *OrderCreate) SetNillableOpen(v *bool) *OrderCreate {
+	if v != nil {
+		_c.SetOpen(*v)
+	}
+	return _c
+}
+
 // SetCharges sets the "charges" field.
 func (_c *OrderCreate) SetCharges(v schema.Charges) *OrderCreate {
 	_c.mutation.SetCharges(v)
@@ -237,6 +251,10 @@ func (_c *OrderCreate) defaults() {
 		v := order.DefaultSequence
 		_c.mutation.SetSequence(v)
 	}
+	if _, ok := _c.mutation.Open(); !ok {
+		v := order.DefaultOpen
+		_c.mutation.SetOpen(v)
+	}
 	if _, ok := _c.mutation.Charges(); !ok {
 		v := order.DefaultCharges
 		_c.mutation.SetCharges(v)
@@ -285,6 +303,9 @@ func (_c *OrderCreate) check() error {
 	}
 	if _, ok := _c.mutation.Sequence(); !ok {
 		return &ValidationError{Name: "sequence", err: errors.New(`ent: missing required field "Order.sequence"`)}
+	}
+	if _, ok := _c.mutation.Open(); !ok {
+		return &ValidationError{Name: "open", err: errors.New(`ent: missing required field "Order.open"`)}
 	}
 	if _, ok := _c.mutation.CreateTime(); !ok {
 		return &ValidationError{Name: "create_time", err: errors.New(`ent: missing required field "Order.create_time"`)}
@@ -372,6 +393,10 @@ func (_c *OrderCreate) createSpec() (*Order, *sqlgraph.CreateSpec) {
 		_spec.SetField(order.FieldSequence, field.TypeInt64, value)
 		_node.Sequence = value
 	}
+	if value, ok := _c.mutation.Open(); ok {
+		_spec.SetField(order.FieldOpen, field.TypeBool, value)
+		_node.Open = value
+	}
 	if value, ok := _c.mutation.Charges(); ok {
 		_spec.SetField(order.FieldCharges, field.TypeJSON, value)
 		_node.Charges = value
@@ -452,6 +477,18 @@ type (
 	}
 )
 
+// SetUserID sets the "user_id" field.
+func (u *OrderUpsert) SetUserID(v string) *OrderUpsert {
+	u.Set(order.FieldUserID, v)
+	return u
+}
+
+// UpdateUserID sets the "user_id" field to the value that was provided on create.
+func (u *OrderUpsert) UpdateUserID() *OrderUpsert {
+	u.SetExcluded(order.FieldUserID)
+	return u
+}
+
 // SetState sets the "state" field.
 func (u *OrderUpsert) SetState(v string) *OrderUpsert {
 	u.Set(order.FieldState, v)
@@ -518,6 +555,18 @@ func (u *OrderUpsert) AddSequence(v int64) *OrderUpsert {
 	return u
 }
 
+// SetOpen sets the "open" field.
+func (u *OrderUpsert) SetOpen(v bool) *OrderUpsert {
+	u.Set(order.FieldOpen, v)
+	return u
+}
+
+// UpdateOpen sets the "open" field to the value that was provided on create.
+func (u *OrderUpsert) UpdateOpen() *OrderUpsert {
+	u.SetExcluded(order.FieldOpen)
+	return u
+}
+
 // SetUpdateTime sets the "update_time" field.
 func (u *OrderUpsert) SetUpdateTime(v time.Time) *OrderUpsert {
 	u.Set(order.FieldUpdateTime, v)
@@ -546,9 +595,6 @@ func (u *OrderUpsertOne) UpdateNewValues() *OrderUpsertOne {
 	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
 		if _, exists := u.create.mutation.ID(); exists {
 			s.SetIgnore(order.FieldID)
-		}
-		if _, exists := u.create.mutation.UserID(); exists {
-			s.SetIgnore(order.FieldUserID)
 		}
 		if _, exists := u.create.mutation.QuoteID(); exists {
 			s.SetIgnore(order.FieldQuoteID)
@@ -600,6 +646,20 @@ func (u *OrderUpsertOne) Update(set func(*OrderUpsert)) *OrderUpsertOne {
 		set(&OrderUpsert{UpdateSet: update})
 	}))
 	return u
+}
+
+// SetUserID sets the "user_id" field.
+func (u *OrderUpsertOne) SetUserID(v string) *OrderUpsertOne {
+	return u.Update(func(s *OrderUpsert) {
+		s.SetUserID(v)
+	})
+}
+
+// UpdateUserID sets the "user_id" field to the value that was provided on create.
+func (u *OrderUpsertOne) UpdateUserID() *OrderUpsertOne {
+	return u.Update(func(s *OrderUpsert) {
+		s.UpdateUserID()
+	})
 }
 
 // SetState sets the "state" field.
@@ -676,6 +736,20 @@ func (u *OrderUpsertOne) AddSequence(v int64) *OrderUpsertOne {
 func (u *OrderUpsertOne) UpdateSequence() *OrderUpsertOne {
 	return u.Update(func(s *OrderUpsert) {
 		s.UpdateSequence()
+	})
+}
+
+// SetOpen sets the "open" field.
+func (u *OrderUpsertOne) SetOpen(v bool) *OrderUpsertOne {
+	return u.Update(func(s *OrderUpsert) {
+		s.SetOpen(v)
+	})
+}
+
+// UpdateOpen sets the "open" field to the value that was provided on create.
+func (u *OrderUpsertOne) UpdateOpen() *OrderUpsertOne {
+	return u.Update(func(s *OrderUpsert) {
+		s.UpdateOpen()
 	})
 }
 
@@ -876,9 +950,6 @@ func (u *OrderUpsertBulk) UpdateNewValues() *OrderUpsertBulk {
 			if _, exists := b.mutation.ID(); exists {
 				s.SetIgnore(order.FieldID)
 			}
-			if _, exists := b.mutation.UserID(); exists {
-				s.SetIgnore(order.FieldUserID)
-			}
 			if _, exists := b.mutation.QuoteID(); exists {
 				s.SetIgnore(order.FieldQuoteID)
 			}
@@ -930,6 +1001,20 @@ func (u *OrderUpsertBulk) Update(set func(*OrderUpsert)) *OrderUpsertBulk {
 		set(&OrderUpsert{UpdateSet: update})
 	}))
 	return u
+}
+
+// SetUserID sets the "user_id" field.
+func (u *OrderUpsertBulk) SetUserID(v string) *OrderUpsertBulk {
+	return u.Update(func(s *OrderUpsert) {
+		s.SetUserID(v)
+	})
+}
+
+// UpdateUserID sets the "user_id" field to the value that was provided on create.
+func (u *OrderUpsertBulk) UpdateUserID() *OrderUpsertBulk {
+	return u.Update(func(s *OrderUpsert) {
+		s.UpdateUserID()
+	})
 }
 
 // SetState sets the "state" field.
@@ -1006,6 +1091,20 @@ func (u *OrderUpsertBulk) AddSequence(v int64) *OrderUpsertBulk {
 func (u *OrderUpsertBulk) UpdateSequence() *OrderUpsertBulk {
 	return u.Update(func(s *OrderUpsert) {
 		s.UpdateSequence()
+	})
+}
+
+// SetOpen sets the "open" field.
+func (u *OrderUpsertBulk) SetOpen(v bool) *OrderUpsertBulk {
+	return u.Update(func(s *OrderUpsert) {
+		s.SetOpen(v)
+	})
+}
+
+// UpdateOpen sets the "open" field to the value that was provided on create.
+func (u *OrderUpsertBulk) UpdateOpen() *OrderUpsertBulk {
+	return u.Update(func(s *OrderUpsert) {
+		s.UpdateOpen()
 	})
 }
 

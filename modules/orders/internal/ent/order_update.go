@@ -30,6 +30,20 @@ func (_u *OrderUpdate) Where(ps ...predicate.Order) *OrderUpdate {
 	return _u
 }
 
+// SetUserID sets the "user_id" field.
+func (_u *OrderUpdate) SetUserID(v string) *OrderUpdate {
+	_u.mutation.SetUserID(v)
+	return _u
+}
+
+// SetNillableUserID sets the "user_id" field if the given value is not nil.
+func (_u *OrderUpdate) SetNillableUserID(v *string) *OrderUpdate {
+	if v != nil {
+		_u.SetUserID(*v)
+	}
+	return _u
+}
+
 // SetState sets the "state" field.
 func (_u *OrderUpdate) SetState(v string) *OrderUpdate {
 	_u.mutation.SetState(v)
@@ -104,6 +118,20 @@ func (_u *OrderUpdate) SetNillableSequence(v *int64) *OrderUpdate {
 // AddSequence adds value to the "sequence" field.
 func (_u *OrderUpdate) AddSequence(v int64) *OrderUpdate {
 	_u.mutation.AddSequence(v)
+	return _u
+}
+
+// SetOpen sets the "open" field.
+func (_u *OrderUpdate) SetOpen(v bool) *OrderUpdate {
+	_u.mutation.SetOpen(v)
+	return _u
+}
+
+// SetNillableOpen sets the "open" field if the given value is not nil.
+func (_u *OrderUpdate) SetNillableOpen(v *bool) *OrderUpdate {
+	if v != nil {
+		_u.SetOpen(*v)
+	}
 	return _u
 }
 
@@ -205,6 +233,9 @@ func (_u *OrderUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			}
 		}
 	}
+	if value, ok := _u.mutation.UserID(); ok {
+		_spec.SetField(order.FieldUserID, field.TypeString, value)
+	}
 	if value, ok := _u.mutation.State(); ok {
 		_spec.SetField(order.FieldState, field.TypeString, value)
 	}
@@ -222,6 +253,9 @@ func (_u *OrderUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.AddedSequence(); ok {
 		_spec.AddField(order.FieldSequence, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.Open(); ok {
+		_spec.SetField(order.FieldOpen, field.TypeBool, value)
 	}
 	if value, ok := _u.mutation.UpdateTime(); ok {
 		_spec.SetField(order.FieldUpdateTime, field.TypeTime, value)
@@ -291,6 +325,20 @@ type OrderUpdateOne struct {
 	hooks     []Hook
 	mutation  *OrderMutation
 	modifiers []func(*sql.UpdateBuilder)
+}
+
+// SetUserID sets the "user_id" field.
+func (_u *OrderUpdateOne) SetUserID(v string) *OrderUpdateOne {
+	_u.mutation.SetUserID(v)
+	return _u
+}
+
+// SetNillableUserID sets the "user_id" field if the given value is not nil.
+func (_u *OrderUpdateOne) SetNillableUserID(v *string) *OrderUpdateOne {
+	if v != nil {
+		_u.SetUserID(*v)
+	}
+	return _u
 }
 
 // SetState sets the "state" field.
@@ -367,6 +415,20 @@ func (_u *OrderUpdateOne) SetNillableSequence(v *int64) *OrderUpdateOne {
 // AddSequence adds value to the "sequence" field.
 func (_u *OrderUpdateOne) AddSequence(v int64) *OrderUpdateOne {
 	_u.mutation.AddSequence(v)
+	return _u
+}
+
+// SetOpen sets the "open" field.
+func (_u *OrderUpdateOne) SetOpen(v bool) *OrderUpdateOne {
+	_u.mutation.SetOpen(v)
+	return _u
+}
+
+// SetNillableOpen sets the "open" field if the given value is not nil.
+func (_u *OrderUpdateOne) SetNillableOpen(v *bool) *OrderUpdateOne {
+	if v != nil {
+		_u.SetOpen(*v)
+	}
 	return _u
 }
 
@@ -498,6 +560,9 @@ func (_u *OrderUpdateOne) sqlSave(ctx context.Context) (_node *Order, err error)
 			}
 		}
 	}
+	if value, ok := _u.mutation.UserID(); ok {
+		_spec.SetField(order.FieldUserID, field.TypeString, value)
+	}
 	if value, ok := _u.mutation.State(); ok {
 		_spec.SetField(order.FieldState, field.TypeString, value)
 	}
@@ -515,6 +580,9 @@ func (_u *OrderUpdateOne) sqlSave(ctx context.Context) (_node *Order, err error)
 	}
 	if value, ok := _u.mutation.AddedSequence(); ok {
 		_spec.AddField(order.FieldSequence, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.Open(); ok {
+		_spec.SetField(order.FieldOpen, field.TypeBool, value)
 	}
 	if value, ok := _u.mutation.UpdateTime(); ok {
 		_spec.SetField(order.FieldUpdateTime, field.TypeTime, value)

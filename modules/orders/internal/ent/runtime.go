@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/cart"
+	"github.com/cleave-go/cleave/modules/orders/internal/ent/contact"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/coupon"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/fulfillment"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent/order"
@@ -31,6 +32,12 @@ func init() {
 	cart.DefaultUpdateTime = cartDescUpdateTime.Default.(func() time.Time)
 	// cart.UpdateDefaultUpdateTime holds the default value on update for the update_time field.
 	cart.UpdateDefaultUpdateTime = cartDescUpdateTime.UpdateDefault.(func() time.Time)
+	contactFields := schema.Contact{}.Fields()
+	_ = contactFields
+	// contactDescCreateTime is the schema descriptor for create_time field.
+	contactDescCreateTime := contactFields[2].Descriptor()
+	// contact.DefaultCreateTime holds the default value on creation for the create_time field.
+	contact.DefaultCreateTime = contactDescCreateTime.Default.(func() time.Time)
 	couponFields := schema.Coupon{}.Fields()
 	_ = couponFields
 	// couponDescPercent is the schema descriptor for percent field.
@@ -93,16 +100,20 @@ func init() {
 	orderDescSequence := orderFields[11].Descriptor()
 	// order.DefaultSequence holds the default value on creation for the sequence field.
 	order.DefaultSequence = orderDescSequence.Default.(int64)
+	// orderDescOpen is the schema descriptor for open field.
+	orderDescOpen := orderFields[12].Descriptor()
+	// order.DefaultOpen holds the default value on creation for the open field.
+	order.DefaultOpen = orderDescOpen.Default.(bool)
 	// orderDescCharges is the schema descriptor for charges field.
-	orderDescCharges := orderFields[12].Descriptor()
+	orderDescCharges := orderFields[13].Descriptor()
 	// order.DefaultCharges holds the default value on creation for the charges field.
 	order.DefaultCharges = orderDescCharges.Default.(schema.Charges)
 	// orderDescCreateTime is the schema descriptor for create_time field.
-	orderDescCreateTime := orderFields[13].Descriptor()
+	orderDescCreateTime := orderFields[14].Descriptor()
 	// order.DefaultCreateTime holds the default value on creation for the create_time field.
 	order.DefaultCreateTime = orderDescCreateTime.Default.(func() time.Time)
 	// orderDescUpdateTime is the schema descriptor for update_time field.
-	orderDescUpdateTime := orderFields[14].Descriptor()
+	orderDescUpdateTime := orderFields[15].Descriptor()
 	// order.DefaultUpdateTime holds the default value on creation for the update_time field.
 	order.DefaultUpdateTime = orderDescUpdateTime.Default.(func() time.Time)
 	// order.UpdateDefaultUpdateTime holds the default value on update for the update_time field.

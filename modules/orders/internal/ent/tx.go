@@ -16,6 +16,8 @@ type Tx struct {
 	Cart *CartClient
 	// CartItem is the client for interacting with the CartItem builders.
 	CartItem *CartItemClient
+	// Contact is the client for interacting with the Contact builders.
+	Contact *ContactClient
 	// Coupon is the client for interacting with the Coupon builders.
 	Coupon *CouponClient
 	// CouponUse is the client for interacting with the CouponUse builders.
@@ -163,6 +165,7 @@ func (tx *Tx) Client() *Client {
 func (tx *Tx) init() {
 	tx.Cart = NewCartClient(tx.config)
 	tx.CartItem = NewCartItemClient(tx.config)
+	tx.Contact = NewContactClient(tx.config)
 	tx.Coupon = NewCouponClient(tx.config)
 	tx.CouponUse = NewCouponUseClient(tx.config)
 	tx.Fulfillment = NewFulfillmentClient(tx.config)

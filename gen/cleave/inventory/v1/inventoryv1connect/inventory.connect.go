@@ -65,10 +65,12 @@ const (
 
 // InventoryServiceClient is a client for the cleave.inventory.v1.InventoryService service.
 type InventoryServiceClient interface {
-	// BatchGetAvailability tells how many pieces of each SKU can be sold now. An unknown SKU has none.
+	// BatchGetAvailability tells how many pieces of each SKU can be sold now. An unknown SKU has none. It is a number for everybody, and not only
+	// whether there is any: a page on which a customer chooses how many needs it, and an order for too many is answered with it anyway.
 	BatchGetAvailability(context.Context, *v1.BatchGetAvailabilityRequest) (*v1.BatchGetAvailabilityResponse, error)
 	// AdjustStock adds pieces to the stock or takes them away, all adjustments or none. FAILED_PRECONDITION with reason
-	// STOCK_BELOW_RESERVED if there would be less in stock than is reserved, holds included whose time is up but that have not been ended.
+	// STOCK_BELOW_RESERVED if there would be less in stock than is reserved, holds included whose time is up but that have not been ended. With
+	// reason STOCK_TOO_LARGE if there would be more than 1,000,000,000,000.
 	AdjustStock(context.Context, *v1.AdjustStockRequest) (*v1.AdjustStockResponse, error)
 	// Reserve holds pieces of several SKUs, all or none, until the reservation is committed, released or expires.
 	// FAILED_PRECONDITION with reason OUT_OF_STOCK, naming the first SKU that falls short. Lines with the same SKU are summed.
@@ -276,10 +278,12 @@ func (c *inventoryServiceClient) GetReservation(ctx context.Context, req *v1.Get
 
 // InventoryServiceHandler is an implementation of the cleave.inventory.v1.InventoryService service.
 type InventoryServiceHandler interface {
-	// BatchGetAvailability tells how many pieces of each SKU can be sold now. An unknown SKU has none.
+	// BatchGetAvailability tells how many pieces of each SKU can be sold now. An unknown SKU has none. It is a number for everybody, and not only
+	// whether there is any: a page on which a customer chooses how many needs it, and an order for too many is answered with it anyway.
 	BatchGetAvailability(context.Context, *v1.BatchGetAvailabilityRequest) (*v1.BatchGetAvailabilityResponse, error)
 	// AdjustStock adds pieces to the stock or takes them away, all adjustments or none. FAILED_PRECONDITION with reason
-	// STOCK_BELOW_RESERVED if there would be less in stock than is reserved, holds included whose time is up but that have not been ended.
+	// STOCK_BELOW_RESERVED if there would be less in stock than is reserved, holds included whose time is up but that have not been ended. With
+	// reason STOCK_TOO_LARGE if there would be more than 1,000,000,000,000.
 	AdjustStock(context.Context, *v1.AdjustStockRequest) (*v1.AdjustStockResponse, error)
 	// Reserve holds pieces of several SKUs, all or none, until the reservation is committed, released or expires.
 	// FAILED_PRECONDITION with reason OUT_OF_STOCK, naming the first SKU that falls short. Lines with the same SKU are summed.

@@ -25,7 +25,7 @@ var NotificationService = &rpc.Service{
 			Idempotency: connect.IdempotencyNoSideEffects,
 			Public:      true,
 			Access: rpc.Access{
-				Who:   rpc.SignedIn,
+				Who:   rpc.Guest,
 				Scope: "notifications:read",
 				Owned: true,
 			},

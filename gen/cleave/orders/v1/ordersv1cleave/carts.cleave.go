@@ -26,7 +26,7 @@ var CartService = &rpc.Service{
 			Idempotency: connect.IdempotencyIdempotent,
 			Public:      true,
 			Access: rpc.Access{
-				Who:   rpc.SignedIn,
+				Who:   rpc.Guest,
 				Scope: "orders:write",
 				Owned: true,
 			},
@@ -42,7 +42,7 @@ var CartService = &rpc.Service{
 			Idempotency: connect.IdempotencyNoSideEffects,
 			Public:      true,
 			Access: rpc.Access{
-				Who:   rpc.SignedIn,
+				Who:   rpc.Guest,
 				Scope: "orders:read",
 				Owned: true,
 			},
@@ -58,7 +58,7 @@ var CartService = &rpc.Service{
 			Idempotency: connect.IdempotencyIdempotent,
 			Public:      true,
 			Access: rpc.Access{
-				Who:   rpc.SignedIn,
+				Who:   rpc.Guest,
 				Scope: "orders:write",
 				Owned: true,
 			},
@@ -74,7 +74,7 @@ var CartService = &rpc.Service{
 			Idempotency: connect.IdempotencyIdempotent,
 			Public:      true,
 			Access: rpc.Access{
-				Who:   rpc.SignedIn,
+				Who:   rpc.Guest,
 				Scope: "orders:write",
 				Owned: true,
 			},

@@ -162,3 +162,21 @@ func CopyOrderReturned(c *rpc.Copier, m *v1.OrderReturned) *v1.OrderReturned {
 	c.Leave()
 	return r
 }
+
+// CopyOrderRefunded copies the message for a call in this process.
+func CopyOrderRefunded(c *rpc.Copier, m *v1.OrderRefunded) *v1.OrderRefunded {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.OrderRefunded)
+	if !c.Enter(0) {
+		return r
+	}
+	r.OrderId = c.String(m.OrderId)
+	r.UserId = c.String(m.UserId)
+	r.ReversalId = c.String(m.ReversalId)
+	r.Refund = typev1cleave.CopyMoney(c, m.Refund)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}

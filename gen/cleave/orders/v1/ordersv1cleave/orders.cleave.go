@@ -26,7 +26,7 @@ var OrderService = &rpc.Service{
 			Idempotency: connect.IdempotencyIdempotent,
 			Public:      true,
 			Access: rpc.Access{
-				Who:   rpc.SignedIn,
+				Who:   rpc.Guest,
 				Scope: "orders:write",
 				Owned: true,
 			},
@@ -43,7 +43,7 @@ var OrderService = &rpc.Service{
 			Idempotency: connect.IdempotencyNoSideEffects,
 			Public:      true,
 			Access: rpc.Access{
-				Who:         rpc.SignedIn,
+				Who:         rpc.Guest,
 				Scope:       "orders:read",
 				Owned:       true,
 				OwnedUnless: []string{"staff", "admin"},
@@ -60,7 +60,7 @@ var OrderService = &rpc.Service{
 			Idempotency: connect.IdempotencyNoSideEffects,
 			Public:      true,
 			Access: rpc.Access{
-				Who:         rpc.SignedIn,
+				Who:         rpc.Guest,
 				Scope:       "orders:read",
 				Owned:       true,
 				OwnedUnless: []string{"staff", "admin"},
@@ -79,7 +79,7 @@ var OrderService = &rpc.Service{
 			ServerStream: true,
 			Public:       true,
 			Access: rpc.Access{
-				Who:         rpc.SignedIn,
+				Who:         rpc.Guest,
 				Scope:       "orders:read",
 				Owned:       true,
 				OwnedUnless: []string{"staff", "admin"},
@@ -97,7 +97,7 @@ var OrderService = &rpc.Service{
 			Idempotency: connect.IdempotencyNoSideEffects,
 			Public:      true,
 			Access: rpc.Access{
-				Who:         rpc.SignedIn,
+				Who:         rpc.Guest,
 				Scope:       "orders:read",
 				Owned:       true,
 				OwnedUnless: []string{"staff", "admin"},
@@ -115,7 +115,7 @@ var OrderService = &rpc.Service{
 			Idempotency: connect.IdempotencyIdempotent,
 			Public:      true,
 			Access: rpc.Access{
-				Who:         rpc.SignedIn,
+				Who:         rpc.Guest,
 				Scope:       "orders:write",
 				Owned:       true,
 				OwnedUnless: []string{"staff", "admin"},
@@ -248,6 +248,7 @@ func CopyPlaceOrderRequest(c *rpc.Copier, m *v1.PlaceOrderRequest) *v1.PlaceOrde
 	r.RequestId = c.String(m.RequestId)
 	r.QuoteId = c.String(m.QuoteId)
 	r.PaymentMethod = c.String(m.PaymentMethod)
+	r.Email = c.String(m.Email)
 	c.Unknown(m, r)
 	c.Leave()
 	return r

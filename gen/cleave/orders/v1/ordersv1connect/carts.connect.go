@@ -56,8 +56,8 @@ type CartServiceClient interface {
 	SetCartItem(context.Context, *v1.SetCartItemRequest) (*v1.SetCartItemResponse, error)
 	// CreateQuote freezes the prices of the cart for 15 minutes. It reserves nothing. FAILED_PRECONDITION with reason
 	// CART_EMPTY, CART_STATE, ITEM_UNAVAILABLE (archived meanwhile), MIXED_CURRENCIES or TOTAL_TOO_LARGE. With a coupon also
-	// COUPON_UNKNOWN, COUPON_DISABLED, COUPON_NOT_YET, COUPON_EXPIRED, COUPON_USED_UP, COUPON_USED_BY_CUSTOMER or COUPON_CURRENCY. A quote
-	// does not use a coupon: that does the order.
+	// COUPON_UNKNOWN, COUPON_DISABLED, COUPON_NOT_YET, COUPON_EXPIRED, COUPON_USED_UP, COUPON_USED_BY_CUSTOMER, COUPON_CURRENCY or, of a guest,
+	// COUPON_SIGN_IN. A quote does not use a coupon: that does the order.
 	CreateQuote(context.Context, *v1.CreateQuoteRequest) (*v1.CreateQuoteResponse, error)
 }
 
@@ -159,8 +159,8 @@ type CartServiceHandler interface {
 	SetCartItem(context.Context, *v1.SetCartItemRequest) (*v1.SetCartItemResponse, error)
 	// CreateQuote freezes the prices of the cart for 15 minutes. It reserves nothing. FAILED_PRECONDITION with reason
 	// CART_EMPTY, CART_STATE, ITEM_UNAVAILABLE (archived meanwhile), MIXED_CURRENCIES or TOTAL_TOO_LARGE. With a coupon also
-	// COUPON_UNKNOWN, COUPON_DISABLED, COUPON_NOT_YET, COUPON_EXPIRED, COUPON_USED_UP, COUPON_USED_BY_CUSTOMER or COUPON_CURRENCY. A quote
-	// does not use a coupon: that does the order.
+	// COUPON_UNKNOWN, COUPON_DISABLED, COUPON_NOT_YET, COUPON_EXPIRED, COUPON_USED_UP, COUPON_USED_BY_CUSTOMER, COUPON_CURRENCY or, of a guest,
+	// COUPON_SIGN_IN. A quote does not use a coupon: that does the order.
 	CreateQuote(context.Context, *v1.CreateQuoteRequest) (*v1.CreateQuoteResponse, error)
 }
 

@@ -54,6 +54,8 @@ type OrderServiceClient interface {
 	// PlaceOrder turns a quote into an order. It answers when the order is durable, most often PENDING; WatchOrder tells the rest.
 	// FAILED_PRECONDITION with reason QUOTE_EXPIRED, QUOTE_USED, or PRICE_CHANGED: ask for a new quote then. With reason CART_STATE: the cart
 	// was left behind, fill a new one. With one of the reasons of CreateQuote that begin with COUPON: the coupon cannot be used any more.
+	// With reason TOO_MANY_OPEN: the customer has 20 orders already that are neither paid nor ended.
+	// INVALID_ARGUMENT with reason EMAIL_REQUIRED: a guest says where to write to.
 	PlaceOrder(context.Context, *v1.PlaceOrderRequest) (*v1.PlaceOrderResponse, error)
 	// GetOrder returns one order.
 	GetOrder(context.Context, *v1.GetOrderRequest) (*v1.GetOrderResponse, error)
@@ -192,6 +194,8 @@ type OrderServiceHandler interface {
 	// PlaceOrder turns a quote into an order. It answers when the order is durable, most often PENDING; WatchOrder tells the rest.
 	// FAILED_PRECONDITION with reason QUOTE_EXPIRED, QUOTE_USED, or PRICE_CHANGED: ask for a new quote then. With reason CART_STATE: the cart
 	// was left behind, fill a new one. With one of the reasons of CreateQuote that begin with COUPON: the coupon cannot be used any more.
+	// With reason TOO_MANY_OPEN: the customer has 20 orders already that are neither paid nor ended.
+	// INVALID_ARGUMENT with reason EMAIL_REQUIRED: a guest says where to write to.
 	PlaceOrder(context.Context, *v1.PlaceOrderRequest) (*v1.PlaceOrderResponse, error)
 	// GetOrder returns one order.
 	GetOrder(context.Context, *v1.GetOrderRequest) (*v1.GetOrderResponse, error)

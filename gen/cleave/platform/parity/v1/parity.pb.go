@@ -466,6 +466,104 @@ func (x *OwnResponse) GetEverybodys() bool {
 	return false
 }
 
+// GuestsRequest has a rule, which is not looked at when the caller is refused.
+type GuestsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GuestsRequest) Reset() {
+	*x = GuestsRequest{}
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GuestsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GuestsRequest) ProtoMessage() {}
+
+func (x *GuestsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GuestsRequest.ProtoReflect.Descriptor instead.
+func (*GuestsRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *GuestsRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+// GuestsResponse tells whose things the method may meet.
+type GuestsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Owner         string                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	Everybodys    bool                   `protobuf:"varint,2,opt,name=everybodys,proto3" json:"everybodys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GuestsResponse) Reset() {
+	*x = GuestsResponse{}
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GuestsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GuestsResponse) ProtoMessage() {}
+
+func (x *GuestsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GuestsResponse.ProtoReflect.Descriptor instead.
+func (*GuestsResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *GuestsResponse) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *GuestsResponse) GetEverybodys() bool {
+	if x != nil {
+		return x.Everybodys
+	}
+	return false
+}
+
 // ForgetfulRequest has a rule, which is not looked at when the caller is refused.
 type ForgetfulRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -476,7 +574,7 @@ type ForgetfulRequest struct {
 
 func (x *ForgetfulRequest) Reset() {
 	*x = ForgetfulRequest{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[8]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -488,7 +586,7 @@ func (x *ForgetfulRequest) String() string {
 func (*ForgetfulRequest) ProtoMessage() {}
 
 func (x *ForgetfulRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[8]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -501,7 +599,7 @@ func (x *ForgetfulRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetfulRequest.ProtoReflect.Descriptor instead.
 func (*ForgetfulRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{8}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ForgetfulRequest) GetText() string {
@@ -522,7 +620,7 @@ type ForgetfulResponse struct {
 
 func (x *ForgetfulResponse) Reset() {
 	*x = ForgetfulResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[9]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -534,7 +632,7 @@ func (x *ForgetfulResponse) String() string {
 func (*ForgetfulResponse) ProtoMessage() {}
 
 func (x *ForgetfulResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[9]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -547,7 +645,7 @@ func (x *ForgetfulResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetfulResponse.ProtoReflect.Descriptor instead.
 func (*ForgetfulResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{9}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ForgetfulResponse) GetOwner() string {
@@ -574,7 +672,7 @@ type AccessServiceWatchRequest struct {
 
 func (x *AccessServiceWatchRequest) Reset() {
 	*x = AccessServiceWatchRequest{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[10]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -586,7 +684,7 @@ func (x *AccessServiceWatchRequest) String() string {
 func (*AccessServiceWatchRequest) ProtoMessage() {}
 
 func (x *AccessServiceWatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[10]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -599,7 +697,7 @@ func (x *AccessServiceWatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessServiceWatchRequest.ProtoReflect.Descriptor instead.
 func (*AccessServiceWatchRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{10}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AccessServiceWatchRequest) GetText() string {
@@ -620,7 +718,7 @@ type AccessServiceWatchResponse struct {
 
 func (x *AccessServiceWatchResponse) Reset() {
 	*x = AccessServiceWatchResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[11]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -632,7 +730,7 @@ func (x *AccessServiceWatchResponse) String() string {
 func (*AccessServiceWatchResponse) ProtoMessage() {}
 
 func (x *AccessServiceWatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[11]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -645,7 +743,7 @@ func (x *AccessServiceWatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessServiceWatchResponse.ProtoReflect.Descriptor instead.
 func (*AccessServiceWatchResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{11}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AccessServiceWatchResponse) GetOwner() string {
@@ -672,7 +770,7 @@ type InsideRequest struct {
 
 func (x *InsideRequest) Reset() {
 	*x = InsideRequest{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[12]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -684,7 +782,7 @@ func (x *InsideRequest) String() string {
 func (*InsideRequest) ProtoMessage() {}
 
 func (x *InsideRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[12]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -697,7 +795,7 @@ func (x *InsideRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InsideRequest.ProtoReflect.Descriptor instead.
 func (*InsideRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{12}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *InsideRequest) GetText() string {
@@ -718,7 +816,7 @@ type InsideResponse struct {
 
 func (x *InsideResponse) Reset() {
 	*x = InsideResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[13]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -730,7 +828,7 @@ func (x *InsideResponse) String() string {
 func (*InsideResponse) ProtoMessage() {}
 
 func (x *InsideResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[13]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -743,7 +841,7 @@ func (x *InsideResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InsideResponse.ProtoReflect.Descriptor instead.
 func (*InsideResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{13}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *InsideResponse) GetOwner() string {
@@ -790,7 +888,7 @@ type Payload struct {
 
 func (x *Payload) Reset() {
 	*x = Payload{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[14]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -802,7 +900,7 @@ func (x *Payload) String() string {
 func (*Payload) ProtoMessage() {}
 
 func (x *Payload) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[14]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -815,7 +913,7 @@ func (x *Payload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Payload.ProtoReflect.Descriptor instead.
 func (*Payload) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{14}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Payload) GetText() string {
@@ -995,7 +1093,7 @@ type CallRequest struct {
 
 func (x *CallRequest) Reset() {
 	*x = CallRequest{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[15]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1007,7 +1105,7 @@ func (x *CallRequest) String() string {
 func (*CallRequest) ProtoMessage() {}
 
 func (x *CallRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[15]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1020,7 +1118,7 @@ func (x *CallRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallRequest.ProtoReflect.Descriptor instead.
 func (*CallRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{15}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CallRequest) GetCase() string {
@@ -1072,7 +1170,7 @@ type Ruled struct {
 
 func (x *Ruled) Reset() {
 	*x = Ruled{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[16]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1084,7 +1182,7 @@ func (x *Ruled) String() string {
 func (*Ruled) ProtoMessage() {}
 
 func (x *Ruled) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[16]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1097,7 +1195,7 @@ func (x *Ruled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ruled.ProtoReflect.Descriptor instead.
 func (*Ruled) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{16}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Ruled) GetName() string {
@@ -1187,7 +1285,7 @@ type CallResponse struct {
 
 func (x *CallResponse) Reset() {
 	*x = CallResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[17]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1199,7 +1297,7 @@ func (x *CallResponse) String() string {
 func (*CallResponse) ProtoMessage() {}
 
 func (x *CallResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[17]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1212,7 +1310,7 @@ func (x *CallResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallResponse.ProtoReflect.Descriptor instead.
 func (*CallResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{17}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CallResponse) GetPayload() *Payload {
@@ -1239,7 +1337,7 @@ type BrowseRequest struct {
 
 func (x *BrowseRequest) Reset() {
 	*x = BrowseRequest{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[18]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1251,7 +1349,7 @@ func (x *BrowseRequest) String() string {
 func (*BrowseRequest) ProtoMessage() {}
 
 func (x *BrowseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[18]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1264,7 +1362,7 @@ func (x *BrowseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BrowseRequest.ProtoReflect.Descriptor instead.
 func (*BrowseRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{18}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *BrowseRequest) GetCase() string {
@@ -1286,7 +1384,7 @@ type BrowseResponse struct {
 
 func (x *BrowseResponse) Reset() {
 	*x = BrowseResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[19]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1298,7 +1396,7 @@ func (x *BrowseResponse) String() string {
 func (*BrowseResponse) ProtoMessage() {}
 
 func (x *BrowseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[19]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1311,7 +1409,7 @@ func (x *BrowseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BrowseResponse.ProtoReflect.Descriptor instead.
 func (*BrowseResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{19}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *BrowseResponse) GetText() string {
@@ -1338,7 +1436,7 @@ type LookRequest struct {
 
 func (x *LookRequest) Reset() {
 	*x = LookRequest{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[20]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1350,7 +1448,7 @@ func (x *LookRequest) String() string {
 func (*LookRequest) ProtoMessage() {}
 
 func (x *LookRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[20]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1363,7 +1461,7 @@ func (x *LookRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookRequest.ProtoReflect.Descriptor instead.
 func (*LookRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{20}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LookRequest) GetCase() string {
@@ -1384,7 +1482,7 @@ type LookResponse struct {
 
 func (x *LookResponse) Reset() {
 	*x = LookResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[21]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1396,7 +1494,7 @@ func (x *LookResponse) String() string {
 func (*LookResponse) ProtoMessage() {}
 
 func (x *LookResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[21]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1409,7 +1507,7 @@ func (x *LookResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookResponse.ProtoReflect.Descriptor instead.
 func (*LookResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{21}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LookResponse) GetText() string {
@@ -1437,7 +1535,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[22]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1449,7 +1547,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[22]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1462,7 +1560,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{22}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *WatchRequest) GetCase() string {
@@ -1491,7 +1589,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[23]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1503,7 +1601,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[23]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1516,7 +1614,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{23}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *WatchResponse) GetIndex() int32 {
@@ -1570,6 +1668,13 @@ const file_cleave_platform_parity_v1_parity_proto_rawDesc = "" +
 	"OwnRequest\x12\x1b\n" +
 	"\x04text\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18\x03R\x04text\"C\n" +
 	"\vOwnResponse\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x1e\n" +
+	"\n" +
+	"everybodys\x18\x02 \x01(\bR\n" +
+	"everybodys\",\n" +
+	"\rGuestsRequest\x12\x1b\n" +
+	"\x04text\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18\x03R\x04text\"F\n" +
+	"\x0eGuestsResponse\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x1e\n" +
 	"\n" +
 	"everybodys\x18\x02 \x01(\bR\n" +
@@ -1683,12 +1788,14 @@ const file_cleave_platform_parity_v1_parity_proto_rawDesc = "" +
 	"\x04Look\x12&.cleave.platform.parity.v1.LookRequest\x1a'.cleave.platform.parity.v1.LookResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x01\x12\x8a\x01\n" +
 	"\x06Browse\x12(.cleave.platform.parity.v1.BrowseRequest\x1a).cleave.platform.parity.v1.BrowseResponse\"+\xa2\xbb\x18\x04\b\x02\x10\x01\xb2\xbb\x18\x04\n" +
 	"\x02\b<\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/pages/{case}\x90\x02\x01\x12\x84\x01\n" +
-	"\x05Watch\x12'.cleave.platform.parity.v1.WatchRequest\x1a(.cleave.platform.parity.v1.WatchResponse\"&\xa2\xbb\x18\x04\b\x02\x10\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/calls/{case}:watch0\x012\xb1\x06\n" +
+	"\x05Watch\x12'.cleave.platform.parity.v1.WatchRequest\x1a(.cleave.platform.parity.v1.WatchResponse\"&\xa2\xbb\x18\x04\b\x02\x10\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/calls/{case}:watch0\x012\xb1\a\n" +
 	"\rAccessService\x12g\n" +
 	"\x06Anyone\x12(.cleave.platform.parity.v1.AnyoneRequest\x1a).cleave.platform.parity.v1.AnyoneResponse\"\b\xa2\xbb\x18\x04\b\x02\x10\x01\x12m\n" +
 	"\bSignedIn\x12*.cleave.platform.parity.v1.SignedInRequest\x1a+.cleave.platform.parity.v1.SignedInResponse\"\b\xa2\xbb\x18\x04\b\x02\x10\x02\x12\x80\x01\n" +
 	"\x05Staff\x12'.cleave.platform.parity.v1.StaffRequest\x1a(.cleave.platform.parity.v1.StaffResponse\"$\xa2\xbb\x18 \b\x02\x10\x03\x1a\x05staff\x1a\x05admin\"\fparity:write\x12g\n" +
 	"\x03Own\x12%.cleave.platform.parity.v1.OwnRequest\x1a&.cleave.platform.parity.v1.OwnResponse\"\x11\xa2\xbb\x18\r\b\x02\x10\x02*\a\n" +
+	"\x05staff\x12~\n" +
+	"\x06Guests\x12(.cleave.platform.parity.v1.GuestsRequest\x1a).cleave.platform.parity.v1.GuestsResponse\"\x1f\xa2\xbb\x18\x1b\b\x02\x10\x04\"\fparity:write*\a\n" +
 	"\x05staff\x12r\n" +
 	"\tForgetful\x12+.cleave.platform.parity.v1.ForgetfulRequest\x1a,.cleave.platform.parity.v1.ForgetfulResponse\"\n" +
 	"\xa2\xbb\x18\x06\b\x02\x10\x02*\x00\x12\x80\x01\n" +
@@ -1708,7 +1815,7 @@ func file_cleave_platform_parity_v1_parity_proto_rawDescGZIP() []byte {
 }
 
 var file_cleave_platform_parity_v1_parity_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_cleave_platform_parity_v1_parity_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_cleave_platform_parity_v1_parity_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_cleave_platform_parity_v1_parity_proto_goTypes = []any{
 	(Kind)(0),                          // 0: cleave.platform.parity.v1.Kind
 	(*AnyoneRequest)(nil),              // 1: cleave.platform.parity.v1.AnyoneRequest
@@ -1719,73 +1826,77 @@ var file_cleave_platform_parity_v1_parity_proto_goTypes = []any{
 	(*StaffResponse)(nil),              // 6: cleave.platform.parity.v1.StaffResponse
 	(*OwnRequest)(nil),                 // 7: cleave.platform.parity.v1.OwnRequest
 	(*OwnResponse)(nil),                // 8: cleave.platform.parity.v1.OwnResponse
-	(*ForgetfulRequest)(nil),           // 9: cleave.platform.parity.v1.ForgetfulRequest
-	(*ForgetfulResponse)(nil),          // 10: cleave.platform.parity.v1.ForgetfulResponse
-	(*AccessServiceWatchRequest)(nil),  // 11: cleave.platform.parity.v1.AccessServiceWatchRequest
-	(*AccessServiceWatchResponse)(nil), // 12: cleave.platform.parity.v1.AccessServiceWatchResponse
-	(*InsideRequest)(nil),              // 13: cleave.platform.parity.v1.InsideRequest
-	(*InsideResponse)(nil),             // 14: cleave.platform.parity.v1.InsideResponse
-	(*Payload)(nil),                    // 15: cleave.platform.parity.v1.Payload
-	(*CallRequest)(nil),                // 16: cleave.platform.parity.v1.CallRequest
-	(*Ruled)(nil),                      // 17: cleave.platform.parity.v1.Ruled
-	(*CallResponse)(nil),               // 18: cleave.platform.parity.v1.CallResponse
-	(*BrowseRequest)(nil),              // 19: cleave.platform.parity.v1.BrowseRequest
-	(*BrowseResponse)(nil),             // 20: cleave.platform.parity.v1.BrowseResponse
-	(*LookRequest)(nil),                // 21: cleave.platform.parity.v1.LookRequest
-	(*LookResponse)(nil),               // 22: cleave.platform.parity.v1.LookResponse
-	(*WatchRequest)(nil),               // 23: cleave.platform.parity.v1.WatchRequest
-	(*WatchResponse)(nil),              // 24: cleave.platform.parity.v1.WatchResponse
-	nil,                                // 25: cleave.platform.parity.v1.Payload.CountsEntry
-	nil,                                // 26: cleave.platform.parity.v1.Payload.ChildrenEntry
-	nil,                                // 27: cleave.platform.parity.v1.Ruled.MapEntry
-	nil,                                // 28: cleave.platform.parity.v1.CallResponse.SeenEntry
-	nil,                                // 29: cleave.platform.parity.v1.WatchResponse.SeenEntry
-	(*timestamppb.Timestamp)(nil),      // 30: google.protobuf.Timestamp
+	(*GuestsRequest)(nil),              // 9: cleave.platform.parity.v1.GuestsRequest
+	(*GuestsResponse)(nil),             // 10: cleave.platform.parity.v1.GuestsResponse
+	(*ForgetfulRequest)(nil),           // 11: cleave.platform.parity.v1.ForgetfulRequest
+	(*ForgetfulResponse)(nil),          // 12: cleave.platform.parity.v1.ForgetfulResponse
+	(*AccessServiceWatchRequest)(nil),  // 13: cleave.platform.parity.v1.AccessServiceWatchRequest
+	(*AccessServiceWatchResponse)(nil), // 14: cleave.platform.parity.v1.AccessServiceWatchResponse
+	(*InsideRequest)(nil),              // 15: cleave.platform.parity.v1.InsideRequest
+	(*InsideResponse)(nil),             // 16: cleave.platform.parity.v1.InsideResponse
+	(*Payload)(nil),                    // 17: cleave.platform.parity.v1.Payload
+	(*CallRequest)(nil),                // 18: cleave.platform.parity.v1.CallRequest
+	(*Ruled)(nil),                      // 19: cleave.platform.parity.v1.Ruled
+	(*CallResponse)(nil),               // 20: cleave.platform.parity.v1.CallResponse
+	(*BrowseRequest)(nil),              // 21: cleave.platform.parity.v1.BrowseRequest
+	(*BrowseResponse)(nil),             // 22: cleave.platform.parity.v1.BrowseResponse
+	(*LookRequest)(nil),                // 23: cleave.platform.parity.v1.LookRequest
+	(*LookResponse)(nil),               // 24: cleave.platform.parity.v1.LookResponse
+	(*WatchRequest)(nil),               // 25: cleave.platform.parity.v1.WatchRequest
+	(*WatchResponse)(nil),              // 26: cleave.platform.parity.v1.WatchResponse
+	nil,                                // 27: cleave.platform.parity.v1.Payload.CountsEntry
+	nil,                                // 28: cleave.platform.parity.v1.Payload.ChildrenEntry
+	nil,                                // 29: cleave.platform.parity.v1.Ruled.MapEntry
+	nil,                                // 30: cleave.platform.parity.v1.CallResponse.SeenEntry
+	nil,                                // 31: cleave.platform.parity.v1.WatchResponse.SeenEntry
+	(*timestamppb.Timestamp)(nil),      // 32: google.protobuf.Timestamp
 }
 var file_cleave_platform_parity_v1_parity_proto_depIdxs = []int32{
-	25, // 0: cleave.platform.parity.v1.Payload.counts:type_name -> cleave.platform.parity.v1.Payload.CountsEntry
-	26, // 1: cleave.platform.parity.v1.Payload.children:type_name -> cleave.platform.parity.v1.Payload.ChildrenEntry
-	15, // 2: cleave.platform.parity.v1.Payload.child:type_name -> cleave.platform.parity.v1.Payload
-	15, // 3: cleave.platform.parity.v1.Payload.items:type_name -> cleave.platform.parity.v1.Payload
-	15, // 4: cleave.platform.parity.v1.Payload.choice_child:type_name -> cleave.platform.parity.v1.Payload
-	30, // 5: cleave.platform.parity.v1.Payload.time:type_name -> google.protobuf.Timestamp
+	27, // 0: cleave.platform.parity.v1.Payload.counts:type_name -> cleave.platform.parity.v1.Payload.CountsEntry
+	28, // 1: cleave.platform.parity.v1.Payload.children:type_name -> cleave.platform.parity.v1.Payload.ChildrenEntry
+	17, // 2: cleave.platform.parity.v1.Payload.child:type_name -> cleave.platform.parity.v1.Payload
+	17, // 3: cleave.platform.parity.v1.Payload.items:type_name -> cleave.platform.parity.v1.Payload
+	17, // 4: cleave.platform.parity.v1.Payload.choice_child:type_name -> cleave.platform.parity.v1.Payload
+	32, // 5: cleave.platform.parity.v1.Payload.time:type_name -> google.protobuf.Timestamp
 	0,  // 6: cleave.platform.parity.v1.Payload.kind:type_name -> cleave.platform.parity.v1.Kind
-	15, // 7: cleave.platform.parity.v1.CallRequest.payload:type_name -> cleave.platform.parity.v1.Payload
-	17, // 8: cleave.platform.parity.v1.CallRequest.ruled:type_name -> cleave.platform.parity.v1.Ruled
-	17, // 9: cleave.platform.parity.v1.Ruled.inner:type_name -> cleave.platform.parity.v1.Ruled
-	17, // 10: cleave.platform.parity.v1.Ruled.list:type_name -> cleave.platform.parity.v1.Ruled
-	27, // 11: cleave.platform.parity.v1.Ruled.map:type_name -> cleave.platform.parity.v1.Ruled.MapEntry
-	17, // 12: cleave.platform.parity.v1.Ruled.chosen:type_name -> cleave.platform.parity.v1.Ruled
-	15, // 13: cleave.platform.parity.v1.Ruled.payload:type_name -> cleave.platform.parity.v1.Payload
-	15, // 14: cleave.platform.parity.v1.CallResponse.payload:type_name -> cleave.platform.parity.v1.Payload
-	28, // 15: cleave.platform.parity.v1.CallResponse.seen:type_name -> cleave.platform.parity.v1.CallResponse.SeenEntry
-	29, // 16: cleave.platform.parity.v1.WatchResponse.seen:type_name -> cleave.platform.parity.v1.WatchResponse.SeenEntry
-	15, // 17: cleave.platform.parity.v1.Payload.ChildrenEntry.value:type_name -> cleave.platform.parity.v1.Payload
-	17, // 18: cleave.platform.parity.v1.Ruled.MapEntry.value:type_name -> cleave.platform.parity.v1.Ruled
-	16, // 19: cleave.platform.parity.v1.ParityService.Call:input_type -> cleave.platform.parity.v1.CallRequest
-	21, // 20: cleave.platform.parity.v1.ParityService.Look:input_type -> cleave.platform.parity.v1.LookRequest
-	19, // 21: cleave.platform.parity.v1.ParityService.Browse:input_type -> cleave.platform.parity.v1.BrowseRequest
-	23, // 22: cleave.platform.parity.v1.ParityService.Watch:input_type -> cleave.platform.parity.v1.WatchRequest
+	17, // 7: cleave.platform.parity.v1.CallRequest.payload:type_name -> cleave.platform.parity.v1.Payload
+	19, // 8: cleave.platform.parity.v1.CallRequest.ruled:type_name -> cleave.platform.parity.v1.Ruled
+	19, // 9: cleave.platform.parity.v1.Ruled.inner:type_name -> cleave.platform.parity.v1.Ruled
+	19, // 10: cleave.platform.parity.v1.Ruled.list:type_name -> cleave.platform.parity.v1.Ruled
+	29, // 11: cleave.platform.parity.v1.Ruled.map:type_name -> cleave.platform.parity.v1.Ruled.MapEntry
+	19, // 12: cleave.platform.parity.v1.Ruled.chosen:type_name -> cleave.platform.parity.v1.Ruled
+	17, // 13: cleave.platform.parity.v1.Ruled.payload:type_name -> cleave.platform.parity.v1.Payload
+	17, // 14: cleave.platform.parity.v1.CallResponse.payload:type_name -> cleave.platform.parity.v1.Payload
+	30, // 15: cleave.platform.parity.v1.CallResponse.seen:type_name -> cleave.platform.parity.v1.CallResponse.SeenEntry
+	31, // 16: cleave.platform.parity.v1.WatchResponse.seen:type_name -> cleave.platform.parity.v1.WatchResponse.SeenEntry
+	17, // 17: cleave.platform.parity.v1.Payload.ChildrenEntry.value:type_name -> cleave.platform.parity.v1.Payload
+	19, // 18: cleave.platform.parity.v1.Ruled.MapEntry.value:type_name -> cleave.platform.parity.v1.Ruled
+	18, // 19: cleave.platform.parity.v1.ParityService.Call:input_type -> cleave.platform.parity.v1.CallRequest
+	23, // 20: cleave.platform.parity.v1.ParityService.Look:input_type -> cleave.platform.parity.v1.LookRequest
+	21, // 21: cleave.platform.parity.v1.ParityService.Browse:input_type -> cleave.platform.parity.v1.BrowseRequest
+	25, // 22: cleave.platform.parity.v1.ParityService.Watch:input_type -> cleave.platform.parity.v1.WatchRequest
 	1,  // 23: cleave.platform.parity.v1.AccessService.Anyone:input_type -> cleave.platform.parity.v1.AnyoneRequest
 	3,  // 24: cleave.platform.parity.v1.AccessService.SignedIn:input_type -> cleave.platform.parity.v1.SignedInRequest
 	5,  // 25: cleave.platform.parity.v1.AccessService.Staff:input_type -> cleave.platform.parity.v1.StaffRequest
 	7,  // 26: cleave.platform.parity.v1.AccessService.Own:input_type -> cleave.platform.parity.v1.OwnRequest
-	9,  // 27: cleave.platform.parity.v1.AccessService.Forgetful:input_type -> cleave.platform.parity.v1.ForgetfulRequest
-	11, // 28: cleave.platform.parity.v1.AccessService.Watch:input_type -> cleave.platform.parity.v1.AccessServiceWatchRequest
-	13, // 29: cleave.platform.parity.v1.AccessService.Inside:input_type -> cleave.platform.parity.v1.InsideRequest
-	18, // 30: cleave.platform.parity.v1.ParityService.Call:output_type -> cleave.platform.parity.v1.CallResponse
-	22, // 31: cleave.platform.parity.v1.ParityService.Look:output_type -> cleave.platform.parity.v1.LookResponse
-	20, // 32: cleave.platform.parity.v1.ParityService.Browse:output_type -> cleave.platform.parity.v1.BrowseResponse
-	24, // 33: cleave.platform.parity.v1.ParityService.Watch:output_type -> cleave.platform.parity.v1.WatchResponse
-	2,  // 34: cleave.platform.parity.v1.AccessService.Anyone:output_type -> cleave.platform.parity.v1.AnyoneResponse
-	4,  // 35: cleave.platform.parity.v1.AccessService.SignedIn:output_type -> cleave.platform.parity.v1.SignedInResponse
-	6,  // 36: cleave.platform.parity.v1.AccessService.Staff:output_type -> cleave.platform.parity.v1.StaffResponse
-	8,  // 37: cleave.platform.parity.v1.AccessService.Own:output_type -> cleave.platform.parity.v1.OwnResponse
-	10, // 38: cleave.platform.parity.v1.AccessService.Forgetful:output_type -> cleave.platform.parity.v1.ForgetfulResponse
-	12, // 39: cleave.platform.parity.v1.AccessService.Watch:output_type -> cleave.platform.parity.v1.AccessServiceWatchResponse
-	14, // 40: cleave.platform.parity.v1.AccessService.Inside:output_type -> cleave.platform.parity.v1.InsideResponse
-	30, // [30:41] is the sub-list for method output_type
-	19, // [19:30] is the sub-list for method input_type
+	9,  // 27: cleave.platform.parity.v1.AccessService.Guests:input_type -> cleave.platform.parity.v1.GuestsRequest
+	11, // 28: cleave.platform.parity.v1.AccessService.Forgetful:input_type -> cleave.platform.parity.v1.ForgetfulRequest
+	13, // 29: cleave.platform.parity.v1.AccessService.Watch:input_type -> cleave.platform.parity.v1.AccessServiceWatchRequest
+	15, // 30: cleave.platform.parity.v1.AccessService.Inside:input_type -> cleave.platform.parity.v1.InsideRequest
+	20, // 31: cleave.platform.parity.v1.ParityService.Call:output_type -> cleave.platform.parity.v1.CallResponse
+	24, // 32: cleave.platform.parity.v1.ParityService.Look:output_type -> cleave.platform.parity.v1.LookResponse
+	22, // 33: cleave.platform.parity.v1.ParityService.Browse:output_type -> cleave.platform.parity.v1.BrowseResponse
+	26, // 34: cleave.platform.parity.v1.ParityService.Watch:output_type -> cleave.platform.parity.v1.WatchResponse
+	2,  // 35: cleave.platform.parity.v1.AccessService.Anyone:output_type -> cleave.platform.parity.v1.AnyoneResponse
+	4,  // 36: cleave.platform.parity.v1.AccessService.SignedIn:output_type -> cleave.platform.parity.v1.SignedInResponse
+	6,  // 37: cleave.platform.parity.v1.AccessService.Staff:output_type -> cleave.platform.parity.v1.StaffResponse
+	8,  // 38: cleave.platform.parity.v1.AccessService.Own:output_type -> cleave.platform.parity.v1.OwnResponse
+	10, // 39: cleave.platform.parity.v1.AccessService.Guests:output_type -> cleave.platform.parity.v1.GuestsResponse
+	12, // 40: cleave.platform.parity.v1.AccessService.Forgetful:output_type -> cleave.platform.parity.v1.ForgetfulResponse
+	14, // 41: cleave.platform.parity.v1.AccessService.Watch:output_type -> cleave.platform.parity.v1.AccessServiceWatchResponse
+	16, // 42: cleave.platform.parity.v1.AccessService.Inside:output_type -> cleave.platform.parity.v1.InsideResponse
+	31, // [31:43] is the sub-list for method output_type
+	19, // [19:31] is the sub-list for method input_type
 	19, // [19:19] is the sub-list for extension type_name
 	19, // [19:19] is the sub-list for extension extendee
 	0,  // [0:19] is the sub-list for field type_name
@@ -1796,12 +1907,12 @@ func file_cleave_platform_parity_v1_parity_proto_init() {
 	if File_cleave_platform_parity_v1_parity_proto != nil {
 		return
 	}
-	file_cleave_platform_parity_v1_parity_proto_msgTypes[14].OneofWrappers = []any{
+	file_cleave_platform_parity_v1_parity_proto_msgTypes[16].OneofWrappers = []any{
 		(*Payload_ChoiceText)(nil),
 		(*Payload_ChoiceChild)(nil),
 		(*Payload_ChoiceData)(nil),
 	}
-	file_cleave_platform_parity_v1_parity_proto_msgTypes[16].OneofWrappers = []any{
+	file_cleave_platform_parity_v1_parity_proto_msgTypes[18].OneofWrappers = []any{
 		(*Ruled_Chosen)(nil),
 	}
 	type x struct{}
@@ -1810,7 +1921,7 @@ func file_cleave_platform_parity_v1_parity_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_platform_parity_v1_parity_proto_rawDesc), len(file_cleave_platform_parity_v1_parity_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   29,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -21,14 +21,14 @@ const (
 	FieldChannel = "channel"
 	// FieldRecipient holds the string denoting the recipient field in the database.
 	FieldRecipient = "recipient"
+	// FieldAbout holds the string denoting the about field in the database.
+	FieldAbout = "about"
 	// FieldState holds the string denoting the state field in the database.
 	FieldState = "state"
 	// FieldSubject holds the string denoting the subject field in the database.
 	FieldSubject = "subject"
 	// FieldBody holds the string denoting the body field in the database.
 	FieldBody = "body"
-	// FieldMailID holds the string denoting the mail_id field in the database.
-	FieldMailID = "mail_id"
 	// FieldOrigin holds the string denoting the origin field in the database.
 	FieldOrigin = "origin"
 	// FieldNextTime holds the string denoting the next_time field in the database.
@@ -46,10 +46,10 @@ var Columns = []string{
 	FieldTemplate,
 	FieldChannel,
 	FieldRecipient,
+	FieldAbout,
 	FieldState,
 	FieldSubject,
 	FieldBody,
-	FieldMailID,
 	FieldOrigin,
 	FieldNextTime,
 	FieldCreateTime,
@@ -66,8 +66,8 @@ func ValidColumn(column string) bool {
 }
 
 var (
-	// DefaultMailID holds the default value on creation for the "mail_id" field.
-	DefaultMailID string
+	// DefaultAbout holds the default value on creation for the "about" field.
+	DefaultAbout string
 	// DefaultNextTime holds the default value on creation for the "next_time" field.
 	DefaultNextTime func() time.Time
 	// DefaultCreateTime holds the default value on creation for the "create_time" field.
@@ -102,6 +102,11 @@ func ByRecipient(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldRecipient, opts...).ToFunc()
 }
 
+// ByAbout orders the results by the about field.
+func ByAbout(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAbout, opts...).ToFunc()
+}
+
 // ByState orders the results by the state field.
 func ByState(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldState, opts...).ToFunc()
@@ -115,11 +120,6 @@ func BySubject(opts ...sql.OrderTermOption) OrderOption {
 // ByBody orders the results by the body field.
 func ByBody(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldBody, opts...).ToFunc()
-}
-
-// ByMailID orders the results by the mail_id field.
-func ByMailID(opts ...sql.OrderTermOption) OrderOption {
-	return sql.OrderByField(FieldMailID, opts...).ToFunc()
 }
 
 // ByNextTime orders the results by the next_time field.

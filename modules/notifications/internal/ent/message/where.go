@@ -84,6 +84,11 @@ func Recipient(v string) predicate.Message {
 	return predicate.Message(sql.FieldEQ(FieldRecipient, v))
 }
 
+// About applies equality check predicate on the "about" field. It's identical to AboutEQ.
+func About(v string) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldAbout, v))
+}
+
 // State applies equality check predicate on the "state" field. It's identical to StateEQ.
 func State(v string) predicate.Message {
 	return predicate.Message(sql.FieldEQ(FieldState, v))
@@ -97,11 +102,6 @@ func Subject(v string) predicate.Message {
 // Body applies equality check predicate on the "body" field. It's identical to BodyEQ.
 func Body(v string) predicate.Message {
 	return predicate.Message(sql.FieldEQ(FieldBody, v))
-}
-
-// MailID applies equality check predicate on the "mail_id" field. It's identical to MailIDEQ.
-func MailID(v string) predicate.Message {
-	return predicate.Message(sql.FieldEQ(FieldMailID, v))
 }
 
 // Origin applies equality check predicate on the "origin" field. It's identical to OriginEQ.
@@ -379,6 +379,71 @@ func RecipientContainsFold(v string) predicate.Message {
 	return predicate.Message(sql.FieldContainsFold(FieldRecipient, v))
 }
 
+// AboutEQ applies the EQ predicate on the "about" field.
+func AboutEQ(v string) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldAbout, v))
+}
+
+// AboutNEQ applies the NEQ predicate on the "about" field.
+func AboutNEQ(v string) predicate.Message {
+	return predicate.Message(sql.FieldNEQ(FieldAbout, v))
+}
+
+// AboutIn applies the In predicate on the "about" field.
+func AboutIn(vs ...string) predicate.Message {
+	return predicate.Message(sql.FieldIn(FieldAbout, vs...))
+}
+
+// AboutNotIn applies the NotIn predicate on the "about" field.
+func AboutNotIn(vs ...string) predicate.Message {
+	return predicate.Message(sql.FieldNotIn(FieldAbout, vs...))
+}
+
+// AboutGT applies the GT predicate on the "about" field.
+func AboutGT(v string) predicate.Message {
+	return predicate.Message(sql.FieldGT(FieldAbout, v))
+}
+
+// AboutGTE applies the GTE predicate on the "about" field.
+func AboutGTE(v string) predicate.Message {
+	return predicate.Message(sql.FieldGTE(FieldAbout, v))
+}
+
+// AboutLT applies the LT predicate on the "about" field.
+func AboutLT(v string) predicate.Message {
+	return predicate.Message(sql.FieldLT(FieldAbout, v))
+}
+
+// AboutLTE applies the LTE predicate on the "about" field.
+func AboutLTE(v string) predicate.Message {
+	return predicate.Message(sql.FieldLTE(FieldAbout, v))
+}
+
+// AboutContains applies the Contains predicate on the "about" field.
+func AboutContains(v string) predicate.Message {
+	return predicate.Message(sql.FieldContains(FieldAbout, v))
+}
+
+// AboutHasPrefix applies the HasPrefix predicate on the "about" field.
+func AboutHasPrefix(v string) predicate.Message {
+	return predicate.Message(sql.FieldHasPrefix(FieldAbout, v))
+}
+
+// AboutHasSuffix applies the HasSuffix predicate on the "about" field.
+func AboutHasSuffix(v string) predicate.Message {
+	return predicate.Message(sql.FieldHasSuffix(FieldAbout, v))
+}
+
+// AboutEqualFold applies the EqualFold predicate on the "about" field.
+func AboutEqualFold(v string) predicate.Message {
+	return predicate.Message(sql.FieldEqualFold(FieldAbout, v))
+}
+
+// AboutContainsFold applies the ContainsFold predicate on the "about" field.
+func AboutContainsFold(v string) predicate.Message {
+	return predicate.Message(sql.FieldContainsFold(FieldAbout, v))
+}
+
 // StateEQ applies the EQ predicate on the "state" field.
 func StateEQ(v string) predicate.Message {
 	return predicate.Message(sql.FieldEQ(FieldState, v))
@@ -572,71 +637,6 @@ func BodyEqualFold(v string) predicate.Message {
 // BodyContainsFold applies the ContainsFold predicate on the "body" field.
 func BodyContainsFold(v string) predicate.Message {
 	return predicate.Message(sql.FieldContainsFold(FieldBody, v))
-}
-
-// MailIDEQ applies the EQ predicate on the "mail_id" field.
-func MailIDEQ(v string) predicate.Message {
-	return predicate.Message(sql.FieldEQ(FieldMailID, v))
-}
-
-// MailIDNEQ applies the NEQ predicate on the "mail_id" field.
-func MailIDNEQ(v string) predicate.Message {
-	return predicate.Message(sql.FieldNEQ(FieldMailID, v))
-}
-
-// MailIDIn applies the In predicate on the "mail_id" field.
-func MailIDIn(vs ...string) predicate.Message {
-	return predicate.Message(sql.FieldIn(FieldMailID, vs...))
-}
-
-// MailIDNotIn applies the NotIn predicate on the "mail_id" field.
-func MailIDNotIn(vs ...string) predicate.Message {
-	return predicate.Message(sql.FieldNotIn(FieldMailID, vs...))
-}
-
-// MailIDGT applies the GT predicate on the "mail_id" field.
-func MailIDGT(v string) predicate.Message {
-	return predicate.Message(sql.FieldGT(FieldMailID, v))
-}
-
-// MailIDGTE applies the GTE predicate on the "mail_id" field.
-func MailIDGTE(v string) predicate.Message {
-	return predicate.Message(sql.FieldGTE(FieldMailID, v))
-}
-
-// MailIDLT applies the LT predicate on the "mail_id" field.
-func MailIDLT(v string) predicate.Message {
-	return predicate.Message(sql.FieldLT(FieldMailID, v))
-}
-
-// MailIDLTE applies the LTE predicate on the "mail_id" field.
-func MailIDLTE(v string) predicate.Message {
-	return predicate.Message(sql.FieldLTE(FieldMailID, v))
-}
-
-// MailIDContains applies the Contains predicate on the "mail_id" field.
-func MailIDContains(v string) predicate.Message {
-	return predicate.Message(sql.FieldContains(FieldMailID, v))
-}
-
-// MailIDHasPrefix applies the HasPrefix predicate on the "mail_id" field.
-func MailIDHasPrefix(v string) predicate.Message {
-	return predicate.Message(sql.FieldHasPrefix(FieldMailID, v))
-}
-
-// MailIDHasSuffix applies the HasSuffix predicate on the "mail_id" field.
-func MailIDHasSuffix(v string) predicate.Message {
-	return predicate.Message(sql.FieldHasSuffix(FieldMailID, v))
-}
-
-// MailIDEqualFold applies the EqualFold predicate on the "mail_id" field.
-func MailIDEqualFold(v string) predicate.Message {
-	return predicate.Message(sql.FieldEqualFold(FieldMailID, v))
-}
-
-// MailIDContainsFold applies the ContainsFold predicate on the "mail_id" field.
-func MailIDContainsFold(v string) predicate.Message {
-	return predicate.Message(sql.FieldContainsFold(FieldMailID, v))
 }
 
 // OriginEQ applies the EQ predicate on the "origin" field.

@@ -66,6 +66,25 @@ var (
 			},
 		},
 	}
+	// ContactColumns holds the columns for the "contact" table.
+	ContactColumns = []*schema.Column{
+		{Name: "order_id", Type: field.TypeString},
+		{Name: "email", Type: field.TypeString},
+		{Name: "create_time", Type: field.TypeTime, Default: "now()"},
+	}
+	// ContactTable holds the schema information for the "contact" table.
+	ContactTable = &schema.Table{
+		Name:       "contact",
+		Columns:    ContactColumns,
+		PrimaryKey: []*schema.Column{ContactColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "contact_email",
+				Unique:  false,
+				Columns: []*schema.Column{ContactColumns[1]},
+			},
+		},
+	}
 	// CouponColumns holds the columns for the "coupon" table.
 	CouponColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString},
@@ -141,6 +160,7 @@ var (
 		{Name: "reservation_id", Type: field.TypeString, Default: ""},
 		{Name: "payment_id", Type: field.TypeString, Default: ""},
 		{Name: "sequence", Type: field.TypeInt64, Default: 1},
+		{Name: "open", Type: field.TypeBool, Default: false},
 		{Name: "charges", Type: field.TypeJSON, Default: schema.Expr("'{}'::jsonb")},
 		{Name: "create_time", Type: field.TypeTime, Default: "now()"},
 		{Name: "update_time", Type: field.TypeTime, Default: "now()"},
@@ -155,6 +175,14 @@ var (
 				Name:    "order_user_id_id",
 				Unique:  false,
 				Columns: []*schema.Column{OrderColumns[1], OrderColumns[0]},
+			},
+			{
+				Name:    "order_open",
+				Unique:  false,
+				Columns: []*schema.Column{OrderColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "open",
+				},
 			},
 		},
 	}
@@ -244,6 +272,7 @@ var (
 	Tables = []*schema.Table{
 		CartTable,
 		CartItemTable,
+		ContactTable,
 		CouponTable,
 		CouponUseTable,
 		FulfillmentTable,
@@ -264,6 +293,9 @@ func init() {
 	}
 	CartItemTable.Annotation.Checks = map[string]string{
 		"quantity_positive": "quantity > 0",
+	}
+	ContactTable.Annotation = &entsql.Annotation{
+		Table: "contact",
 	}
 	CouponTable.Annotation = &entsql.Annotation{
 		Table: "coupon",

@@ -37,6 +37,8 @@ const (
 	FieldPaymentID = "payment_id"
 	// FieldSequence holds the string denoting the sequence field in the database.
 	FieldSequence = "sequence"
+	// FieldOpen holds the string denoting the open field in the database.
+	FieldOpen = "open"
 	// FieldCharges holds the string denoting the charges field in the database.
 	FieldCharges = "charges"
 	// FieldCreateTime holds the string denoting the create_time field in the database.
@@ -70,6 +72,7 @@ var Columns = []string{
 	FieldReservationID,
 	FieldPaymentID,
 	FieldSequence,
+	FieldOpen,
 	FieldCharges,
 	FieldCreateTime,
 	FieldUpdateTime,
@@ -94,6 +97,8 @@ var (
 	DefaultPaymentID string
 	// DefaultSequence holds the default value on creation for the "sequence" field.
 	DefaultSequence int64
+	// DefaultOpen holds the default value on creation for the "open" field.
+	DefaultOpen bool
 	// DefaultCharges holds the default value on creation for the "charges" field.
 	DefaultCharges schema.Charges
 	// DefaultCreateTime holds the default value on creation for the "create_time" field.
@@ -160,6 +165,11 @@ func ByPaymentID(opts ...sql.OrderTermOption) OrderOption {
 // BySequence orders the results by the sequence field.
 func BySequence(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldSequence, opts...).ToFunc()
+}
+
+// ByOpen orders the results by the open field.
+func ByOpen(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldOpen, opts...).ToFunc()
 }
 
 // ByCreateTime orders the results by the create_time field.

@@ -115,6 +115,11 @@ func Sequence(v int64) predicate.Order {
 	return predicate.Order(sql.FieldEQ(FieldSequence, v))
 }
 
+// Open applies equality check predicate on the "open" field. It's identical to OpenEQ.
+func Open(v bool) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldOpen, v))
+}
+
 // CreateTime applies equality check predicate on the "create_time" field. It's identical to CreateTimeEQ.
 func CreateTime(v time.Time) predicate.Order {
 	return predicate.Order(sql.FieldEQ(FieldCreateTime, v))
@@ -723,6 +728,16 @@ func SequenceLT(v int64) predicate.Order {
 // SequenceLTE applies the LTE predicate on the "sequence" field.
 func SequenceLTE(v int64) predicate.Order {
 	return predicate.Order(sql.FieldLTE(FieldSequence, v))
+}
+
+// OpenEQ applies the EQ predicate on the "open" field.
+func OpenEQ(v bool) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldOpen, v))
+}
+
+// OpenNEQ applies the NEQ predicate on the "open" field.
+func OpenNEQ(v bool) predicate.Order {
+	return predicate.Order(sql.FieldNEQ(FieldOpen, v))
 }
 
 // CreateTimeEQ applies the EQ predicate on the "create_time" field.

@@ -12,6 +12,9 @@ type Cart func(*sql.Selector)
 // CartItem is the predicate function for cartitem builders.
 type CartItem func(*sql.Selector)
 
+// Contact is the predicate function for contact builders.
+type Contact func(*sql.Selector)
+
 // Coupon is the predicate function for coupon builders.
 type Coupon func(*sql.Selector)
 

@@ -124,7 +124,7 @@ func (Order) Annotations() []schema.Annotation {
 func (Order) Fields() []ent.Field {
 	return []ent.Field{
 		field.String("id").Immutable(),
-		field.String("user_id").Immutable(),
+		field.String("user_id").Comment("a guest's until an account claims it"),
 		field.String("quote_id").Immutable().Unique().Comment("a quote can be ordered once"),
 		field.String("state"),
 		field.String("reason").Default("").Comment("why it is rejected or cancelled; set before anything is undone"),
@@ -135,6 +135,7 @@ func (Order) Fields() []ent.Field {
 		field.String("reservation_id").Default(""),
 		field.String("payment_id").Default(""),
 		field.Int64("sequence").Default(1),
+		field.Bool("open").Default(false).Comment("whether its checkout is under way; without it an order of an earlier release counts as not"),
 		field.JSON("charges", Charges{}).Immutable().Default(Charges{}).Annotations(entsql.DefaultExpr("'{}'::jsonb")),
 		field.Time("create_time").Immutable().Default(now).Annotations(entsql.Default("now()")),
 		field.Time("update_time").Default(now).UpdateDefault(now).Annotations(entsql.Default("now()")),
@@ -143,7 +144,30 @@ func (Order) Fields() []ent.Field {
 
 func (Order) Edges() []ent.Edge { return []ent.Edge{edge.To("transitions", Transition.Type)} }
 
-func (Order) Indexes() []ent.Index { return []ent.Index{index.Fields("user_id", "id")} }
+func (Order) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("user_id", "id"),
+		// Counts what a customer has open. It is on none of the columns that a step of the checkout changes, so that those stay cheap (HOT).
+		index.Fields("user_id").StorageKey("order_open").Annotations(entsql.IndexWhere("open")),
+	}
+}
+
+// Contact is where a guest is written to about an order. It is in no other table of the module, so that it can be erased here.
+type Contact struct{ ent.Schema }
+
+func (Contact) Annotations() []schema.Annotation {
+	return []schema.Annotation{entsql.Annotation{Table: "contact"}}
+}
+
+func (Contact) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").StorageKey("order_id").Immutable(),
+		field.String("email").Immutable().Sensitive().Comment("in small letters"),
+		field.Time("create_time").Immutable().Default(now).Annotations(entsql.Default("now()")),
+	}
+}
+
+func (Contact) Indexes() []ent.Index { return []ent.Index{index.Fields("email")} }
 
 // Transition is one change of an order: an entry of its log. It is never changed or removed, for which the database sees.
 type Transition struct{ ent.Schema }

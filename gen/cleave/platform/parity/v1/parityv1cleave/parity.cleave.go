@@ -175,6 +175,22 @@ var AccessService = &rpc.Service{
 			CheckResponse: rpc.CheckMessage(CopyOwnResponse),
 		},
 		{
+			Name:        "Guests",
+			Procedure:   parityv1connect.AccessServiceGuestsProcedure,
+			Idempotency: connect.IdempotencyUnknown,
+			Public:      true,
+			Access: rpc.Access{
+				Who:         rpc.Guest,
+				Scope:       "parity:write",
+				Owned:       true,
+				OwnedUnless: []string{"staff"},
+			},
+			NewRequest:    func() proto.Message { return new(v1.GuestsRequest) },
+			NewResponse:   func() proto.Message { return new(v1.GuestsResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyGuestsRequest),
+			CheckResponse: rpc.CheckMessage(CopyGuestsResponse),
+		},
+		{
 			Name:        "Forgetful",
 			Procedure:   parityv1connect.AccessServiceForgetfulProcedure,
 			Idempotency: connect.IdempotencyUnknown,
@@ -228,8 +244,9 @@ func NewAccessServiceClient(from *rpc.Caller) parityv1connect.AccessServiceClien
 			signedIn:            rpc.NewUnary(local, AccessService.Methods[1], parityv1connect.AccessServiceHandler.SignedIn, CopySignedInRequest, CopySignedInResponse),
 			staff:               rpc.NewUnary(local, AccessService.Methods[2], parityv1connect.AccessServiceHandler.Staff, CopyStaffRequest, CopyStaffResponse),
 			own:                 rpc.NewUnary(local, AccessService.Methods[3], parityv1connect.AccessServiceHandler.Own, CopyOwnRequest, CopyOwnResponse),
-			forgetful:           rpc.NewUnary(local, AccessService.Methods[4], parityv1connect.AccessServiceHandler.Forgetful, CopyForgetfulRequest, CopyForgetfulResponse),
-			inside:              rpc.NewUnary(local, AccessService.Methods[6], parityv1connect.AccessServiceHandler.Inside, CopyInsideRequest, CopyInsideResponse),
+			guests:              rpc.NewUnary(local, AccessService.Methods[4], parityv1connect.AccessServiceHandler.Guests, CopyGuestsRequest, CopyGuestsResponse),
+			forgetful:           rpc.NewUnary(local, AccessService.Methods[5], parityv1connect.AccessServiceHandler.Forgetful, CopyForgetfulRequest, CopyForgetfulResponse),
+			inside:              rpc.NewUnary(local, AccessService.Methods[7], parityv1connect.AccessServiceHandler.Inside, CopyInsideRequest, CopyInsideResponse),
 		}
 	})
 }
@@ -241,6 +258,7 @@ type directAccessService struct {
 	signedIn  *rpc.Unary[parityv1connect.AccessServiceHandler, v1.SignedInRequest, v1.SignedInResponse]
 	staff     *rpc.Unary[parityv1connect.AccessServiceHandler, v1.StaffRequest, v1.StaffResponse]
 	own       *rpc.Unary[parityv1connect.AccessServiceHandler, v1.OwnRequest, v1.OwnResponse]
+	guests    *rpc.Unary[parityv1connect.AccessServiceHandler, v1.GuestsRequest, v1.GuestsResponse]
 	forgetful *rpc.Unary[parityv1connect.AccessServiceHandler, v1.ForgetfulRequest, v1.ForgetfulResponse]
 	inside    *rpc.Unary[parityv1connect.AccessServiceHandler, v1.InsideRequest, v1.InsideResponse]
 }
@@ -259,6 +277,10 @@ func (c *directAccessService) Staff(ctx context.Context, request *v1.StaffReques
 
 func (c *directAccessService) Own(ctx context.Context, request *v1.OwnRequest) (*v1.OwnResponse, error) {
 	return c.own.Call(ctx, request)
+}
+
+func (c *directAccessService) Guests(ctx context.Context, request *v1.GuestsRequest) (*v1.GuestsResponse, error) {
+	return c.guests.Call(ctx, request)
 }
 
 func (c *directAccessService) Forgetful(ctx context.Context, request *v1.ForgetfulRequest) (*v1.ForgetfulResponse, error) {
@@ -383,6 +405,37 @@ func CopyOwnResponse(c *rpc.Copier, m *v1.OwnResponse) *v1.OwnResponse {
 		return nil
 	}
 	r := new(v1.OwnResponse)
+	if !c.Enter(1) {
+		return r
+	}
+	r.Owner = c.String(m.Owner)
+	r.Everybodys = m.Everybodys
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyGuestsRequest copies the message for a call in this process.
+func CopyGuestsRequest(c *rpc.Copier, m *v1.GuestsRequest) *v1.GuestsRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.GuestsRequest)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Text = c.String(m.Text)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyGuestsResponse copies the message for a call in this process.
+func CopyGuestsResponse(c *rpc.Copier, m *v1.GuestsResponse) *v1.GuestsResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.GuestsResponse)
 	if !c.Enter(1) {
 		return r
 	}

@@ -52,6 +52,8 @@ const (
 	AccessServiceStaffProcedure = "/cleave.platform.parity.v1.AccessService/Staff"
 	// AccessServiceOwnProcedure is the fully-qualified name of the AccessService's Own RPC.
 	AccessServiceOwnProcedure = "/cleave.platform.parity.v1.AccessService/Own"
+	// AccessServiceGuestsProcedure is the fully-qualified name of the AccessService's Guests RPC.
+	AccessServiceGuestsProcedure = "/cleave.platform.parity.v1.AccessService/Guests"
 	// AccessServiceForgetfulProcedure is the fully-qualified name of the AccessService's Forgetful RPC.
 	AccessServiceForgetfulProcedure = "/cleave.platform.parity.v1.AccessService/Forgetful"
 	// AccessServiceWatchProcedure is the fully-qualified name of the AccessService's Watch RPC.
@@ -244,6 +246,8 @@ type AccessServiceClient interface {
 	Staff(context.Context, *v1.StaffRequest) (*v1.StaffResponse, error)
 	// Own meets what belongs to the caller, and for staff everything.
 	Own(context.Context, *v1.OwnRequest) (*v1.OwnResponse, error)
+	// Guests meets what belongs to the caller, who may be a guest.
+	Guests(context.Context, *v1.GuestsRequest) (*v1.GuestsResponse, error)
 	// Forgetful has an owner and does not ask for him.
 	Forgetful(context.Context, *v1.ForgetfulRequest) (*v1.ForgetfulResponse, error)
 	// Watch is a stream for everybody who has signed in.
@@ -287,6 +291,12 @@ func NewAccessServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(accessServiceMethods.ByName("Own")),
 			connect.WithClientOptions(opts...),
 		),
+		guests: connect.NewClient[v1.GuestsRequest, v1.GuestsResponse](
+			httpClient,
+			baseURL+AccessServiceGuestsProcedure,
+			connect.WithSchema(accessServiceMethods.ByName("Guests")),
+			connect.WithClientOptions(opts...),
+		),
 		forgetful: connect.NewClient[v1.ForgetfulRequest, v1.ForgetfulResponse](
 			httpClient,
 			baseURL+AccessServiceForgetfulProcedure,
@@ -314,6 +324,7 @@ type accessServiceClient struct {
 	signedIn  *connect.Client[v1.SignedInRequest, v1.SignedInResponse]
 	staff     *connect.Client[v1.StaffRequest, v1.StaffResponse]
 	own       *connect.Client[v1.OwnRequest, v1.OwnResponse]
+	guests    *connect.Client[v1.GuestsRequest, v1.GuestsResponse]
 	forgetful *connect.Client[v1.ForgetfulRequest, v1.ForgetfulResponse]
 	watch     *connect.Client[v1.AccessServiceWatchRequest, v1.AccessServiceWatchResponse]
 	inside    *connect.Client[v1.InsideRequest, v1.InsideResponse]
@@ -355,6 +366,15 @@ func (c *accessServiceClient) Own(ctx context.Context, req *v1.OwnRequest) (*v1.
 	return nil, err
 }
 
+// Guests calls cleave.platform.parity.v1.AccessService.Guests.
+func (c *accessServiceClient) Guests(ctx context.Context, req *v1.GuestsRequest) (*v1.GuestsResponse, error) {
+	response, err := c.guests.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // Forgetful calls cleave.platform.parity.v1.AccessService.Forgetful.
 func (c *accessServiceClient) Forgetful(ctx context.Context, req *v1.ForgetfulRequest) (*v1.ForgetfulResponse, error) {
 	response, err := c.forgetful.CallUnary(ctx, connect.NewRequest(req))
@@ -388,6 +408,8 @@ type AccessServiceHandler interface {
 	Staff(context.Context, *v1.StaffRequest) (*v1.StaffResponse, error)
 	// Own meets what belongs to the caller, and for staff everything.
 	Own(context.Context, *v1.OwnRequest) (*v1.OwnResponse, error)
+	// Guests meets what belongs to the caller, who may be a guest.
+	Guests(context.Context, *v1.GuestsRequest) (*v1.GuestsResponse, error)
 	// Forgetful has an owner and does not ask for him.
 	Forgetful(context.Context, *v1.ForgetfulRequest) (*v1.ForgetfulResponse, error)
 	// Watch is a stream for everybody who has signed in.
@@ -427,6 +449,12 @@ func NewAccessServiceHandler(svc AccessServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(accessServiceMethods.ByName("Own")),
 		connect.WithHandlerOptions(opts...),
 	)
+	accessServiceGuestsHandler := connect.NewUnaryHandlerSimple(
+		AccessServiceGuestsProcedure,
+		svc.Guests,
+		connect.WithSchema(accessServiceMethods.ByName("Guests")),
+		connect.WithHandlerOptions(opts...),
+	)
 	accessServiceForgetfulHandler := connect.NewUnaryHandlerSimple(
 		AccessServiceForgetfulProcedure,
 		svc.Forgetful,
@@ -455,6 +483,8 @@ func NewAccessServiceHandler(svc AccessServiceHandler, opts ...connect.HandlerOp
 			accessServiceStaffHandler.ServeHTTP(w, r)
 		case AccessServiceOwnProcedure:
 			accessServiceOwnHandler.ServeHTTP(w, r)
+		case AccessServiceGuestsProcedure:
+			accessServiceGuestsHandler.ServeHTTP(w, r)
 		case AccessServiceForgetfulProcedure:
 			accessServiceForgetfulHandler.ServeHTTP(w, r)
 		case AccessServiceWatchProcedure:
@@ -484,6 +514,10 @@ func (UnimplementedAccessServiceHandler) Staff(context.Context, *v1.StaffRequest
 
 func (UnimplementedAccessServiceHandler) Own(context.Context, *v1.OwnRequest) (*v1.OwnResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.platform.parity.v1.AccessService.Own is not implemented"))
+}
+
+func (UnimplementedAccessServiceHandler) Guests(context.Context, *v1.GuestsRequest) (*v1.GuestsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.platform.parity.v1.AccessService.Guests is not implemented"))
 }
 
 func (UnimplementedAccessServiceHandler) Forgetful(context.Context, *v1.ForgetfulRequest) (*v1.ForgetfulResponse, error) {
