@@ -1,11 +1,13 @@
 package test
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -20,6 +22,7 @@ import (
 	"github.com/cleave-go/cleave/gen/cleave/identity/v1/identityv1connect"
 	notificationsv1 "github.com/cleave-go/cleave/gen/cleave/notifications/v1"
 	"github.com/cleave-go/cleave/gen/cleave/notifications/v1/notificationsv1connect"
+	"github.com/cleave-go/cleave/platform/browsertest"
 	"github.com/cleave-go/cleave/platform/topology"
 	"github.com/cleave-go/cleave/test/house"
 )
@@ -95,8 +98,41 @@ func ownIssuer(t *testing.T, s *shop, issuer string) {
 	if _, err := identityv1connect.NewAccountServiceClient(withID, issuer).GetAccount(t.Context(), &identityv1.GetAccountRequest{}); connect.CodeOf(err) != connect.CodeUnauthenticated {
 		t.Errorf("with the ID token: %v, want unauthenticated", err)
 	}
+	t.Run("openid-client", func(t *testing.T) { openIDClient(t, clients, browser, issuer, idToken.Subject) })
 	if logs := s.Logs(); strings.Contains(logs, email) || strings.Contains(logs, token.AccessToken) || strings.Contains(logs, password) {
 		t.Error("the logs tell of her address, her password or her token")
+	}
+}
+
+// openIDClient signs Jane, who is signed in at the browser, in at an app that npm's openid-client is for.
+func openIDClient(t *testing.T, clients identityv1connect.ClientServiceClient, browser *http.Client, issuer, subject string) {
+	const secret = "a secret of thirty-two characters and more"
+	if _, err := clients.PutClient(t.Context(), &identityv1.PutClientRequest{Secret: secret, Client: &identityv1.Client{
+		Id: "web", Name: "Web", RedirectUris: []string{"https://app.example/callback"}, Scopes: []string{"openid", "email", "offline_access"}, Trusted: true, Confidential: true,
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	node := exec.CommandContext(t.Context(), "node", "testdata/openid.mjs", issuer, "web", secret, browsertest.Packages(t))
+	var complaints strings.Builder
+	node.Stderr = &complaints
+	in, inErr := node.StdinPipe()
+	out, outErr := node.StdoutPipe()
+	if err := errors.Join(inErr, outErr, node.Start()); err != nil {
+		t.Fatal(err)
+	}
+	said := bufio.NewScanner(out)
+	said.Scan()
+	if response, err := browser.Get(said.Text()); err != nil {
+		t.Errorf("go to %q: %v", said.Text(), err)
+	} else {
+		response.Body.Close()
+		_, _ = io.WriteString(in, response.Header.Get("Location")+"\n")
+	}
+	in.Close()
+	said.Scan()
+	learned := said.Text()
+	if err := node.Wait(); err != nil || learned != subject {
+		t.Errorf("openid-client learns %q, want %s: %v\n%s", learned, subject, err, complaints.String())
 	}
 }
 

@@ -19,6 +19,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
+	identityv1 "github.com/cleave-go/cleave/gen/cleave/identity/v1"
+	"github.com/cleave-go/cleave/gen/cleave/identity/v1/identityv1connect"
 	"github.com/cleave-go/cleave/gen/cleave/platform/event/v1/eventv1cleave"
 	platformv1 "github.com/cleave-go/cleave/gen/cleave/platform/v1"
 	"github.com/cleave-go/cleave/gen/contract"
@@ -225,9 +227,15 @@ func objectLevel(t *testing.T, s *shop, staff, jane, john string) {
 	// What is Jane's, by the field of a request that names it. An id is that of what the service is about.
 	cart := v.cart(item{sku, 1})
 	order := v.buy("pm_card_visa", item{sku, 1})
+	kept, err := identityv1connect.NewAddressServiceClient(connectJSON.client(t, s), s.Public(), connectJSON.options...).CreateAddress(v.ctx, &identityv1.CreateAddressRequest{
+		RequestId: request(), Address: &identityv1.Address{Name: "Jane", Lines: []string{"Main Street 1"}, City: "Springfield", Country: "US"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	hers := map[string]string{
 		"CartService.id": cart, "cart_id": cart, "quote_id": v.quote(cart).GetId(), "OrderService.id": order.GetId(), "order_id": order.GetId(),
-		"QuickOrderService.id": order.GetId(),
+		"QuickOrderService.id": order.GetId(), "AddressService.id": kept.GetAddress().GetId(), "SessionService.id": "ses_of_jane",
 	}
 	client := connectJSON.client(t, s)
 	called := 0

@@ -39,9 +39,13 @@ func (d *document) addPages(tag string, pages *platformv1.Pages) error {
 			verbs = append(verbs, "post")
 		}
 		for _, verb := range verbs {
+			summary := p.GetSummary()
+			if verb == "post" && p.GetGet() {
+				summary += ": post the form"
+			}
 			described := members{
 				{"operationId", verb + strings.NewReplacer("/", "_", ".", "", "-", "_").Replace(p.GetPath())}, {"tags", []string{tag}},
-				{"summary", p.GetSummary()}, {"description", p.GetDescription()}, {"security", []members{}},
+				{"summary", summary}, {"description", p.GetDescription()}, {"security", []members{}},
 			}
 			if verb == "post" {
 				described = append(described, member{"requestBody", members{{"required", true}, {"content", members{

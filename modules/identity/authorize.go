@@ -109,7 +109,7 @@ func (w *web) parseAuthorization(ctx context.Context, query string) (authorizati
 	}
 	for _, scope := range a.scopes {
 		if !slices.Contains(a.client.scopes, scope) {
-			return a, &wrongRequest{"invalid_scope", "the client may not ask for " + strconv.QuoteToASCII(scope)}
+			return a, &wrongRequest{"invalid_scope", "the client may not ask for one of the scopes"}
 		}
 	}
 	return a, nil

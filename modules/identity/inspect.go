@@ -130,10 +130,10 @@ func (w *web) findRefresh(ctx context.Context, c client, text string) (f family,
 
 // revoke ends the family of a token of the client (RFC 7009). It does not tell whether there was one.
 func (w *web) revoke(out http.ResponseWriter, r *http.Request) error {
-	return answerClient(out, struct{}{}, w.end(r))
+	return answerClient(out, struct{}{}, w.revokeToken(r))
 }
 
-func (w *web) end(r *http.Request) error {
+func (w *web) revokeToken(r *http.Request) error {
 	values, err := form(r)
 	if err != nil {
 		return err

@@ -32,7 +32,7 @@ var Module = module.Module{
 	Name:  "identity",
 	Owner: "cleave",
 	Serves: []*rpc.Service{
-		identityv1cleave.AccountService, identityv1cleave.ClientService, identityv1cleave.DeskService, identityv1cleave.MailService, identityv1cleave.WebService,
+		identityv1cleave.AccountService, identityv1cleave.AddressService, identityv1cleave.SessionService, identityv1cleave.ClientService, identityv1cleave.DeskService, identityv1cleave.MailService, identityv1cleave.WebService,
 	},
 	Settings: []config.Setting{{
 		Name: issuerSetting, Default: "http://127.0.0.1:8080",
@@ -65,6 +65,8 @@ func build(host *module.Host) ([]rpc.Handler, error) {
 	host.Jobs.Every("identity.purge", purgeEvery, s.purge)
 	return []rpc.Handler{
 		identityv1cleave.NewAccountServiceHandler(s),
+		identityv1cleave.NewAddressServiceHandler(addresses{s}),
+		identityv1cleave.NewSessionServiceHandler(sessions{s}),
 		identityv1cleave.NewClientServiceHandler(clients{s}),
 		identityv1cleave.NewDeskServiceHandler(desk{s}),
 		identityv1cleave.NewMailServiceHandler(mails{s}),

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
@@ -298,11 +299,19 @@ func (w *web) postDevices(out http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if signedIn {
-		if err := w.endSession(r.Context(), who.account.id, r.PostForm.Get("session")); err != nil {
+		if err := w.end(r.Context(), who, r.PostForm.Get("session")); err != nil {
 			return err
 		}
 	}
 	return redirect(out, devicesPath)
+}
+
+// end signs somebody out of one of his browsers.
+func (w *web) end(ctx context.Context, who session, sessionID string) error {
+	return w.store.Tx(ctx, func(ctx context.Context, tx tx) error {
+		_, err := endSession(ctx, tx, who.account.id, sessionID)
+		return err
+	})
 }
 
 func (w *web) showSignOut(out http.ResponseWriter, r *http.Request) error {
@@ -318,7 +327,7 @@ func (w *web) postSignOut(out http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if signedIn {
-		if err := w.endSession(r.Context(), who.account.id, who.id); err != nil {
+		if err := w.end(r.Context(), who, who.id); err != nil {
 			return err
 		}
 	}

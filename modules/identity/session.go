@@ -108,20 +108,18 @@ func (s *service) listSessions(ctx context.Context, accountID string) ([]session
 	return all, nil
 }
 
-// endSession signs somebody out of one of his browsers, and ends what clients got there.
-func (s *service) endSession(ctx context.Context, accountID, sessionID string) error {
-	return s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
-		tag, err := tx.Exec(ctx, "DELETE FROM session WHERE id = $1 AND account_id = $2", sessionID, accountID)
-		if err != nil {
-			return fmt.Errorf("end a session: %w", err)
-		}
-		if tag.RowsAffected() == 0 {
-			return nil
-		}
-		audit(ctx, tx, audited{event: "signed_out", accountID: accountID, sessionID: sessionID})
-		tx.Defer("UPDATE family SET end_time = now() WHERE session_id = $1 AND account_id = $2 AND end_time IS NULL", sessionID, accountID)
-		return nil
-	})
+// endSession signs somebody out of one of his browsers, and ends what clients got there. It reports whether there was such a session.
+func endSession(ctx context.Context, tx tx, accountID, sessionID string) (found bool, err error) {
+	tag, err := tx.Exec(ctx, "DELETE FROM session WHERE id = $1 AND account_id = $2", sessionID, accountID)
+	if err != nil {
+		return false, fmt.Errorf("end a session: %w", err)
+	}
+	if tag.RowsAffected() == 0 {
+		return false, nil
+	}
+	audit(ctx, tx, audited{event: "signed_out", accountID: accountID, sessionID: sessionID})
+	tx.Defer("UPDATE family SET end_time = now() WHERE session_id = $1 AND account_id = $2 AND end_time IS NULL", sessionID, accountID)
+	return true, nil
 }
 
 // endSessions signs somebody out everywhere.

@@ -12,6 +12,8 @@ import (
 
 	identityv1 "github.com/cleave-go/cleave/gen/cleave/identity/v1"
 	"github.com/cleave-go/cleave/gen/cleave/identity/v1/identityv1cleave"
+	notificationsv1 "github.com/cleave-go/cleave/gen/cleave/notifications/v1"
+	"github.com/cleave-go/cleave/gen/cleave/notifications/v1/notificationsv1cleave"
 	"github.com/cleave-go/cleave/platform/module"
 	"github.com/cleave-go/cleave/platform/moduletest"
 	"github.com/cleave-go/cleave/platform/rpc"
@@ -60,10 +62,13 @@ func TestMailsAboutAccounts(t *testing.T) {
 		h.Exec(t, "UPDATE notifications.message SET next_time = now() WHERE state = 'sending'")
 		return moduletest.Value[int64](t, h, "SELECT count(*) FROM notifications.message WHERE (about, state) IN (('mai_1', 'sent'), ('mai_nobody', 'suppressed'))") == 2
 	})
-	mails := moduletest.Query[string](t, h, "SELECT body FROM notifications.mail WHERE recipient = 'usr_1'")
-	all := moduletest.Value[int64](t, h, "SELECT count(*) FROM notifications.mail")
-	if len(mails) == 0 || int(all) != len(mails) || mails[0] != "the secret link of mai_1" {
-		t.Errorf("the mails are %q of %d", mails, all)
+	box := notificationsv1cleave.NewMailboxServiceClient(h.Caller("operator", notificationsv1cleave.MailboxService))
+	hers, err := box.ListMails(moduletest.As(t, ""), &notificationsv1.ListMailsRequest{Recipient: "usr_1"})
+	must(t, err)
+	all, err := box.ListMails(moduletest.As(t, ""), &notificationsv1.ListMailsRequest{})
+	must(t, err)
+	if len(hers.GetMails()) == 0 || len(all.GetMails()) != len(hers.GetMails()) || hers.GetMails()[0].GetBody() != "the secret link of mai_1" {
+		t.Errorf("the mails are %v of %v", hers, all)
 	}
 	if told := moduletest.Value[int64](t, h, "SELECT count(*) FROM notifications.message WHERE message::text LIKE '%secret%'"); told > 0 {
 		t.Error("what is mailed is in the messages, too")

@@ -5,8 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	notificationsv1 "github.com/cleave-go/cleave/gen/cleave/notifications/v1"
+	"github.com/cleave-go/cleave/platform/db"
 )
 
 // mail is a message on its way. Its id is the same however often it is sent, so that a channel can tell a repetition. What it is about is
@@ -41,4 +47,27 @@ func (b mailbox) send(ctx context.Context, mails []mail) []error {
 		err = fmt.Errorf("put the mails into the mailbox: %w", err)
 	}
 	return slices.Repeat([]error{err}, len(mails))
+}
+
+// usualMails is how many mails are listed unless the operator says otherwise.
+const usualMails = 20
+
+// ListMails implements MailboxService.
+func (b mailbox) ListMails(ctx context.Context, r *notificationsv1.ListMailsRequest) (*notificationsv1.ListMailsResponse, error) {
+	limit := r.GetLimit()
+	if limit == 0 {
+		limit = usualMails
+	}
+	rows, _ := b.pool.Query(ctx, "SELECT message_id, recipient, subject, body, create_time FROM mail WHERE $1 IN ('', recipient) ORDER BY id DESC LIMIT $2", r.GetRecipient(), limit)
+	mails, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*notificationsv1.SentMail, error) {
+		var m notificationsv1.SentMail
+		var created time.Time
+		err := row.Scan(&m.MessageId, &m.Recipient, &m.Subject, &m.Body, &created)
+		m.CreateTime = timestamppb.New(created)
+		return &m, err
+	})
+	if err != nil {
+		return nil, db.Unavailable(fmt.Errorf("list the mails: %w", err))
+	}
+	return &notificationsv1.ListMailsResponse{Mails: mails}, nil
 }

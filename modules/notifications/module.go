@@ -33,7 +33,7 @@ var migrations embed.FS
 var Module = module.Module{
 	Name:   "notifications",
 	Owner:  "cleave",
-	Serves: []*rpc.Service{notificationsv1cleave.NotificationService, notificationsv1cleave.FactService},
+	Serves: []*rpc.Service{notificationsv1cleave.NotificationService, notificationsv1cleave.FactService, notificationsv1cleave.MailboxService},
 	Calls:  []*rpc.Service{identityv1cleave.MailService, ordersv1cleave.GuestService},
 	Listens: []module.Subscription{{
 		Publisher: "orders",
@@ -73,5 +73,8 @@ func build(host *module.Host, sender sender) ([]rpc.Handler, error) {
 	listen(s, host.Events, returned)
 	listen(s, host.Events, refunded)
 	listen(s, host.Events, owed)
-	return []rpc.Handler{notificationsv1cleave.NewNotificationServiceHandler(s), notificationsv1cleave.NewFactServiceHandler(facts{s})}, nil
+	return []rpc.Handler{
+		notificationsv1cleave.NewNotificationServiceHandler(s), notificationsv1cleave.NewFactServiceHandler(facts{s}),
+		notificationsv1cleave.NewMailboxServiceHandler(mailbox{host.DB.Pool()}),
+	}, nil
 }

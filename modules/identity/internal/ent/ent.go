@@ -13,6 +13,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/account"
+	"github.com/cleave-go/cleave/modules/identity/internal/ent/address"
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/app"
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/attempt"
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/audit"
@@ -85,6 +86,7 @@ func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
 			account.Table:      account.ValidColumn,
+			address.Table:      address.ValidColumn,
 			app.Table:          app.ValidColumn,
 			attempt.Table:      attempt.ValidColumn,
 			audit.Table:        audit.ValidColumn,

@@ -33,6 +33,30 @@ var (
 			},
 		},
 	}
+	// AddressColumns holds the columns for the "address" table.
+	AddressColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "account_id", Type: field.TypeString},
+		{Name: "name", Type: field.TypeString},
+		{Name: "lines", Type: field.TypeJSON},
+		{Name: "postal_code", Type: field.TypeString},
+		{Name: "city", Type: field.TypeString},
+		{Name: "region", Type: field.TypeString},
+		{Name: "country", Type: field.TypeString},
+	}
+	// AddressTable holds the schema information for the "address" table.
+	AddressTable = &schema.Table{
+		Name:       "address",
+		Columns:    AddressColumns,
+		PrimaryKey: []*schema.Column{AddressColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "address_account_id_id",
+				Unique:  false,
+				Columns: []*schema.Column{AddressColumns[1], AddressColumns[0]},
+			},
+		},
+	}
 	// ClientColumns holds the columns for the "client" table.
 	ClientColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString},
@@ -317,6 +341,7 @@ var (
 	// Tables holds all the tables in the schema.
 	Tables = []*schema.Table{
 		AccountTable,
+		AddressTable,
 		ClientTable,
 		AttemptTable,
 		AuditTable,
@@ -334,6 +359,9 @@ var (
 func init() {
 	AccountTable.Annotation = &entsql.Annotation{
 		Table: "account",
+	}
+	AddressTable.Annotation = &entsql.Annotation{
+		Table: "address",
 	}
 	ClientTable.Annotation = &entsql.Annotation{
 		Table: "client",

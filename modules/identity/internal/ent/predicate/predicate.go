@@ -9,6 +9,9 @@ import (
 // Account is the predicate function for account builders.
 type Account func(*sql.Selector)
 
+// Address is the predicate function for address builders.
+type Address func(*sql.Selector)
+
 // App is the predicate function for app builders.
 type App func(*sql.Selector)
 

@@ -246,3 +246,23 @@ func (Link) Fields() []ent.Field {
 func (Link) Indexes() []ent.Index {
 	return []ent.Index{index.Fields("hash").Unique(), index.Fields("account_id"), index.Fields("expire_time")}
 }
+
+// Address is where somebody lives.
+type Address struct{ ent.Schema }
+
+func (Address) Annotations() []schema.Annotation { return table("address") }
+
+func (Address) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").Immutable(),
+		field.String("account_id").Immutable().Comment("the subject of a token: there may be no account"),
+		field.String("name").Immutable(),
+		field.Strings("lines").Immutable(),
+		field.String("postal_code").Immutable(),
+		field.String("city").Immutable(),
+		field.String("region").Immutable(),
+		field.String("country").Immutable(),
+	}
+}
+
+func (Address) Indexes() []ent.Index { return []ent.Index{index.Fields("account_id", "id")} }
