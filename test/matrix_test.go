@@ -227,7 +227,11 @@ func objectLevel(t *testing.T, s *shop, staff, jane, john string) {
 	// What is Jane's, by the field of a request that names it. An id is that of what the service is about.
 	cart := v.cart(item{sku, 1})
 	order := v.buy("pm_card_visa", item{sku, 1})
-	kept, err := identityv1connect.NewAddressServiceClient(connectJSON.client(t, s), s.Public(), connectJSON.options...).CreateAddress(v.ctx, &identityv1.CreateAddressRequest{
+	keeper := jane
+	if isGuest(jane) { // Who has none.
+		keeper = staff
+	}
+	kept, err := identityv1connect.NewAddressServiceClient(connectJSON.client(t, s), s.Public(), connectJSON.options...).CreateAddress(bearing(t.Context(), keeper), &identityv1.CreateAddressRequest{
 		RequestId: request(), Address: &identityv1.Address{Name: "Jane", Lines: []string{"Main Street 1"}, City: "Springfield", Country: "US"},
 	})
 	if err != nil {
