@@ -22,11 +22,11 @@ demo: ## Shop in the running shop as a customer would
 
 .PHONY: test
 test: tools ## Run every test, against a real PostgreSQL and a real Chromium that the tests start themselves
-	go test ./...
+	go test -timeout=40m ./...
 
 .PHONY: test-race
 test-race: tools ## The same with the race detector
-	go test -race ./...
+	go test -race -timeout=80m ./...
 
 # What a failed run has said stays in .cleave/chaos.
 CHECKOUTS ?= 10000

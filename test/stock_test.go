@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
-	"time"
 )
 
 var stockScenarios = []scenario{
@@ -36,9 +35,7 @@ func lookAfterStock(v *visit) {
 	shipped := v.ask("POST", "/v1/orders/"+order.GetId()+"/fulfillments", fmt.Sprintf(`{"requestId":%q}`, request()))
 	equal(v, "a parcel", shipped.status, 201)
 	path := "/v1/stockMovements?sku=" + url.QueryEscape(sku)
-	for strings.Count(v.ask("GET", path, "").body, `"delta"`) < 2 { // Stock follows the parcel, and there is nothing to watch.
-		time.Sleep(20 * time.Millisecond)
-	}
+	v.until("the stock has followed the parcel", func() bool { return strings.Count(v.ask("GET", path, "").body, `"delta"`) == 2 })
 	movements := v.got(200, "GET", path, "")
 	equal(v, "what went", movements("movements", 0, "delta"), any("-2"))
 	equal(v, "whose it was", movements("movements", 0, "reservationId") == any(v.order(order.GetId()).GetReservationId()), true)

@@ -220,6 +220,7 @@ func (s *service) RepairStock(ctx context.Context, r *inventoryv1.RepairStockReq
 // repair makes the figures of the SKUs what they should be. It locks the stock first and adds up afterwards, so that nobody changes meanwhile
 // what is added up: who reserves, ships or adjusts has to have the same rows.
 func repair(ctx context.Context, tx tx, skus []string, reason string) (*inventoryv1.RepairStockResponse, error) {
+	tx.Defer("SELECT FROM stock_audit FOR UPDATE") // An audit that saw the figures as they were must not write that down afterwards.
 	if err := lockKnown(ctx, tx, skus); err != nil {
 		return nil, err
 	}

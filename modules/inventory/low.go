@@ -42,24 +42,30 @@ func (s *service) tellLow(ctx context.Context) error {
 	if err := s.store.Pool().QueryRow(ctx, "SELECT EXISTS (SELECT "+untold+")").Scan(&some); err != nil || !some {
 		return err
 	}
-	for range maxBatches {
-		told, err := s.tell(ctx, fmt.Sprint("LIMIT ", maxTold, " FOR UPDATE SKIP LOCKED"))
-		if err == nil && told == 0 {
-			told, err = s.tell(ctx, "LIMIT 1 FOR UPDATE")
-		}
-		if err != nil || told == 0 {
-			return err
+	for _, end := range []string{fmt.Sprint("LIMIT ", maxTold, " FOR UPDATE SKIP LOCKED"), "LIMIT 1 FOR UPDATE"} {
+		last := "" // In their order, so that one that turns all the time is told of once.
+		for range maxBatches {
+			next, err := s.tell(ctx, last, end)
+			if err != nil {
+				return err
+			}
+			if next == last {
+				break
+			}
+			last = next
 		}
 	}
 	return nil
 }
 
-// tell tells of SKUs that nobody has told of yet: how many, and what becomes of those that somebody is at, says the end of the query.
-func (s *service) tell(ctx context.Context, end string) (told int, err error) {
+// tell tells of SKUs behind one that nobody has told of yet, and returns the last of them: how many, and what becomes of those that somebody is
+// at, says the end of the query.
+func (s *service) tell(ctx context.Context, after, end string) (last string, err error) {
 	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
-		rows, err := tx.Query(ctx, `WITH untold AS (SELECT sku `+untold+` ORDER BY sku `+end+`)
+		last = after
+		rows, err := tx.Query(ctx, `WITH untold AS (SELECT sku `+untold+` AND sku > $1 ORDER BY sku `+end+`)
 			UPDATE stock SET told_low = low, tellings = tellings + 1 FROM untold WHERE stock.sku = untold.sku
-			RETURNING stock.sku, low, tellings, on_hand - reserved, coalesce(low_at, 0)`)
+			RETURNING stock.sku, low, tellings, on_hand - reserved, coalesce(low_at, 0)`, after)
 		if err != nil {
 			return fmt.Errorf("load stock that has turned: %w", err)
 		}
@@ -69,13 +75,13 @@ func (s *service) tell(ctx context.Context, end string) (told int, err error) {
 		if err != nil {
 			return fmt.Errorf("load stock that has turned: %w", err)
 		}
-		told = len(turns)
 		for _, t := range turns {
+			last = max(last, t.sku)
 			if err := s.events.Publish(ctx, tx.Tx, t.sku, t.tellings, t.event()); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	return told, err
+	return last, err
 }

@@ -32,7 +32,7 @@ func plan(t *testing.T, b *bundle, prepare, statement, types string, args ...str
 	loops := 1.0
 	for _, l := range lines {
 		var actual, removed float64
-		if m := regexp.MustCompile(`Scan.*\(actual rows=(\d+) loops=(\d+)\)`).FindStringSubmatch(l); m != nil {
+		if m := regexp.MustCompile(`Scan.*\(actual rows=(\d+)(?:\.\d+)? loops=(\d+)\)`).FindStringSubmatch(l); m != nil {
 			fmt.Sscan(m[1], &actual)
 			fmt.Sscan(m[2], &loops)
 			read += actual * loops

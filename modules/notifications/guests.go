@@ -8,9 +8,6 @@ import (
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
-// addressTimeout bounds the question where guests are written to. It leaves time to write to everybody else.
-const addressTimeout = sendTimeout / 2
-
 // deliver hands mails to the channel, and returns an error or nil for each of them, as [sender] does. Those to guests go to the addresses
 // that they have left with their orders. Only orders knows these: they are asked for each time, and no message has one.
 func (s *service) deliver(ctx context.Context, mails []mail) []error {
@@ -42,14 +39,14 @@ func (s *service) deliver(ctx context.Context, mails []mail) []error {
 func (s *service) addresses(ctx context.Context, mails []mail) (map[string]string, error) {
 	r := &ordersv1.BatchGetContactsRequest{}
 	for _, m := range mails {
-		if rpc.IsGuest(m.recipient) {
+		if rpc.IsGuest(m.recipient) && m.about != "" { // An earlier release did not say what its messages are about.
 			r.OrderIds = append(r.OrderIds, m.about)
 		}
 	}
 	if len(r.GetOrderIds()) == 0 {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, addressTimeout)
+	ctx, cancel := context.WithTimeout(ctx, questionTimeout)
 	defer cancel()
 	answer, err := s.guests.BatchGetContacts(ctx, r)
 	if err != nil {

@@ -29,8 +29,10 @@ const (
 	maxRounds = 100
 	// rest is the pause after a run that has sent something. A message alone goes out at once; where there are many, each run has some.
 	rest = 100 * time.Millisecond
-	// sendTimeout bounds a call of the channel. It ends before a message that is being sent is due again.
+	// sendTimeout bounds all that is done to send some messages. It ends before a message that is being sent is due again.
 	sendTimeout = 5 * time.Second
+	// questionTimeout bounds a question to another module before that: what it is not needed for goes without its answer.
+	questionTimeout = sendTimeout / 3
 	// patience is for how long a message is tried again.
 	patience = 20 * time.Hour
 	// retention is for how long customers find what they were told, and the development mailbox holds it. It is not what keeps an event that
@@ -103,7 +105,9 @@ func (s *service) send(ctx context.Context, messages []due) (took bool, err erro
 	if len(messages) == 0 {
 		return false, nil
 	}
-	messages, nobodys, err := s.write(ctx, messages)
+	sendCtx, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
+	messages, nobodys, err := s.write(sendCtx, messages)
 	if err != nil || len(messages) == 0 {
 		return nobodys > 0, err
 	}
@@ -113,9 +117,7 @@ func (s *service) send(ctx context.Context, messages []due) (took bool, err erro
 		mails[i] = m.mail
 		contexts[i], spans[i] = job.OnBehalf(ctx, sendSweep, m.origin)
 	}
-	sendCtx, cancel := context.WithTimeout(ctx, sendTimeout)
 	errs := s.deliver(sendCtx, mails)
-	cancel()
 	fault.Point("notifications/send/answered")
 	ended := map[state][]string{}
 	for i, m := range messages {
@@ -150,7 +152,7 @@ func (s *service) write(ctx context.Context, messages []due) (ready []due, suppr
 	if len(wanted) == 0 {
 		return messages, 0, nil
 	}
-	callCtx, cancel := context.WithTimeout(ctx, sendTimeout)
+	callCtx, cancel := context.WithTimeout(ctx, questionTimeout)
 	defer cancel()
 	answer, err := s.mails.WriteMails(callCtx, &identityv1.WriteMailsRequest{MailIds: wanted})
 	if err != nil {

@@ -80,7 +80,7 @@ func returned(e *ordersv1.OrderReturned) letter {
 
 func refunded(e *ordersv1.OrderRefunded) letter {
 	return letter{"order_refunded", e.GetUserId(), "We have paid you back",
-		fmt.Sprintf("What you had paid for a part of your order %s has gone back to you. Your bank may take some days to show it.\n", e.GetOrderId())}
+		fmt.Sprintf("What you had paid for what came back, or was not sent, of your order %s has gone back to you. Your bank may take some days to show it.\n", e.GetOrderId())}
 }
 
 // accountTemplate is of the mails about an account. What is in one is personal, and may be as good as a password: identity writes it at the

@@ -24,7 +24,7 @@ func TestLetters(t *testing.T) {
 		{shipped(&ordersv1.OrderFulfilled{OrderId: "ord_1", UserId: "usr_1", FulfillmentId: "ful_1"}), "order_fulfilled", "ord_1 is on its way"},
 		{shipped(&ordersv1.OrderFulfilled{OrderId: "ord_1", UserId: "usr_1"}), "order_rest_cancelled", "The rest of your order ord_1 will not be sent"},
 		{returned(&ordersv1.OrderReturned{OrderId: "ord_1", UserId: "usr_1"}), "order_returned", "All of your order ord_1 has come back"},
-		{refunded(&ordersv1.OrderRefunded{OrderId: "ord_1", UserId: "usr_1"}), "order_refunded", "a part of your order ord_1 has gone back to you"},
+		{refunded(&ordersv1.OrderRefunded{OrderId: "ord_1", UserId: "usr_1"}), "order_refunded", "of your order ord_1 has gone back to you"},
 	} {
 		l := c.letter
 		if l.template != c.template || l.recipient != "usr_1" || l.subject == "" || !strings.Contains(l.body, c.says) {

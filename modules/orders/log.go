@@ -63,15 +63,15 @@ func (h *happened) scan(row pgx.Row) error { return row.Scan(&h.sequence, &h.tim
 // The log takes no entry without a sequence: it refuses one of an order that was not changed, also because it is not there. So the
 // statement yields a row or fails on the server, never nothing, which would be found out after the commit.
 const followSQL = `WITH was AS (
-			SELECT user_id, reason, reservation_id, payment_id FROM "order" WHERE id = $1
+			SELECT reason, reservation_id, payment_id FROM "order" WHERE id = $1
 		), moved AS (
 			UPDATE "order" SET state = $2, reason = coalesce(nullif($3, ''), reason), reservation_id = coalesce(nullif($4, ''), reservation_id),
-				payment_id = coalesce(nullif($5, ''), payment_id), sequence = sequence + 1, open = open AND NOT $9, update_time = now()
-			WHERE id = $1 AND state = ANY ($6) AND ($8 = 0 OR sequence = $8 - 1) RETURNING sequence
+				payment_id = coalesce(nullif($5, ''), payment_id), sequence = sequence + 1, open = (open OR state = 'needs_review') AND NOT $9, update_time = now()
+			WHERE id = $1 AND state = ANY ($6) AND ($8 = 0 OR sequence = $8 - 1) RETURNING sequence, user_id
 		) INSERT INTO transition (order_id, state, reason, reservation_id, payment_id, note, sequence)
 		SELECT $1, $2, CASE WHEN reason = $3 THEN '' ELSE $3 END, CASE WHEN reservation_id = $4 THEN '' ELSE $4 END,
 			CASE WHEN payment_id = $5 THEN '' ELSE $5 END, $7, (SELECT sequence FROM moved) FROM (VALUES (1)) one LEFT JOIN was ON true
-		RETURNING sequence, create_time, (SELECT user_id FROM was)`
+		RETURNING sequence, create_time, (SELECT user_id FROM moved)`
 
 func followArgs(orderID string, c change) []any {
 	return []any{orderID, string(c.state), c.reason, c.reservationID, c.paymentID, before(c.state), c.note, c.sequence, c.state.settled()}

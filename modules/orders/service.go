@@ -240,6 +240,9 @@ func (s *service) cancel(ctx context.Context, tx tx, orderID string) (*ent.Order
 		return nil, unknown
 	}
 	row, err := own().ForUpdate().Only(ctx) // Somebody may be about to ship it.
+	if ent.IsNotFound(err) {                // It was a guest's, and has just been claimed.
+		return nil, rpc.NotFound("order", orderID)
+	}
 	if err != nil {
 		return nil, err
 	}
