@@ -157,7 +157,7 @@ func move(ctx context.Context, tx tx, accountID string, from, next state, event 
 	case a.state == next:
 		return a.message(), nil
 	case a.state != from || !slices.Contains(transitions[from], next):
-		return nil, rpc.Errorf(connect.CodeFailedPrecondition, messageStates[a.state].String(), "account %s is %s and cannot be %s", accountID, a.state, event)
+		return nil, rpc.Errorf(connect.CodeFailedPrecondition, messageStates[a.state].String(), "account %s is %s and cannot become %s", accountID, a.state, next)
 	}
 	tx.Defer("UPDATE account SET state = $2 WHERE id = $1", accountID, string(next))
 	audit(ctx, tx, audited{event: event, accountID: accountID})
