@@ -3,7 +3,6 @@ package identity
 import (
 	"errors"
 	"net/mail"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -26,18 +25,6 @@ var transitions = map[state][]state{
 	active:  {locked, erased},
 	locked:  {active, erased},
 	erased:  {},
-}
-
-// before returns the states from which an account gets into another.
-func before(next state) []string {
-	var all []string
-	for from, to := range transitions {
-		if slices.Contains(to, next) {
-			all = append(all, string(from))
-		}
-	}
-	slices.Sort(all)
-	return all
 }
 
 var messageStates = map[state]identityv1.AccountState{

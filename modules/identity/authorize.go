@@ -160,7 +160,7 @@ func (w *web) authorize(out http.ResponseWriter, r *http.Request) error {
 	case (!signedIn || old) && a.none:
 		return w.leadWrong(out, a, &wrongRequest{"login_required", "nobody has signed in"})
 	case !signedIn || old:
-		return redirect(out, signInPath+"?"+url.Values{"continue": {authorizePath + "?" + withoutLogin(a.query)}}.Encode())
+		return leadToSignIn(out, a)
 	}
 	asked, err := w.mustAsk(r.Context(), a, who)
 	switch {
@@ -172,6 +172,11 @@ func (w *web) authorize(out http.ResponseWriter, r *http.Request) error {
 		return w.show(out, r, page{Name: "consent", Client: a.client.name, Scopes: a.scopes, Request: a.query, Person: who.account.email, LeadsTo: a.redirectURI})
 	}
 	return w.grant(out, r, a, who)
+}
+
+// leadToSignIn leads somebody to the sign-in, and from there back to the request.
+func leadToSignIn(out http.ResponseWriter, a authorization) error {
+	return redirect(out, signInPath+"?"+url.Values{"continue": {authorizePath + "?" + withoutLogin(a.query)}}.Encode())
 }
 
 // withoutLogin returns a query that does not ask to sign in again: whoever follows it has just done so. A client that wants to be sure looks at
@@ -204,7 +209,7 @@ func (w *web) consent(out http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	case !signedIn:
-		return redirect(out, signInPath+"?"+url.Values{"continue": {authorizePath + "?" + a.query}}.Encode())
+		return leadToSignIn(out, a)
 	case r.PostForm.Get("decision") != "allow":
 		return w.leadWrong(out, a, &wrongRequest{"access_denied", "the person has not allowed it"})
 	}
@@ -229,20 +234,31 @@ func (w *web) mustAsk(ctx context.Context, a authorization, who session) (bool, 
 	return err != nil || a.ask || slices.ContainsFunc(a.scopes, func(scope string) bool { return !slices.Contains(allowed, scope) }), nil
 }
 
-// grant begins a family of tokens and gives the client a code for it.
+// grant begins a family of tokens and gives the client a code for it, if the session still lives: whoever ends it waits for this, and ends the
+// family as well.
 func (w *web) grant(out http.ResponseWriter, r *http.Request, a authorization, who session) error {
 	code, hash := newSecret()
+	lives := false
 	err := w.store.Tx(r.Context(), func(ctx context.Context, tx tx) error {
 		familyID := id.New("fam")
-		tx.Defer(`INSERT INTO family (id, client_id, account_id, session_id, scopes, nonce, auth_time, expire_time) VALUES ($1, $2, $3, $4, $5, $6, $7, now() + $8::interval)`,
-			familyID, a.client.id, who.account.id, who.id, list(a.scopes), a.nonce, who.began, familyLife)
+		tag, err := tx.Exec(ctx, `INSERT INTO family (id, client_id, account_id, session_id, scopes, nonce, auth_time, expire_time)
+			SELECT $1, $2, account_id, id, $4::jsonb, $5, create_time, now() + $6::interval FROM session WHERE id = $3 AND expire_time > now() FOR SHARE`,
+			familyID, a.client.id, who.id, list(a.scopes), a.nonce, familyLife)
+		if lives = err == nil && tag.RowsAffected() > 0; !lives {
+			return err
+		}
 		audit(ctx, tx, audited{event: "authorized", accountID: who.account.id, clientID: a.client.id, sessionID: who.id})
-		_, err := tx.Exec(ctx, "INSERT INTO code (hash, family_id, client_id, redirect_uri, challenge, expire_time) VALUES ($1, $2, $3, $4, $5, now() + $6::interval)",
+		tx.Defer("INSERT INTO code (hash, family_id, client_id, redirect_uri, challenge, expire_time) VALUES ($1, $2, $3, $4, $5, now() + $6::interval)",
 			hash, familyID, a.client.id, a.redirectURI, a.challenge, codeLife)
-		return err
+		return nil
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return fmt.Errorf("write a code: %w", err)
+	case !lives && a.none:
+		return w.leadWrong(out, a, &wrongRequest{"login_required", "nobody has signed in"})
+	case !lives:
+		return leadToSignIn(out, a)
 	}
 	return w.lead(out, a, url.Values{"code": {code}})
 }

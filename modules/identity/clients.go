@@ -109,6 +109,8 @@ func (s clients) PutClient(ctx context.Context, r *identityv1.PutClientRequest) 
 		}
 	}
 	switch secret := r.GetSecret(); {
+	case strings.HasPrefix(asked.GetId(), "usr_"), strings.HasPrefix(asked.GetId(), "gst_"): // A service account is the subject of its tokens.
+		return nil, rpc.Errorf(connect.CodeInvalidArgument, "", "client.id: must not begin with usr_ or gst_, as the ids of people do")
 	case secret != "" && len(secret) < minSecret:
 		return nil, rpc.Errorf(connect.CodeInvalidArgument, "", "secret: must be at least %d characters, chosen at random", minSecret)
 	case secret != "" && !asked.GetConfidential():

@@ -70,6 +70,13 @@ func TestServiceAccount(t *testing.T) {
 			t.Errorf("%s: the token says %+v of %s", name, claims, verified.Subject)
 		}
 	}
+	r, err := http.NewRequest(http.MethodPost, issuer+tokenPath, strings.NewReader("grant_type=client_credentials&client_secret=&scope="))
+	must(t, err)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.SetBasicAuth("nightly", url.QueryEscape(secret))
+	if got := b.browser(t).look(t, r); got.status != http.StatusOK {
+		t.Errorf("with parameters that are empty: %d %s", got.status, got.body)
+	}
 	if rows := moduletest.Value[int64](t, b.House, "SELECT count(*) FROM identity.client WHERE secret_hash = convert_to($1, 'UTF8')", secret); rows != 0 {
 		t.Error("a secret is kept as it is")
 	}
@@ -83,6 +90,8 @@ func TestWrongClients(t *testing.T) {
 		"a script":                 func(r *identityv1.PutClientRequest) { r.Client.RedirectUris = []string{"javascript:alert(1)"} },
 		"a fragment":               func(r *identityv1.PutClientRequest) { r.Client.RedirectUris = []string{callback + "#x"} },
 		"a user":                   func(r *identityv1.PutClientRequest) { r.Client.RedirectUris = []string{"https://u@app.example/"} },
+		"a person's id":            func(r *identityv1.PutClientRequest) { r.Client.Id = "usr_01a1fdad074278e680c5e4fa22541122" },
+		"a guest's id":             func(r *identityv1.PutClientRequest) { r.Client.Id = "gst_app" },
 		"a short secret":           func(r *identityv1.PutClientRequest) { nightly(r); r.Secret = "hunter2" },
 		"no secret":                func(r *identityv1.PutClientRequest) { nightly(r); r.Secret = "" },
 		"a secret in a browser":    func(r *identityv1.PutClientRequest) { r.Secret = secret },

@@ -82,7 +82,7 @@ func (s mails) WriteMails(ctx context.Context, r *identityv1.WriteMailsRequest) 
 	err := s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
 		answer.Mails = nil
 		rows, _ := tx.Query(ctx, `SELECT m.id, m.kind, m.language, m.next, a.id, a.email, a.state FROM mail AS m JOIN account AS a ON a.id = m.account_id
-			WHERE m.id = ANY($1) AND m.expire_time > now() AND a.email IS NOT NULL ORDER BY m.id`, r.GetMailIds())
+			WHERE m.id = ANY($1) AND m.expire_time > now() AND a.email IS NOT NULL ORDER BY m.id FOR SHARE`, r.GetMailIds())
 		var mailID, language, next, accountID, email string
 		var asked mailKind
 		var is state
@@ -117,7 +117,7 @@ func (s *service) followed(ctx context.Context, secret string) (email string, ok
 	return a.email, ok, err
 }
 
-// choosePassword sets the password of an account for whoever has a link to it, once: all links to the account are spent by it. The address is
+// choosePassword sets the password of an account for whoever has a link to it, once: all links to the account are spent by it, and those in mails that are owed. The address is
 // confirmed, and nobody is signed in any more who was.
 func (s *service) choosePassword(ctx context.Context, secret, password, name string) (email, next string, ok bool, err error) {
 	hash, err := s.hasher.hash(ctx, password)
@@ -136,7 +136,7 @@ func (s *service) choosePassword(ctx context.Context, secret, password, name str
 			return err
 		}
 		if a.state == invited {
-			if _, err := move(ctx, tx, a.id, active, "registered"); err != nil {
+			if _, err := move(ctx, tx, a.id, invited, active, "registered"); err != nil {
 				return err
 			}
 			if err := s.events.Publish(ctx, tx, a.id, 1, &identityv1.UserRegistered{UserId: a.id}); err != nil {
@@ -145,9 +145,8 @@ func (s *service) choosePassword(ctx context.Context, secret, password, name str
 			tx.Defer("UPDATE account SET name = $2 WHERE id = $1", a.id, name)
 		}
 		tx.Defer("DELETE FROM link WHERE account_id = $1", a.id)
-		for _, l := range limits("", a.email) {
-			tx.Defer("DELETE FROM attempt WHERE key = $1", l.key)
-		}
+		tx.Defer("DELETE FROM mail WHERE account_id = $1", a.id) // Each would bring another link.
+		tx.Defer("DELETE FROM attempt WHERE key = $1", accountKey(a.email))
 		tx.Defer("UPDATE account SET password_hash = $2, email_verified = true WHERE id = $1", a.id, hash)
 		audit(ctx, tx, audited{event: "password_chosen", accountID: a.id})
 		email, ok = a.email, true

@@ -36,7 +36,7 @@ var Module = module.Module{
 	},
 	Settings: []config.Setting{{
 		Name: issuerSetting, Default: "http://127.0.0.1:8080",
-		Help: "URL of the public port as people and apps know it, without a slash at the end: the issuer and the audience of the tokens", Check: checkIssuer,
+		Help: "URL of the public port as people and apps know it, without a slash at the end: the issuer and the audience of the tokens. Behind TLS it must be the https:// URL, or cookies go without Secure and links in mails lead nowhere", Check: checkIssuer,
 	}},
 	Migrations: migrations,
 	Build:      build,

@@ -161,7 +161,7 @@ func (w *web) postSignIn(out http.ResponseWriter, r *http.Request) error {
 		p.Status, p.Problem = http.StatusBadRequest, "bad_email"
 		return w.showForm(out, r, p)
 	}
-	cookie, err := w.signIn(r.Context(), r.RemoteAddr, email, r.PostForm.Get("password"), deviceOf(r.UserAgent()))
+	cookie, err := w.signIn(r.Context(), visitor{network: r.RemoteAddr, device: deviceOf(r.UserAgent()), cookie: w.cookie(r, sessionCookie)}, email, r.PostForm.Get("password"))
 	switch {
 	case errors.Is(err, errRefused):
 		p.Status, p.Problem = http.StatusUnauthorized, "refused"
@@ -208,7 +208,7 @@ func (w *web) postAsk(out http.ResponseWriter, r *http.Request, name string, kin
 		p.Status, p.Problem = http.StatusBadRequest, "bad_email"
 		return w.showForm(out, r, p)
 	}
-	may, err := w.attempt(r.Context(), limits(r.RemoteAddr, "mail "+email))
+	may, err := w.attempt(r.Context(), r.RemoteAddr, "mail "+email)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ const (
 // errBusy says that too many passwords are being hashed.
 var errBusy = errors.New("too many are signing in at the moment")
 
-// hasher hashes passwords, no more of them at once than there are processors: each takes 19 MiB, and a flood shall not take all there is.
+// hasher hashes passwords, at once no more of them than half the processors: each takes 19 MiB, and a flood shall leave the shop a processor.
 type hasher struct {
 	slots   chan struct{}
 	waiting atomic.Int64
@@ -36,7 +36,7 @@ type hasher struct {
 }
 
 func newHasher() *hasher {
-	h := &hasher{slots: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	h := &hasher{slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 	h.dummy = encodeHash(random(saltLength), random(hashLength))
 	return h
 }

@@ -3,6 +3,7 @@ package identity
 import (
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -122,6 +123,35 @@ func TestWrongAuthorizations(t *testing.T) {
 	}
 }
 
+// No app gets a code from a session that ends at this moment: she is led to the sign-in.
+func TestEndedSessionGrantsNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.app(t)
+	jane := b.jane(t)
+	at, err := url.Parse(b.party(t).url())
+	must(t, err)
+	w := newWeb(&service{store: storeOf(b), issuer: issuer})
+	a, err := w.parseAuthorization(t.Context(), at.RawQuery)
+	must(t, err)
+	var who session
+	for _, c := range jane.Jar.Cookies(at) {
+		if c.Name == sessionCookie {
+			who, _, err = w.findSession(t.Context(), c.Value)
+			must(t, err)
+		}
+	}
+	b.Exec(t, "DELETE FROM identity.session")
+	out := httptest.NewRecorder()
+	must(t, w.grant(out, httptest.NewRequestWithContext(t.Context(), http.MethodGet, at.String(), nil), a, who))
+	if to := out.Header().Get("Location"); who.id == "" || !strings.HasPrefix(to, signInPath+"?continue=") {
+		t.Errorf("session %q is led to %s", who.id, to)
+	}
+	if n := moduletest.Value[int64](t, b.House, "SELECT (SELECT count(*) FROM identity.family) + (SELECT count(*) FROM identity.code)"); n != 0 {
+		t.Errorf("%d families and codes are there", n)
+	}
+}
+
 // A code is good once, for the client that it was given to, at the URI that it was sent to, with the verifier.
 func TestCodeIsRedeemedOnce(t *testing.T) {
 	t.Parallel()
@@ -209,13 +239,25 @@ func TestRefreshTokensRotate(t *testing.T) {
 	if again.RefreshToken == second.RefreshToken {
 		t.Error("two answers have the same refresh token")
 	}
+	post := func(scope string) seen {
+		return b.browser(t).post(t, tokenPath, url.Values{"grant_type": {"refresh_token"}, "client_id": {"app"}, "refresh_token": {again.RefreshToken}, "scope": {scope}})
+	}
+	if got := post("openid orders:read"); got.status != http.StatusBadRequest || jsonOf(t, got.body)["error"] != "invalid_scope" {
+		t.Errorf("a scope that she has not allowed: %d %s", got.status, got.body)
+	}
+	if spent := moduletest.Value[int64](t, b.House, "SELECT count(*) FROM identity.refresh_token WHERE redeem_time IS NOT NULL"); spent != 1 {
+		t.Errorf("%d tokens are spent, want 1: a request that is refused spends none", spent)
+	}
+	if got := post(""); got.status != http.StatusOK || jsonOf(t, got.body)["scope"] != "offline_access openid" {
+		t.Errorf("an empty scope: %d %s", got.status, got.body)
+	}
 	other := *p
 	other.config.ClientID = "other"
 	b.app(t, func(r *identityv1.PutClientRequest) { r.Client.Id = "other" })
 	if _, err := other.config.TokenSource(p.ctx, &oauth2.Token{RefreshToken: second.RefreshToken}).Token(); !isWrong(err, "invalid_grant") {
 		t.Errorf("another client: %v", err)
 	}
-	b.Exec(t, "UPDATE identity.refresh_token SET redeem_time = redeem_time - interval '11 seconds' WHERE redeem_time IS NOT NULL")
+	b.Exec(t, "UPDATE identity.refresh_token SET redeem_time = redeem_time - interval '31 seconds' WHERE redeem_time IS NOT NULL")
 	if _, err := refresh(first.RefreshToken); !isWrong(err, "invalid_grant") {
 		t.Errorf("a token is used again: %v", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -110,7 +111,7 @@ func (s desk) SetRoles(ctx context.Context, r *identityv1.SetRolesRequest) (*ide
 func (s desk) LockAccount(ctx context.Context, r *identityv1.LockAccountRequest) (*identityv1.LockAccountResponse, error) {
 	var a *identityv1.Account
 	err := s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		if a, err = move(ctx, tx, r.GetId(), locked, "locked"); err == nil {
+		if a, err = move(ctx, tx, r.GetId(), active, locked, "locked"); err == nil {
 			err = endSessions(ctx, tx, r.GetId())
 		}
 		return err
@@ -121,7 +122,7 @@ func (s desk) LockAccount(ctx context.Context, r *identityv1.LockAccountRequest)
 func (s desk) UnlockAccount(ctx context.Context, r *identityv1.UnlockAccountRequest) (*identityv1.UnlockAccountResponse, error) {
 	var a *identityv1.Account
 	err := s.store.Tx(ctx, func(ctx context.Context, tx tx) (err error) {
-		a, err = move(ctx, tx, r.GetId(), active, "unlocked")
+		a, err = move(ctx, tx, r.GetId(), locked, active, "unlocked")
 		return err
 	})
 	return &identityv1.UnlockAccountResponse{Account: a}, err
@@ -145,8 +146,8 @@ func (s *service) change(ctx context.Context, accountID, event, statement string
 	return message, err
 }
 
-// move gets an account into a state, and writes that down. It does nothing to one that is there already.
-func move(ctx context.Context, tx tx, accountID string, next state, event string) (*identityv1.Account, error) {
+// move gets an account from one state into another, and writes that down. It does nothing to one that is there already.
+func move(ctx context.Context, tx tx, accountID string, from, next state, event string) (*identityv1.Account, error) {
 	a, found, err := findAccount(ctx, tx, "id = $1 FOR UPDATE", accountID)
 	switch {
 	case err != nil:
@@ -155,14 +156,10 @@ func move(ctx context.Context, tx tx, accountID string, next state, event string
 		return nil, rpc.NotFound("account", accountID)
 	case a.state == next:
 		return a.message(), nil
-	}
-	tag, err := tx.Exec(ctx, "UPDATE account SET state = $2 WHERE id = $1 AND state = ANY($3)", accountID, string(next), before(next))
-	if err != nil {
-		return nil, fmt.Errorf("set account %s %s: %w", accountID, next, err)
-	}
-	if tag.RowsAffected() == 0 {
+	case a.state != from || !slices.Contains(transitions[from], next):
 		return nil, rpc.Errorf(connect.CodeFailedPrecondition, messageStates[a.state].String(), "account %s is %s and cannot become %s", accountID, a.state, next)
 	}
+	tx.Defer("UPDATE account SET state = $2 WHERE id = $1", accountID, string(next))
 	audit(ctx, tx, audited{event: event, accountID: accountID})
 	a.state = next
 	return a.message(), nil

@@ -29,12 +29,21 @@ type session struct {
 	began      time.Time
 }
 
+// visitor is whoever signs in at a browser.
+type visitor struct {
+	network, device string
+	cookie          string // Of the session that is there already.
+}
+
 // signIn signs somebody in and returns what his browser keeps. Every attempt that is made costs a hash, so that none tells by its
 // time whether there is such an account.
-func (s *service) signIn(ctx context.Context, network, email, password, device string) (cookie string, err error) {
-	all := limits(network, email)
-	if may, err := s.attempt(ctx, all); err != nil || !may {
-		return "", errors.Join(err, onlyIf(!may, errTooMany))
+func (s *service) signIn(ctx context.Context, at visitor, email, password string) (cookie string, err error) {
+	may, err := s.attempt(ctx, at.network, email)
+	if err != nil {
+		return "", err
+	}
+	if !may {
+		return "", errTooMany
 	}
 	a, _, err := findAccount(ctx, s.store.Pool(), "email = $1", email)
 	if err != nil {
@@ -44,8 +53,17 @@ func (s *service) signIn(ctx context.Context, network, email, password, device s
 	if err != nil {
 		return "", err
 	}
-	refused := !right || a.state != active
+	refused := false
 	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
+		if refused = !right; !refused {
+			// The hash has taken its time: the account may have been locked or have got another password meanwhile. Who does that waits for this
+			// transaction now, and ends the session.
+			tag, err := tx.Exec(ctx, "SELECT FROM account WHERE id = $1 AND state = $2 AND password_hash = $3 FOR SHARE", a.id, string(active), a.hash)
+			if err != nil {
+				return err
+			}
+			refused = tag.RowsAffected() == 0
+		}
 		if refused {
 			audit(ctx, tx, audited{event: "sign_in_refused", accountID: a.id})
 			return nil
@@ -53,14 +71,14 @@ func (s *service) signIn(ctx context.Context, network, email, password, device s
 		var hash []byte
 		cookie, hash = newSecret()
 		sessionID := id.New("ses")
-		for _, l := range all { // What was counted was not in vain. The network's stays: somebody with an account could try others for ever.
-			if l.max == accountAttempts {
-				tx.Defer("DELETE FROM attempt WHERE key = $1", l.key)
-			}
+		if err := replaceSession(ctx, tx, at.cookie, a.id, sessionID); err != nil {
+			return err
 		}
+		// What was counted was not in vain. The network's stays: somebody with an account could try others for ever.
+		tx.Defer("DELETE FROM attempt WHERE key = $1", accountKey(email))
 		audit(ctx, tx, audited{event: "signed_in", accountID: a.id, sessionID: sessionID})
 		_, err := tx.Exec(ctx, "INSERT INTO session (id, hash, account_id, device, expire_time) VALUES ($1, $2, $3, $4, now() + $5::interval)",
-			sessionID, hash, a.id, device, sessionLife)
+			sessionID, hash, a.id, at.device, sessionLife)
 		return err
 	})
 	switch {
@@ -72,10 +90,26 @@ func (s *service) signIn(ctx context.Context, network, email, password, device s
 	return cookie, nil
 }
 
-func onlyIf(condition bool, err error) error {
-	if condition {
-		return err
+// replaceSession ends the session of a browser in which somebody signs in again. What clients got in it goes along with the next one if that is
+// of the same person, and ends otherwise.
+func replaceSession(ctx context.Context, tx tx, cookie, accountID, nextID string) error {
+	if cookie == "" {
+		return nil
 	}
+	var oldID, of string
+	err := tx.QueryRow(ctx, "DELETE FROM session WHERE hash = $1 RETURNING id, account_id", hashSecret(cookie)).Scan(&oldID, &of)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("end the session before: %w", err)
+	}
+	if of == accountID {
+		tx.Defer("UPDATE family SET session_id = $2 WHERE session_id = $1", oldID, nextID)
+	} else {
+		tx.Defer("UPDATE family SET end_time = now() WHERE session_id = $1 AND end_time IS NULL", oldID)
+	}
+	audit(ctx, tx, audited{event: "signed_out", accountID: of, sessionID: oldID})
 	return nil
 }
 

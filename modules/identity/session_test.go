@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/oauth2"
 
+	identityv1 "github.com/cleave-go/cleave/gen/cleave/identity/v1"
 	"github.com/cleave-go/cleave/modules/identity/internal/ent"
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/moduletest"
@@ -83,6 +85,8 @@ func TestLinks(t *testing.T) {
 	}
 	b.browser(t).ask(t, resetPath, email)
 	first, second := b.link(t), b.link(t) // The mail was sent twice.
+	b.browser(t).ask(t, resetPath, email)
+	owed := moduletest.Value[string](t, b.House, "SELECT max(id) FROM identity.mail")
 	for range 2 {
 		if got := b.browser(t).get(t, first); !strings.Contains(got.body, email) { // Programs that check mails look, too.
 			t.Fatalf("the link leads to %d %s", got.status, got.body)
@@ -94,6 +98,9 @@ func TestLinks(t *testing.T) {
 	const newer = "another good password"
 	if got := b.browser(t).choose(t, first, newer); got.status != http.StatusOK {
 		t.Fatalf("she chooses a new one: %d %s", got.status, got.body)
+	}
+	if answer, err := b.mails.WriteMails(moduletest.As(t, ""), &identityv1.WriteMailsRequest{MailIds: []string{owed}}); err != nil || len(answer.GetMails()) != 0 {
+		t.Errorf("a mail that was owed before says %v, %v", answer, err)
 	}
 	for name, link := range map[string]string{"used": first, "of the same mail": second, "none": issuer + passwordPath, "made up": issuer + passwordPath + "?token=" + strings.Repeat("A", 43)} {
 		if got := b.browser(t).get(t, link); got.status != http.StatusBadRequest || strings.Contains(got.body, email) {
@@ -138,6 +145,91 @@ func TestTenWrongPasswords(t *testing.T) {
 	}
 }
 
+// A network that has tried too often shuts nobody out, and leaves no trace for each name that it tries.
+func TestRefusedNetworkCountsForNobody(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	s := &service{store: storeOf(b)}
+	attempt := func(network, address string, want bool) {
+		t.Helper()
+		if may, err := s.attempt(t.Context(), network, address); err != nil || may != want {
+			t.Fatalf("%s from %s: %t, %v, want %t", address, network, may, err, want)
+		}
+	}
+	for i := range networkAttempts {
+		attempt("10.0.0.1/32", fmt.Sprintf("user%d@example.com", i), true)
+	}
+	for i := range accountAttempts + 1 {
+		attempt("10.0.0.1/32", email, false)
+		attempt("10.0.0.1/32", fmt.Sprintf("another%d@example.com", i), false)
+	}
+	if rows := moduletest.Value[int64](t, b.House, "SELECT count(*) FROM identity.attempt"); rows != networkAttempts+1 {
+		t.Errorf("there are %d rows, want one for each account and one for the network", rows)
+	}
+	attempt("10.0.0.2/32", email, true)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.signIn(ctx, visitor{}, email, password); err == nil || errors.Is(err, errTooMany) {
+		t.Errorf("attempts that cannot be counted: %v", err)
+	}
+}
+
+// Who is locked, or gets another password, while his password is being hashed does not sign in with it.
+func TestSignInLooksAgain(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.jane(t)
+	accountID := b.id(t)
+	for name, change := range map[string]func(){
+		"locked": func() {
+			_, err := b.desk.LockAccount(moduletest.As(t, ""), &identityv1.LockAccountRequest{Id: accountID})
+			must(t, err)
+		},
+		"another password": func() { b.Exec(t, "UPDATE identity.account SET password_hash = password_hash || 'x'") },
+	} {
+		b.Exec(t, "UPDATE identity.account SET state = 'active'")
+		s := &service{store: storeOf(b), hasher: newHasher()}
+		for range cap(s.hasher.slots) {
+			s.hasher.slots <- struct{}{}
+		}
+		signedIn := make(chan error, 1)
+		go func() {
+			_, err := s.signIn(t.Context(), visitor{}, email, password)
+			signedIn <- err
+		}()
+		for s.hasher.waiting.Load() == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		change()
+		<-s.hasher.slots
+		if err := <-signedIn; !errors.Is(err, errRefused) {
+			t.Errorf("%s: %v, want %v", name, err, errRefused)
+		}
+	}
+}
+
+// Who signs in where somebody is signed in takes that place: a session that is there stays of nobody. What apps have got goes along if it is the
+// same person.
+func TestSignInTakesThePlace(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.app(t)
+	jane := b.jane(t)
+	p := b.party(t, "offline_access")
+	token := p.tokens(t, jane)
+	sessions := func() int64 { return moduletest.Value[int64](t, b.House, "SELECT count(*) FROM identity.session") }
+	jane.signIn(t, email, password)
+	token, err := p.config.TokenSource(p.ctx, &oauth2.Token{RefreshToken: token.RefreshToken}).Token()
+	if err != nil || sessions() != 1 {
+		t.Fatalf("she signs in again: the app gets %v, and there are %d sessions", err, sessions())
+	}
+	b.register(t, b.browser(t), "john@example.com")
+	jane.signIn(t, "john@example.com", password)
+	if _, err := p.config.TokenSource(p.ctx, &oauth2.Token{RefreshToken: token.RefreshToken}).Token(); !isWrong(err, "invalid_grant") || sessions() != 1 {
+		t.Errorf("John signs in at her browser: the app gets %v, and there are %d sessions", err, sessions())
+	}
+}
+
 // A flood of attempts, of which each would take 19 MiB, leaves the memory as it is and somebody else signs in meanwhile.
 func TestFloodLeavesMemoryFlat(t *testing.T) {
 	t.Parallel()
@@ -150,7 +242,7 @@ func TestFloodLeavesMemoryFlat(t *testing.T) {
 	refused, busy := 0, 0
 	for i := range flood {
 		all.Go(func() {
-			_, err := s.signIn(t.Context(), fmt.Sprintf("10.0.%d.%d/32", i/250, i%250), fmt.Sprintf("user%d@example.com", i), "wrong password", "")
+			_, err := s.signIn(t.Context(), visitor{network: fmt.Sprintf("10.0.%d.%d/32", i/250, i%250)}, fmt.Sprintf("user%d@example.com", i), "wrong password")
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -179,7 +271,7 @@ func TestFloodLeavesMemoryFlat(t *testing.T) {
 	if refused+busy != flood || refused == 0 {
 		t.Errorf("%d were refused and %d met somebody busy, of %d", refused, busy, flood)
 	}
-	// One for each processor, and as much again that is not collected yet, and others that run beside this test.
+	// One for every second processor, and as much again that is not collected yet, and others that run beside this test.
 	if limit := uint64(runtime.GOMAXPROCS(0))*19<<20*8 + 256<<20; most > limit {
 		t.Errorf("%d MiB were in use at once, want no more than %d", most>>20, limit>>20)
 	}

@@ -1,10 +1,8 @@
 package identity
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -16,34 +14,28 @@ const (
 	networkAttempts = 100
 )
 
-// limit is how many attempts there may be, and whose they are.
-type limit struct {
-	key []byte
-	max int64
-}
+// accountKey returns under what attempts are counted for an account, whether there is such an account or not.
+func accountKey(email string) []byte { return hashSecret("account " + email) }
 
-// limits returns those of somebody in a network who names an account, whether there is such an account or not.
-func limits(network, email string) []limit {
-	all := []limit{{hashSecret("account " + email), accountAttempts}}
+// attempt counts an attempt of somebody in a network who names an account, and reports whether it may be made. What a network tries that may not
+// is not counted for the account: one network alone would shut out everybody whose address it knows, and fill the table.
+func (s *service) attempt(ctx context.Context, network, email string) (bool, error) {
 	if network != "" {
-		all = append(all, limit{hashSecret("network " + network), networkAttempts})
+		if may, err := s.count(ctx, hashSecret("network "+network), networkAttempts); err != nil || !may {
+			return false, err
+		}
 	}
-	return all
+	return s.count(ctx, accountKey(email), accountAttempts)
 }
 
-// attempt counts an attempt before it is made, so that many at once are no more than many in a row, and reports whether it may be made.
-func (s *service) attempt(ctx context.Context, all []limit) (bool, error) {
-	slices.SortFunc(all, func(a, b limit) int { return bytes.Compare(a.key, b.key) }) // So that nobody waits for each other.
-	may := true
-	for _, l := range all {
-		var count int64
-		err := s.store.Pool().QueryRow(ctx, `INSERT INTO attempt AS a (key, count, since) VALUES ($1, 1, now()) ON CONFLICT (key) DO UPDATE SET
-			count = CASE WHEN a.since < now() - $2::interval THEN 1 ELSE a.count + 1 END,
-			since = CASE WHEN a.since < now() - $2::interval THEN now() ELSE a.since END RETURNING count`, l.key, attemptWindow).Scan(&count)
-		if err != nil {
-			return false, fmt.Errorf("count an attempt: %w", err)
-		}
-		may = may && count <= l.max
+// count counts an attempt before it is made, so that many at once are no more than many in a row, and reports whether it is one of the first.
+func (s *service) count(ctx context.Context, key []byte, most int64) (bool, error) {
+	var count int64
+	err := s.store.Pool().QueryRow(ctx, `INSERT INTO attempt AS a (key, count, since) VALUES ($1, 1, now()) ON CONFLICT (key) DO UPDATE SET
+		count = CASE WHEN a.since < now() - $2::interval THEN 1 ELSE a.count + 1 END,
+		since = CASE WHEN a.since < now() - $2::interval THEN now() ELSE a.since END RETURNING count`, key, attemptWindow).Scan(&count)
+	if err != nil {
+		return false, fmt.Errorf("count an attempt: %w", err)
 	}
-	return may, nil
+	return count <= most, nil
 }

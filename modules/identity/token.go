@@ -25,7 +25,7 @@ const (
 	refreshLife = 30 * 24 * time.Hour
 	// refreshGrace is for how long a refresh token that was used can be used again: the answer may have been lost on its way, and two tabs
 	// of a browser may ask at the same time. After that it is somebody else who uses it.
-	refreshGrace = 10 * time.Second
+	refreshGrace = 30 * time.Second
 )
 
 // tokenError is what a client is told at the token endpoint (RFC 6749, section 5.2).
@@ -78,7 +78,7 @@ func (w *web) authenticate(r *http.Request, values url.Values) (client, error) {
 	wrong := &tokenError{http.StatusUnauthorized, "invalid_client", "the client is not known, or its secret is wrong"}
 	clientID, secret := values.Get("client_id"), values.Get("client_secret")
 	if name, password, ok := r.BasicAuth(); ok {
-		if values.Has("client_secret") {
+		if values.Get("client_secret") != "" { // One that is empty was left out (section 3.2).
 			return client{}, invalidRequest("the client shows its secret twice")
 		}
 		var nameErr, passwordErr error
@@ -126,13 +126,17 @@ func (w *web) give(r *http.Request) (*tokens, error) {
 	if err != nil {
 		return nil, err
 	}
+	key, err := w.signer(r.Context()) // First, so that nothing is spent when there is none to be had.
+	if err != nil {
+		return nil, err
+	}
 	switch values.Get("grant_type") {
 	case "authorization_code":
-		return w.redeemCode(r.Context(), c, values)
+		return w.redeemCode(r.Context(), key, c, values)
 	case "refresh_token":
-		return w.refresh(r.Context(), c, values)
+		return w.refresh(r.Context(), key, c, values)
 	case "client_credentials":
-		return w.giveClient(r.Context(), c, values)
+		return w.giveClient(key, c, values)
 	}
 	return nil, &tokenError{http.StatusBadRequest, "unsupported_grant_type", "grant_type must be authorization_code, refresh_token or client_credentials"}
 }
@@ -170,7 +174,7 @@ func endFamily(ctx context.Context, tx tx, familyID, clientID, event string) {
 
 // redeemCode gives tokens for a code. Of those who show the same code one gets them: the update finds it unused once. A second one ends
 // what the first has got (RFC 6749, section 4.1.2).
-func (w *web) redeemCode(ctx context.Context, c client, values url.Values) (given *tokens, err error) {
+func (w *web) redeemCode(ctx context.Context, key *signer, c client, values url.Values) (given *tokens, err error) {
 	hash := hashSecret(values.Get("code"))
 	var wrong error
 	var f family
@@ -215,7 +219,7 @@ func (w *web) redeemCode(ctx context.Context, c client, values url.Values) (give
 	if err = errors.Join(wrong, err); err != nil {
 		return nil, err
 	}
-	return w.giveFamily(ctx, c, f, f.scopes, refresh, f.nonce)
+	return w.giveFamily(key, c, f, f.scopes, refresh, f.nonce)
 }
 
 // addRefresh returns the next refresh token of a family.
@@ -230,10 +234,11 @@ func addRefresh(ctx context.Context, tx tx, familyID, clientID string) (string, 
 
 // refresh gives tokens for a refresh token, and the next one. One that is used again, later than by a client whose answer was lost, ends the
 // family: somebody has stolen it, or its successor.
-func (w *web) refresh(ctx context.Context, c client, values url.Values) (given *tokens, err error) {
+func (w *web) refresh(ctx context.Context, key *signer, c client, values url.Values) (given *tokens, err error) {
 	hash := hashSecret(values.Get("refresh_token"))
 	var wrong error
 	var f family
+	var scopes []string
 	var next string
 	err = w.store.Tx(ctx, func(ctx context.Context, tx tx) error {
 		wrong = nil
@@ -262,51 +267,46 @@ func (w *web) refresh(ctx context.Context, c client, values url.Values) (given *
 			wrong = invalidGrant("the sign-in was ended")
 			return nil
 		}
+		scopes = askedScopes(values, f.scopes)
+		if slices.ContainsFunc(scopes, func(scope string) bool { return !slices.Contains(f.scopes, scope) }) {
+			return &tokenError{http.StatusBadRequest, "invalid_scope", "the person has not allowed that"} // The token is not spent.
+		}
 		next, err = addRefresh(ctx, tx, familyID, c.id)
 		return err
 	})
 	if err = errors.Join(wrong, err); err != nil {
 		return nil, err
 	}
-	scopes := f.scopes
-	if values.Has("scope") {
-		scopes = strings.Fields(values.Get("scope"))
-		if slices.ContainsFunc(scopes, func(scope string) bool { return !slices.Contains(f.scopes, scope) }) {
-			return nil, &tokenError{http.StatusBadRequest, "invalid_scope", "the person has not allowed that"}
-		}
+	return w.giveFamily(key, c, f, scopes, next, "")
+}
+
+// askedScopes returns the scopes that a client asks for: all that it may have if it names none.
+func askedScopes(values url.Values, all []string) []string {
+	if asked := strings.Fields(values.Get("scope")); len(asked) > 0 {
+		return asked
 	}
-	return w.giveFamily(ctx, c, f, scopes, next, "")
+	return all
 }
 
 // giveClient gives a client tokens in its own name.
-func (w *web) giveClient(ctx context.Context, c client, values url.Values) (*tokens, error) {
+func (w *web) giveClient(key *signer, c client, values url.Values) (*tokens, error) {
 	if c.secretHash == nil || len(c.redirectURIs) > 0 {
 		return nil, &tokenError{http.StatusBadRequest, "unauthorized_client", "this is for service accounts: confidential clients without a redirect URI"}
 	}
-	scopes := c.scopes
-	if values.Get("scope") != "" {
-		scopes = strings.Fields(values.Get("scope"))
-	}
+	scopes := askedScopes(values, c.scopes)
 	for _, scope := range scopes {
 		if !slices.Contains(c.scopes, scope) || scope == openIDScope || scope == offlineScope {
 			return nil, &tokenError{http.StatusBadRequest, "invalid_scope", "the client may not ask for that"}
 		}
-	}
-	key, err := w.signer(ctx)
-	if err != nil {
-		return nil, err
 	}
 	access, err := w.accessToken(key, map[string]any{"sub": c.id, "client_id": c.id, "roles": list(c.roles)}, scopes)
 	return &tokens{Access: access, Type: "Bearer", ExpiresIn: int(tokenLife.Seconds()), Scope: strings.Join(scopes, " ")}, err
 }
 
 // giveFamily makes the tokens of a family.
-func (w *web) giveFamily(ctx context.Context, c client, f family, scopes []string, refresh, nonce string) (*tokens, error) {
-	key, err := w.signer(ctx)
-	if err != nil {
-		return nil, err
-	}
+func (w *web) giveFamily(key *signer, c client, f family, scopes []string, refresh, nonce string) (*tokens, error) {
 	given := &tokens{Type: "Bearer", ExpiresIn: int(tokenLife.Seconds()), Scope: strings.Join(scopes, " "), Refresh: refresh}
+	var err error
 	given.Access, err = w.accessToken(key, map[string]any{
 		"sub": f.account.id, "client_id": c.id, "roles": list(f.account.roles), "sid": f.id, "auth_time": f.began.Unix(),
 	}, scopes)
