@@ -66,19 +66,22 @@ func (o *origins) answer(w http.ResponseWriter, r *http.Request) bool {
 
 // check refuses what a page elsewhere makes a browser send, unless its origin is allowed: also requests without a preflight, and reads,
 // whose answers the browser would keep from the page. Where nobody has to sign in, whoever sits at the browser is who they are sent for.
-// Links may lead here.
-func (o *origins) check(r *http.Request) *refusal {
+// Links may lead here. To our own pages, which know who is at the browser by a cookie, only those may send that are allowed by name.
+func (o *origins) check(r *http.Request, page bool) *refusal {
 	if r.Header["Origin"] == nil && r.Header["Sec-Fetch-Site"] == nil {
 		return nil // No browser, or an old one with a page of its own.
 	}
 	read := r.Method == http.MethodGet || r.Method == http.MethodHead
-	if o.any || read && r.Header.Get("Sec-Fetch-Mode") == "navigate" {
+	if o.any && !page || read && r.Header.Get("Sec-Fetch-Mode") == "navigate" {
 		return nil
 	}
 	// The guard lets all reads pass, so to it everything is a write.
 	if o.guard.Check(&http.Request{Method: http.MethodPost, Host: r.Host, Header: r.Header, URL: r.URL}) == nil {
 		return nil
 	}
-	return &refusal{code: connect.CodePermissionDenied, status: http.StatusForbidden,
-		why: "web pages of this origin may not call: the operator can allow it with CLEAVE_CORS_ORIGINS"}
+	why := "web pages of this origin may not call: the operator can allow it with CLEAVE_CORS_ORIGINS"
+	if o.any {
+		why += ", by its name: * does not stand for it here"
+	}
+	return &refusal{code: connect.CodePermissionDenied, status: http.StatusForbidden, why: why}
 }

@@ -56,7 +56,7 @@ type Config struct {
 type Edge struct {
 	methods            map[string]route // by procedure
 	rest               *rest
-	pages              *pages
+	pages              pages
 	openAPI            []byte
 	plain              map[string]http.HandlerFunc // by path
 	index              string
@@ -82,7 +82,7 @@ type route struct {
 	page    bool          // It serves pages, and nothing else.
 }
 
-// New returns the handler of the public port.
+// New returns the handler of the public port. It panics if the contracts have two things at one path of which one is a page.
 func New(c Config) *Edge { return newEdge(c, standard()) }
 
 func newEdge(c Config, l limits) *Edge {
@@ -93,6 +93,7 @@ func newEdge(c Config, l limits) *Edge {
 		calls: newSlots("requests", l.Requests, l.ClientCalls), streams: newSlots("streams", l.Streams, l.ClientStreams),
 		refused: newRefusals(),
 	}
+	e.pages.alone(e.rest)
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -138,9 +139,12 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w, r, end = openTrace(w, r)
 		defer end()
 	}
-	foreign := e.origins.check(r) // Of the request as it came: REST makes a POST of everything.
+	page, visits := e.pages.find(r)
+	foreign := e.origins.check(r, visits) // Of the request as it came: REST makes a POST of everything.
 	door := func(w http.ResponseWriter, r *http.Request) { e.receive(w, r, foreign) }
-	if !e.pages.serve(w, r, door) && !e.rest.serve(w, r, door) {
+	if visits {
+		page.serve(w, r, door)
+	} else if !e.rest.serve(w, r, door) {
 		door(w, r)
 	}
 }

@@ -71,6 +71,7 @@ type door struct {
 	call   func(context.Context, *parityv1.CallRequest) (*parityv1.CallResponse, error)
 	browse func(context.Context, *parityv1.BrowseRequest) (*parityv1.BrowseResponse, error)
 	watch  func(context.Context, *parityv1.WatchRequest, *connect.ServerStream[parityv1.WatchResponse]) error
+	visit  func(context.Context, *parityv1.VisitRequest) (*parityv1.VisitResponse, error)
 }
 
 var user = rpc.Principal{Subject: "usr_test", Roles: []string{"customer"}}
@@ -95,6 +96,9 @@ func newDoorWith(t *testing.T, far bool, change func(*edge.Config, *edge.Limits)
 	if err := server.Handle(parityv1cleave.NewParityServiceHandler(d)); err != nil {
 		t.Fatal(err)
 	}
+	if err := server.Handle(parityv1cleave.NewPageServiceHandler(d)); err != nil {
+		t.Fatal(err)
+	}
 	var handler http.Handler = server
 	if far {
 		d.module = serve(t, server)
@@ -107,7 +111,7 @@ func newDoorWith(t *testing.T, far bool, change func(*edge.Config, *edge.Limits)
 	t.Cleanup(drain)
 	d.drain = drain
 	c := edge.Config{
-		Services: []*rpc.Service{parityv1cleave.ParityService}, Route: func(string) http.Handler { return handler }, Log: quiet,
+		Services: []*rpc.Service{parityv1cleave.ParityService, parityv1cleave.PageService}, Route: func(string) http.Handler { return handler }, Log: quiet,
 		Draining: draining, Stopping: stopping, Authenticate: asUser,
 	}
 	d.Edge = edge.NewLimited(c, change)
@@ -129,6 +133,10 @@ func (d *door) Browse(ctx context.Context, r *parityv1.BrowseRequest) (*parityv1
 
 func (d *door) Watch(ctx context.Context, r *parityv1.WatchRequest, stream *connect.ServerStream[parityv1.WatchResponse]) error {
 	return d.watch(ctx, r, stream)
+}
+
+func (d *door) Visit(ctx context.Context, r *parityv1.VisitRequest) (*parityv1.VisitResponse, error) {
+	return d.visit(ctx, r)
 }
 
 // serve serves a handler over HTTP/1.1 and h2c.

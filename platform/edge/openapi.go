@@ -51,7 +51,7 @@ func (e *Edge) Routes() []string {
 			routes = append(routes, "POST "+procedure)
 		}
 	}
-	for path, page := range e.pages.paths {
+	for path, page := range e.pages {
 		for _, verb := range page.verbs() {
 			routes = append(routes, verb+" "+path)
 		}

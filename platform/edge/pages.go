@@ -15,31 +15,60 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	webv1 "github.com/cleave-go/cleave/gen/cleave/platform/web/v1"
+	"github.com/cleave-go/cleave/platform/reference"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
 // maxForm bounds what is posted to a page, in bytes.
 const maxForm = 64 << 10
 
-// pages serves plain HTTP by the methods whose contract says so: a whole request goes over the seam as a message, and a whole answer comes
-// back. As with REST the door does for them what it does for all, and they may live anywhere.
-type pages struct{ paths map[string]page }
+// pages serve plain HTTP by the methods whose contract says so, by their paths: a whole request goes over the seam as a message, and a whole
+// answer comes back. As with REST the door does for them what it does for all, and they may live anywhere.
+type pages map[string]page
 
 type page struct {
 	rpc.Page
 	method *rpc.Method
 }
 
-func newPages(services []*rpc.Service) *pages {
-	p := &pages{paths: map[string]page{}}
+// newPages returns the pages of the services. It panics where two have one path.
+func newPages(services []*rpc.Service) pages {
+	p := pages{}
 	for _, service := range services {
 		for _, method := range service.Methods {
 			for _, served := range method.Pages {
-				p.paths[served.Path] = page{served, method}
+				if other, taken := p[served.Path]; taken {
+					panic(fmt.Sprintf("edge: %s has a page at %s, where %s has one", method.Procedure, served.Path, other.method.Procedure))
+				}
+				p[served.Path] = page{served, method}
 			}
 		}
 	}
 	return p
+}
+
+// alone panics where a page has the path of a method, or of what the port serves itself: it would hide that.
+func (p pages) alone(x *rest) {
+	for path, page := range p {
+		taken := ""
+		if path == "/" || path == openAPIPath || path == reference.Path || strings.HasPrefix(path, reference.Path+"/") {
+			taken = "what describes the port"
+		}
+		for _, route := range x.routes {
+			if _, match := route.match(path); match {
+				taken = route.method.Procedure
+			}
+		}
+		if taken != "" {
+			panic(fmt.Sprintf("edge: %s has a page at %s, where %s is", page.method.Procedure, path, taken))
+		}
+	}
+}
+
+// find returns the page that a request is for.
+func (p pages) find(r *http.Request) (page, bool) {
+	found, known := p[r.URL.Path]
+	return found, known && r.URL.RawPath == "" && r.Method != http.MethodOptions // Of preflights only the door knows.
 }
 
 // verbs returns the methods of HTTP that a page takes.
@@ -54,43 +83,56 @@ func (p page) verbs() []string {
 	return verbs
 }
 
-// shown are the headers of a request that a page sees.
-var shown = []string{"Accept", "Accept-Language", "Authorization", "Content-Type", "Cookie", "Dnt", "Origin", "Sec-Fetch-Site", "User-Agent"}
+// shown are the headers of a request that a page sees, but for its cookies.
+var shown = []string{"Accept", "Accept-Language", "Authorization", "Content-Type", "Dnt", "Origin", "Sec-Fetch-Site", "User-Agent"}
 
-// serve serves a request through the door if it is for a page, and reports whether it is.
-func (p *pages) serve(w http.ResponseWriter, r *http.Request, door http.HandlerFunc) bool {
-	page, known := p.paths[r.URL.Path]
-	if !known || r.URL.RawPath != "" || r.Method == http.MethodOptions { // Of preflights only the door knows.
-		return false
+// ours returns of a list of cookies those that pages have set. A shop's other programs may be at the same host.
+func ours(cookies string) string {
+	var kept []string
+	for cookie := range strings.SplitSeq(cookies, ";") {
+		cookie = strings.TrimSpace(cookie)
+		if strings.HasPrefix(strings.TrimPrefix(cookie, "__Host-"), "cleave_") {
+			kept = append(kept, cookie)
+		}
 	}
-	verb := r.Method
-	if verb == http.MethodHead {
-		verb = http.MethodGet
-	}
+	return strings.Join(kept, "; ")
+}
+
+// told are the headers of an answer that are the page's. All others are the door's.
+var told = map[string]bool{
+	"Cache-Control": true, "Content-Language": true, "Content-Security-Policy": true, "Content-Type": true, "Location": true,
+	"Referrer-Policy": true, "Retry-After": true, "Set-Cookie": true, "Www-Authenticate": true,
+}
+
+// serve serves a request for the page through the door. HEAD is none: what getting a page brings about is the module's to know.
+func (p page) serve(w http.ResponseWriter, r *http.Request, door http.HandlerFunc) {
 	inner := r.Clone(r.Context())
-	inner.URL = &url.URL{Path: page.method.Procedure}
-	inner.RequestURI = page.method.Procedure
+	inner.URL = &url.URL{Path: p.method.Procedure}
+	inner.RequestURI = p.method.Procedure
 	for _, name := range []string{"Accept-Encoding", "Authorization", "Content-Length", "Content-Encoding"} {
 		inner.Header.Del(name)
 	}
-	answer := &pageAnswer{ResponseWriter: w, page: page}
-	asked := &webv1.Request{Method: verb, Path: r.URL.Path, Query: r.URL.RawQuery}
+	answer := &pageAnswer{ResponseWriter: w, page: p}
+	asked := &webv1.Request{Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery}
 	for _, name := range shown {
 		for _, value := range r.Header.Values(name) {
 			asked.Headers = append(asked.Headers, &webv1.Header{Name: name, Value: value})
 		}
 	}
+	if cookies := ours(strings.Join(r.Header.Values("Cookie"), "; ")); cookies != "" {
+		asked.Headers = append(asked.Headers, &webv1.Header{Name: "Cookie", Value: cookies})
+	}
 	inner.Method = http.MethodPost
 	inner.Header.Set("Connect-Protocol-Version", "1")
 	inner.Header.Set(contentType, "application/proto")
-	body := &pageBody{ReadCloser: r.Body, method: page.method, request: asked}
+	body := &pageBody{ReadCloser: r.Body, method: p.method, request: asked}
 	switch encoding := r.Header.Get("Content-Encoding"); {
-	case verb == http.MethodGet && page.Get:
+	case r.Method == http.MethodGet && p.Get:
 		body.ReadCloser = http.NoBody
 		inner.ContentLength = 0
-	case verb != http.MethodPost || !page.Post:
-		w.Header().Set("Allow", strings.Join(page.verbs(), ", "))
-		answer.refused = methodNotAllowed(page.verbs())
+	case r.Method != http.MethodPost || !p.Post:
+		w.Header().Set("Allow", strings.Join(p.verbs(), ", "))
+		answer.refused = methodNotAllowed(p.verbs())
 	case encoding != "" && encoding != "identity":
 		answer.refused = &problem{http.StatusUnsupportedMediaType, restError{Message: "the body is compressed: send it as it is"}}
 	}
@@ -101,7 +143,6 @@ func (p *pages) serve(w http.ResponseWriter, r *http.Request, door http.HandlerF
 	}
 	door(answer, inner)
 	answer.finish()
-	return true
 }
 
 // pageBody is the body of a request for a page. The door reads it as it is, with all its limits, and completes it then.
@@ -173,11 +214,9 @@ func (a *pageAnswer) finish() {
 		header.Del(name) // Those of the message.
 	}
 	switch {
-	case a.status == 0:
-		panic(http.ErrAbortHandler) // What was cut off must not look as if it had ended.
 	case a.refused != nil && (a.status == http.StatusNotFound || a.status < http.StatusBadRequest):
 		a.fail(a.refused)
-	case a.status != http.StatusOK:
+	case a.status != http.StatusOK && a.status != 0: // An empty message is not written. What is cut off does not come here.
 		a.fail(problemOf(a.status, a.held.Bytes()))
 	default:
 		a.hand()
@@ -191,7 +230,7 @@ func (a *pageAnswer) fail(p *problem) {
 	_, _ = io.WriteString(a.ResponseWriter, p.error.Message+"\n")
 }
 
-// hand hands over what the module has answered. Its headers replace those of the door.
+// hand hands over what the module has answered. Those of its headers that are the page's replace those of the door.
 func (a *pageAnswer) hand() {
 	message := a.page.method.NewResponse()
 	if err := proto.Unmarshal(a.held.Bytes(), message); err != nil {
@@ -209,6 +248,9 @@ func (a *pageAnswer) hand() {
 	seen := map[string]bool{}
 	for _, h := range response.GetHeaders() {
 		name := http.CanonicalHeaderKey(h.GetName())
+		if !told[name] {
+			continue
+		}
 		if !seen[name] {
 			seen[name] = true
 			header.Del(name)

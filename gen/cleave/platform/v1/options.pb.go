@@ -420,7 +420,9 @@ func (x *Cache) GetMaxAge() *durationpb.Duration {
 
 // Pages says that a public method serves plain HTTP at paths of the public port, for browsers and for protocols that are not ours: its request
 // has one field, a cleave.platform.web.v1.Request, and its response a cleave.platform.web.v1.Response. It can be reached in no other way
-// from outside. Who calls it the edge does not look at: what a caller brings along is for the module.
+// from outside. Who calls it the edge does not look at: what a caller brings along is for the module. Of the cookies that is those whose
+// names begin with cleave_ or __Host-cleave_; all modules with pages see them. Of the headers of an answer those go out that a page needs, see
+// cleave.platform.web.v1.Response; the others are the edge's. It refuses HEAD.
 type Pages struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Pages         []*Page                `protobuf:"bytes,1,rep,name=pages,proto3" json:"pages,omitempty"`
@@ -468,7 +470,7 @@ func (x *Pages) GetPages() []*Page {
 // Page is a path of the public port.
 type Page struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Words with slashes before them, for instance /oauth/token.
+	// Words with slashes before them, for instance /oauth/token. Nothing else of the public port has it.
 	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
 	// Whether it is got, and whether something is posted to it.
 	Get  bool `protobuf:"varint,2,opt,name=get,proto3" json:"get,omitempty"`

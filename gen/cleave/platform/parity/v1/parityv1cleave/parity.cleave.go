@@ -10,6 +10,7 @@ import (
 	context "context"
 	v1 "github.com/cleave-go/cleave/gen/cleave/platform/parity/v1"
 	parityv1connect "github.com/cleave-go/cleave/gen/cleave/platform/parity/v1/parityv1connect"
+	webv1cleave "github.com/cleave-go/cleave/gen/cleave/platform/web/v1/webv1cleave"
 	rpc "github.com/cleave-go/cleave/platform/rpc"
 	proto "google.golang.org/protobuf/proto"
 	time "time"
@@ -111,6 +112,57 @@ func (c *directParityService) Look(ctx context.Context, request *v1.LookRequest)
 
 func (c *directParityService) Browse(ctx context.Context, request *v1.BrowseRequest) (*v1.BrowseResponse, error) {
 	return c.browse.Call(ctx, request)
+}
+
+// PageService describes cleave.platform.parity.v1.PageService.
+var PageService = &rpc.Service{
+	Name:   "cleave.platform.parity.v1.PageService",
+	Module: "parity",
+	Methods: []*rpc.Method{
+		{
+			Name:        "Visit",
+			Procedure:   parityv1connect.PageServiceVisitProcedure,
+			Idempotency: connect.IdempotencyUnknown,
+			Public:      true,
+			Access: rpc.Access{
+				Who: rpc.Anyone,
+			},
+			Pages: []rpc.Page{
+				{Path: "/parity/both", Get: true, Post: true},
+				{Path: "/parity/got", Get: true, Post: false},
+				{Path: "/parity/posted", Get: false, Post: true},
+			},
+			NewRequest:    func() proto.Message { return new(v1.VisitRequest) },
+			NewResponse:   func() proto.Message { return new(v1.VisitResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyVisitRequest),
+			CheckResponse: rpc.CheckMessage(CopyVisitResponse),
+		},
+	},
+}
+
+// NewPageServiceHandler joins an implementation to PageService.
+func NewPageServiceHandler(implementation parityv1connect.PageServiceHandler) rpc.Handler {
+	return rpc.NewHandler(PageService, implementation, parityv1connect.NewPageServiceHandler)
+}
+
+// NewPageServiceClient returns the client of PageService for a module that declares it in Calls.
+func NewPageServiceClient(from *rpc.Caller) parityv1connect.PageServiceClient {
+	return rpc.NewClient(from, PageService, parityv1connect.NewPageServiceClient, func(local *rpc.Local, streams parityv1connect.PageServiceClient) parityv1connect.PageServiceClient {
+		return &directPageService{
+			PageServiceClient: streams,
+			visit:             rpc.NewUnary(local, PageService.Methods[0], parityv1connect.PageServiceHandler.Visit, CopyVisitRequest, CopyVisitResponse),
+		}
+	})
+}
+
+// directPageService calls the service in this process, streams through its HTTP handler in memory.
+type directPageService struct {
+	parityv1connect.PageServiceClient
+	visit *rpc.Unary[parityv1connect.PageServiceHandler, v1.VisitRequest, v1.VisitResponse]
+}
+
+func (c *directPageService) Visit(ctx context.Context, request *v1.VisitRequest) (*v1.VisitResponse, error) {
+	return c.visit.Call(ctx, request)
 }
 
 // AccessService describes cleave.platform.parity.v1.AccessService.
@@ -289,6 +341,36 @@ func (c *directAccessService) Forgetful(ctx context.Context, request *v1.Forgetf
 
 func (c *directAccessService) Inside(ctx context.Context, request *v1.InsideRequest) (*v1.InsideResponse, error) {
 	return c.inside.Call(ctx, request)
+}
+
+// CopyVisitRequest copies the message for a call in this process.
+func CopyVisitRequest(c *rpc.Copier, m *v1.VisitRequest) *v1.VisitRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.VisitRequest)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Request = webv1cleave.CopyRequest(c, m.Request)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyVisitResponse copies the message for a call in this process.
+func CopyVisitResponse(c *rpc.Copier, m *v1.VisitResponse) *v1.VisitResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.VisitResponse)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Response = webv1cleave.CopyResponse(c, m.Response)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
 }
 
 // CopyAnyoneRequest copies the message for a call in this process.

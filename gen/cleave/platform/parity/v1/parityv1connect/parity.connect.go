@@ -24,6 +24,8 @@ const _ = connect.IsAtLeastVersion1_13_0
 const (
 	// ParityServiceName is the fully-qualified name of the ParityService service.
 	ParityServiceName = "cleave.platform.parity.v1.ParityService"
+	// PageServiceName is the fully-qualified name of the PageService service.
+	PageServiceName = "cleave.platform.parity.v1.PageService"
 	// AccessServiceName is the fully-qualified name of the AccessService service.
 	AccessServiceName = "cleave.platform.parity.v1.AccessService"
 )
@@ -44,6 +46,8 @@ const (
 	ParityServiceBrowseProcedure = "/cleave.platform.parity.v1.ParityService/Browse"
 	// ParityServiceWatchProcedure is the fully-qualified name of the ParityService's Watch RPC.
 	ParityServiceWatchProcedure = "/cleave.platform.parity.v1.ParityService/Watch"
+	// PageServiceVisitProcedure is the fully-qualified name of the PageService's Visit RPC.
+	PageServiceVisitProcedure = "/cleave.platform.parity.v1.PageService/Visit"
 	// AccessServiceAnyoneProcedure is the fully-qualified name of the AccessService's Anyone RPC.
 	AccessServiceAnyoneProcedure = "/cleave.platform.parity.v1.AccessService/Anyone"
 	// AccessServiceSignedInProcedure is the fully-qualified name of the AccessService's SignedIn RPC.
@@ -234,6 +238,82 @@ func (UnimplementedParityServiceHandler) Browse(context.Context, *v1.BrowseReque
 
 func (UnimplementedParityServiceHandler) Watch(context.Context, *v1.WatchRequest, *connect.ServerStream[v1.WatchResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("cleave.platform.parity.v1.ParityService.Watch is not implemented"))
+}
+
+// PageServiceClient is a client for the cleave.platform.parity.v1.PageService service.
+type PageServiceClient interface {
+	// Visit serves one request of them.
+	Visit(context.Context, *v1.VisitRequest) (*v1.VisitResponse, error)
+}
+
+// NewPageServiceClient constructs a client for the cleave.platform.parity.v1.PageService service.
+// By default, it uses the Connect protocol with the binary Protobuf Codec, asks for gzipped
+// responses, and sends uncompressed requests. To use the gRPC or gRPC-Web protocols, supply the
+// connect.WithGRPC() or connect.WithGRPCWeb() options.
+//
+// The URL supplied here should be the base URL for the Connect or gRPC server (for example,
+// http://api.acme.com or https://acme.com/grpc).
+func NewPageServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...connect.ClientOption) PageServiceClient {
+	baseURL = strings.TrimRight(baseURL, "/")
+	pageServiceMethods := v1.File_cleave_platform_parity_v1_parity_proto.Services().ByName("PageService").Methods()
+	return &pageServiceClient{
+		visit: connect.NewClient[v1.VisitRequest, v1.VisitResponse](
+			httpClient,
+			baseURL+PageServiceVisitProcedure,
+			connect.WithSchema(pageServiceMethods.ByName("Visit")),
+			connect.WithClientOptions(opts...),
+		),
+	}
+}
+
+// pageServiceClient implements PageServiceClient.
+type pageServiceClient struct {
+	visit *connect.Client[v1.VisitRequest, v1.VisitResponse]
+}
+
+// Visit calls cleave.platform.parity.v1.PageService.Visit.
+func (c *pageServiceClient) Visit(ctx context.Context, req *v1.VisitRequest) (*v1.VisitResponse, error) {
+	response, err := c.visit.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// PageServiceHandler is an implementation of the cleave.platform.parity.v1.PageService service.
+type PageServiceHandler interface {
+	// Visit serves one request of them.
+	Visit(context.Context, *v1.VisitRequest) (*v1.VisitResponse, error)
+}
+
+// NewPageServiceHandler builds an HTTP handler from the service implementation. It returns the path
+// on which to mount the handler and the handler itself.
+//
+// By default, handlers support the Connect, gRPC, and gRPC-Web protocols with the binary Protobuf
+// and JSON codecs. They also support gzip compression.
+func NewPageServiceHandler(svc PageServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
+	pageServiceMethods := v1.File_cleave_platform_parity_v1_parity_proto.Services().ByName("PageService").Methods()
+	pageServiceVisitHandler := connect.NewUnaryHandlerSimple(
+		PageServiceVisitProcedure,
+		svc.Visit,
+		connect.WithSchema(pageServiceMethods.ByName("Visit")),
+		connect.WithHandlerOptions(opts...),
+	)
+	return "/cleave.platform.parity.v1.PageService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case PageServiceVisitProcedure:
+			pageServiceVisitHandler.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+// UnimplementedPageServiceHandler returns CodeUnimplemented from all methods.
+type UnimplementedPageServiceHandler struct{}
+
+func (UnimplementedPageServiceHandler) Visit(context.Context, *v1.VisitRequest) (*v1.VisitResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.platform.parity.v1.PageService.Visit is not implemented"))
 }
 
 // AccessServiceClient is a client for the cleave.platform.parity.v1.AccessService service.
