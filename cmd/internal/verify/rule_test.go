@@ -359,6 +359,9 @@ var planted = []struct {
 		f.sagas[0].State, f.sagas[0].Back, f.sagas[0].DueIn = sagav1.State_STATE_STUCK, true, nil
 	},
 		"saga.stuck ord_4", "checkout ord_4 of orders is stuck at undo authorize since 1s: the provider has not answered: see cleave sagas show ord_4"},
+	{"a saga that is stuck for long", func(f *facts) {
+		f.sagas[0].State, f.sagas[0].SinceProgress, f.sagas[0].DueIn = sagav1.State_STATE_STUCK, durationpb.New(time.Hour), nil
+	}, "saga.open ord_4, saga.stuck ord_4", ""},
 	{"a saga that goes on trying", func(f *facts) { f.sagas[0].SinceProgress, f.sagas[0].Attempt = durationpb.New(time.Hour), 12 }, "saga.open ord_4", "has not got on for 1h0m0s at do authorize, after 12 attempts"},
 	{"a saga that nobody drives", func(f *facts) { f.sagas[0].DueIn = durationpb.New(-2 * time.Minute) }, "saga.overdue ord_4", "was due 2m0s ago"},
 	{"a saga whose driver was killed just now", func(f *facts) { f.sagas[0].DueIn = durationpb.New(-2 * time.Second) }, "", ""},
