@@ -150,6 +150,9 @@ func (s *service) choosePassword(ctx context.Context, secret, password, name str
 		tx.Defer("UPDATE account SET password_hash = $2, email_verified = true WHERE id = $1", a.id, hash)
 		audit(ctx, tx, audited{event: "password_chosen", accountID: a.id})
 		email, ok = a.email, true
+		if err := s.jobs.Insert(ctx, tx, claimOrders{a.id}, time.Time{}); err != nil {
+			return err
+		}
 		return endSessions(ctx, tx, a.id)
 	})
 	return email, next, ok, db.Unavailable(err)

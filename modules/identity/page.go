@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/cleave-go/cleave/platform/mailaddr"
 )
 
 //go:embed pages/page.html
@@ -156,7 +158,7 @@ func (w *web) postSignIn(out http.ResponseWriter, r *http.Request) error {
 		return w.oldForm(out, r)
 	}
 	p := page{Name: "sign_in", Continue: next(r.PostForm.Get("continue")), Email: r.PostForm.Get("email")}
-	email, err := normalEmail(p.Email)
+	email, err := mailaddr.Normal(p.Email)
 	if err != nil {
 		p.Status, p.Problem = http.StatusBadRequest, "bad_email"
 		return w.showForm(out, r, p)
@@ -203,7 +205,7 @@ func (w *web) postAsk(out http.ResponseWriter, r *http.Request, name string, kin
 		return w.oldForm(out, r)
 	}
 	p := page{Name: name, Continue: next(r.PostForm.Get("continue")), Email: r.PostForm.Get("email")}
-	email, err := normalEmail(p.Email)
+	email, err := mailaddr.Normal(p.Email)
 	if err != nil {
 		p.Status, p.Problem = http.StatusBadRequest, "bad_email"
 		return w.showForm(out, r, p)

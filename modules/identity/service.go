@@ -15,9 +15,12 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	identityv1 "github.com/cleave-go/cleave/gen/cleave/identity/v1"
+	"github.com/cleave-go/cleave/gen/cleave/orders/v1/ordersv1connect"
 	"github.com/cleave-go/cleave/modules/identity/internal/ent"
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/event"
+	"github.com/cleave-go/cleave/platform/job"
+	"github.com/cleave-go/cleave/platform/mailaddr"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
@@ -28,6 +31,8 @@ type service struct {
 	store   *db.Store[*ent.Client]
 	log     *slog.Logger
 	events  *event.Events
+	jobs    *job.Client
+	orders  ordersv1connect.GuestServiceClient
 	issuer  string
 	hasher  *hasher
 	signing atomic.Pointer[signer]
@@ -90,7 +95,7 @@ type desk struct{ *service }
 func (s desk) FindAccount(ctx context.Context, r *identityv1.FindAccountRequest) (*identityv1.FindAccountResponse, error) {
 	condition, key := "id = $1", r.GetIdOrEmail()
 	if strings.Contains(key, "@") {
-		condition, key = "email = $1", strings.ToLower(key)
+		condition, key = "email = $1", mailaddr.Fold(key)
 	}
 	a, found, err := findAccount(ctx, s.store.Pool(), condition, key)
 	if err != nil {
