@@ -23,6 +23,7 @@ func Services() []*rpc.Service {
 		identityv1cleave.AddressService,
 		identityv1cleave.SessionService,
 		identityv1cleave.ClientService,
+		identityv1cleave.KeyService,
 		identityv1cleave.MailService,
 		identityv1cleave.WebService,
 		inventoryv1cleave.InventoryService,

@@ -81,6 +81,23 @@ func TestBrowser(t *testing.T) {
 
 	tab.Do(t, chromedp.Navigate(at(devicesPath)))
 	title(said["devices"])
+	tab.Do(t, press(`a[href="/account"]`))
+	title(said["account"])
+	tab.Do(t, chromedp.SendKeys("#old-password", password), chromedp.SendKeys("#new-password", newer), press(`input[value=password] ~ button`))
+	title(said["account"])
+	if got := browsertest.Evaluate[string](t, tab, `document.querySelector("[role=status]").innerText`); got != said["password_changed"] {
+		t.Errorf("another password is answered with %q", got)
+	}
+	tab.Do(t, chromedp.SendKeys("#email", "jane.doe@example.org"), chromedp.SendKeys("#email-password", newer), press(`input[value=email] ~ button`))
+	title(said["mailed"])
+	tab.Do(t, chromedp.Navigate(at(b.link(t))))
+	title(said["confirm_email"])
+	tab.Do(t, press("main button"))
+	title(said["account"])
+	tab.Do(t, chromedp.SetValue("#language", "de"), press(`input[value=profile] ~ button`))
+	title(texts["de"]["account"])
+	tab.Do(t, chromedp.SetValue("#language", ""), press(`input[value=profile] ~ button`))
+	title(said["account"])
 	tab.Do(t, chromedp.Navigate(at(signOutPath)))
 	title(said["sign_out"])
 	tab.Do(t, press("main button"))

@@ -43,6 +43,7 @@ type page struct {
 	Scopes          []string
 	LeadsTo         string // The client's URI that a form leads to in the end.
 	Devices         []device
+	Preferred       string // The language that somebody who has signed in wants, if he has said so.
 	Token           string // What a link has brought.
 }
 
@@ -79,7 +80,9 @@ func withContinue(path, next string) string {
 
 // show answers with a page.
 func (w *web) show(out http.ResponseWriter, r *http.Request, p page) error {
-	p.Language = languageOf(r.Header.Get("Accept-Language"))
+	if p.Language = p.Preferred; p.Language == "" {
+		p.Language = languageFor(r, p.Continue+p.Request) // There is one of them at the most.
+	}
 	p.Form = w.formToken(out, r)
 	var text bytes.Buffer
 	if err := pageTemplate.Execute(&text, p); err != nil {
@@ -113,15 +116,32 @@ func source(uri string) string {
 
 // next returns where somebody goes on after a sign-in: only to what asks for one here.
 func next(asked string) string {
-	if strings.HasPrefix(asked, authorizePath+"?") {
+	if strings.HasPrefix(asked, authorizePath+"?") || strings.HasPrefix(asked, emailPath+"?") || asked == accountPath {
 		return asked
 	}
 	return ""
 }
 
+// languageFor returns the language of a page on the way to an authorization: the one that the client names (ui_locales), or that the
+// browser prefers.
+func languageFor(r *http.Request, request string) string {
+	_, query, found := strings.Cut(request, "?")
+	if !found {
+		query = request
+	}
+	values, _ := url.ParseQuery(query) // What cannot be read names none.
+	if asked := strings.Join(strings.Fields(values.Get("ui_locales")), ","); asked != "" && len(asked) <= maxLocales {
+		if language, known := languageIn(asked); known {
+			return language
+		}
+	}
+	language, _ := languageIn(r.Header.Get("Accept-Language"))
+	return language
+}
+
 // leadsTo returns the URI of the client for whose sake somebody signs in, if it is the client's.
 func (w *web) leadsTo(r *http.Request, next string) (string, error) {
-	_, query, found := strings.Cut(next, "?")
+	query, found := strings.CutPrefix(next, authorizePath+"?")
 	if !found {
 		return "", nil
 	}
@@ -163,7 +183,7 @@ func (w *web) postSignIn(out http.ResponseWriter, r *http.Request) error {
 		p.Status, p.Problem = http.StatusBadRequest, "bad_email"
 		return w.showForm(out, r, p)
 	}
-	cookie, err := w.signIn(r.Context(), visitor{network: r.RemoteAddr, device: deviceOf(r.UserAgent()), cookie: w.cookie(r, sessionCookie)}, email, r.PostForm.Get("password"))
+	cookie, known, err := w.signIn(r.Context(), w.visitor(r), email, r.PostForm.Get("password"))
 	switch {
 	case errors.Is(err, errRefused):
 		p.Status, p.Problem = http.StatusUnauthorized, "refused"
@@ -176,6 +196,7 @@ func (w *web) postSignIn(out http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.setCookie(out, sessionCookie, cookie, int(sessionLife.Seconds()))
+	w.setCookie(out, deviceCookie, known, int(deviceLife.Seconds()))
 	w.setCookie(out, formCookie, "", 0) // Whoever knew it before has no part in what follows.
 	if p.Continue == "" {
 		p.Continue = devicesPath
@@ -210,7 +231,7 @@ func (w *web) postAsk(out http.ResponseWriter, r *http.Request, name string, kin
 		p.Status, p.Problem = http.StatusBadRequest, "bad_email"
 		return w.showForm(out, r, p)
 	}
-	may, err := w.attempt(r.Context(), r.RemoteAddr, "mail "+email)
+	_, may, err := w.attempt(r.Context(), r.RemoteAddr, "mail "+email, "")
 	if err != nil {
 		return err
 	}
@@ -219,7 +240,7 @@ func (w *web) postAsk(out http.ResponseWriter, r *http.Request, name string, kin
 		p.Status, p.Problem = http.StatusTooManyRequests, "too_many"
 		return w.showForm(out, r, p)
 	}
-	if err := w.owe(r.Context(), ask{kind, email, languageOf(r.Header.Get("Accept-Language")), p.Continue}); err != nil {
+	if err := w.owe(r.Context(), ask{kind: kind, email: email, language: languageFor(r, p.Continue), next: p.Continue}); err != nil {
 		return err
 	}
 	return w.show(out, r, page{Name: "mailed", Notice: "mailed_text"})
@@ -285,7 +306,7 @@ func (w *web) showDevices(out http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	p := page{Name: "devices", Person: who.account.email}
+	p := page{Name: "devices", Person: who.account.email, Preferred: who.account.language}
 	for _, s := range all {
 		p.Devices = append(p.Devices, device{ID: s.id, Name: s.device, Since: s.began.UTC().Format(time.DateOnly), Here: s.id == who.id})
 	}

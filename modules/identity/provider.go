@@ -18,6 +18,8 @@ const (
 	resetPath         = "/reset"
 	passwordPath      = "/password"
 	devicesPath       = "/devices"
+	accountPath       = "/account"
+	emailPath         = "/email"
 	signOutPath       = "/signout"
 )
 

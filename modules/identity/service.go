@@ -40,17 +40,17 @@ type service struct {
 
 // account is a row.
 type account struct {
-	id, email, name, hash string
-	state                 state
-	verified              bool
-	roles                 []string
-	created               time.Time
+	id, email, name, language, hash string
+	state                           state
+	verified                        bool
+	roles                           []string
+	created                         time.Time
 }
 
-const accountColumns = "id, coalesce(email, ''), name, password_hash, state, email_verified, roles, create_time"
+const accountColumns = "id, coalesce(email, ''), name, language, password_hash, state, email_verified, roles, create_time"
 
 func scanAccount(row pgx.CollectableRow) (a account, err error) {
-	return a, row.Scan(&a.id, &a.email, &a.name, &a.hash, &a.state, &a.verified, &a.roles, &a.created)
+	return a, row.Scan(&a.id, &a.email, &a.name, &a.language, &a.hash, &a.state, &a.verified, &a.roles, &a.created)
 }
 
 // querier is a pool or a transaction.
@@ -73,7 +73,7 @@ func findAccount(ctx context.Context, q querier, condition string, argument any)
 
 func (a account) message() *identityv1.Account {
 	return &identityv1.Account{
-		Id: a.id, State: messageStates[a.state], Email: a.email, EmailVerified: a.verified, Name: a.name, Roles: a.roles, CreateTime: timestamppb.New(a.created),
+		Id: a.id, State: messageStates[a.state], Email: a.email, EmailVerified: a.verified, Name: a.name, Language: a.language, Roles: a.roles, CreateTime: timestamppb.New(a.created),
 	}
 }
 

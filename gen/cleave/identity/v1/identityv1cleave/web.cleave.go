@@ -41,6 +41,8 @@ var WebService = &rpc.Service{
 				{Path: "/reset", Get: true, Post: true},
 				{Path: "/password", Get: true, Post: true},
 				{Path: "/devices", Get: true, Post: true},
+				{Path: "/account", Get: true, Post: true},
+				{Path: "/email", Get: true, Post: true},
 				{Path: "/signout", Get: true, Post: true},
 			},
 			NewRequest:    func() proto.Message { return new(v1.VisitRequest) },
