@@ -13,8 +13,12 @@ import (
 	"github.com/cleave-go/cleave/gen/cleave/identity/v1/identityv1connect"
 	notificationsv1 "github.com/cleave-go/cleave/gen/cleave/notifications/v1"
 	"github.com/cleave-go/cleave/gen/cleave/notifications/v1/notificationsv1connect"
+	"github.com/cleave-go/cleave/gen/cleave/orders/v1/ordersv1cleave"
+	"github.com/cleave-go/cleave/gen/cleave/orders/v1/ordersv1connect"
 	"github.com/cleave-go/cleave/modules/identity"
+	"github.com/cleave-go/cleave/platform/module"
 	"github.com/cleave-go/cleave/platform/moduletest"
+	"github.com/cleave-go/cleave/platform/rpc"
 )
 
 // box is a development mailbox.
@@ -27,7 +31,14 @@ func (box) ListMails(_ context.Context, r *notificationsv1.ListMailsRequest) (*n
 // TestAccounts looks after accounts and clients of the module identity as an operator does.
 func TestAccounts(t *testing.T) {
 	t.Parallel()
-	h := moduletest.Start(t, identity.Module)
+	// Orders is there to be called by identity, which calls it for nobody here.
+	orders := module.Module{
+		Name: "orders", Serves: []*rpc.Service{ordersv1cleave.GuestService},
+		Build: func(*module.Host) ([]rpc.Handler, error) {
+			return []rpc.Handler{ordersv1cleave.NewGuestServiceHandler(ordersv1connect.UnimplementedGuestServiceHandler{})}, nil
+		},
+	}
+	h := moduletest.Start(t, identity.Module, orders)
 	caller := h.Caller("operator", identityv1cleave.ClientService, identityv1cleave.DeskService)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /modules", func(w http.ResponseWriter, _ *http.Request) {
