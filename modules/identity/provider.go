@@ -29,6 +29,8 @@ const (
 	profileScope = "profile"
 	emailScope   = "email"
 	offlineScope = "offline_access"
+	// introspectScope lets a client ask about the access tokens of others: a resource server, which people and apps show them to.
+	introspectScope = "tokens:introspect"
 )
 
 // discovery serves what clients have to know (OpenID Connect Discovery 1.0, section 3; RFC 8414).

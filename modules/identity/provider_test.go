@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -266,6 +267,41 @@ func TestRefreshTokensRotate(t *testing.T) {
 	}
 	if _, err := p.provider.UserInfo(p.ctx, oauth2.StaticTokenSource(second)); err == nil {
 		t.Error("userinfo is told with an access token of a family that was ended")
+	}
+
+	// Within the grace window somebody else has used it as well as the client. As long as one of the two goes on, it can be a lost answer.
+	for _, apart := range []bool{true, false} {
+		stolen := p.tokens(t, jane)
+		clients, err := refresh(stolen.RefreshToken)
+		must(t, err)
+		thiefs, err := refresh(stolen.RefreshToken)
+		must(t, err)
+		if apart {
+			thiefs, err = refresh(thiefs.RefreshToken)
+			must(t, err)
+			if _, err := refresh(clients.RefreshToken); !isWrong(err, "invalid_grant") {
+				t.Errorf("both go on, one after the other: %v", err)
+			}
+		} else {
+			var all sync.WaitGroup
+			var good atomic.Int32
+			for _, token := range []string{clients.RefreshToken, thiefs.RefreshToken} {
+				all.Go(func() {
+					if _, err := refresh(token); err == nil {
+						good.Add(1)
+					} else if !isWrong(err, "invalid_grant") {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+			if good.Load() != 1 {
+				t.Errorf("both go on at once, and %d get tokens", good.Load())
+			}
+		}
+		if _, err := refresh(thiefs.RefreshToken); !isWrong(err, "invalid_grant") {
+			t.Errorf("after both went on the thief does: %v", err)
+		}
 	}
 
 	locked := p.tokens(t, jane)
