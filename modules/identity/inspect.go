@@ -33,13 +33,13 @@ func (w *web) readAccess(ctx context.Context, text string) (claims accessClaims,
 	if err != nil || signed.Signatures[0].Protected.ExtraHeaders[jose.HeaderType] != "at+jwt" {
 		return claims, f, false, nil
 	}
-	set, err := w.keySet(ctx)
+	set, now, err := w.keySet(ctx)
 	if err != nil {
 		return claims, f, false, err
 	}
-	for _, key := range set.Key(signed.Signatures[0].Protected.KeyID) {
-		payload, err := signed.Verify(key)
-		if err != nil || json.Unmarshal(payload, &claims) != nil || claims.Issuer != w.issuer || claims.Audience != w.issuer || time.Now().Unix() >= claims.Expires {
+	for _, public := range set.Key(signed.Signatures[0].Protected.KeyID) {
+		payload, err := signed.Verify(public)
+		if err != nil || json.Unmarshal(payload, &claims) != nil || claims.Issuer != w.issuer || claims.Audience != w.issuer || now.Unix() >= claims.Expires {
 			continue
 		}
 		if claims.FamilyID == "" { // A service account's own.

@@ -34,12 +34,15 @@ var Module = module.Module{
 	Name:  "identity",
 	Owner: "cleave",
 	Serves: []*rpc.Service{
-		identityv1cleave.AccountService, identityv1cleave.AddressService, identityv1cleave.SessionService, identityv1cleave.ClientService, identityv1cleave.DeskService, identityv1cleave.MailService, identityv1cleave.WebService,
+		identityv1cleave.AccountService, identityv1cleave.AddressService, identityv1cleave.SessionService, identityv1cleave.ClientService, identityv1cleave.DeskService, identityv1cleave.KeyService, identityv1cleave.MailService, identityv1cleave.WebService,
 	},
 	Calls: []*rpc.Service{ordersv1cleave.GuestService},
 	Settings: []config.Setting{{
 		Name: issuerSetting, Default: "http://127.0.0.1:8080",
 		Help: "URL of the public port as people and apps know it, without a slash at the end: the issuer and the audience of the tokens. Behind TLS it must be the https:// URL, or cookies go without Secure and links in mails lead nowhere", Check: checkIssuer,
+	}, {
+		Name: keySetting, Help: "keys of 32 bytes in base64, one on each line, to encrypt the signing keys in the database with: the first encrypts, all decrypt; without it they are kept as they are",
+		Check: func(text string) error { _, err := openVault(text); return err },
 	}},
 	Migrations: migrations,
 	Build:      build,
@@ -57,6 +60,10 @@ func checkIssuer(url string) error {
 }
 
 func build(host *module.Host) ([]rpc.Handler, error) {
+	vault, err := openVault(host.Config.String(keySetting))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", keySetting, err)
+	}
 	s := &service{
 		store:  db.NewStore(host.DB, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) }),
 		log:    host.Log,
@@ -65,6 +72,7 @@ func build(host *module.Host) ([]rpc.Handler, error) {
 		orders: ordersv1cleave.NewGuestServiceClient(host.Calls),
 		issuer: host.Config.String(issuerSetting),
 		hasher: newHasher(),
+		vault:  vault,
 	}
 	job.Handle(host.Jobs, s.claim)
 	host.Jobs.Every("identity.rotate_keys", rotateEvery, s.rotateKeys)
@@ -75,6 +83,7 @@ func build(host *module.Host) ([]rpc.Handler, error) {
 		identityv1cleave.NewSessionServiceHandler(sessions{s}),
 		identityv1cleave.NewClientServiceHandler(clients{s}),
 		identityv1cleave.NewDeskServiceHandler(desk{s}),
+		identityv1cleave.NewKeyServiceHandler(keyring{s}),
 		identityv1cleave.NewMailServiceHandler(mails{s}),
 		identityv1cleave.NewWebServiceHandler(newWeb(s)),
 	}, nil

@@ -67,7 +67,7 @@ func (w *web) discovery(out http.ResponseWriter, _ *http.Request) error {
 
 // keys serves the keys that tokens are verified with.
 func (w *web) keys(out http.ResponseWriter, r *http.Request) error {
-	set, err := w.keySet(r.Context())
+	set, _, err := w.keySet(r.Context())
 	if err != nil {
 		return err
 	}

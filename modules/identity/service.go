@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"github.com/go-jose/go-jose/v4"
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -35,7 +36,10 @@ type service struct {
 	orders  ordersv1connect.GuestServiceClient
 	issuer  string
 	hasher  *hasher
+	vault   vault
 	signing atomic.Pointer[signer]
+	// published is what was last published.
+	published atomic.Pointer[jose.JSONWebKeySet]
 }
 
 // account is a row.

@@ -218,7 +218,9 @@ func TestHashIsRenewed(t *testing.T) {
 	old := fmt.Sprintf("$argon2id$v=19$m=8,t=1,p=1$%s$%s", base64.RawStdEncoding.EncodeToString(salt),
 		base64.RawStdEncoding.EncodeToString(argon2.IDKey([]byte(password), salt, 1, 8, 1, hashLength)))
 	b.Exec(t, "UPDATE identity.account SET password_hash = $1", old)
-	hash := func() string { return moduletest.Value[string](t, b.House, "SELECT password_hash FROM identity.account") }
+	hash := func() string {
+		return moduletest.Value[string](t, b.House, "SELECT password_hash FROM identity.account")
+	}
 	if got := b.browser(t).signIn(t, email, "wrong password"); got.status != http.StatusUnauthorized || hash() != old {
 		t.Errorf("a wrong password: %d, and the hash is %s", got.status, hash())
 	}

@@ -369,8 +369,7 @@ func (w *web) accessToken(key *signer, claims map[string]any, scopes []string) (
 
 // claim signs claims that are true from now on and for tokenLife.
 func (k *signer) claim(typ string, claims map[string]any) (string, error) {
-	now := time.Now()
-	claims["iat"], claims["exp"] = now.Unix(), now.Add(tokenLife).Unix()
+	claims["iat"], claims["exp"] = k.now.Unix(), k.now.Add(tokenLife).Unix()
 	text, err := json.Marshal(claims)
 	if err != nil {
 		return "", err
