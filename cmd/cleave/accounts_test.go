@@ -39,13 +39,14 @@ func TestAccounts(t *testing.T) {
 		},
 	}
 	h := moduletest.Start(t, identity.Module, orders)
-	caller := h.Caller("operator", identityv1cleave.ClientService, identityv1cleave.DeskService)
+	caller := h.Caller("operator", identityv1cleave.ClientService, identityv1cleave.DeskService, identityv1cleave.KeyService)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /modules", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode([]string{"identity", "notifications"})
 	})
 	mux.Handle(identityv1connect.NewClientServiceHandler(identityv1cleave.NewClientServiceClient(caller)))
 	mux.Handle(identityv1connect.NewDeskServiceHandler(identityv1cleave.NewDeskServiceClient(caller)))
+	mux.Handle(identityv1connect.NewKeyServiceHandler(identityv1cleave.NewKeyServiceClient(caller)))
 	mux.Handle(notificationsv1connect.NewMailboxServiceHandler(box{}))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
@@ -64,6 +65,8 @@ func TestAccounts(t *testing.T) {
 		{"clients put job --name Job --scopes orders:read --roles staff --confidential", "", "a confidential client needs one"},
 		{"clients list", "web Web", ""},
 		{"clients delete web", "", ""},
+		{"keys rotate", "key_", ""},
+		{"keys list", "false", ""},
 		{"mailbox --to usr_7", "to usr_1: A new password Hello, follow usr_7", ""},
 	} {
 		printed, err := run(t, append(strings.Fields(c.args), "--admin", server.URL)...)
