@@ -3,6 +3,7 @@ package notifications
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
@@ -63,7 +64,7 @@ func TestMailsAboutAccounts(t *testing.T) {
 		return moduletest.Value[int64](t, h, "SELECT count(*) FROM notifications.message WHERE (about, state) IN (('mai_1', 'sent'), ('mai_nobody', 'suppressed'))") == 2
 	})
 	box := notificationsv1cleave.NewMailboxServiceClient(h.Caller("operator", notificationsv1cleave.MailboxService))
-	hers, err := box.ListMails(moduletest.As(t, ""), &notificationsv1.ListMailsRequest{Recipient: "jane@example.com"})
+	hers, err := box.ListMails(moduletest.As(t, ""), &notificationsv1.ListMailsRequest{Recipient: "usr_1"})
 	must(t, err)
 	all, err := box.ListMails(moduletest.As(t, ""), &notificationsv1.ListMailsRequest{})
 	must(t, err)
@@ -72,5 +73,35 @@ func TestMailsAboutAccounts(t *testing.T) {
 	}
 	if told := moduletest.Value[int64](t, h, "SELECT count(*) FROM notifications.message WHERE message::text ~ 'secret|jane'"); told > 0 {
 		t.Error("what is mailed, or where to, is in the messages, too")
+	}
+}
+
+// channelOf remembers where mails go.
+type channelOf map[string]string
+
+func (c channelOf) send(_ context.Context, mails []mail) []error {
+	for _, m := range mails {
+		c[m.messageID] = m.address
+	}
+	return make([]error, len(mails))
+}
+
+// A channel learns the address of whoever is mailed about his account, or about what he ordered as a guest.
+func TestChannelLearnsWhereMailsGo(t *testing.T) {
+	t.Parallel()
+	went := channelOf{}
+	s := &service{mails: &writer{}, guests: &guests{addresses: map[string]string{"ord_1": "grace@example.org"}}, sender: went, log: slog.New(slog.DiscardHandler)}
+	ready, _, err := s.write(t.Context(), []due{
+		{mail: mail{messageID: "msg_1", recipient: "usr_1", about: "mai_1"}, template: accountTemplate},
+		{mail: mail{messageID: "msg_2", recipient: "gst_1", about: "ord_1"}},
+	})
+	must(t, err)
+	var mails []mail
+	for _, m := range ready {
+		mails = append(mails, m.mail)
+	}
+	must(t, errors.Join(s.deliver(t.Context(), mails)...))
+	if went["msg_1"] != "jane@example.com" || went["msg_2"] != "grace@example.org" {
+		t.Errorf("they went to %v", went)
 	}
 }

@@ -169,7 +169,7 @@ func (s *service) write(ctx context.Context, messages []due) (ready []due, suppr
 		case m.template != accountTemplate:
 			ready = append(ready, m)
 		case text != nil:
-			m.recipient, m.subject, m.body = text.GetAddress(), text.GetSubject(), text.GetText()
+			m.address, m.subject, m.body = text.GetAddress(), text.GetSubject(), text.GetText()
 			ready = append(ready, m)
 		case err == nil:
 			nobodys = append(nobodys, m.messageID)
