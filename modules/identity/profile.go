@@ -23,7 +23,7 @@ func (s *service) setProfile(ctx context.Context, accountID, name, language stri
 
 // recognise returns the account of somebody who is signed in and shows his password once more; errRefused if it is not his, errTooMany if he
 // has tried too often.
-func (s *service) recognise(ctx context.Context, who session, at visitor, password string) (account, counted, error) {
+func (s *service) recognise(ctx context.Context, who session, at visitor, password string) (account, tally, error) {
 	counted, may, err := s.attempt(ctx, at.network, who.account.email, at.known)
 	if err != nil {
 		return account{}, counted, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -37,8 +38,8 @@ type visitor struct {
 	known           string // By which accounts know the browser.
 }
 
-// signIn signs somebody in and returns what his browser keeps: of the session, and to be known again. Every attempt that is made costs a hash, so that none tells by its
-// time whether there is such an account.
+// signIn signs somebody in and returns what his browser keeps: of the session, and to be known again. Every attempt that is made costs a hash,
+// so that none tells by its time whether there is such an account.
 func (s *service) signIn(ctx context.Context, at visitor, email, password string) (cookie, known string, err error) {
 	counted, may, err := s.attempt(ctx, at.network, email, at.known)
 	if err != nil {
@@ -89,25 +90,23 @@ func (s *service) signIn(ctx context.Context, at visitor, email, password string
 	case refused:
 		return "", "", errRefused
 	}
-	return cookie, known, s.renewHash(ctx, a, password)
+	s.renewHash(ctx, a, password)
+	return cookie, known, nil
 }
 
-// renewHash hashes a password anew that is known to be right, if it was hashed at another cost than passwords are now.
-func (s *service) renewHash(ctx context.Context, a account, password string) error {
+// renewHash hashes a password anew that is known to be right, if it was hashed at another cost than passwords are now. If that fails the
+// next time will do.
+func (s *service) renewHash(ctx context.Context, a account, password string) {
 	if fresh(a.hash) {
-		return nil
+		return
 	}
 	hash, err := s.hasher.hash(ctx, password)
-	if errors.Is(err, errBusy) {
-		return nil // The next time will do.
-	}
 	if err == nil {
 		_, err = s.store.Pool().Exec(ctx, "UPDATE account SET password_hash = $3 WHERE id = $1 AND password_hash = $2", a.id, a.hash, hash)
 	}
 	if err != nil {
-		return fmt.Errorf("renew the hash of a password: %w", err)
+		s.log.LogAttrs(ctx, slog.LevelWarn, "the hash of a password is not renewed yet", slog.String("account", a.id), slog.String("error", err.Error()))
 	}
-	return nil
 }
 
 // replaceSession ends the session of a browser in which somebody signs in again. What clients got in it goes along with the next one if that is
