@@ -32,7 +32,7 @@ var Module = module.Module{
 	Name:  "identity",
 	Owner: "cleave",
 	Serves: []*rpc.Service{
-		identityv1cleave.AccountService, identityv1cleave.AddressService, identityv1cleave.SessionService, identityv1cleave.ClientService, identityv1cleave.DeskService, identityv1cleave.MailService, identityv1cleave.WebService,
+		identityv1cleave.AccountService, identityv1cleave.AddressService, identityv1cleave.SessionService, identityv1cleave.ClientService, identityv1cleave.DeskService, identityv1cleave.MailService, identityv1cleave.WebService, identityv1cleave.BrowserService,
 	},
 	Settings: []config.Setting{{
 		Name: issuerSetting, Default: "http://127.0.0.1:8080",
@@ -71,5 +71,6 @@ func build(host *module.Host) ([]rpc.Handler, error) {
 		identityv1cleave.NewDeskServiceHandler(desk{s}),
 		identityv1cleave.NewMailServiceHandler(mails{s}),
 		identityv1cleave.NewWebServiceHandler(newWeb(s)),
+		identityv1cleave.NewBrowserServiceHandler(browsers{s}),
 	}, nil
 }

@@ -91,11 +91,16 @@ func ours(cookies string) string {
 	var kept []string
 	for cookie := range strings.SplitSeq(cookies, ";") {
 		cookie = strings.TrimSpace(cookie)
-		if strings.HasPrefix(strings.TrimPrefix(cookie, "__Host-"), "cleave_") {
+		if ourCookie(cookie) {
 			kept = append(kept, cookie)
 		}
 	}
 	return strings.Join(kept, "; ")
+}
+
+// ourCookie reports whether a cookie is one that a page may set: those of the shop's other programs at the same host are theirs.
+func ourCookie(cookie string) bool {
+	return strings.HasPrefix(strings.TrimPrefix(strings.TrimSpace(cookie), "__Host-"), "cleave_")
 }
 
 // told are the headers of an answer that are the page's. All others are the door's.
@@ -104,8 +109,9 @@ var told = map[string]bool{
 	"Referrer-Policy": true, "Retry-After": true, "Set-Cookie": true, "Www-Authenticate": true,
 }
 
-// serve serves a request for the page through the door. HEAD is none: what getting a page brings about is the module's to know.
-func (p page) serve(w http.ResponseWriter, r *http.Request, door http.HandlerFunc) {
+// serve serves a request for the page through the door. HEAD is none: what getting a page brings about is the module's to know. Of
+// what comes bare the page sees no cookie.
+func (p page) serve(w http.ResponseWriter, r *http.Request, bare bool, door http.HandlerFunc) {
 	inner := r.Clone(r.Context())
 	inner.URL = &url.URL{Path: p.method.Procedure}
 	inner.RequestURI = p.method.Procedure
@@ -119,7 +125,7 @@ func (p page) serve(w http.ResponseWriter, r *http.Request, door http.HandlerFun
 			asked.Headers = append(asked.Headers, &webv1.Header{Name: name, Value: value})
 		}
 	}
-	if cookies := ours(strings.Join(r.Header.Values("Cookie"), "; ")); cookies != "" {
+	if cookies := ours(strings.Join(r.Header.Values("Cookie"), "; ")); cookies != "" && !bare {
 		asked.Headers = append(asked.Headers, &webv1.Header{Name: "Cookie", Value: cookies})
 	}
 	inner.Method = http.MethodPost
@@ -248,7 +254,7 @@ func (a *pageAnswer) hand() {
 	seen := map[string]bool{}
 	for _, h := range response.GetHeaders() {
 		name := http.CanonicalHeaderKey(h.GetName())
-		if !told[name] {
+		if !told[name] || name == "Set-Cookie" && !ourCookie(h.GetValue()) {
 			continue
 		}
 		if !seen[name] {
