@@ -47,7 +47,7 @@ func setup(t *testing.T) *bundle {
 	t.Helper()
 	h := moduletest.Start(t, Module)
 	caller := h.Caller("edge", Module.Serves...)
-	door := edge.New(edge.Config{Services: Module.Serves, Route: func(string) http.Handler { return h.Handler() }})
+	door := edge.New(edge.Config{Services: Module.Serves, Issuer: issuer, Route: func(string) http.Handler { return h.Handler() }})
 	server := httptest.NewServer(door)
 	t.Cleanup(server.Close)
 	return &bundle{

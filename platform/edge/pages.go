@@ -109,8 +109,8 @@ var told = map[string]bool{
 	"Referrer-Policy": true, "Retry-After": true, "Set-Cookie": true, "Www-Authenticate": true,
 }
 
-// serve serves a request for the page through the door. HEAD is none: what getting a page brings about is the module's to know. Of
-// what comes bare the page sees no cookie.
+// serve serves a request for the page through the door. HEAD is none: what getting a page brings about is the module's to know. Of what
+// comes bare the page sees no cookie, and it sets none: those of who is at the browser stay as they are.
 func (p page) serve(w http.ResponseWriter, r *http.Request, bare bool, door http.HandlerFunc) {
 	inner := r.Clone(r.Context())
 	inner.URL = &url.URL{Path: p.method.Procedure}
@@ -118,7 +118,7 @@ func (p page) serve(w http.ResponseWriter, r *http.Request, bare bool, door http
 	for _, name := range []string{"Accept-Encoding", "Authorization", "Content-Length", "Content-Encoding"} {
 		inner.Header.Del(name)
 	}
-	answer := &pageAnswer{ResponseWriter: w, page: p}
+	answer := &pageAnswer{ResponseWriter: w, page: p, bare: bare}
 	asked := &webv1.Request{Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery}
 	for _, name := range shown {
 		for _, value := range r.Header.Values(name) {
@@ -187,6 +187,7 @@ func only(message protoreflect.Message) protoreflect.FieldDescriptor {
 type pageAnswer struct {
 	http.ResponseWriter
 	page    page
+	bare    bool     // It sets no cookies.
 	refused *problem // Why the request goes no further than the door.
 
 	status int
@@ -254,7 +255,7 @@ func (a *pageAnswer) hand() {
 	seen := map[string]bool{}
 	for _, h := range response.GetHeaders() {
 		name := http.CanonicalHeaderKey(h.GetName())
-		if !told[name] || name == "Set-Cookie" && !ourCookie(h.GetValue()) {
+		if !told[name] || name == "Set-Cookie" && (a.bare || !ourCookie(h.GetValue())) {
 			continue
 		}
 		if !seen[name] {

@@ -351,7 +351,7 @@ func TestPageFromAnywhere(t *testing.T) {
 				cookies = h.GetValue()
 			}
 		}
-		return &parityv1.VisitResponse{Response: &webv1.Response{Status: 200}}, nil
+		return &parityv1.VisitResponse{Response: &webv1.Response{Status: 200, Headers: []*webv1.Header{{Name: "Set-Cookie", Value: "cleave_session=other"}}}}, nil
 	}
 	for name, c := range map[string]struct {
 		verb, path, site string
@@ -369,6 +369,9 @@ func TestPageFromAnywhere(t *testing.T) {
 		got := d.ask(t, c.verb, c.path, "x=1", "Cookie: cleave_session=s", "Sec-Fetch-Site: "+c.site, "Sec-Fetch-Mode: navigate", "Content-Type: application/x-www-form-urlencoded")
 		if got.status != c.status || cookies != c.cookies {
 			t.Errorf("%s: got %d %s, and the page saw the cookies %q", name, got.status, got.body, cookies)
+		}
+		if sets, may := got.header["Set-Cookie"] != nil, c.site == "same-origin"; sets != may {
+			t.Errorf("%s: the browser is told to keep %q", name, got.header["Set-Cookie"])
 		}
 	}
 }

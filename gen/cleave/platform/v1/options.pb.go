@@ -480,8 +480,8 @@ type Page struct {
 	Description string `protobuf:"bytes,5,opt,name=description,proto3" json:"description,omitempty"`
 	// What it answers with, for instance text/html.
 	Produces string `protobuf:"bytes,6,opt,name=produces,proto3" json:"produces,omitempty"`
-	// Whether pages of other sites may post here, as protocols demand whose clients post. The module then sees no cookie, so that nobody acts by it
-	// in the name of who is at the browser; from those who come from here it knows them by Origin and Sec-Fetch-Site.
+	// Whether pages of other sites may post here, as protocols demand whose clients post. The module then sees no cookie and sets none, so that
+	// nobody acts in the name of who is at the browser; from what comes from here it knows it by Origin and Sec-Fetch-Site.
 	FromAnywhere  bool `protobuf:"varint,7,opt,name=from_anywhere,json=fromAnywhere,proto3" json:"from_anywhere,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
