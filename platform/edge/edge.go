@@ -145,12 +145,19 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	page, visits := e.pages.find(r)
 	foreign, bare := e.foreign(r, page, visits) // Of the request as it came: REST makes a POST of everything.
-	door := func(w http.ResponseWriter, r *http.Request) { e.receive(w, r, foreign) }
-	if visits {
-		page.serve(w, r, bare, door)
-	} else if !e.rest.serve(w, r, door) {
-		door(w, r)
+	switch isBare, below := e.rest.below(r); {
+	case visits:
+		page.serve(w, r, bare, e.door(foreign))
+	case below:
+		e.rest.serve(w, r, isBare, e.door(foreign))
+	default:
+		e.receive(w, r, foreign)
 	}
+}
+
+// door returns [Edge.receive] for those who make one request of another first.
+func (e *Edge) door(foreign *refusal) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) { e.receive(w, r, foreign) }
 }
 
 // foreign refuses what comes from elsewhere and may not, and reports whether it may only without its cookies.
@@ -224,7 +231,7 @@ func (e *Edge) serve(a *answer, r *http.Request, requestID, correlationID string
 	if refused != nil {
 		return refused
 	}
-	defer unfolded()
+	defer e.fold(unfolded)
 	switch partly := r.Body.(type) {
 	case *restBody:
 		body, err = partly.complete(body)
