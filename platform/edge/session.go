@@ -160,8 +160,8 @@ func (s *sessions) find(ctx context.Context, cookie string) (rpc.Principal, erro
 				return rpc.Principal{}, rpc.Errorf(connect.CodeUnavailable, reasonNotKnown, "who is signed in at this browser cannot be told at present: call again")
 			}
 			found, _ = answer.Val.(signedIn)
-		case <-ctx.Done():
-			return rpc.Principal{}, ctx.Err()
+		case <-ctx.Done(): // The client has gone.
+			return rpc.Principal{}, connect.NewError(connect.CodeCanceled, ctx.Err())
 		}
 	}
 	if found.principal.Anonymous() {
