@@ -7,7 +7,6 @@ import (
 	"google.golang.org/protobuf/compiler/protogen"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/descriptorpb"
 
 	platformv1 "github.com/cleave-go/cleave/gen/cleave/platform/v1"
 )
@@ -30,12 +29,11 @@ var cookieName = regexp.MustCompile(`^cleave_[a-z]+$`)
 // wrongSession says what the edge would not understand, or "".
 func wrongSession(method protoreflect.MethodDescriptor, s *platformv1.Session) string {
 	a, _ := proto.GetExtension(method.Options(), platformv1.E_Access).(*platformv1.Access)
-	options, _ := method.Options().(*descriptorpb.MethodOptions)
 	request := method.Input().Fields()
 	switch {
 	case a.GetVisibility() != platformv1.Visibility_VISIBILITY_INTERNAL:
 		return "who is signed in is told to the edge: VISIBILITY_INTERNAL"
-	case options.GetIdempotencyLevel() != descriptorpb.MethodOptions_NO_SIDE_EFFECTS || method.IsStreamingServer():
+	case !harmless(method) || method.IsStreamingServer():
 		return "it is asked again and again, so it has NO_SIDE_EFFECTS and does not stream"
 	case request.Len() != 1 || request.Get(0).Kind() != protoreflect.BytesKind || request.Get(0).IsList() || !holds(method.Output(), "cleave.platform.web.v1.Session"):
 		return "the request has one field, of bytes, and the response one of cleave.platform.web.v1.Session"

@@ -62,7 +62,7 @@ var ParityService = &rpc.Service{
 		{
 			Name:         "Watch",
 			Procedure:    parityv1connect.ParityServiceWatchProcedure,
-			Idempotency:  connect.IdempotencyUnknown,
+			Idempotency:  connect.IdempotencyNoSideEffects,
 			ServerStream: true,
 			Public:       true,
 			Access: rpc.Access{

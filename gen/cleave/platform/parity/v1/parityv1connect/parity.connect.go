@@ -119,6 +119,7 @@ func NewParityServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			httpClient,
 			baseURL+ParityServiceWatchProcedure,
 			connect.WithSchema(parityServiceMethods.ByName("Watch")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 	}
@@ -208,6 +209,7 @@ func NewParityServiceHandler(svc ParityServiceHandler, opts ...connect.HandlerOp
 		ParityServiceWatchProcedure,
 		svc.Watch,
 		connect.WithSchema(parityServiceMethods.ByName("Watch")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	return "/cleave.platform.parity.v1.ParityService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
