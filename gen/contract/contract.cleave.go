@@ -22,6 +22,7 @@ func Services() []*rpc.Service {
 		identityv1cleave.DeskService,
 		identityv1cleave.AddressService,
 		identityv1cleave.SessionService,
+		identityv1cleave.BrowserService,
 		identityv1cleave.ClientService,
 		identityv1cleave.KeyService,
 		identityv1cleave.MailService,

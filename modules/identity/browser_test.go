@@ -21,10 +21,14 @@ import (
 func TestBrowser(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	// The app, and what it is called back with.
-	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	// The app, and what it is called back with. It leads on to another origin of its own, which browsers hold the policy of a form against, too.
+	welcome := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = io.WriteString(w, `<!doctype html><html lang="en"><title>App</title><link rel="icon" href="data:,"><main><h1>Welcome back</h1></main>`)
+	}))
+	t.Cleanup(welcome.Close)
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, welcome.URL+"/?"+r.URL.RawQuery, http.StatusFound)
 	}))
 	t.Cleanup(app.Close)
 	b.app(t, func(r *identityv1.PutClientRequest) {

@@ -50,7 +50,7 @@ func setup(t *testing.T) *bundle {
 	orders := &guestOrders{claims: make(chan *ordersv1.ClaimGuestOrdersRequest, 10)}
 	h := moduletest.Start(t, Module, orders.module())
 	caller := h.Caller("edge", Module.Serves...)
-	door := edge.New(edge.Config{Services: Module.Serves, Route: func(string) http.Handler { return h.Handler() }})
+	door := edge.New(edge.Config{Services: Module.Serves, Issuer: issuer, Route: func(string) http.Handler { return h.Handler() }})
 	server := httptest.NewServer(door)
 	t.Cleanup(server.Close)
 	return &bundle{

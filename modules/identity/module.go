@@ -34,7 +34,7 @@ var Module = module.Module{
 	Name:  "identity",
 	Owner: "cleave",
 	Serves: []*rpc.Service{
-		identityv1cleave.AccountService, identityv1cleave.AddressService, identityv1cleave.SessionService, identityv1cleave.ClientService, identityv1cleave.DeskService, identityv1cleave.KeyService, identityv1cleave.MailService, identityv1cleave.WebService,
+		identityv1cleave.AccountService, identityv1cleave.AddressService, identityv1cleave.SessionService, identityv1cleave.ClientService, identityv1cleave.DeskService, identityv1cleave.KeyService, identityv1cleave.MailService, identityv1cleave.WebService, identityv1cleave.BrowserService,
 	},
 	Calls: []*rpc.Service{ordersv1cleave.GuestService},
 	Settings: []config.Setting{{
@@ -86,5 +86,6 @@ func build(host *module.Host) ([]rpc.Handler, error) {
 		identityv1cleave.NewKeyServiceHandler(keyring{s}),
 		identityv1cleave.NewMailServiceHandler(mails{s}),
 		identityv1cleave.NewWebServiceHandler(newWeb(s)),
+		identityv1cleave.NewBrowserServiceHandler(browsers{s}),
 	}, nil
 }

@@ -102,24 +102,23 @@ func (w *web) show(out http.ResponseWriter, r *http.Request, p page) error {
 	return err
 }
 
-// source returns a source of a Content-Security-Policy that a URI is of, after a space; "" for none.
+// source returns a source of a Content-Security-Policy that a URI is of, after a space; "" for none. It is the whole scheme: where a client leads
+// on to from there, to another origin of its own perhaps, counts as well, and is the client's affair.
 func source(uri string) string {
 	u, err := url.Parse(uri)
-	if err != nil || u.Scheme == "" || strings.ContainsAny(u.Host, "; ,'\"") {
+	if err != nil || u.Scheme == "" {
 		return ""
 	}
-	if u.Host == "" {
-		return " " + u.Scheme + ":"
-	}
-	return " " + u.Scheme + "://" + u.Host
+	return " " + u.Scheme + ":"
 }
 
-// next returns where somebody goes on after a sign-in: only to what asks for one here.
+// next returns where somebody goes on after a sign-in: to something of this host, the shop's own pages for instance, and nowhere else.
 func next(asked string) string {
-	if strings.HasPrefix(asked, authorizePath+"?") || strings.HasPrefix(asked, emailPath+"?") || asked == accountPath {
-		return asked
+	u, err := url.Parse(asked)
+	if err != nil || u.Scheme != "" || u.Host != "" || !strings.HasPrefix(asked, "/") || strings.HasPrefix(asked, "//") || strings.Contains(asked, `\`) || len(asked) > maxNext {
+		return ""
 	}
-	return ""
+	return asked
 }
 
 // languageFor returns the language of a page on the way to an authorization: the one that the client names (ui_locales), or that the
@@ -138,6 +137,8 @@ func languageFor(r *http.Request, request string) string {
 	language, _ := languageIn(r.Header.Get("Accept-Language"))
 	return language
 }
+// maxNext is how long that can be, in bytes: it is in URLs and mails.
+const maxNext = 8 << 10
 
 // leadsTo returns the URI of the client for whose sake somebody signs in, if it is the client's.
 func (w *web) leadsTo(r *http.Request, next string) (string, error) {

@@ -30,7 +30,7 @@ func newWeb(s *service) *web {
 		"GET " + discoveryPath:      w.discovery,
 		"GET " + keysPath:           w.keys,
 		"GET " + authorizePath:      w.authorize,
-		"POST " + authorizePath:     w.consent,
+		"POST " + authorizePath:     w.postAuthorize,
 		"POST " + tokenPath:         w.token,
 		userinfoPath:                w.userinfo,
 		"POST " + introspectionPath: w.introspect,

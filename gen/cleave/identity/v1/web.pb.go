@@ -121,16 +121,16 @@ const file_cleave_identity_v1_web_proto_rawDesc = "" +
 	"\fVisitRequest\x129\n" +
 	"\arequest\x18\x01 \x01(\v2\x1f.cleave.platform.web.v1.RequestR\arequest\"M\n" +
 	"\rVisitResponse\x12<\n" +
-	"\bresponse\x18\x01 \x01(\v2 .cleave.platform.web.v1.ResponseR\bresponse2\xaa\x10\n" +
+	"\bresponse\x18\x01 \x01(\v2 .cleave.platform.web.v1.ResponseR\bresponse2\xac\x10\n" +
 	"\n" +
-	"WebService\x12\x9b\x10\n" +
-	"\x05Visit\x12 .cleave.identity.v1.VisitRequest\x1a!.cleave.identity.v1.VisitResponse\"\xcc\x0f\xa2\xbb\x18\x04\b\x02\x10\x01»\x18\xbf\x0f\n" +
+	"WebService\x12\x9d\x10\n" +
+	"\x05Visit\x12 .cleave.identity.v1.VisitRequest\x1a!.cleave.identity.v1.VisitResponse\"\xce\x0f\xa2\xbb\x18\x04\b\x02\x10\x01»\x18\xc1\x0f\n" +
 	"\xa8\x01\n" +
 	"!/.well-known/openid-configuration\x10\x01\"\x15Discover the provider*XWhat OpenID Connect clients have to know of the provider (OpenID Connect Discovery 1.0).2\x10application/json\n" +
 	"\x7f\n" +
 	"\v/oauth/keys\x10\x01\"\fGet the keys*NThe public keys that tokens are signed with, as a JSON Web Key Set (RFC 7517).2\x10application/json\n" +
-	"\xb9\x01\n" +
-	"\x10/oauth/authorize\x10\x01\x18\x01\"\x12Authorize a client*\x81\x01Where a client sends a person to sign in (RFC 6749, with PKCE by S256). It leads back to the client with a code, or shows a page.2\ttext/html\n" +
+	"\xbb\x01\n" +
+	"\x10/oauth/authorize\x10\x01\x18\x01\"\x12Authorize a client*\x81\x01Where a client sends a person to sign in (RFC 6749, with PKCE by S256). It leads back to the client with a code, or shows a page.2\ttext/html8\x01\n" +
 	"}\n" +
 	"\f/oauth/token\x18\x01\"\n" +
 	"Get tokens*MTokens for a code, a refresh token, or a client's own credentials (RFC 6749).2\x10application/json\n" +
