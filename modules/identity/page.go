@@ -137,6 +137,7 @@ func languageFor(r *http.Request, request string) string {
 	language, _ := languageIn(r.Header.Get("Accept-Language"))
 	return language
 }
+
 // maxNext is how long that can be, in bytes: it is in URLs and mails.
 const maxNext = 8 << 10
 
