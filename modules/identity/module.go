@@ -38,6 +38,7 @@ var Module = module.Module{
 		Name: issuerSetting, Default: "http://127.0.0.1:8080",
 		Help: "URL of the public port as people and apps know it, without a slash at the end: the issuer and the audience of the tokens. Behind TLS it must be the https:// URL, or cookies go without Secure and links in mails lead nowhere", Check: checkIssuer,
 	}},
+	Holds:      holdings,
 	Migrations: migrations,
 	Build:      build,
 }
@@ -58,6 +59,7 @@ func build(host *module.Host) ([]rpc.Handler, error) {
 		store:  db.NewStore(host.DB, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) }),
 		log:    host.Log,
 		events: host.Events,
+		people: host.People,
 		issuer: host.Config.String(issuerSetting),
 		hasher: newHasher(),
 	}

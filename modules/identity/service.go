@@ -18,6 +18,7 @@ import (
 	"github.com/cleave-go/cleave/modules/identity/internal/ent"
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/event"
+	"github.com/cleave-go/cleave/platform/person"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
@@ -28,6 +29,7 @@ type service struct {
 	store   *db.Store[*ent.Client]
 	log     *slog.Logger
 	events  *event.Events
+	people  *person.Client
 	issuer  string
 	hasher  *hasher
 	signing atomic.Pointer[signer]

@@ -29,6 +29,11 @@ var (
 				Unique:  false,
 				Columns: []*schema.Column{MailColumns[1]},
 			},
+			{
+				Name:    "mail_recipient",
+				Unique:  false,
+				Columns: []*schema.Column{MailColumns[2]},
+			},
 		},
 	}
 	// MessageColumns holds the columns for the "message" table.

@@ -61,4 +61,6 @@ func (Mail) Fields() []ent.Field {
 	}
 }
 
-func (Mail) Indexes() []ent.Index { return []ent.Index{index.Fields("message_id")} }
+func (Mail) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("message_id"), index.Fields("recipient")}
+}
