@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -112,7 +113,7 @@ func (p *people) eraseEmail(cmd *cobra.Command, email string) error {
 	erasureID := id.New("ers")
 	table := p.table(cmd)
 	defer table.end()
-	// Orders comes after notifications by its name, but before it here: what asks for an address must find none when the mails go.
+	// Backwards, so that orders comes before notifications: that asks it for the address before it writes.
 	slices.Reverse(all)
 	for _, h := range all {
 		answer, err := h.EraseEmail(cmd.Context(), &personv1.EraseEmailRequest{Email: email, ErasureId: erasureID})
@@ -144,7 +145,9 @@ func (p *people) report() *cobra.Command {
 				if err != nil {
 					return fmt.Errorf("%s: %w", h.module, told(err))
 				}
-				if len(answer.GetPlaces()) > 0 && len(answer.GetErasures()) == 0 {
+				if slices.ContainsFunc(answer.GetPlaces(), func(place string) bool {
+					return !slices.ContainsFunc(answer.GetErasures(), func(e *personv1.Erasure) bool { return e.GetPlace() == place })
+				}) {
 					waiting = append(waiting, h.module)
 				}
 				if err := p.print(table, h.module, answer.GetErasures()); err != nil {
@@ -191,7 +194,11 @@ the export is not whole.`,
 				return err
 			}
 			out := cmd.OutOrStdout()
-			fmt.Fprintf(out, "{\n  \"person\": %q", args[0])
+			person, err := json.Marshal(args[0])
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(out, "{\n  \"person\": %s", person)
 			for _, h := range all {
 				if err := h.export(cmd.Context(), out, args[0]); err != nil {
 					return fmt.Errorf("%s: %w", h.module, told(err))

@@ -125,3 +125,19 @@ func TestForgottenGuest(t *testing.T) {
 		t.Errorf("the messages are %q, the mails %q", got, b.recipients(t))
 	}
 }
+
+// What was written to a guest whose order an account has claimed is forgotten with the account.
+func TestForgottenGuestWithAnAccount(t *testing.T) {
+	t.Parallel()
+	b := forgotten(t)
+	b.publishOf(t, "ord_9", &ordersv1.OrderConfirmed{OrderId: "ord_9", UserId: "gst_1"})
+	b.publishOf(t, "ord_8", &ordersv1.OrderConfirmed{OrderId: "ord_8", UserId: "usr_2"})
+	moduletest.Eventually(t, "both are written to", func() bool {
+		return moduletest.Value[int64](t, b.House, "SELECT count(*) FROM notifications.message WHERE state = 'sent'") == 2
+	})
+	b.publishOf(t, "usr_1", &ordersv1.ContactsErased{UserId: "usr_1"}, &ordersv1.ContactsErased{UserId: "usr_1", OrderIds: []string{"ord_8", "ord_9"}})
+	moduletest.Eventually(t, "it is forgotten", func() bool { return slices.Equal(b.recipients(t), []string{"usr_2"}) })
+	if got := slices.Sorted(slices.Values(b.states(t))); !slices.Equal(got, []string{" order_confirmed suppressed", "usr_2 order_confirmed sent"}) {
+		t.Errorf("the messages are %q", got)
+	}
+}

@@ -41,6 +41,7 @@ var Module = module.Module{
 		Events: []proto.Message{
 			(*ordersv1.OrderConfirmed)(nil), (*ordersv1.OrderRejected)(nil), (*ordersv1.OrderCancelled)(nil), (*ordersv1.OrderExpired)(nil),
 			(*ordersv1.OrderPartiallyFulfilled)(nil), (*ordersv1.OrderFulfilled)(nil), (*ordersv1.OrderReturned)(nil), (*ordersv1.OrderRefunded)(nil),
+			(*ordersv1.ContactsErased)(nil),
 		},
 		From: event.Now,
 	}, {
@@ -77,6 +78,9 @@ func build(host *module.Host, sender sender) ([]rpc.Handler, error) {
 	listen(s, host.Events, owed)
 	event.Handle(host.Events, func(ctx context.Context, tx pgx.Tx, _ event.Event, m *identityv1.UserErased) error {
 		return host.People.Erase(ctx, tx, m.GetUserId())
+	})
+	event.Handle(host.Events, func(ctx context.Context, tx pgx.Tx, _ event.Event, m *ordersv1.ContactsErased) error {
+		return host.People.EraseLater(ctx, tx, m.GetUserId(), m.GetOrderIds())
 	})
 	return []rpc.Handler{
 		notificationsv1cleave.NewNotificationServiceHandler(s), notificationsv1cleave.NewFactServiceHandler(facts{s}),

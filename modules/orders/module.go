@@ -4,11 +4,9 @@
 package orders
 
 import (
-	"context"
 	"embed"
 
 	"entgo.io/ent/dialect"
-	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/cleave-go/cleave/gen/cleave/catalog/v1/catalogv1cleave"
@@ -82,9 +80,7 @@ func build(host *module.Host) ([]rpc.Handler, error) {
 	s.sagas, s.couponSagas = saga.Register(host.Sagas, c.definition()), saga.Register(host.Sagas, c.withCoupon())
 	a := &aftermath{inventory: c.inventory, payments: c.payments, events: host.Events}
 	s.parcels, s.reversals = saga.Register(host.Sagas, a.fulfillment()), saga.Register(host.Sagas, a.reversal())
-	event.Handle(host.Events, func(ctx context.Context, tx pgx.Tx, _ event.Event, m *identityv1.UserErased) error {
-		return host.People.Erase(ctx, tx, m.GetUserId())
-	})
+	event.Handle(host.Events, s.forget)
 	host.Jobs.Every("orders.tidy", tidyEvery, s.tidy)
 	return []rpc.Handler{
 		ordersv1cleave.NewCartServiceHandler(s), ordersv1cleave.NewOrderServiceHandler(s), ordersv1cleave.NewFulfillmentServiceHandler(s),

@@ -22,6 +22,8 @@ import (
 type Holding struct {
 	// Table is its name.
 	Table string
+	// Place is what reports call it: the table, unless two holdings are in that.
+	Place string
 	// Of is the condition in SQL under which a row is of the person whose subject is $1.
 	Of string
 	// Email is the condition under which a row is of whoever has the e-mail address $1, which is in small letters; "" if none is by its address alone.
@@ -32,6 +34,9 @@ type Holding struct {
 	Shows []string
 	// Anonymise is what is set in a row, in SQL, so that nothing of the person is left but what the house has to keep. Without it rows are removed.
 	Anonymise string
+	// Later says that a row does not show whose it is: another event does, which names something of the person, and the condition has that as $1. It is
+	// for [Client.EraseLater], and in no export.
+	Later bool
 	// Keeps says that rows stay as they are because the house has to keep them and they have the subject alone. Then the condition is for the export.
 	Keeps bool
 }
@@ -85,14 +90,36 @@ const lock = "SELECT pg_advisory_xact_lock%s(hashtextextended(current_schema() |
 
 var lockAlone, lockShared = fmt.Sprintf(lock, ""), fmt.Sprintf(lock, "_shared")
 
+func (h Holding) place() string {
+	if h.Place != "" {
+		return h.Place
+	}
+	return h.Table
+}
+
 // Erase forgets a person, and adds to the report what it has done. Repeated it erases what has come since, which is nothing if the module asks
 // [Client.Living] where something could. It is for the handler of the event that says that somebody is forgotten, and comes first in its
 // transaction, before any lock that somebody may hold who asks that.
 func (c *Client) Erase(ctx context.Context, tx pgx.Tx, subject string) error {
-	return c.erase(ctx, tx, subject, subject, func(h Holding) string { return h.Of })
+	return c.erase(ctx, tx, subject, subject, func(h Holding) string {
+		if h.Later {
+			return ""
+		}
+		return h.Of
+	})
 }
 
-func (c *Client) erase(ctx context.Context, tx pgx.Tx, reported, argument string, condition func(Holding) string) error {
+// EraseLater is Erase for those holdings which are found by what another event names.
+func (c *Client) EraseLater(ctx context.Context, tx pgx.Tx, subject string, named any) error {
+	return c.erase(ctx, tx, subject, named, func(h Holding) string {
+		if h.Later {
+			return h.Of
+		}
+		return ""
+	})
+}
+
+func (c *Client) erase(ctx context.Context, tx pgx.Tx, reported string, argument any, condition func(Holding) string) error {
 	db.Defer(tx, lockAlone, reported)
 	for _, h := range c.holdings {
 		where := condition(h)
@@ -105,7 +132,7 @@ func (c *Client) erase(ctx context.Context, tx pgx.Tx, reported, argument string
 		}
 		db.Defer(tx, `INSERT INTO cleave_erasure AS e (subject, place, done, rows) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (subject, place) DO UPDATE SET rows = CASE excluded.done WHEN 'kept' THEN excluded.rows ELSE e.rows + excluded.rows END, done = excluded.done, time = now()
-			WHERE excluded.rows > 0 AND (excluded.done <> 'kept' OR excluded.rows <> e.rows)`, reported, h.Table, h.done(), tag.RowsAffected())
+			WHERE excluded.rows > 0 AND (excluded.done <> 'kept' OR excluded.rows <> e.rows)`, reported, h.place(), h.done(), tag.RowsAffected())
 	}
 	return nil
 }

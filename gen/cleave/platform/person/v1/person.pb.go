@@ -83,7 +83,7 @@ func (Done) EnumDescriptor() ([]byte, []int) {
 // Erasure is what was done in one place.
 type Erasure struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A table.
+	// A table, or what is in one.
 	Place string `protobuf:"bytes,1,opt,name=place,proto3" json:"place,omitempty"`
 	Done  Done   `protobuf:"varint,2,opt,name=done,proto3,enum=cleave.platform.person.v1.Done" json:"done,omitempty"`
 	// How many rows.
@@ -203,7 +203,7 @@ type GetReportResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Where the module holds something of people, in the order in which it is erased. None if it holds nothing.
 	Places []string `protobuf:"bytes,1,rep,name=places,proto3" json:"places,omitempty"`
-	// One for each place once the module has done its part; none before that.
+	// One for each place in which the module has done its part.
 	Erasures      []*Erasure `protobuf:"bytes,2,rep,name=erasures,proto3" json:"erasures,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

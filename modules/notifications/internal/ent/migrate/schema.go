@@ -75,6 +75,14 @@ var (
 				Unique:  false,
 				Columns: []*schema.Column{MessageColumns[4], MessageColumns[0]},
 			},
+			{
+				Name:    "message_about",
+				Unique:  false,
+				Columns: []*schema.Column{MessageColumns[5]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "recipient = '' OR starts_with(recipient, 'gst_')",
+				},
+			},
 		},
 	}
 	// Tables holds all the tables in the schema.
