@@ -83,7 +83,14 @@ func (s *service) erase(ctx context.Context, subject, hash string) error {
 			return nil
 		case hash != "" && (a.hash != hash || a.state != active):
 			return rpc.Errorf(connect.CodePermissionDenied, "PASSWORD", "the account has been locked or has got another password meanwhile")
-		case found:
+		case !found:
+			if err := s.people.Living(ctx, tx, subject); err != nil { // There is no state that says so.
+				if rpc.Reason(err) == person.Erased {
+					return nil
+				}
+				return err
+			}
+		default:
 			tx.Defer("DELETE FROM attempt WHERE key = $1", accountKey(a.email))
 		}
 		if err := s.people.Erase(ctx, tx, subject); err != nil {

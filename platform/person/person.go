@@ -137,7 +137,10 @@ func (c *Client) erase(ctx context.Context, tx pgx.Tx, reported string, argument
 	return nil
 }
 
-// Living fails with failed_precondition and reason ERASED if the person is forgotten, and otherwise has an erasure wait for this transaction. What
+// Erased is the reason of the error about somebody who is forgotten.
+const Erased = "ERASED"
+
+// Living fails with failed_precondition and reason [Erased] if the person is forgotten, and otherwise has an erasure wait for this transaction. What
 // writes something personal asks first, so that nothing comes back: a token is good for a while after its person is gone.
 func (c *Client) Living(ctx context.Context, tx pgx.Tx, subject string) error {
 	db.Defer(tx, lockShared, subject)
@@ -146,7 +149,7 @@ func (c *Client) Living(ctx context.Context, tx pgx.Tx, subject string) error {
 		return fmt.Errorf("look whether somebody is forgotten: %w", err)
 	}
 	if forgotten {
-		return rpc.Errorf(connect.CodeFailedPrecondition, "ERASED", "%s is forgotten: whoever comes back is somebody new, and signs in as such", subject)
+		return rpc.Errorf(connect.CodeFailedPrecondition, Erased, "%s is forgotten: whoever comes back is somebody new, and signs in as such", subject)
 	}
 	return nil
 }
