@@ -121,6 +121,7 @@ func TestForgottenGuest(t *testing.T) {
 	operator := personv1cleave.NewPersonServiceClient(b.Caller("operator", personv1cleave.PersonService.Of("notifications")).At("notifications"))
 	_, err := operator.EraseEmail(moduletest.As(t, ""), &personv1.EraseEmailRequest{Email: "Grace@example.org", ErasureId: "ers_00000000000000000000000000000000"})
 	must(t, err)
+	b.replay(t, true)
 	if got := b.states(t); !slices.Equal(got, []string{" order_confirmed suppressed"}) || len(b.recipients(t)) != 0 {
 		t.Errorf("the messages are %q, the mails %q", got, b.recipients(t))
 	}
