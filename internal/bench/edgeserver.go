@@ -48,7 +48,7 @@ func (nothing) Call(_ context.Context, r *parityv1.CallRequest) (*parityv1.CallR
 
 func edgeServerCommand() *cobra.Command {
 	return &cobra.Command{Use: edgeServer, Hidden: true, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
-		debug.SetGCPercent(200) // As platform/app does.
+		debug.SetGCPercent(400) // As platform/app does.
 		ports, err := serveEdge(slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn})))
 		if err != nil {
 			return err

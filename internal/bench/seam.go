@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 )
 
 // The benchmarks of the seam that are compared, by their names in platform/rpc.
@@ -13,6 +14,7 @@ const (
 	inProcess    = "BenchmarkCall/in-process"
 	inMemory     = "BenchmarkCall/Connect_in_memory"
 	overLoopback = "BenchmarkCall/Connect_over_loopback_h2c"
+	observed     = "BenchmarkObserve"
 )
 
 // measureSeam runs the benchmarks of platform/rpc once per round, so that those which are compared alternate, and not all rounds of
@@ -49,7 +51,8 @@ func measureSeam(ctx context.Context, p plan, r *report) error {
 			samples[b.name] = append(samples[b.name], b.value)
 		}
 	}
-	for _, name := range []string{inProcess, inMemory, overLoopback} {
+	compared := []string{inProcess, inMemory, overLoopback, observed}
+	for _, name := range compared {
 		if len(samples[name]) != p.rounds {
 			return fmt.Errorf("the benchmarks of platform/rpc have no result for %s in every round", name)
 		}
@@ -57,9 +60,10 @@ func measureSeam(ctx context.Context, p plan, r *report) error {
 	r.add(
 		figure{Part: part, What: "a call in-process : through Connect in memory", Unit: nanoseconds, A: samples[inProcess], B: samples[inMemory], AtMost: 1.0 / 8},
 		figure{Part: part, What: "a call in-process : over loopback h2c", Unit: nanoseconds, A: samples[inProcess], B: samples[overLoopback], AtMost: 1.0 / 40},
+		figure{Part: part, What: "measuring a call, while no trace is sent : a call in-process", Unit: nanoseconds, A: samples[observed], B: samples[inProcess], AtMost: 1.0 / 20},
 	)
 	for _, name := range names {
-		if name != inProcess && name != inMemory && name != overLoopback {
+		if !slices.Contains(compared, name) {
 			r.add(figure{Part: part, What: itemText(name), Unit: nanoseconds, A: samples[name]})
 		}
 	}

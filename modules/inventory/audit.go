@@ -49,7 +49,7 @@ func (f figures) drifted() bool { return f.onHand != f.moved || f.reserved != f.
 // changes the other side of it in the same transaction. So nothing has to be locked to compare them.
 //
 // PostgreSQL has no choice but to look up the lines of a SKU, and the reservation of each that has pieces left. OFFSET forbids it to begin with
-// all reservations, for each SKU anew, and byIndex to read all lines, which it would where most are of a few SKUs: it expects that many of each.
+// all reservations, for each SKU anew.
 const figuresOf = `SELECT sku, on_hand, reserved,
 		(SELECT coalesce(sum(delta), 0)::bigint FROM movement m WHERE m.sku = stock.sku),
 		(SELECT coalesce(sum(l.pieces), 0)::bigint
@@ -58,10 +58,7 @@ const figuresOf = `SELECT sku, on_hand, reserved,
 			CROSS JOIN LATERAL (SELECT FROM reservation WHERE id = l.reservation_id AND state IN ('held', 'committed') OFFSET 0) r)
 	FROM stock WHERE `
 
-const byIndex = "SELECT set_config('enable_seqscan', 'off', true)"
-
 func loadFigures(ctx context.Context, tx tx, which string, args ...any) ([]figures, error) {
-	tx.Defer(byIndex)
 	rows, err := tx.Query(ctx, figuresOf+which, args...)
 	if err != nil {
 		return nil, fmt.Errorf("add up the stock: %w", err)

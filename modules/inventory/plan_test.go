@@ -10,14 +10,14 @@ import (
 )
 
 // plan returns how PostgreSQL carries a statement out that it has planned once for whatever is asked, and how many rows it reads for that,
-// of tables and indexes, when it is asked this. Prepare is what comes before it in the transaction.
-func plan(t *testing.T, b *bundle, prepare, statement, types string, args ...string) (text string, read float64) {
+// of tables and indexes, when it is asked this.
+func plan(t *testing.T, b *bundle, statement, types string, args ...string) (text string, read float64) {
 	t.Helper()
 	tx, err := b.service.store.Pool().Begin(b.ctx)
 	must(t, err)
 	defer tx.Rollback(b.ctx)
 	for _, sql := range []string{
-		prepare, "SET LOCAL plan_cache_mode = force_generic_plan",
+		"SET LOCAL plan_cache_mode = force_generic_plan",
 		"PREPARE asked (" + types + ") AS " + statement,
 	} {
 		_, err := tx.Exec(b.ctx, sql, pgx.QueryExecModeSimpleProtocol)
@@ -81,11 +81,7 @@ func TestPlansAtScale(t *testing.T) {
 		{"a batch of the audit with what is popular", figuresOf + "sku > $1 ORDER BY sku LIMIT $2", "text, bigint", []string{"'sku-0499999'", fmt.Sprint(maxAudited)}, 2*popular + 3*maxAudited},
 		{"what is to be told", "SELECT sku " + untold + " ORDER BY sku LIMIT $1", "bigint", []string{fmt.Sprint(maxTold)}, 3},
 	} {
-		prepare := "SELECT"
-		if strings.HasPrefix(c.statement, figuresOf) {
-			prepare = byIndex
-		}
-		text, read := plan(t, b, prepare, c.statement, c.types, c.args...)
+		text, read := plan(t, b, c.statement, c.types, c.args...)
 		if read > c.most || strings.Contains(text, "Seq Scan") {
 			t.Errorf("%s reads %v rows, more than %v, or a whole table:\n%s", c.name, read, c.most, text)
 		}

@@ -90,9 +90,12 @@ func insertHold(tx tx, r row, ttl time.Duration) *inventoryv1.Reservation {
 
 // commitHold commits a hold without looking at it first: a constraint fails the transaction if it is none, in which case somebody has to
 // look. What it returns is complete with the commit; until then it says which reservation it is, and where that is then.
+//
+// The state is asked for in a way that does not fit the index of the holds, which PostgreSQL would read from end to end if it has never
+// counted one.
 func commitHold(tx tx, reservationID string) *inventoryv1.Reservation {
 	m := &inventoryv1.Reservation{Id: reservationID, State: messageStates[committed]}
-	tx.Defer(`WITH moved AS (UPDATE reservation SET state = 'committed' WHERE id = $1 AND state = 'held' RETURNING `+columns+`),
+	tx.Defer(`WITH moved AS (UPDATE reservation SET state = 'committed' WHERE id = $1 AND state || '' = 'held' RETURNING `+columns+`),
 			unless AS (INSERT INTO reservation_line (reservation_id) SELECT NULL WHERE NOT EXISTS (SELECT FROM moved))
 		SELECT * FROM moved`, reservationID).QueryRow(func(got pgx.Row) error {
 		r, err := scan(got)
@@ -186,10 +189,10 @@ func updatePortions(tx tx, reservationID string, portions []portion) {
 		WHERE reservation_id = $1 AND line.sku = p.sku`, reservationID, skus, shipped, returned, withdrawn)
 }
 
-// extend lets a hold last at least for ttl from now on.
+// extend lets a hold last at least for ttl from now on. Of the state see [commitHold].
 func extend(ctx context.Context, tx tx, reservationID string, ttl time.Duration) (*row, error) {
 	r, err := scan(tx.QueryRow(ctx, `UPDATE reservation SET expire_time = greatest(expire_time, now() + $2), extended = true
-		WHERE id = $1 AND state = 'held' AND NOT extended RETURNING `+columns, reservationID, ttl))
+		WHERE id = $1 AND state || '' = 'held' AND NOT extended RETURNING `+columns, reservationID, ttl))
 	if err == nil {
 		return r, nil
 	}

@@ -32,8 +32,8 @@ func insertCart(ctx context.Context, tx tx, row *ent.Cart) error {
 func setItem(ctx context.Context, tx tx, r *ordersv1.SetCartItemRequest, userID string) (*ent.Cart, error) {
 	row := &ent.Cart{ID: r.GetCartId(), UserID: userID, State: string(active)}
 	batch := &pgx.Batch{}
-	// It locks the cart: the items of one change one after the other.
-	batch.Queue("UPDATE cart SET update_time = now() WHERE id = $1 AND user_id = $2 AND state = $3 RETURNING create_time, update_time",
+	// It locks the cart: the items of one change one after the other. Of the state see [insertOrder].
+	batch.Queue("UPDATE cart SET update_time = now() WHERE id = $1 AND user_id = $2 AND state || '' = $3 RETURNING create_time, update_time",
 		row.ID, row.UserID, row.State).QueryRow(func(r pgx.Row) error { return r.Scan(&row.CreateTime, &row.UpdateTime) })
 	if r.GetQuantity() == 0 {
 		batch.Queue("DELETE FROM cart_item WHERE sku = $3 AND cart_id = (SELECT id FROM cart WHERE id = $1 AND user_id = $2)", row.ID, row.UserID, r.GetSku())
@@ -158,10 +158,11 @@ func (s *service) loadOrder(ctx context.Context, orderID, userID string, everybo
 }
 
 // insertOrder writes a new order down with the first entry of its log, and converts the cart that it was. The database refuses that
-// if the cart is not active, the quote has expired or the customer has as many open orders as he may: an order has an id.
+// if the cart is not active, the quote has expired or the customer has as many open orders as he may: an order has an id. The state is asked for
+// in a way that does not fit the index of the active carts, which PostgreSQL would read from end to end if it has never counted one.
 func insertOrder(tx tx, row *ent.Order, q *ent.Quote, note string, maxOpen int) {
 	tx.Defer(`WITH converted AS (
-			UPDATE cart SET state = 'converted', update_time = now() WHERE id = $12 AND user_id = $2 AND state = 'active' AND now() <= $13
+			UPDATE cart SET state = 'converted', update_time = now() WHERE id = $12 AND user_id = $2 AND state || '' = 'active' AND now() <= $13
 				AND (`+openSQL("$2", "$16")+`) < $16 RETURNING id
 		), placed AS (
 			INSERT INTO "order" (id, user_id, quote_id, state, lines, total, currency, payment_method, sequence, open, create_time, update_time, charges)

@@ -20,7 +20,7 @@ import (
 )
 
 // fill makes a million orders, and tables around them that are as large as those of a shop that has sold for years. Each tenth order is of
-// one customer and was shipped. Without triggers, log and indexes it takes seconds.
+// one customer and was shipped; when PostgreSQL counted them no cart was active. Without triggers, log and indexes it takes seconds.
 func fill(t *testing.T, s *shop) {
 	t.Helper()
 	const id = `lpad(to_hex(n), 12, '0') || '7000800000000000000'`
@@ -47,7 +47,7 @@ func fill(t *testing.T, s *shop) {
 		`INSERT INTO coupon (id, code, percent, max_uses) SELECT 'cpn_' || ` + id + `, 'CODE-' || n, 10, 1000000 FROM generate_series(1, 100000) AS n`,
 		`INSERT INTO coupon_use (order_id, coupon_id, user_id) SELECT 'ord_' || ` + id + `, 'cpn_' || lpad(to_hex(n % 1000 + 1), 12, '0') || '7000800000000000000', 'usr_' || n % 100000
 			FROM generate_series(1, 100000) AS n`,
-		`INSERT INTO cart (id, user_id, state, create_time, update_time) SELECT 'crt_' || ` + id + `, 'usr_' || n % 100000, CASE WHEN n % 5 = 0 THEN 'active' ELSE 'converted' END, now(), now()
+		`INSERT INTO cart (id, user_id, state, create_time, update_time) SELECT 'crt_' || ` + id + `, 'usr_' || n % 100000, 'converted', now(), now()
 			FROM generate_series(1, 100000) AS n`,
 		`INSERT INTO cart_item (cart_id, sku, quantity) SELECT 'crt_' || ` + id + `, 'MUG', 1 FROM generate_series(1, 100000) AS n`,
 		`INSERT INTO quote (id, cart_id, user_id, lines, total, currency, expire_time) SELECT 'quo_' || ` + id + `, 'crt_' || ` + id + `, 'usr_' || n % 100000, '[]', 1500, 'EUR', now()
@@ -71,21 +71,26 @@ type node struct {
 	Type     string  `json:"Node Type"`
 	Relation string  `json:"Relation Name"`
 	Rows     float64 `json:"Plan Rows"`
+	Cond     string  `json:"Index Cond"`
+	Filter   string  `json:"Filter"`
 	Hit      int64   `json:"Shared Hit Blocks"`
 	Read     int64   `json:"Shared Read Blocks"`
 	Plans    []node  `json:"Plans"`
 }
 
-// wrong says what in a plan grows with the number of orders: that a table is read from end to end, or much is sorted.
-func (n node) wrong() string {
+// wrong says what in a plan grows with the number of orders: that a table or an index is read from end to end, or much is sorted.
+func (n node) wrong(limited bool) string {
 	if n.Type == "Seq Scan" {
 		return "reads all of " + n.Relation
+	}
+	if strings.HasPrefix(n.Type, "Index") && n.Cond == "" && n.Filter != "" && !limited {
+		return "reads all of an index of " + n.Relation
 	}
 	if strings.Contains(n.Type, "Sort") && n.Plans[0].Rows > 10_000 {
 		return fmt.Sprintf("sorts %.0f rows", n.Plans[0].Rows)
 	}
 	for _, inner := range n.Plans {
-		if wrong := inner.wrong(); wrong != "" {
+		if wrong := inner.wrong(limited || n.Type == "Limit"); wrong != "" {
 			return wrong
 		}
 	}
@@ -220,7 +225,7 @@ func TestPlansAtAMillionOrders(t *testing.T) {
 				}
 				looked[statement.SQL] = true
 				root, ran := s.plan(t, statement)
-				if wrong := root.wrong(); wrong != "" {
+				if wrong := root.wrong(false); wrong != "" {
 					t.Errorf("it %s:\n%s", wrong, statement.SQL)
 				}
 				if blocks := root.Hit + root.Read; ran && blocks > maxBlocks {
@@ -238,7 +243,7 @@ func TestPlansAtAMillionOrders(t *testing.T) {
 			`SELECT id, lines FROM "order" WHERE id > 'ord_1' OR id > 'ord_0' ORDER BY quote_id || id LIMIT 10`: "",
 		} {
 			root, _ := s.plan(t, moduletest.Statement{SQL: statement})
-			if wrong := root.wrong(); wrong == "" || want != "" && wrong != want {
+			if wrong := root.wrong(false); wrong == "" || want != "" && wrong != want {
 				t.Errorf("of %s it says %q", statement, wrong)
 			}
 		}

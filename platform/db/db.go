@@ -177,6 +177,10 @@ func (c Config) login(admin *pgx.ConnConfig) (*pgxpool.Pool, error) {
 	config.ConnConfig.RuntimeParams["search_path"] = c.Module
 	config.ConnConfig.RuntimeParams["application_name"] = "cleave " + c.Module
 	config.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "60000"
+	// The statements of a module are short, and each has an index. PostgreSQL makes a plan once, perhaps while the tables are small enough to
+	// be read as a whole, and keeps it while they grow: so it is not given the choice, and does not compile what it takes to be dear then.
+	config.ConnConfig.RuntimeParams["enable_seqscan"] = "off"
+	config.ConnConfig.RuntimeParams["jit"] = "off"
 	config.ConnConfig.Tracer = c.Tracer
 	config.MaxConns = int32(max(c.MaxConns, 4))
 	config.MinIdleConns = 1

@@ -19,8 +19,7 @@ const (
 
 // newWatch returns the connections of [DB.Watch], of which none is open yet.
 //
-// Their statements are bounded and each has an index. PostgreSQL makes a plan once, perhaps while the tables are small enough to be read as
-// a whole, and keeps it while they grow: so it is not given the choice.
+// Their statements are bounded, and ask for few rows of one index in its order.
 func newWatch(pool *pgxpool.Pool) (*pgxpool.Pool, error) {
 	config := pool.Config()
 	config.MaxConns, config.MinConns, config.MinIdleConns = watchConns, 0, 0
@@ -29,9 +28,7 @@ func newWatch(pool *pgxpool.Pool) (*pgxpool.Pool, error) {
 	config.ConnConfig.Tracer = nil // Nobody follows a trace to here.
 	config.ConnConfig.RuntimeParams["application_name"] += " watch"
 	config.ConnConfig.RuntimeParams["statement_timeout"] = strconv.FormatInt(watchStatement.Milliseconds(), 10)
-	config.ConnConfig.RuntimeParams["enable_seqscan"] = "off"
 	config.ConnConfig.RuntimeParams["enable_bitmapscan"] = "off"
-	config.ConnConfig.RuntimeParams["jit"] = "off"
 	return pgxpool.NewWithConfig(context.Background(), config)
 }
 

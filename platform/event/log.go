@@ -76,8 +76,8 @@ var readWindow = `SELECT ` + columns + `, ` + below + `, CASE WHEN s.types ? e.t
 		ORDER BY era, transaction, position LIMIT ` + strconv.Itoa(windowRows) + `
 	) e ORDER BY era, transaction, position`
 
-// byIndex comes before it in its transaction. A plan that is made while the log is short, to read all of it, would be kept while it grows.
-const byIndex = "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)"
+// byIndex comes before it in its transaction. A plan that is made while the log is short, to sort all of it, would be kept while it grows.
+const byIndex = "SELECT set_config('enable_bitmapscan', 'off', true)"
 
 // read reads the log behind a cursor: the events that the subscription wants, with the types that it wants at this moment.
 func (e *Events) read(ctx context.Context, subscription int64, after cursor) (w window, err error) {

@@ -203,3 +203,16 @@ func BenchmarkChain(b *testing.B) {
 		})
 	}
 }
+
+// What a call costs more because it is measured and could be a span of a trace, while there is nowhere to send traces to.
+func BenchmarkObserve(b *testing.B) {
+	method := parityv1cleave.ParityService.Methods[0]
+	run := rpc.Observe(benchServer(b), parityv1cleave.ParityService, method, func(context.Context, proto.Message) (proto.Message, error) { return nil, nil })
+	ctx := rpc.CalleeContext(benchContext(b), method)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := run(ctx, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -19,6 +19,11 @@ func NewMemoryTransport(handler http.Handler) http.RoundTripper { return &memory
 // Chain returns what the server runs around a method.
 func Chain(s *Server, service *Service, method *Method) Next { return s.chain(service, method) }
 
+// Observe returns what measures a method, and makes spans of it.
+func Observe(s *Server, service *Service, method *Method, next Next) Next {
+	return s.observe(service, method, next)
+}
+
 // CalleeContext returns the context of a callee whose method does nothing, called by a module.
 func CalleeContext(ctx context.Context, method *Method) context.Context {
 	end := Next(func(context.Context, proto.Message) (proto.Message, error) { return nil, nil })
