@@ -24,10 +24,10 @@ func listen[M any, P event.Message[M]](s *service, events *event.Events, write f
 // there because of the event. So is one that was to a guest who is forgotten.
 func (s *service) queue(ctx context.Context, tx pgx.Tx, e event.Event, l letter) {
 	db.Defer(tx, `INSERT INTO message (id, event_id, template, channel, recipient, state, subject, body, origin, about)
-		SELECT $1, $2, $3, $4, CASE WHEN forgotten THEN '' ELSE $5 END, CASE WHEN forgotten THEN $11 ELSE $6 END, CASE WHEN forgotten THEN '' ELSE $7 END,
+		SELECT $1, $2::text, $3::text, $4::text, CASE WHEN forgotten THEN '' ELSE $5 END, CASE WHEN forgotten THEN $11 ELSE $6 END, CASE WHEN forgotten THEN '' ELSE $7 END,
 			CASE WHEN forgotten THEN '' ELSE $8 END, CASE WHEN NOT forgotten THEN $9::bytea END, $10
 		FROM (SELECT EXISTS (SELECT FROM cleave_erasure WHERE subject = $5::text) AS forgotten) AS erasure
-		WHERE NOT EXISTS (SELECT FROM message WHERE event_id = $2 AND template = $3 AND channel = $4 AND recipient = '')
+		WHERE NOT EXISTS (SELECT FROM message WHERE event_id = $2::text AND template = $3::text AND channel = $4::text AND recipient = '')
 		ON CONFLICT (event_id, template, channel, recipient) DO NOTHING`,
 		id.New("msg"), e.ID, l.template, channel, l.recipient, string(queued), l.subject, l.body, rpc.Origin(ctx), e.Subject, string(suppressed))
 	db.AfterCommit(ctx, s.nudge)
