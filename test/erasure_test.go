@@ -183,7 +183,9 @@ func (f *forgetting) play() {
 	if says, code := f.run("people", "erase", "--email", strings.ToUpper(othersEmail)); code != 0 {
 		f.Errorf("the guest is not forgotten: %d\n%s", code, says)
 	}
-	f.until("the guest's last mail has gone", func() bool { return f.rows("notifications", "SELECT count(*) FROM notifications.message WHERE state IN ('queued', 'sending')") == 0 })
+	f.until("the guest's last mail has gone", func() bool {
+		return f.rows("notifications", "SELECT count(*) FROM notifications.message WHERE state IN ('queued', 'sending')") == 0
+	})
 	if says, code := f.run("people", "erase", "--email", othersEmail); code != 0 {
 		f.Errorf("the guest is not forgotten: %d\n%s", code, says)
 	}
