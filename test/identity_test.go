@@ -17,11 +17,14 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
 
 	identityv1 "github.com/cleave-go/cleave/gen/cleave/identity/v1"
 	"github.com/cleave-go/cleave/gen/cleave/identity/v1/identityv1connect"
 	notificationsv1 "github.com/cleave-go/cleave/gen/cleave/notifications/v1"
 	"github.com/cleave-go/cleave/gen/cleave/notifications/v1/notificationsv1connect"
+	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
+	"github.com/cleave-go/cleave/gen/cleave/orders/v1/ordersv1connect"
 	"github.com/cleave-go/cleave/platform/browsertest"
 	"github.com/cleave-go/cleave/platform/topology"
 	"github.com/cleave-go/cleave/test/house"
@@ -48,7 +51,7 @@ func ownIssuer(t *testing.T, s *shop, issuer string) {
 	const callback, email, password = "https://app.example/callback", "jane@example.com", "correct horse battery staple"
 	clients := identityv1connect.NewClientServiceClient(http.DefaultClient, adminOf(s, "identity"))
 	if _, err := clients.PutClient(t.Context(), &identityv1.PutClientRequest{Client: &identityv1.Client{
-		Id: "app", Name: "App", RedirectUris: []string{callback}, Scopes: []string{"openid", "email", "account:read"}, Trusted: true,
+		Id: "app", Name: "App", RedirectUris: []string{callback}, Scopes: []string{"openid", "email", "account:read", "orders:read"}, Trusted: true,
 	}}); err != nil {
 		t.Fatal(err)
 	}
@@ -56,8 +59,10 @@ func ownIssuer(t *testing.T, s *shop, issuer string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app := oauth2.Config{ClientID: "app", Endpoint: provider.Endpoint(), RedirectURL: callback, Scopes: []string{"openid", "email", "account:read"}}
+	app := oauth2.Config{ClientID: "app", Endpoint: provider.Endpoint(), RedirectURL: callback, Scopes: []string{"openid", "email", "account:read", "orders:read"}}
 	verifier := oauth2.GenerateVerifier()
+
+	ordered := orderAsGuest(t, s, clients, issuer, "Jane@Example.com")
 
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -90,6 +95,16 @@ func ownIssuer(t *testing.T, s *shop, issuer string) {
 	if err != nil || answer.GetAccount().GetId() != idToken.Subject || answer.GetAccount().GetEmail() != email {
 		t.Errorf("with her token: %v, %v", answer, err)
 	}
+	orders := ordersv1connect.NewOrderServiceClient(oauth2.NewClient(t.Context(), oauth2.StaticTokenSource(token)), issuer)
+	var list *ordersv1.ListOrdersResponse
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline) && len(list.GetOrders()) == 0; time.Sleep(50 * time.Millisecond) {
+		if list, err = orders.ListOrders(t.Context(), &ordersv1.ListOrdersRequest{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(list.GetOrders()) != 1 || list.GetOrders()[0].GetId() != ordered {
+		t.Errorf("she finds %v, want what she has ordered as a guest, %s", list.GetOrders(), ordered)
+	}
 	messages := notificationsv1connect.NewNotificationServiceClient(oauth2.NewClient(t.Context(), oauth2.StaticTokenSource(token)), issuer)
 	if _, err := messages.ListMessages(t.Context(), &notificationsv1.ListMessagesRequest{}); connect.CodeOf(err) != connect.CodePermissionDenied {
 		t.Errorf("without the scope: %v, want permission denied", err)
@@ -102,6 +117,29 @@ func ownIssuer(t *testing.T, s *shop, issuer string) {
 	if logs := s.Logs(); strings.Contains(logs, email) || strings.Contains(logs, token.AccessToken) || strings.Contains(logs, password) {
 		t.Error("the logs tell of her address, her password or her token")
 	}
+}
+
+// orderAsGuest has somebody order without an account, in a shop that a service account of its own has filled, and returns the order.
+func orderAsGuest(t *testing.T, s *shop, clients identityv1connect.ClientServiceClient, issuer, email string) string {
+	t.Helper()
+	const secret = "a secret of a service account, long enough"
+	if _, err := clients.PutClient(t.Context(), &identityv1.PutClientRequest{Secret: secret, Client: &identityv1.Client{
+		Id: "stock", Name: "Stock", Scopes: []string{"catalog:write", "inventory:write"}, Roles: []string{"staff"}, Confidential: true,
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	account := clientcredentials.Config{ClientID: "stock", ClientSecret: secret, TokenURL: issuer + "/oauth/token"}
+	token, err := account.Token(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := enter(t, s, connectRPC)
+	v.clients = connectRPC.clients(t, s, func(string) string { return issuer })
+	anybody := v.ctx
+	v.ctx = bearing(anybody, token.AccessToken)
+	sku := v.product(1990, 1)
+	v.ctx, v.email = bearing(anybody, newGuest()), email
+	return v.buy("pm_card_visa", item{sku, 1}).GetId()
 }
 
 // openIDClient signs Jane, who is signed in at the browser, in at an app that npm's openid-client is for.
@@ -158,7 +196,7 @@ func link(t *testing.T, s *shop, issuer string) string {
 	defer db.Close(t.Context())
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		var text string
-		err := db.QueryRow(t.Context(), "SELECT body FROM notifications.mail ORDER BY id DESC LIMIT 1").Scan(&text)
+		err := db.QueryRow(t.Context(), "SELECT body FROM notifications.mail WHERE strpos(body, $1) > 0 ORDER BY id DESC LIMIT 1", issuer).Scan(&text)
 		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 			t.Fatal(err)
 		}

@@ -13,8 +13,12 @@ import (
 	"github.com/cleave-go/cleave/gen/cleave/identity/v1/identityv1connect"
 	notificationsv1 "github.com/cleave-go/cleave/gen/cleave/notifications/v1"
 	"github.com/cleave-go/cleave/gen/cleave/notifications/v1/notificationsv1connect"
+	"github.com/cleave-go/cleave/gen/cleave/orders/v1/ordersv1cleave"
+	"github.com/cleave-go/cleave/gen/cleave/orders/v1/ordersv1connect"
 	"github.com/cleave-go/cleave/modules/identity"
+	"github.com/cleave-go/cleave/platform/module"
 	"github.com/cleave-go/cleave/platform/moduletest"
+	"github.com/cleave-go/cleave/platform/rpc"
 )
 
 // box is a development mailbox.
@@ -27,14 +31,22 @@ func (box) ListMails(_ context.Context, r *notificationsv1.ListMailsRequest) (*n
 // TestAccounts looks after accounts and clients of the module identity as an operator does.
 func TestAccounts(t *testing.T) {
 	t.Parallel()
-	h := moduletest.Start(t, identity.Module)
-	caller := h.Caller("operator", identityv1cleave.ClientService, identityv1cleave.DeskService)
+	// Orders is there to be called by identity, which calls it for nobody here.
+	orders := module.Module{
+		Name: "orders", Serves: []*rpc.Service{ordersv1cleave.GuestService},
+		Build: func(*module.Host) ([]rpc.Handler, error) {
+			return []rpc.Handler{ordersv1cleave.NewGuestServiceHandler(ordersv1connect.UnimplementedGuestServiceHandler{})}, nil
+		},
+	}
+	h := moduletest.Start(t, identity.Module, orders)
+	caller := h.Caller("operator", identityv1cleave.ClientService, identityv1cleave.DeskService, identityv1cleave.KeyService)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /modules", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode([]string{"identity", "notifications"})
 	})
 	mux.Handle(identityv1connect.NewClientServiceHandler(identityv1cleave.NewClientServiceClient(caller)))
 	mux.Handle(identityv1connect.NewDeskServiceHandler(identityv1cleave.NewDeskServiceClient(caller)))
+	mux.Handle(identityv1connect.NewKeyServiceHandler(identityv1cleave.NewKeyServiceClient(caller)))
 	mux.Handle(notificationsv1connect.NewMailboxServiceHandler(box{}))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
@@ -53,6 +65,8 @@ func TestAccounts(t *testing.T) {
 		{"clients put job --name Job --scopes orders:read --roles staff --confidential", "", "a confidential client needs one"},
 		{"clients list", "web Web", ""},
 		{"clients delete web", "", ""},
+		{"keys rotate", "key_", ""},
+		{"keys list", "false", ""},
 		{"mailbox --to usr_7", "to usr_1: A new password Hello, follow usr_7", ""},
 	} {
 		printed, err := run(t, append(strings.Fields(c.args), "--admin", server.URL)...)

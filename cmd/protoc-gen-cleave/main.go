@@ -131,6 +131,9 @@ func generateService(g *protogen.GeneratedFile, file *protogen.File, service *pr
 		if err := generateCache(g, method); err != nil {
 			return err
 		}
+		if err := generateSession(g, method); err != nil {
+			return err
+		}
 		g.P("NewRequest: func() ", protoPackage.Ident("Message"), " { return new(", method.Input.GoIdent, ") },")
 		g.P("NewResponse: func() ", protoPackage.Ident("Message"), " { return new(", method.Output.GoIdent, ") },")
 		g.P("CheckRequest: ", rpcPackage.Ident("CheckMessage"), "(Copy", method.Input.GoIdent.GoName, "),")

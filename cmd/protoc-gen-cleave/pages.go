@@ -19,7 +19,11 @@ func generatePages(g *protogen.GeneratedFile, method *protogen.Method, pages *pl
 	}
 	g.P("Pages: []", rpcPackage.Ident("Page"), "{")
 	for _, p := range pages.GetPages() {
-		g.P("{Path: ", fmt.Sprintf("%q", p.GetPath()), ", Get: ", p.GetGet(), ", Post: ", p.GetPost(), "},")
+		more := ""
+		if p.GetFromAnywhere() {
+			more = ", FromAnywhere: true"
+		}
+		g.P("{Path: ", fmt.Sprintf("%q", p.GetPath()), ", Get: ", p.GetGet(), ", Post: ", p.GetPost(), more, "},")
 	}
 	g.P("},")
 	return nil
@@ -46,6 +50,8 @@ func wrongPages(method protoreflect.MethodDescriptor, pages *platformv1.Pages) s
 			return fmt.Sprintf("path %q is not made of words", p.GetPath())
 		case !p.GetGet() && !p.GetPost():
 			return fmt.Sprintf("%s is neither got nor posted to", p.GetPath())
+		case p.GetFromAnywhere() && !p.GetPost():
+			return fmt.Sprintf("%s is not posted to, from anywhere or here", p.GetPath())
 		case p.GetSummary() == "" || p.GetDescription() == "" || p.GetProduces() == "":
 			return fmt.Sprintf("%s says nothing about itself: it needs a summary, a description, and what it produces", p.GetPath())
 		}

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/compiler/protogen"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
 
 	platformv1 "github.com/cleave-go/cleave/gen/cleave/platform/v1"
 )
@@ -45,6 +46,12 @@ func generateRoute(g *protogen.GeneratedFile, method *protogen.Method) error {
 	}
 	g.P("Route: &", rpcPackage.Ident("Route"), "{Verb: ", fmt.Sprintf("%q", verb), ", Path: ", fmt.Sprintf("%q", path), more, "},")
 	return nil
+}
+
+// harmless reports whether a method says that it changes nothing.
+func harmless(method protoreflect.MethodDescriptor) bool {
+	options, _ := method.Options().(*descriptorpb.MethodOptions)
+	return options.GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS
 }
 
 func verbAndPath(rule *annotations.HttpRule) (verb, path string) {
@@ -84,6 +91,8 @@ func wrongRoute(method protoreflect.MethodDescriptor, rule *annotations.HttpRule
 		return `post, put and patch have body: "*", get and delete have none`
 	case method.IsStreamingServer() && verb != "GET":
 		return "streams are got"
+	case verb == "GET" && !harmless(method):
+		return "what is got has NO_SIDE_EFFECTS: links, and pages of other sites, make browsers get things"
 	}
 	seen := map[string]bool{}
 	for _, match := range variable.FindAllStringSubmatch(template, -1) {

@@ -45,9 +45,14 @@ func TestWrongRoute(t *testing.T) {
 		{"a post without a body", "Call", post("/v1/calls", ""), "have body"},
 		{"a part as body", "Call", post("/v1/calls", "payload"), `body is "*"`},
 		{"a stream that is posted", "Watch", post("/v1/calls/{case}:watch", "*"), "streams are got"},
-		{"a message in the query", "Call", get("/v1/calls/{case}"), "cannot be told in a query"},
+		{"bytes in the query", "ReadSession", get("/v1/sessions"), "cannot be told in a query"},
+		{"a get that changes something", "Call", get("/v1/calls/{case}"), "NO_SIDE_EFFECTS"},
 	} {
-		method := parityv1.File_cleave_platform_parity_v1_parity_proto.Services().ByName("ParityService").Methods().ByName(protoreflect.Name(c.method))
+		services := parityv1.File_cleave_platform_parity_v1_parity_proto.Services()
+		method := services.ByName("ParityService").Methods().ByName(protoreflect.Name(c.method))
+		if method == nil {
+			method = services.ByName("BrowserService").Methods().ByName(protoreflect.Name(c.method))
+		}
 		verb, path := verbAndPath(c.rule)
 		if got := wrongRoute(method, c.rule, verb, path); (got == "") != (c.says == "") || !strings.Contains(got, c.says) {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.says)

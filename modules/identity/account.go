@@ -2,7 +2,6 @@ package identity
 
 import (
 	"errors"
-	"net/mail"
 	"strings"
 	"unicode/utf8"
 
@@ -38,28 +37,16 @@ var messageStates = map[state]identityv1.AccountState{
 const customerRole = "customer"
 
 const (
-	maxEmail = 254 // RFC 5321, section 4.5.3.1.3, without the angle brackets.
-	maxName  = 100
+	maxName = 100
 	// The least and the most of a password, in characters and bytes. Long ones are hashed no slower than short ones.
 	minPassword = 12
 	maxPassword = 512
 )
 
 var (
-	errEmail    = errors.New("this is no e-mail address")
 	errPassword = errors.New("the password is too short or too long")
 	errName     = errors.New("the name is too long")
 )
-
-// normalEmail returns an address as accounts are known by it: in small letters. Nobody has two mailboxes that differ in that.
-func normalEmail(text string) (string, error) {
-	text = strings.ToLower(strings.TrimSpace(text))
-	parsed, err := mail.ParseAddress(text)
-	if err != nil || parsed.Address != text || len(text) > maxEmail || !utf8.ValidString(text) {
-		return "", errEmail
-	}
-	return text, nil
-}
 
 // checkPassword says what is wrong with a new password. What counts is its length (NIST SP 800-63B): no rule asks for odd characters.
 func checkPassword(password, email string) error {

@@ -4,6 +4,10 @@ import (
 	"strings"
 	"testing"
 
+	"buf.build/go/protovalidate"
+
+	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
+	"github.com/cleave-go/cleave/platform/mailaddr"
 	"github.com/cleave-go/cleave/platform/statetest"
 )
 
@@ -12,15 +16,21 @@ func TestStatesAreDrawn(t *testing.T) {
 	statetest.Drawn(t, "../../docs/states/account.md", invited, transitions)
 }
 
+// An account is known by the address that a guest orders with, however either types it: what one takes, so does the other.
 func TestEmail(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		" Jane@Example.COM ": "jane@example.com", "jane+shop@example.com": "jane+shop@example.com",
 		"": "", "jane": "", "jane@": "", "Jane <jane@example.com>": "", "jane@example.com, john@example.com": "", "jane@example.com\r\nBcc: all@example.com": "",
 		strings.Repeat("j", 250) + "@example.com": "",
+		"jane@Kelvin.example":                     "jane@kelvin.example", "jane@\u212Aelvin.example": "", "jäne@example.com": "", "jane@münchen.example": "", "j..d@example.com": "j..d@example.com", "jane@[127.0.0.1]": "", "jane@-example.com": "",
 	} {
-		if got, err := normalEmail(text); got != want || (err == nil) != (want != "") {
+		if got, err := mailaddr.Normal(text); got != want || (err == nil) != (want != "") {
 			t.Errorf("%q is %q, %v, want %q", text, got, err, want)
+		}
+		claim := &ordersv1.ClaimGuestOrdersRequest{RequestId: "claim", UserId: "usr_1", Email: strings.TrimSpace(text)}
+		if err := protovalidate.Validate(claim); (err == nil) != (want != "") {
+			t.Errorf("orders finds of %q: %v", text, err)
 		}
 	}
 }

@@ -155,7 +155,7 @@ func (w *web) authorize(out http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	old := a.maxAge >= 0 && time.Since(who.began) > a.maxAge+time.Second || a.again
+	old := a.maxAge >= 0 && who.age > a.maxAge || a.again
 	switch {
 	case (!signedIn || old) && a.none:
 		return w.leadWrong(out, a, &wrongRequest{"login_required", "nobody has signed in"})
@@ -169,7 +169,7 @@ func (w *web) authorize(out http.ResponseWriter, r *http.Request) error {
 	case asked && a.none:
 		return w.leadWrong(out, a, &wrongRequest{"consent_required", "the person has not allowed it"})
 	case asked:
-		return w.show(out, r, page{Name: "consent", Client: a.client.name, Scopes: a.scopes, Request: a.query, Person: who.account.email, LeadsTo: a.redirectURI})
+		return w.show(out, r, page{Name: "consent", Preferred: who.account.language, Client: a.client.name, Scopes: a.scopes, Request: a.query, Person: who.account.email, LeadsTo: a.redirectURI})
 	}
 	return w.grant(out, r, a, who)
 }
@@ -178,6 +178,9 @@ func (w *web) authorize(out http.ResponseWriter, r *http.Request) error {
 func leadToSignIn(out http.ResponseWriter, a authorization) error {
 	return redirect(out, signInPath+"?"+url.Values{"continue": {authorizePath + "?" + withoutLogin(a.query)}}.Encode())
 }
+
+// returning is for how long somebody who has just signed in has done so for whoever asks that it be fresh: he needs a moment to come back.
+const returning = time.Minute
 
 // withoutLogin returns a query that does not ask to sign in again: whoever follows it has just done so. A client that wants to be sure looks at
 // auth_time.
@@ -190,6 +193,9 @@ func withoutLogin(query string) string {
 	values.Del("prompt")
 	if len(prompts) > 0 {
 		values.Set("prompt", strings.Join(prompts, " "))
+	}
+	if seconds, err := strconv.Atoi(values.Get("max_age")); err == nil && seconds < int(returning.Seconds()) {
+		values.Set("max_age", strconv.Itoa(int(returning.Seconds())))
 	}
 	return values.Encode()
 }
@@ -214,7 +220,7 @@ func (w *web) consent(out http.ResponseWriter, r *http.Request) error {
 		return w.leadWrong(out, a, &wrongRequest{"access_denied", "the person has not allowed it"})
 	}
 	_, err = w.store.Pool().Exec(r.Context(), `INSERT INTO consent (account_id, client_id, scopes) VALUES ($1, $2, $3)
-		ON CONFLICT (account_id, client_id) DO UPDATE SET scopes = excluded.scopes`, who.account.id, a.client.id, list(a.scopes))
+		ON CONFLICT (account_id, client_id) DO UPDATE SET scopes = (SELECT jsonb_agg(DISTINCT scope) FROM jsonb_array_elements(consent.scopes || excluded.scopes) AS scope)`, who.account.id, a.client.id, list(a.scopes))
 	if err != nil {
 		return fmt.Errorf("write down what somebody allows: %w", err)
 	}

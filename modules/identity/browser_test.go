@@ -21,10 +21,14 @@ import (
 func TestBrowser(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	// The app, and what it is called back with.
-	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	// The app, and what it is called back with. It leads on to another origin of its own, which browsers hold the policy of a form against, too.
+	welcome := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = io.WriteString(w, `<!doctype html><html lang="en"><title>App</title><link rel="icon" href="data:,"><main><h1>Welcome back</h1></main>`)
+	}))
+	t.Cleanup(welcome.Close)
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, welcome.URL+"/?"+r.URL.RawQuery, http.StatusFound)
 	}))
 	t.Cleanup(app.Close)
 	b.app(t, func(r *identityv1.PutClientRequest) {
@@ -81,6 +85,23 @@ func TestBrowser(t *testing.T) {
 
 	tab.Do(t, chromedp.Navigate(at(devicesPath)))
 	title(said["devices"])
+	tab.Do(t, press(`a[href="/account"]`))
+	title(said["account"])
+	tab.Do(t, chromedp.SendKeys("#old-password", password), chromedp.SendKeys("#new-password", newer), press(`input[value=password] ~ button`))
+	title(said["account"])
+	if got := browsertest.Evaluate[string](t, tab, `document.querySelector("[role=status]").innerText`); got != said["password_changed"] {
+		t.Errorf("another password is answered with %q", got)
+	}
+	tab.Do(t, chromedp.SendKeys("#email", "jane.doe@example.org"), chromedp.SendKeys("#email-password", newer), press(`input[value=email] ~ button`))
+	title(said["mailed"])
+	tab.Do(t, chromedp.Navigate(at(b.link(t))))
+	title(said["confirm_email"])
+	tab.Do(t, press("main button"))
+	title(said["account"])
+	tab.Do(t, chromedp.SetValue("#language", "de"), press(`input[value=profile] ~ button`))
+	title(texts["de"]["account"])
+	tab.Do(t, chromedp.SetValue("#language", ""), press(`input[value=profile] ~ button`))
+	title(said["account"])
 	tab.Do(t, chromedp.Navigate(at(signOutPath)))
 	title(said["sign_out"])
 	tab.Do(t, press("main button"))

@@ -77,6 +77,12 @@ func TestServiceAccount(t *testing.T) {
 	if got := b.browser(t).look(t, r); got.status != http.StatusOK {
 		t.Errorf("with parameters that are empty: %d %s", got.status, got.body)
 	}
+	// RFC 6749, section 2.3.1: both are encoded as in a form, so that each character can be in a secret.
+	const odd = "plus + colon : percent % space, and ümlaut"
+	b.app(t, func(r *identityv1.PutClientRequest) { nightly(r); r.Client.Id, r.Secret = "odd", odd })
+	if _, err := ask(func(c *clientcredentials.Config) { c.ClientID, c.ClientSecret = "odd", odd }); err != nil {
+		t.Errorf("a secret with odd characters: %v", err)
+	}
 	if rows := moduletest.Value[int64](t, b.House, "SELECT count(*) FROM identity.client WHERE secret_hash = convert_to($1, 'UTF8')", secret); rows != 0 {
 		t.Error("a secret is kept as it is")
 	}
@@ -170,6 +176,20 @@ func TestIntrospectionAndRevocation(t *testing.T) {
 			t.Errorf("%s: active %t, want %t", name, got, c.want)
 		}
 	}
+	// A resource server asks about everybody's access tokens, and ends none.
+	b.app(t, func(r *identityv1.PutClientRequest) {
+		nightly(r)
+		r.Client.Id, r.Client.Roles, r.Client.Scopes = "warehouse", nil, []string{"tokens:introspect"}
+	})
+	if got := jsonOf(t, ask(introspectionPath, "warehouse", token.AccessToken).body); got["active"] != true || got["client_id"] != "app" || got["sub"] != b.id(t) {
+		t.Errorf("a resource server learns %v", got)
+	}
+	if active("warehouse", token.RefreshToken) {
+		t.Error("a resource server learns of a refresh token of others")
+	}
+	if got := ask(revocationPath, "warehouse", token.AccessToken); got.status != http.StatusOK || !active("app", token.AccessToken) {
+		t.Errorf("a resource server revokes: %d", got.status)
+	}
 	if got := ask(revocationPath, "nightly", token.RefreshToken); got.status != http.StatusOK || !active("app", token.AccessToken) {
 		t.Errorf("another client revokes: %d", got.status)
 	}
@@ -192,7 +212,7 @@ func TestConsent(t *testing.T) {
 	if asked.location != nil || strings.Contains(asked.body, "<b>") || !strings.Contains(asked.body, texts["en"]["scope email"]) {
 		t.Fatalf("she is not asked, or not well: %d %s", asked.status, asked.body)
 	}
-	if policy := asked.header.Get("Content-Security-Policy"); !strings.Contains(policy, "form-action 'self' https://app.example;") {
+	if policy := asked.header.Get("Content-Security-Policy"); !strings.Contains(policy, "form-action 'self' https:;") {
 		t.Errorf("the policy is %s", policy)
 	}
 	denied := jane.submit(t, asked, authorizePath, url.Values{"decision": {"deny"}})
@@ -211,6 +231,10 @@ func TestConsent(t *testing.T) {
 	if got := jane.get(t, more.url()); got.location != nil { // but for more.
 		t.Errorf("for more she is led to %v", got.location)
 	}
+	if got := jane.submit(t, jane.get(t, b.party(t, "profile").url()), authorizePath, url.Values{"decision": {"allow"}}); got.location == nil {
+		t.Errorf("she allows something else: %d", got.status)
+	}
+	p.code(t, jane) // What she has allowed before she still does.
 	forged := b.browser(t)
 	forged.Jar = jane.Jar
 	for name, form := range map[string]string{"no token": "", "another token": strings.Repeat("A", 43)} {

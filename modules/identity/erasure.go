@@ -19,13 +19,14 @@ var holdings = []person.Holding{
 	{Table: "refresh_token", Of: "family_id IN (SELECT id FROM family WHERE account_id = $1)"},
 	{Table: "family", Of: "account_id = $1", Shows: []string{"client_id", "scopes", "auth_time", "create_time", "expire_time", "end_time"}},
 	{Table: "session", Of: "account_id = $1", Shows: []string{"id", "device", "create_time", "expire_time"}},
+	{Table: "device", Of: "account_id = $1"},
 	{Table: "consent", Of: "account_id = $1", Shows: []string{"client_id", "scopes", "create_time"}},
 	{Table: "link", Of: "account_id = $1"},
 	{Table: "mail", Of: "account_id = $1", Shows: []string{"id", "kind", "language", "expire_time"}},
 	{Table: "audit", Of: "account_id = $1", Shows: []string{"event", "client_id", "session_id", "create_time"}, Keeps: true},
 	{
 		Table: "account", Of: "id = $1", Shows: []string{"id", "state", "email", "email_verified", "name", "roles", "create_time"},
-		Anonymise: "email = NULL, email_verified = false, name = '', password_hash = '', roles = '[]'",
+		Anonymise: "email = NULL, email_verified = false, name = '', language = '', password_hash = '', roles = '[]'",
 	},
 }
 
@@ -45,7 +46,7 @@ func (s *service) EraseAccount(ctx context.Context, r *identityv1.EraseAccountRe
 		return &identityv1.EraseAccountResponse{}, nil
 	}
 	// A token that somebody else has got hold of shall not be what passwords are tried with.
-	may, err := s.attempt(ctx, "", a.email)
+	_, may, err := s.attempt(ctx, "", a.email, "")
 	if err != nil {
 		return nil, db.Unavailable(err)
 	}

@@ -33,13 +33,13 @@ func (w *web) readAccess(ctx context.Context, text string) (claims accessClaims,
 	if err != nil || signed.Signatures[0].Protected.ExtraHeaders[jose.HeaderType] != "at+jwt" {
 		return claims, f, false, nil
 	}
-	set, err := w.keySet(ctx)
+	set, now, err := w.keySet(ctx)
 	if err != nil {
 		return claims, f, false, err
 	}
-	for _, key := range set.Key(signed.Signatures[0].Protected.KeyID) {
-		payload, err := signed.Verify(key)
-		if err != nil || json.Unmarshal(payload, &claims) != nil || claims.Issuer != w.issuer || claims.Audience != w.issuer || time.Now().Unix() >= claims.Expires {
+	for _, public := range set.Key(signed.Signatures[0].Protected.KeyID) {
+		payload, err := signed.Verify(public)
+		if err != nil || json.Unmarshal(payload, &claims) != nil || claims.Issuer != w.issuer || claims.Audience != w.issuer || now.Unix() >= claims.Expires {
 			continue
 		}
 		if claims.FamilyID == "" { // A service account's own.
@@ -75,7 +75,8 @@ func (w *web) userinfo(out http.ResponseWriter, r *http.Request) error {
 	return writeJSON(out, http.StatusOK, w.about(f.account, scopes))
 }
 
-// introspect tells a client whether a token of its own is good at this moment (RFC 7662). Of another's it tells nothing.
+// introspect tells a client whether a token is good at this moment (RFC 7662): one of its own, or anybody's access token if it has the scope for
+// that. Of others it tells nothing.
 func (w *web) introspect(out http.ResponseWriter, r *http.Request) error {
 	answer, err := w.inspect(r)
 	return answerClient(out, answer, err)
@@ -98,9 +99,9 @@ func (w *web) inspect(r *http.Request) (any, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case ok && claims.ClientID == c.id:
+	case ok && (claims.ClientID == c.id || slices.Contains(c.scopes, introspectScope)):
 		return map[string]any{
-			"active": true, "token_type": "Bearer", "iss": w.issuer, "aud": w.issuer, "sub": claims.Subject, "client_id": c.id, "scope": claims.Scope,
+			"active": true, "token_type": "Bearer", "iss": w.issuer, "aud": w.issuer, "sub": claims.Subject, "client_id": claims.ClientID, "scope": claims.Scope,
 			"exp": claims.Expires, "iat": claims.Issued, "jti": claims.ID,
 		}, nil
 	}

@@ -19,7 +19,7 @@ const (
 
 // purge removes what is over: sessions, families, codes and tokens that have expired, and attempts that count no more.
 func (s *service) purge(ctx context.Context) error {
-	for _, table := range []string{"code", "refresh_token", "session", "family", "mail", "link"} {
+	for _, table := range []string{"code", "refresh_token", "session", "family", "mail", "link", "device"} {
 		if err := s.remove(ctx, "DELETE FROM "+table+" WHERE id IN (SELECT id FROM "+table+" WHERE expire_time < now() - $2::interval LIMIT $1)", remember); err != nil {
 			return fmt.Errorf("remove what has expired of %s: %w", table, err)
 		}

@@ -11,7 +11,10 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/jackc/pgx/v5"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
+	identityv1 "github.com/cleave-go/cleave/gen/cleave/identity/v1"
+	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/id"
 )
 
@@ -28,18 +31,20 @@ const (
 	keyBits = 2048
 )
 
-// signer signs tokens with one key.
+// signer signs tokens with one key, at one moment. The moment is the database's: all replicas have that clock.
 type signer struct {
 	id      string
 	private *rsa.PrivateKey
+	now     time.Time
 }
 
 // signer returns what tokens are signed with now. Without a key it makes one.
 func (s *service) signer(ctx context.Context) (*signer, error) {
 	var keyID string
-	var text []byte
+	var kept []byte
+	var now time.Time
 	find := func() error {
-		return s.store.Pool().QueryRow(ctx, "SELECT id, private FROM signing_key WHERE use_time <= now() ORDER BY use_time DESC, id DESC LIMIT 1").Scan(&keyID, &text)
+		return s.store.Pool().QueryRow(ctx, "SELECT id, private, now() FROM signing_key WHERE use_time <= now() ORDER BY use_time DESC, id DESC LIMIT 1").Scan(&keyID, &kept, &now)
 	}
 	err := find()
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -51,25 +56,30 @@ func (s *service) signer(ctx context.Context) (*signer, error) {
 		return nil, fmt.Errorf("find the key to sign with: %w", err)
 	}
 	if known := s.signing.Load(); known != nil && known.id == keyID {
-		return known, nil
+		return &signer{keyID, known.private, now}, nil
 	}
-	private, err := parseKey(text)
+	private, err := s.readKey(keyID, kept)
 	if err != nil {
-		return nil, fmt.Errorf("read the key %s: %w", keyID, err)
+		return nil, err
 	}
-	known := &signer{keyID, private}
+	known := &signer{keyID, private, now}
 	s.signing.Store(known)
 	return known, nil
 }
 
-func parseKey(text []byte) (*rsa.PrivateKey, error) {
+// readKey returns a signing key as it is kept.
+func (s *service) readKey(keyID string, kept []byte) (*rsa.PrivateKey, error) {
+	text, _, err := s.vault.open(keyID, kept)
+	if err != nil {
+		return nil, fmt.Errorf("read the key %s: %w", keyID, err)
+	}
 	parsed, err := x509.ParsePKCS8PrivateKey(text)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the key %s: %w", keyID, err)
 	}
 	private, ok := parsed.(*rsa.PrivateKey)
 	if !ok {
-		return nil, fmt.Errorf("it is a %T", parsed)
+		return nil, fmt.Errorf("the key %s is a %T", keyID, parsed)
 	}
 	return private, nil
 }
@@ -87,27 +97,45 @@ func (k *signer) sign(typ string, claims []byte) (string, error) {
 	return signed.CompactSerialize()
 }
 
-// keySet returns the public halves of all keys: of those that sign, that will, and that have.
-func (s *service) keySet(ctx context.Context) (jose.JSONWebKeySet, error) {
-	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
-	if _, err := s.signer(ctx); err != nil { // Whoever asks first shall find one.
-		return set, err
+// keySet returns the public halves of all keys: of those that sign, that will, and that have. It reads the private half of each
+// once. It says also what time it is by the clock that tokens are made by.
+func (s *service) keySet(ctx context.Context) (set jose.JSONWebKeySet, now time.Time, err error) {
+	key, err := s.signer(ctx) // Whoever asks first shall find one.
+	if err != nil {
+		return set, now, err
 	}
-	rows, _ := s.store.Pool().Query(ctx, "SELECT id, private FROM signing_key ORDER BY id")
+	set.Keys = []jose.JSONWebKey{}
+	var before jose.JSONWebKeySet
+	if known := s.published.Load(); known != nil {
+		before = *known
+	}
+	ids := []string{}
+	for _, key := range before.Keys {
+		ids = append(ids, key.KeyID)
+	}
+	rows, _ := s.store.Pool().Query(ctx, "SELECT id, CASE WHEN id <> ALL($1) THEN private END FROM signing_key ORDER BY id", ids)
 	var keyID string
-	var text []byte
-	_, err := pgx.ForEachRow(rows, []any{&keyID, &text}, func() error {
-		private, err := parseKey(text)
-		if err != nil {
-			return fmt.Errorf("read the key %s: %w", keyID, err)
+	var kept []byte
+	_, err = pgx.ForEachRow(rows, []any{&keyID, &kept}, func() error {
+		if known := before.Key(keyID); len(known) > 0 {
+			set.Keys = append(set.Keys, known[0])
+			return nil
 		}
-		set.Keys = append(set.Keys, jose.JSONWebKey{Key: private.Public(), KeyID: keyID, Algorithm: string(jose.RS256), Use: "sig"})
-		return nil
+		private, err := s.readKey(keyID, kept)
+		if err == nil {
+			set.Keys = append(set.Keys, jose.JSONWebKey{Key: private.Public(), KeyID: keyID, Algorithm: string(jose.RS256), Use: "sig"})
+		}
+		return err
 	})
-	return set, err
+	if err != nil {
+		return set, now, fmt.Errorf("load the signing keys: %w", err)
+	}
+	s.published.Store(&set)
+	return set, key.now, nil
 }
 
-// rotateKeys makes a key when there is none, or the last one is old, and removes those whose tokens have expired.
+// rotateKeys makes a key when there is none, or the last one is old, removes those whose tokens have expired, and has the others kept as the
+// vault keeps keys now.
 func (s *service) rotateKeys(ctx context.Context) error {
 	var keys int
 	var young bool
@@ -115,12 +143,12 @@ func (s *service) rotateKeys(ctx context.Context) error {
 		return fmt.Errorf("look at the signing keys: %w", err)
 	}
 	if !young {
-		if err := s.addKey(ctx); err != nil {
+		if err := s.addKey(ctx, keyLife); err != nil {
 			return err
 		}
 	}
-	if keys < 2 {
-		return nil
+	if err := s.sealKeys(ctx); err != nil || keys < 2 {
+		return err
 	}
 	_, err := s.store.Pool().Exec(ctx, `DELETE FROM signing_key AS old WHERE EXISTS (
 		SELECT FROM signing_key WHERE use_time > old.use_time AND use_time < now() - $1::interval)`, keyKeep)
@@ -130,8 +158,36 @@ func (s *service) rotateKeys(ctx context.Context) error {
 	return nil
 }
 
-// addKey makes a key, unless another replica was faster. The first one signs at once.
-func (s *service) addKey(ctx context.Context) error {
+// sealKeys keeps keys anew that are not kept as the vault does now.
+func (s *service) sealKeys(ctx context.Context) error {
+	if len(s.vault) == 0 { // Then they stay as they are.
+		return nil
+	}
+	rows, _ := s.store.Pool().Query(ctx, "SELECT id, private FROM signing_key")
+	type keptKey struct {
+		id   string
+		kept []byte
+	}
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (key keptKey, err error) {
+		return key, row.Scan(&key.id, &key.kept)
+	})
+	if err != nil {
+		return fmt.Errorf("load the signing keys: %w", err)
+	}
+	for _, key := range all {
+		text, current, err := s.vault.open(key.id, key.kept)
+		if err == nil && !current {
+			_, err = s.store.Pool().Exec(ctx, "UPDATE signing_key SET private = $2 WHERE id = $1 AND private = $3", key.id, s.vault.seal(key.id, text), key.kept)
+		}
+		if err != nil {
+			return fmt.Errorf("encrypt the key %s: %w", key.id, err)
+		}
+	}
+	return nil
+}
+
+// addKey makes a key, unless there is one that is younger than an age: another replica was faster. The first one signs at once.
+func (s *service) addKey(ctx context.Context, age time.Duration) error {
 	private, err := rsa.GenerateKey(rand.Reader, keyBits)
 	if err != nil {
 		return fmt.Errorf("make a signing key: %w", err)
@@ -140,13 +196,14 @@ func (s *service) addKey(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("encode a signing key: %w", err)
 	}
+	keyID := id.New("key")
 	return s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtext('cleave.identity.signing_key'))"); err != nil {
 			return fmt.Errorf("lock the signing keys: %w", err)
 		}
 		tag, err := tx.Exec(ctx, `INSERT INTO signing_key (id, private, use_time)
 			SELECT $1, $2, CASE WHEN EXISTS (SELECT FROM signing_key) THEN now() + $4::interval ELSE now() END
-			WHERE NOT EXISTS (SELECT FROM signing_key WHERE use_time > now() - $3::interval)`, id.New("key"), text, keyLife, keyAhead)
+			WHERE NOT EXISTS (SELECT FROM signing_key WHERE use_time > now() - $3::interval)`, keyID, s.vault.seal(keyID, text), age, keyAhead)
 		if err != nil {
 			return fmt.Errorf("write a signing key: %w", err)
 		}
@@ -155,4 +212,38 @@ func (s *service) addKey(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// keyring implements KeyService.
+type keyring struct{ *service }
+
+func (s keyring) ListKeys(ctx context.Context, _ *identityv1.ListKeysRequest) (*identityv1.ListKeysResponse, error) {
+	keys, err := s.listKeys(ctx)
+	return &identityv1.ListKeysResponse{Keys: keys}, err
+}
+
+func (s keyring) RotateKeys(ctx context.Context, _ *identityv1.RotateKeysRequest) (*identityv1.RotateKeysResponse, error) {
+	if err := s.addKey(ctx, 0); err != nil {
+		return nil, db.Unavailable(err)
+	}
+	keys, err := s.listKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &identityv1.RotateKeysResponse{Key: keys[len(keys)-1]}, nil
+}
+
+func (s *service) listKeys(ctx context.Context) ([]*identityv1.SigningKey, error) {
+	rows, _ := s.store.Pool().Query(ctx, "SELECT id, create_time, use_time, get_byte(private, 0) = $1 FROM signing_key ORDER BY use_time, id", sealed)
+	keys, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*identityv1.SigningKey, error) {
+		var key identityv1.SigningKey
+		var created, used time.Time
+		err := row.Scan(&key.Id, &created, &used, &key.Encrypted)
+		key.CreateTime, key.UseTime = timestamppb.New(created), timestamppb.New(used)
+		return &key, err
+	})
+	if err != nil {
+		return nil, db.Unavailable(fmt.Errorf("list the signing keys: %w", err))
+	}
+	return keys, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,17 +28,24 @@ const (
 	confirmMail mailKind = "confirm" // Somebody has asked for an account: choose a password for it.
 	existsMail  mailKind = "exists"  // Somebody has asked for one who has it.
 	resetMail   mailKind = "reset"   // Somebody has forgotten the password.
+
+	changeMail   mailKind = "change"   // Somebody wants the address that it goes to for the account: confirm it.
+	changedMail  mailKind = "changed"  // The address that it goes to is not the account's any more.
+	passwordMail mailKind = "password" // Somebody has changed the password while he was signed in.
 )
 
-// kindFor returns which mail somebody is owed who has asked for an account or a new password; "" for none.
+// linked are the kinds of mails that bring a link to change the account with.
+var linked = []string{string(confirmMail), string(resetMail), string(changeMail)}
+
+// kindFor returns which mail is owed of those that an account in a state was; "" for none.
 func kindFor(asked mailKind, is state) mailKind {
 	switch {
-	case is == invited:
+	case is == invited && (asked == confirmMail || asked == resetMail):
 		return confirmMail
 	case is == active && asked == confirmMail:
 		return existsMail
-	case is == active && asked == resetMail:
-		return resetMail
+	case is == active, is == locked && (asked == changedMail || asked == passwordMail):
+		return asked
 	}
 	return ""
 }
@@ -46,6 +54,7 @@ func kindFor(asked mailKind, is state) mailKind {
 type ask struct {
 	kind                  mailKind
 	email, language, next string
+	to                    string // Where it goes, if not to where the account's do.
 }
 
 // owe writes down that a mail is owed. It does the same whether there is an account or not, so that nobody learns that from how long it takes:
@@ -66,12 +75,17 @@ func (s *service) owe(ctx context.Context, a ask) error {
 		if kindFor(a.kind, found.state) == "" {
 			accountID = ""
 		}
-		mailID := id.New("mai")
-		tx.Defer("INSERT INTO mail (id, account_id, kind, language, next, expire_time) VALUES ($1, $2, $3, $4, $5, now() + $6::interval)",
-			mailID, accountID, string(a.kind), a.language, a.next, mailLife)
 		audit(ctx, tx, audited{event: event, accountID: accountID})
-		return s.events.Publish(ctx, tx, mailID, 1, &identityv1.MailOwed{MailId: mailID, UserId: accountID})
+		return s.oweTo(ctx, tx, accountID, a)
 	})
+}
+
+// oweTo writes down that a mail is owed to an account, or to an address for its sake.
+func (s *service) oweTo(ctx context.Context, tx tx, accountID string, a ask) error {
+	mailID := id.New("mai")
+	tx.Defer("INSERT INTO mail (id, account_id, kind, email, language, next, expire_time) VALUES ($1, $2, $3, $4, $5, $6, now() + $7::interval)",
+		mailID, accountID, string(a.kind), a.to, a.language, a.next, mailLife)
+	return s.events.Publish(ctx, tx, mailID, 1, &identityv1.MailOwed{MailId: mailID, UserId: accountID})
 }
 
 // mails implements MailService.
@@ -81,25 +95,32 @@ func (s mails) WriteMails(ctx context.Context, r *identityv1.WriteMailsRequest) 
 	answer := &identityv1.WriteMailsResponse{}
 	err := s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
 		answer.Mails = nil
-		rows, _ := tx.Query(ctx, `SELECT m.id, m.kind, m.language, m.next, a.id, a.email, a.state FROM mail AS m JOIN account AS a ON a.id = m.account_id
+		rows, _ := tx.Query(ctx, `SELECT m.id, m.kind, coalesce(nullif(a.language, ''), m.language), m.next, m.email, a.id, coalesce(nullif(m.email, ''), a.email), a.state FROM mail AS m JOIN account AS a ON a.id = m.account_id
 			WHERE m.id = ANY($1) AND m.expire_time > now() AND a.email IS NOT NULL ORDER BY m.id FOR SHARE`, r.GetMailIds())
-		var mailID, language, next, accountID, email string
+		var mailID, language, next, wanted, accountID, email string
 		var asked mailKind
 		var is state
-		_, err := pgx.ForEachRow(rows, []any{&mailID, &asked, &language, &next, &accountID, &email, &is}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&mailID, &asked, &language, &next, &wanted, &accountID, &email, &is}, func() error {
 			kind := kindFor(asked, is)
 			if kind == "" {
 				return nil
 			}
 			link := s.issuer + signInPath
-			if kind != existsMail {
+			if kind == passwordMail {
+				link = s.issuer + resetPath
+			}
+			if slices.Contains(linked, string(kind)) {
 				secret, hash := newSecret()
-				link = s.issuer + passwordPath + "?" + url.Values{"token": {secret}}.Encode()
-				tx.Defer("INSERT INTO link (hash, account_id, next, expire_time) VALUES ($1, $2, $3, now() + $4::interval)", hash, accountID, next, linkLife)
+				link = s.issuer + passwordPath
+				if kind == changeMail {
+					link, hash = s.issuer+emailPath, hashChange(secret)
+				}
+				link += "?" + url.Values{"token": {secret}}.Encode()
+				tx.Defer("INSERT INTO link (hash, account_id, email, next, expire_time) VALUES ($1, $2, $3, $4, now() + $5::interval)", hash, accountID, wanted, next, linkLife)
 			}
 			said := texts[language]
 			answer.Mails = append(answer.Mails, &identityv1.Mail{
-				MailId: mailID, Subject: said["mail "+string(kind)], Text: strings.NewReplacer("{email}", email, "{link}", link).Replace(said["mail "+string(kind)+" text"]),
+				MailId: mailID, Address: email, Subject: said["mail "+string(kind)], Text: strings.NewReplacer("{email}", email, "{link}", link).Replace(said["mail "+string(kind)+" text"]),
 			})
 			return nil
 		})
@@ -111,9 +132,15 @@ func (s mails) WriteMails(ctx context.Context, r *identityv1.WriteMailsRequest) 
 	return answer, nil
 }
 
+// endLinks has no link to an account be good any more, and no mail bring another.
+func endLinks(tx tx, accountID string) {
+	tx.Defer("DELETE FROM link WHERE account_id = $1", accountID)
+	tx.Defer("DELETE FROM mail WHERE account_id = $1 AND kind = ANY($2)", accountID, linked)
+}
+
 // followed returns whose password whoever has a link may choose, and whether the link is good.
 func (s *service) followed(ctx context.Context, secret string) (email string, ok bool, err error) {
-	a, ok, err := findAccount(ctx, s.store.Pool(), "id = (SELECT account_id FROM link WHERE hash = $1 AND expire_time > now()) AND state IN ('invited', 'active')", hashSecret(secret))
+	a, ok, err := findAccount(ctx, s.store.Pool(), "id = (SELECT account_id FROM link WHERE hash = $1 AND email = '' AND expire_time > now()) AND state IN ('invited', 'active')", hashSecret(secret))
 	return a.email, ok, err
 }
 
@@ -127,7 +154,7 @@ func (s *service) choosePassword(ctx context.Context, secret, password, name str
 	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
 		ok = false
 		var accountID string
-		rows, _ := tx.Query(ctx, "DELETE FROM link WHERE hash = $1 AND expire_time > now() RETURNING account_id, next", hashSecret(secret))
+		rows, _ := tx.Query(ctx, "DELETE FROM link WHERE hash = $1 AND email = '' AND expire_time > now() RETURNING account_id, next", hashSecret(secret))
 		if _, err := pgx.ForEachRow(rows, []any{&accountID, &next}, func() error { return nil }); err != nil || accountID == "" {
 			return err
 		}
@@ -144,12 +171,14 @@ func (s *service) choosePassword(ctx context.Context, secret, password, name str
 			}
 			tx.Defer("UPDATE account SET name = $2 WHERE id = $1", a.id, name)
 		}
-		tx.Defer("DELETE FROM link WHERE account_id = $1", a.id)
-		tx.Defer("DELETE FROM mail WHERE account_id = $1", a.id) // Each would bring another link.
+		endLinks(tx, a.id)
 		tx.Defer("DELETE FROM attempt WHERE key = $1", accountKey(a.email))
 		tx.Defer("UPDATE account SET password_hash = $2, email_verified = true WHERE id = $1", a.id, hash)
 		audit(ctx, tx, audited{event: "password_chosen", accountID: a.id})
 		email, ok = a.email, true
+		if err := s.jobs.Insert(ctx, tx, claimOrders{a.id}, time.Time{}); err != nil {
+			return err
+		}
 		return endSessions(ctx, tx, a.id)
 	})
 	return email, next, ok, db.Unavailable(err)

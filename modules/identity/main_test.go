@@ -19,6 +19,7 @@ import (
 	identityv1 "github.com/cleave-go/cleave/gen/cleave/identity/v1"
 	"github.com/cleave-go/cleave/gen/cleave/identity/v1/identityv1cleave"
 	"github.com/cleave-go/cleave/gen/cleave/identity/v1/identityv1connect"
+	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
 	"github.com/cleave-go/cleave/platform/edge"
 	"github.com/cleave-go/cleave/platform/moduletest"
 	"github.com/cleave-go/cleave/platform/postgrestest"
@@ -40,18 +41,20 @@ type bundle struct {
 	clients identityv1connect.ClientServiceClient
 	desk    identityv1connect.DeskServiceClient
 	mails   identityv1connect.MailServiceClient
+	orders  *guestOrders
 	addr    string // Of the edge.
 }
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	h := moduletest.Start(t, Module)
+	orders := &guestOrders{claims: make(chan *ordersv1.ClaimGuestOrdersRequest, 10)}
+	h := moduletest.Start(t, Module, orders.module())
 	caller := h.Caller("edge", Module.Serves...)
-	door := edge.New(edge.Config{Services: Module.Serves, Route: func(string) http.Handler { return h.Handler() }})
+	door := edge.New(edge.Config{Services: Module.Serves, Issuer: issuer, Route: func(string) http.Handler { return h.Handler() }})
 	server := httptest.NewServer(door)
 	t.Cleanup(server.Close)
 	return &bundle{
-		House: h, client: identityv1cleave.NewAccountServiceClient(caller), clients: identityv1cleave.NewClientServiceClient(caller),
+		House: h, orders: orders, client: identityv1cleave.NewAccountServiceClient(caller), clients: identityv1cleave.NewClientServiceClient(caller),
 		desk:  identityv1cleave.NewDeskServiceClient(caller),
 		mails: identityv1cleave.NewMailServiceClient(h.Caller("notifications", identityv1cleave.MailService)), addr: strings.TrimPrefix(server.URL, "http://"),
 	}

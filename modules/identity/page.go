@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/cleave-go/cleave/platform/mailaddr"
 )
 
 //go:embed pages/page.html
@@ -41,6 +43,7 @@ type page struct {
 	Scopes          []string
 	LeadsTo         string // The client's URI that a form leads to in the end.
 	Devices         []device
+	Preferred       string // The language that somebody who has signed in wants, if he has said so.
 	Token           string // What a link has brought.
 }
 
@@ -77,7 +80,9 @@ func withContinue(path, next string) string {
 
 // show answers with a page.
 func (w *web) show(out http.ResponseWriter, r *http.Request, p page) error {
-	p.Language = languageOf(r.Header.Get("Accept-Language"))
+	if p.Language = p.Preferred; p.Language == "" {
+		p.Language = languageFor(r, p.Continue+p.Request) // There is one of them at the most.
+	}
 	p.Form = w.formToken(out, r)
 	var text bytes.Buffer
 	if err := pageTemplate.Execute(&text, p); err != nil {
@@ -97,29 +102,48 @@ func (w *web) show(out http.ResponseWriter, r *http.Request, p page) error {
 	return err
 }
 
-// source returns a source of a Content-Security-Policy that a URI is of, after a space; "" for none.
+// source returns a source of a Content-Security-Policy that a URI is of, after a space; "" for none. It is the whole scheme: where a client leads
+// on to from there, to another origin of its own perhaps, counts as well, and is the client's affair.
 func source(uri string) string {
 	u, err := url.Parse(uri)
-	if err != nil || u.Scheme == "" || strings.ContainsAny(u.Host, "; ,'\"") {
+	if err != nil || u.Scheme == "" {
 		return ""
 	}
-	if u.Host == "" {
-		return " " + u.Scheme + ":"
-	}
-	return " " + u.Scheme + "://" + u.Host
+	return " " + u.Scheme + ":"
 }
 
-// next returns where somebody goes on after a sign-in: only to what asks for one here.
+// next returns where somebody goes on after a sign-in: to something of this host, the shop's own pages for instance, and nowhere else.
 func next(asked string) string {
-	if strings.HasPrefix(asked, authorizePath+"?") {
-		return asked
+	u, err := url.Parse(asked)
+	if err != nil || u.Scheme != "" || u.Host != "" || !strings.HasPrefix(asked, "/") || strings.HasPrefix(asked, "//") || strings.Contains(asked, `\`) || len(asked) > maxNext {
+		return ""
 	}
-	return ""
+	return asked
 }
+
+// languageFor returns the language of a page on the way to an authorization: the one that the client names (ui_locales), or that the
+// browser prefers.
+func languageFor(r *http.Request, request string) string {
+	_, query, found := strings.Cut(request, "?")
+	if !found {
+		query = request
+	}
+	values, _ := url.ParseQuery(query) // What cannot be read names none.
+	if asked := strings.Join(strings.Fields(values.Get("ui_locales")), ","); asked != "" && len(asked) <= maxLocales {
+		if language, known := languageIn(asked); known {
+			return language
+		}
+	}
+	language, _ := languageIn(r.Header.Get("Accept-Language"))
+	return language
+}
+
+// maxNext is how long that can be, in bytes: it is in URLs and mails.
+const maxNext = 8 << 10
 
 // leadsTo returns the URI of the client for whose sake somebody signs in, if it is the client's.
 func (w *web) leadsTo(r *http.Request, next string) (string, error) {
-	_, query, found := strings.Cut(next, "?")
+	query, found := strings.CutPrefix(next, authorizePath+"?")
 	if !found {
 		return "", nil
 	}
@@ -156,12 +180,12 @@ func (w *web) postSignIn(out http.ResponseWriter, r *http.Request) error {
 		return w.oldForm(out, r)
 	}
 	p := page{Name: "sign_in", Continue: next(r.PostForm.Get("continue")), Email: r.PostForm.Get("email")}
-	email, err := normalEmail(p.Email)
+	email, err := mailaddr.Normal(p.Email)
 	if err != nil {
 		p.Status, p.Problem = http.StatusBadRequest, "bad_email"
 		return w.showForm(out, r, p)
 	}
-	cookie, err := w.signIn(r.Context(), visitor{network: r.RemoteAddr, device: deviceOf(r.UserAgent()), cookie: w.cookie(r, sessionCookie)}, email, r.PostForm.Get("password"))
+	cookie, known, err := w.signIn(r.Context(), w.visitor(r), email, r.PostForm.Get("password"))
 	switch {
 	case errors.Is(err, errRefused):
 		p.Status, p.Problem = http.StatusUnauthorized, "refused"
@@ -174,6 +198,7 @@ func (w *web) postSignIn(out http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.setCookie(out, sessionCookie, cookie, int(sessionLife.Seconds()))
+	w.setCookie(out, deviceCookie, known, int(deviceLife.Seconds()))
 	w.setCookie(out, formCookie, "", 0) // Whoever knew it before has no part in what follows.
 	if p.Continue == "" {
 		p.Continue = devicesPath
@@ -203,12 +228,12 @@ func (w *web) postAsk(out http.ResponseWriter, r *http.Request, name string, kin
 		return w.oldForm(out, r)
 	}
 	p := page{Name: name, Continue: next(r.PostForm.Get("continue")), Email: r.PostForm.Get("email")}
-	email, err := normalEmail(p.Email)
+	email, err := mailaddr.Normal(p.Email)
 	if err != nil {
 		p.Status, p.Problem = http.StatusBadRequest, "bad_email"
 		return w.showForm(out, r, p)
 	}
-	may, err := w.attempt(r.Context(), r.RemoteAddr, "mail "+email)
+	_, may, err := w.attempt(r.Context(), r.RemoteAddr, "mail "+email, "")
 	if err != nil {
 		return err
 	}
@@ -217,7 +242,7 @@ func (w *web) postAsk(out http.ResponseWriter, r *http.Request, name string, kin
 		p.Status, p.Problem = http.StatusTooManyRequests, "too_many"
 		return w.showForm(out, r, p)
 	}
-	if err := w.owe(r.Context(), ask{kind, email, languageOf(r.Header.Get("Accept-Language")), p.Continue}); err != nil {
+	if err := w.owe(r.Context(), ask{kind: kind, email: email, language: languageFor(r, p.Continue), next: p.Continue}); err != nil {
 		return err
 	}
 	return w.show(out, r, page{Name: "mailed", Notice: "mailed_text"})
@@ -283,7 +308,7 @@ func (w *web) showDevices(out http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	p := page{Name: "devices", Person: who.account.email}
+	p := page{Name: "devices", Person: who.account.email, Preferred: who.account.language}
 	for _, s := range all {
 		p.Devices = append(p.Devices, device{ID: s.id, Name: s.device, Since: s.began.UTC().Format(time.DateOnly), Here: s.id == who.id})
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync/atomic"
 
 	"golang.org/x/crypto/argon2"
@@ -85,9 +86,14 @@ func (h *hasher) key(ctx context.Context, password string, salt []byte, time, me
 	return argon2.IDKey([]byte(password), salt, time, memory, threads, hashLength), nil
 }
 
+// hashCost is how a hash begins that is made now.
+var hashCost = fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$", argon2.Version, hashMemory, hashTime, hashThreads)
+
+// fresh reports whether a hash was made at the cost of now.
+func fresh(hash string) bool { return strings.HasPrefix(hash, hashCost) }
+
 func encodeHash(salt, key []byte) string {
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, hashMemory, hashTime, hashThreads,
-		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(key))
+	return hashCost + base64.RawStdEncoding.EncodeToString(salt) + "$" + base64.RawStdEncoding.EncodeToString(key)
 }
 
 func random(length int) []byte {

@@ -18,6 +18,8 @@ const (
 	resetPath         = "/reset"
 	passwordPath      = "/password"
 	devicesPath       = "/devices"
+	accountPath       = "/account"
+	emailPath         = "/email"
 	signOutPath       = "/signout"
 )
 
@@ -27,6 +29,8 @@ const (
 	profileScope = "profile"
 	emailScope   = "email"
 	offlineScope = "offline_access"
+	// introspectScope lets a client ask about the access tokens of others: a resource server, which people and apps show them to.
+	introspectScope = "tokens:introspect"
 )
 
 // discovery serves what clients have to know (OpenID Connect Discovery 1.0, section 3; RFC 8414).
@@ -63,7 +67,7 @@ func (w *web) discovery(out http.ResponseWriter, _ *http.Request) error {
 
 // keys serves the keys that tokens are verified with.
 func (w *web) keys(out http.ResponseWriter, r *http.Request) error {
-	set, err := w.keySet(r.Context())
+	set, _, err := w.keySet(r.Context())
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -212,6 +213,65 @@ func TestCodeIsRedeemedOnce(t *testing.T) {
 	}
 }
 
+// An app that wants a fresh sign-in gets one, and people who have just signed in are not asked again. What counts is the database's clock.
+func TestMaxAge(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.app(t)
+	jane := b.jane(t)
+	p := b.party(t)
+	aged := func(seconds string) seen { return jane.get(t, p.url(oauth2.SetAuthURLParam("max_age", seconds))) }
+	b.Exec(t, "UPDATE identity.session SET create_time = now() - interval '100 seconds'")
+	if got := aged("1000"); got.location == nil || !got.location.Query().Has("code") {
+		t.Errorf("she has signed in recently enough: %d %s", got.status, got.body)
+	}
+	if got := jane.get(t, p.url(oauth2.SetAuthURLParam("max_age", "99"), oauth2.SetAuthURLParam("prompt", "none"))); got.location == nil || got.location.Query().Get("error") != "login_required" {
+		t.Errorf("she may not be asked and is led to %v", got.location)
+	}
+	for _, seconds := range []string{"99", "0"} {
+		b.Exec(t, "UPDATE identity.session SET create_time = now() - interval '100 seconds'")
+		page := aged(seconds)
+		if page.location != nil || !strings.Contains(page.body, `name="password"`) {
+			t.Fatalf("max_age=%s: %d, led to %v", seconds, page.status, page.location)
+		}
+		if got := jane.submit(t, page, signInPath, url.Values{"email": {email}, "password": {password}}); got.location == nil || !got.location.Query().Has("code") {
+			t.Errorf("max_age=%s, and she signs in: %d %s", seconds, got.status, got.body)
+		}
+	}
+	b.Exec(t, "UPDATE identity.session SET create_time = now() + interval '10 minutes'") // That of a replica which is ahead, or before the clock was set.
+	if got := aged("99"); got.location == nil {
+		t.Errorf("she has signed in at a time that is to come: %d", got.status)
+	}
+}
+
+// An app says which language its people understand. Who has signed in has said so himself.
+func TestLocales(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.app(t, func(r *identityv1.PutClientRequest) { r.Client.Trusted = false })
+	jane := b.jane(t)
+	p := b.party(t)
+	for asked, want := range map[string]string{"de": "de", "fr de-CH en": "de", "en de": "en", "fr": "en", "tlh;q=x,": "en", "": "en", strings.Repeat("de ", 100): "en"} {
+		link := p.url(oauth2.SetAuthURLParam("ui_locales", asked))
+		for name, at := range map[string]*browser{"nobody": b.browser(t), "Jane": jane} {
+			if got := at.get(t, link); got.header.Get("Content-Language") != want {
+				t.Errorf("%q for %s is answered in %s, want %s", asked, name, got.header.Get("Content-Language"), want)
+			}
+		}
+	}
+	at := b.browser(t)
+	page := at.get(t, p.url(oauth2.SetAuthURLParam("ui_locales", "de")))
+	next := hidden.FindAllStringSubmatch(page.body, -1)[1][2]
+	at.submit(t, at.get(t, resetPath+"?"+url.Values{"continue": {strings.ReplaceAll(next, "&amp;", "&")}}.Encode()), resetPath, url.Values{"email": {email}})
+	if m := b.mail(t); m.GetSubject() != texts["de"]["mail reset"] {
+		t.Errorf("she is mailed %q", m.GetSubject())
+	}
+	jane.change(t, "profile", url.Values{"language": {"en"}})
+	if got := jane.get(t, p.url(oauth2.SetAuthURLParam("ui_locales", "de"))); got.header.Get("Content-Language") != "en" {
+		t.Errorf("who wants English is asked in %s", got.header.Get("Content-Language"))
+	}
+}
+
 // isWrong reports whether an error is one of the token endpoint.
 func isWrong(err error, code string) bool {
 	var wrong *oauth2.RetrieveError
@@ -266,6 +326,41 @@ func TestRefreshTokensRotate(t *testing.T) {
 	}
 	if _, err := p.provider.UserInfo(p.ctx, oauth2.StaticTokenSource(second)); err == nil {
 		t.Error("userinfo is told with an access token of a family that was ended")
+	}
+
+	// Within the grace window somebody else has used it as well as the client. As long as one of the two goes on, it can be a lost answer.
+	for _, apart := range []bool{true, false} {
+		stolen := p.tokens(t, jane)
+		clients, err := refresh(stolen.RefreshToken)
+		must(t, err)
+		thiefs, err := refresh(stolen.RefreshToken)
+		must(t, err)
+		if apart {
+			thiefs, err = refresh(thiefs.RefreshToken)
+			must(t, err)
+			if _, err := refresh(clients.RefreshToken); !isWrong(err, "invalid_grant") {
+				t.Errorf("both go on, one after the other: %v", err)
+			}
+		} else {
+			var all sync.WaitGroup
+			var good atomic.Int32
+			for _, token := range []string{clients.RefreshToken, thiefs.RefreshToken} {
+				all.Go(func() {
+					if _, err := refresh(token); err == nil {
+						good.Add(1)
+					} else if !isWrong(err, "invalid_grant") {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+			if good.Load() != 1 {
+				t.Errorf("both go on at once, and %d get tokens", good.Load())
+			}
+		}
+		if _, err := refresh(thiefs.RefreshToken); !isWrong(err, "invalid_grant") {
+			t.Errorf("after both went on the thief does: %v", err)
+		}
 	}
 
 	locked := p.tokens(t, jane)

@@ -11,13 +11,17 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"github.com/go-jose/go-jose/v4"
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	identityv1 "github.com/cleave-go/cleave/gen/cleave/identity/v1"
+	"github.com/cleave-go/cleave/gen/cleave/orders/v1/ordersv1connect"
 	"github.com/cleave-go/cleave/modules/identity/internal/ent"
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/event"
+	"github.com/cleave-go/cleave/platform/job"
+	"github.com/cleave-go/cleave/platform/mailaddr"
 	"github.com/cleave-go/cleave/platform/person"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
@@ -30,24 +34,29 @@ type service struct {
 	log     *slog.Logger
 	events  *event.Events
 	people  *person.Client
+	jobs    *job.Client
+	orders  ordersv1connect.GuestServiceClient
 	issuer  string
 	hasher  *hasher
+	vault   vault
 	signing atomic.Pointer[signer]
+	// published is what was last published.
+	published atomic.Pointer[jose.JSONWebKeySet]
 }
 
 // account is a row.
 type account struct {
-	id, email, name, hash string
-	state                 state
-	verified              bool
-	roles                 []string
-	created               time.Time
+	id, email, name, language, hash string
+	state                           state
+	verified                        bool
+	roles                           []string
+	created                         time.Time
 }
 
-const accountColumns = "id, coalesce(email, ''), name, password_hash, state, email_verified, roles, create_time"
+const accountColumns = "id, coalesce(email, ''), name, language, password_hash, state, email_verified, roles, create_time"
 
 func scanAccount(row pgx.CollectableRow) (a account, err error) {
-	return a, row.Scan(&a.id, &a.email, &a.name, &a.hash, &a.state, &a.verified, &a.roles, &a.created)
+	return a, row.Scan(&a.id, &a.email, &a.name, &a.language, &a.hash, &a.state, &a.verified, &a.roles, &a.created)
 }
 
 // querier is a pool or a transaction.
@@ -70,7 +79,7 @@ func findAccount(ctx context.Context, q querier, condition string, argument any)
 
 func (a account) message() *identityv1.Account {
 	return &identityv1.Account{
-		Id: a.id, State: messageStates[a.state], Email: a.email, EmailVerified: a.verified, Name: a.name, Roles: a.roles, CreateTime: timestamppb.New(a.created),
+		Id: a.id, State: messageStates[a.state], Email: a.email, EmailVerified: a.verified, Name: a.name, Language: a.language, Roles: a.roles, CreateTime: timestamppb.New(a.created),
 	}
 }
 
@@ -92,7 +101,7 @@ type desk struct{ *service }
 func (s desk) FindAccount(ctx context.Context, r *identityv1.FindAccountRequest) (*identityv1.FindAccountResponse, error) {
 	condition, key := "id = $1", r.GetIdOrEmail()
 	if strings.Contains(key, "@") {
-		condition, key = "email = $1", strings.ToLower(key)
+		condition, key = "email = $1", mailaddr.Fold(key)
 	}
 	a, found, err := findAccount(ctx, s.store.Pool(), condition, key)
 	if err != nil {

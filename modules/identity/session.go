@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -27,31 +28,33 @@ type session struct {
 	id, device string
 	account    account
 	began      time.Time
+	age        time.Duration // By the clock that began is by.
 }
 
 // visitor is whoever signs in at a browser.
 type visitor struct {
 	network, device string
 	cookie          string // Of the session that is there already.
+	known           string // By which accounts know the browser.
 }
 
-// signIn signs somebody in and returns what his browser keeps. Every attempt that is made costs a hash, so that none tells by its
-// time whether there is such an account.
-func (s *service) signIn(ctx context.Context, at visitor, email, password string) (cookie string, err error) {
-	may, err := s.attempt(ctx, at.network, email)
+// signIn signs somebody in and returns what his browser keeps: of the session, and to be known again. Every attempt that is made costs a hash,
+// so that none tells by its time whether there is such an account.
+func (s *service) signIn(ctx context.Context, at visitor, email, password string) (cookie, known string, err error) {
+	counted, may, err := s.attempt(ctx, at.network, email, at.known)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	if !may {
-		return "", errTooMany
+		return "", "", errTooMany
 	}
 	a, _, err := findAccount(ctx, s.store.Pool(), "email = $1", email)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	right, err := s.hasher.verify(ctx, a.hash, password)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	refused := false
 	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
@@ -74,8 +77,8 @@ func (s *service) signIn(ctx context.Context, at visitor, email, password string
 		if err := replaceSession(ctx, tx, at.cookie, a.id, sessionID); err != nil {
 			return err
 		}
-		// What was counted was not in vain. The network's stays: somebody with an account could try others for ever.
-		tx.Defer("DELETE FROM attempt WHERE key = $1", accountKey(email))
+		counted.succeeded(tx)
+		known = know(tx, a.id, at.known)
 		audit(ctx, tx, audited{event: "signed_in", accountID: a.id, sessionID: sessionID})
 		_, err := tx.Exec(ctx, "INSERT INTO session (id, hash, account_id, device, expire_time) VALUES ($1, $2, $3, $4, now() + $5::interval)",
 			sessionID, hash, a.id, at.device, sessionLife)
@@ -83,11 +86,27 @@ func (s *service) signIn(ctx context.Context, at visitor, email, password string
 	})
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("write down a sign-in: %w", err)
+		return "", "", fmt.Errorf("write down a sign-in: %w", err)
 	case refused:
-		return "", errRefused
+		return "", "", errRefused
 	}
-	return cookie, nil
+	s.renewHash(ctx, a, password)
+	return cookie, known, nil
+}
+
+// renewHash hashes a password anew that is known to be right, if it was hashed at another cost than passwords are now. If that fails the
+// next time will do.
+func (s *service) renewHash(ctx context.Context, a account, password string) {
+	if fresh(a.hash) {
+		return
+	}
+	hash, err := s.hasher.hash(ctx, password)
+	if err == nil {
+		_, err = s.store.Pool().Exec(ctx, "UPDATE account SET password_hash = $3 WHERE id = $1 AND password_hash = $2", a.id, a.hash, hash)
+	}
+	if err != nil {
+		s.log.LogAttrs(ctx, slog.LevelWarn, "the hash of a password is not renewed yet", slog.String("account", a.id), slog.String("error", err.Error()))
+	}
 }
 
 // replaceSession ends the session of a browser in which somebody signs in again. What clients got in it goes along with the next one if that is
@@ -118,9 +137,9 @@ func (s *service) findSession(ctx context.Context, cookie string) (found session
 	if cookie == "" {
 		return session{}, false, nil
 	}
-	err = s.store.Pool().QueryRow(ctx, `SELECT s.id, s.device, s.create_time, a.id, coalesce(a.email, ''), a.name, a.state, a.roles
+	err = s.store.Pool().QueryRow(ctx, `SELECT s.id, s.device, s.create_time, now() - s.create_time, a.id, coalesce(a.email, ''), a.name, a.language, a.state, a.roles
 		FROM session AS s JOIN account AS a ON a.id = s.account_id WHERE s.hash = $1 AND s.expire_time > now() AND a.state = $2`, hashSecret(cookie), string(active)).
-		Scan(&found.id, &found.device, &found.began, &found.account.id, &found.account.email, &found.account.name, &found.account.state, &found.account.roles)
+		Scan(&found.id, &found.device, &found.began, &found.age, &found.account.id, &found.account.email, &found.account.name, &found.account.language, &found.account.state, &found.account.roles)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return session{}, false, nil
 	}
@@ -156,9 +175,10 @@ func endSession(ctx context.Context, tx tx, accountID, sessionID string) (found 
 	return true, nil
 }
 
-// endSessions signs somebody out everywhere.
+// endSessions signs somebody out everywhere, and has the account know no browser any more.
 func endSessions(ctx context.Context, tx tx, accountID string) error {
 	tx.Defer("DELETE FROM session WHERE account_id = $1", accountID)
+	tx.Defer("DELETE FROM device WHERE account_id = $1", accountID)
 	_, err := tx.Exec(ctx, "UPDATE family SET end_time = now() WHERE account_id = $1 AND end_time IS NULL", accountID)
 	if err != nil {
 		return fmt.Errorf("end what account %s is signed in at: %w", accountID, err)

@@ -47,6 +47,32 @@ var texts = map[string]map[string]string{
 		"deny":                 "Deny",
 		"this_device":          "here",
 		"unknown_device":       "Some device",
+		"account":              "Your account",
+		"account_link":         "Change your account",
+		"devices_link":         "See where you are signed in",
+		"profile":              "Name and language",
+		"language":             "Language",
+		"language_browser":     "As the browser prefers",
+		"save":                 "Save",
+		"change_password":      "Change the password",
+		"old_password":         "Present password",
+		"next_password":        "New password",
+		"change_email":         "Change the e-mail address",
+		"new_email":            "New e-mail address",
+		"confirm_email":        "Confirm the e-mail address",
+		"confirm_email_text":   "From now on you sign in, and are written to, with:",
+		"confirm":              "Confirm",
+		"saved":                "It is saved.",
+		"password_changed":     "Your password is changed. You are signed out everywhere else.",
+		"email_changed":        "Your e-mail address is changed.",
+		"wrong_password":       "This is not your present password.",
+		"bad_language":         "This language is not there.",
+		"mail change":          "Your new e-mail address",
+		"mail change text":     "Hello,\n\nsomebody, probably you, wants {email} to be the address of an account. To confirm it, follow this link within an hour, in the browser in which you are signed in:\n\n{link}\n\nIf it was not you, do nothing.\n",
+		"mail changed":         "Your e-mail address was changed",
+		"mail changed text":    "Hello,\n\nthe address of your account is not {email} any more. If that was not you, write to us.\n",
+		"mail password":        "Your password was changed",
+		"mail password text":   "Hello,\n\nthe password of the account of {email} was changed, and it was signed out everywhere else. If that was not you, choose another one:\n\n{link}\n",
 		"scope openid":         "It learns your id in this shop",
 		"scope profile":        "It learns your name",
 		"scope email":          "It learns your e-mail address",
@@ -92,6 +118,32 @@ var texts = map[string]map[string]string{
 		"deny":                 "Ablehnen",
 		"this_device":          "hier",
 		"unknown_device":       "Irgendein Gerät",
+		"account":              "Ihr Konto",
+		"account_link":         "Konto ändern",
+		"devices_link":         "Sehen, wo Sie angemeldet sind",
+		"profile":              "Name und Sprache",
+		"language":             "Sprache",
+		"language_browser":     "Wie der Browser es möchte",
+		"save":                 "Speichern",
+		"change_password":      "Passwort ändern",
+		"old_password":         "Bisheriges Passwort",
+		"next_password":        "Neues Passwort",
+		"change_email":         "E-Mail-Adresse ändern",
+		"new_email":            "Neue E-Mail-Adresse",
+		"confirm_email":        "E-Mail-Adresse bestätigen",
+		"confirm_email_text":   "Von jetzt an melden Sie sich mit dieser Adresse an und bekommen dort Post:",
+		"confirm":              "Bestätigen",
+		"saved":                "Es ist gespeichert.",
+		"password_changed":     "Ihr Passwort ist geändert. Überall sonst sind Sie abgemeldet.",
+		"email_changed":        "Ihre E-Mail-Adresse ist geändert.",
+		"wrong_password":       "Das ist nicht Ihr bisheriges Passwort.",
+		"bad_language":         "Diese Sprache gibt es hier nicht.",
+		"mail change":          "Ihre neue E-Mail-Adresse",
+		"mail change text":     "Guten Tag,\n\njemand, wahrscheinlich Sie, möchte {email} als Adresse eines Kontos. Um sie zu bestätigen, folgen Sie innerhalb einer Stunde diesem Link, in dem Browser, in dem Sie angemeldet sind:\n\n{link}\n\nWenn Sie es nicht waren, tun Sie nichts.\n",
+		"mail changed":         "Ihre E-Mail-Adresse wurde geändert",
+		"mail changed text":    "Guten Tag,\n\ndie Adresse Ihres Kontos ist nicht mehr {email}. Wenn Sie das nicht waren, schreiben Sie uns.\n",
+		"mail password":        "Ihr Passwort wurde geändert",
+		"mail password text":   "Guten Tag,\n\ndas Passwort des Kontos von {email} wurde geändert, und es wurde überall sonst abgemeldet. Wenn Sie das nicht waren, wählen Sie ein anderes:\n\n{link}\n",
 		"scope openid":         "Sie erfährt Ihre Kennung in diesem Shop",
 		"scope profile":        "Sie erfährt Ihren Namen",
 		"scope email":          "Sie erfährt Ihre E-Mail-Adresse",
@@ -99,11 +151,15 @@ var texts = map[string]map[string]string{
 	},
 }
 
-// languageOf returns the language of the pages for somebody whose browser prefers some.
-func languageOf(accepted string) string {
+// maxLocales bounds the languages that a client names, in bytes.
+const maxLocales = 200
+
+// languageIn returns the language of the pages for somebody who prefers some, as a browser says it, and whether it is one of them.
+func languageIn(accepted string) (is string, known bool) {
 	wanted, _, _ := language.ParseAcceptLanguage(accepted) // What cannot be read is no preference.
-	if _, index, _ := languages.Match(wanted...); index == 1 {
-		return "de"
+	_, index, confidence := languages.Match(wanted...)
+	if is = "en"; index == 1 {
+		is = "de"
 	}
-	return "en"
+	return is, confidence != language.No
 }

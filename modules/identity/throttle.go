@@ -17,15 +17,56 @@ const (
 // accountKey returns under what attempts are counted for an account, whether there is such an account or not.
 func accountKey(email string) []byte { return hashSecret("account " + email) }
 
+const (
+	// deviceLife is for how long a browser is known in which somebody has signed in.
+	deviceLife = 180 * 24 * time.Hour
+	// maxDevices is how many an account knows, the latest ones.
+	maxDevices = 50
+)
+
+// tally is where an attempt was counted.
+type tally struct{ network, account []byte }
+
 // attempt counts an attempt of somebody in a network who names an account, and reports whether it may be made. What a network tries that may not
-// is not counted for the account: one network alone would shut out everybody whose address it knows, and fill the table.
-func (s *service) attempt(ctx context.Context, network, email string) (bool, error) {
+// is not counted for the account: one network alone would shut out everybody whose address it knows, and fill the table. A browser that
+// the account knows is counted by itself: it shuts out no other, and no other shuts it out.
+func (s *service) attempt(ctx context.Context, network, email, device string) (at tally, may bool, err error) {
 	if network != "" {
-		if may, err := s.count(ctx, hashSecret("network "+network), networkAttempts); err != nil || !may {
-			return false, err
+		at.network = hashSecret("network " + network)
+		if may, err = s.count(ctx, at.network, networkAttempts); err != nil || !may {
+			return at, false, err
 		}
 	}
-	return s.count(ctx, accountKey(email), accountAttempts)
+	at.account = accountKey(email)
+	if device != "" {
+		known := false
+		err = s.store.Pool().QueryRow(ctx, `SELECT EXISTS (SELECT FROM device AS d JOIN account AS a ON a.id = d.account_id
+			WHERE d.hash = $1 AND d.expire_time > now() AND a.email = $2)`, hashSecret(device), email).Scan(&known)
+		if err != nil {
+			return at, false, fmt.Errorf("look whether a browser is known: %w", err)
+		}
+		if known {
+			at.account = hashSecret("device " + device)
+		}
+	}
+	may, err = s.count(ctx, at.account, accountAttempts)
+	return at, may, err
+}
+
+// succeeded forgets attempts of somebody who has shown the right password: what was counted was not in vain. Of the network only this one is
+// forgotten: somebody with an account could try others for ever.
+func (at tally) succeeded(tx tx) {
+	tx.Defer("DELETE FROM attempt WHERE key = $1", at.account)
+	tx.Defer("UPDATE attempt SET count = count - 1 WHERE key = $1 AND count > 0", at.network)
+}
+
+// know makes a browser known to an account and returns what it keeps, instead of what it had.
+func know(tx tx, accountID, device string) string {
+	next, hash := newSecret()
+	tx.Defer("DELETE FROM device WHERE hash = $1", hashSecret(device))
+	tx.Defer("DELETE FROM device WHERE id IN (SELECT id FROM device WHERE account_id = $1 ORDER BY id DESC OFFSET $2)", accountID, maxDevices-1)
+	tx.Defer("INSERT INTO device (hash, account_id, expire_time) VALUES ($1, $2, now() + $3::interval)", hash, accountID, deviceLife)
+	return next
 }
 
 // count counts an attempt before it is made, so that many at once are no more than many in a row, and reports whether it is one of the first.

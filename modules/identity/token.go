@@ -212,7 +212,7 @@ func (w *web) redeemCode(ctx context.Context, key *signer, c client, values url.
 			return nil
 		}
 		if slices.Contains(f.scopes, offlineScope) {
-			refresh, err = addRefresh(ctx, tx, familyID, c.id)
+			refresh, err = addRefresh(ctx, tx, familyID, c.id, 0)
 		}
 		return err
 	})
@@ -222,18 +222,35 @@ func (w *web) redeemCode(ctx context.Context, key *signer, c client, values url.
 	return w.giveFamily(key, c, f, f.scopes, refresh, f.nonce)
 }
 
-// addRefresh returns the next refresh token of a family.
-func addRefresh(ctx context.Context, tx tx, familyID, clientID string) (string, error) {
+// addRefresh returns the next refresh token of a family, which is given for another; 0 for none.
+func addRefresh(ctx context.Context, tx tx, familyID, clientID string, parentID int64) (string, error) {
 	text, hash := newSecret()
-	_, err := tx.Exec(ctx, "INSERT INTO refresh_token (hash, family_id, client_id, expire_time) VALUES ($1, $2, $3, now() + $4::interval)", hash, familyID, clientID, refreshLife)
+	_, err := tx.Exec(ctx, "INSERT INTO refresh_token (hash, family_id, client_id, parent_id, expire_time) VALUES ($1, $2, $3, $4, now() + $5::interval)",
+		hash, familyID, clientID, parentID, refreshLife)
 	if err != nil {
 		return "", fmt.Errorf("write a refresh token: %w", err)
 	}
 	return text, nil
 }
 
+// bothUsed reports whether a token that is used now was given for the same one as another that was used, too. A client whose answer was lost
+// has only one of them: somebody else has the other. It waits for whoever uses that one at this moment.
+func bothUsed(ctx context.Context, tx tx, familyID string, tokenID, parentID int64) (both bool, err error) {
+	if parentID == 0 {
+		return false, nil
+	}
+	if _, err = tx.Exec(ctx, "SELECT FROM family WHERE id = $1 FOR UPDATE", familyID); err == nil {
+		err = tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM refresh_token WHERE family_id = $1 AND parent_id = $2 AND id <> $3 AND redeem_time IS NOT NULL)",
+			familyID, parentID, tokenID).Scan(&both)
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for another of the refresh token: %w", err)
+	}
+	return both, nil
+}
+
 // refresh gives tokens for a refresh token, and the next one. One that is used again, later than by a client whose answer was lost, ends the
-// family: somebody has stolen it, or its successor.
+// family: somebody has stolen it, or its successor. So does one when another was given for the same and was used as well.
 func (w *web) refresh(ctx context.Context, key *signer, c client, values url.Values) (given *tokens, err error) {
 	hash := hashSecret(values.Get("refresh_token"))
 	var wrong error
@@ -243,10 +260,11 @@ func (w *web) refresh(ctx context.Context, key *signer, c client, values url.Val
 	err = w.store.Tx(ctx, func(ctx context.Context, tx tx) error {
 		wrong = nil
 		var familyID string
+		var tokenID, parentID int64
 		var late bool
 		// It waits for whoever shows the same token at this moment.
 		err := tx.QueryRow(ctx, `UPDATE refresh_token SET redeem_time = coalesce(redeem_time, now()) WHERE hash = $1 AND client_id = $2 AND expire_time > now()
-			RETURNING family_id, redeem_time < now() - $3::interval`, hash, c.id, refreshGrace).Scan(&familyID, &late)
+			RETURNING family_id, id, parent_id, redeem_time < now() - $3::interval`, hash, c.id, refreshGrace).Scan(&familyID, &tokenID, &parentID, &late)
 		if errors.Is(err, pgx.ErrNoRows) {
 			wrong = invalidGrant("the refresh token is not good any more, or not this client's")
 			return nil
@@ -254,7 +272,11 @@ func (w *web) refresh(ctx context.Context, key *signer, c client, values url.Val
 		if err != nil {
 			return err
 		}
-		if late {
+		both, err := bothUsed(ctx, tx, familyID, tokenID, parentID)
+		if err != nil {
+			return err
+		}
+		if late || both {
 			wrong = invalidGrant("the refresh token was used before: sign in again")
 			endFamily(ctx, tx, familyID, c.id, "refresh_reused")
 			return nil
@@ -271,7 +293,7 @@ func (w *web) refresh(ctx context.Context, key *signer, c client, values url.Val
 		if slices.ContainsFunc(scopes, func(scope string) bool { return !slices.Contains(f.scopes, scope) }) {
 			return &tokenError{http.StatusBadRequest, "invalid_scope", "the person has not allowed that"} // The token is not spent.
 		}
-		next, err = addRefresh(ctx, tx, familyID, c.id)
+		next, err = addRefresh(ctx, tx, familyID, c.id, tokenID)
 		return err
 	})
 	if err = errors.Join(wrong, err); err != nil {
@@ -347,8 +369,7 @@ func (w *web) accessToken(key *signer, claims map[string]any, scopes []string) (
 
 // claim signs claims that are true from now on and for tokenLife.
 func (k *signer) claim(typ string, claims map[string]any) (string, error) {
-	now := time.Now()
-	claims["iat"], claims["exp"] = now.Unix(), now.Add(tokenLife).Unix()
+	claims["iat"], claims["exp"] = k.now.Unix(), k.now.Add(tokenLife).Unix()
 	text, err := json.Marshal(claims)
 	if err != nil {
 		return "", err

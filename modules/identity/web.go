@@ -30,7 +30,7 @@ func newWeb(s *service) *web {
 		"GET " + discoveryPath:      w.discovery,
 		"GET " + keysPath:           w.keys,
 		"GET " + authorizePath:      w.authorize,
-		"POST " + authorizePath:     w.consent,
+		"POST " + authorizePath:     w.postAuthorize,
 		"POST " + tokenPath:         w.token,
 		userinfoPath:                w.userinfo,
 		"POST " + introspectionPath: w.introspect,
@@ -45,6 +45,10 @@ func newWeb(s *service) *web {
 		"POST " + passwordPath:      w.postPassword,
 		"GET " + devicesPath:        w.showDevices,
 		"POST " + devicesPath:       w.postDevices,
+		"GET " + accountPath:        w.showAccount,
+		"POST " + accountPath:       w.postAccount,
+		"GET " + emailPath:          w.showEmail,
+		"POST " + emailPath:         w.postEmail,
 		"GET " + signOutPath:        w.showSignOut,
 		"POST " + signOutPath:       w.postSignOut,
 	} {
@@ -75,6 +79,7 @@ func (w *web) Visit(ctx context.Context, r *identityv1.VisitRequest) (*identityv
 // The cookies. Where there is TLS their names have a prefix by which a browser takes them from this host alone.
 const (
 	sessionCookie = "cleave_session"
+	deviceCookie  = "cleave_device"
 	formCookie    = "cleave_form"
 )
 
@@ -101,6 +106,11 @@ func (w *web) cookie(r *http.Request, name string) string {
 		return ""
 	}
 	return c.Value
+}
+
+// visitor returns who asks.
+func (w *web) visitor(r *http.Request) visitor {
+	return visitor{network: r.RemoteAddr, device: deviceOf(r.UserAgent()), cookie: w.cookie(r, sessionCookie), known: w.cookie(r, deviceCookie)}
 }
 
 // session returns who is signed in at the browser that asks.

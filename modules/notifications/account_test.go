@@ -3,6 +3,7 @@ package notifications
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
@@ -29,7 +30,7 @@ func (w *writer) WriteMails(_ context.Context, r *identityv1.WriteMailsRequest) 
 	answer := &identityv1.WriteMailsResponse{}
 	for _, mailID := range r.GetMailIds() {
 		if mailID != "mai_nobody" {
-			answer.Mails = append(answer.Mails, &identityv1.Mail{MailId: mailID, Subject: "A new password", Text: "the secret link of " + mailID})
+			answer.Mails = append(answer.Mails, &identityv1.Mail{MailId: mailID, Address: "jane@example.com", Subject: "A new password", Text: "the secret link of " + mailID})
 		}
 	}
 	return answer, nil
@@ -74,7 +75,37 @@ func TestMailsAboutAccounts(t *testing.T) {
 	if len(hers.GetMails()) == 0 || len(all.GetMails()) != len(hers.GetMails()) || hers.GetMails()[0].GetBody() != "the secret link of mai_1" {
 		t.Errorf("the mails are %v of %v", hers, all)
 	}
-	if told := moduletest.Value[int64](t, h, "SELECT count(*) FROM notifications.message WHERE message::text LIKE '%secret%'"); told > 0 {
-		t.Error("what is mailed is in the messages, too")
+	if told := moduletest.Value[int64](t, h, "SELECT count(*) FROM notifications.message WHERE message::text ~ 'secret|jane'"); told > 0 {
+		t.Error("what is mailed, or where to, is in the messages, too")
+	}
+}
+
+// channelOf remembers where mails go.
+type channelOf map[string]string
+
+func (c channelOf) send(_ context.Context, mails []mail) []error {
+	for _, m := range mails {
+		c[m.messageID] = m.address
+	}
+	return make([]error, len(mails))
+}
+
+// A channel learns the address of whoever is mailed about his account, or about what he ordered as a guest.
+func TestChannelLearnsWhereMailsGo(t *testing.T) {
+	t.Parallel()
+	went := channelOf{}
+	s := &service{mails: &writer{}, guests: &guests{addresses: map[string]string{"ord_1": "grace@example.org"}}, sender: went, log: slog.New(slog.DiscardHandler)}
+	ready, _, err := s.write(t.Context(), []due{
+		{mail: mail{messageID: "msg_1", recipient: "usr_1", about: "mai_1"}, template: accountTemplate},
+		{mail: mail{messageID: "msg_2", recipient: "gst_1", about: "ord_1"}},
+	})
+	must(t, err)
+	var mails []mail
+	for _, m := range ready {
+		mails = append(mails, m.mail)
+	}
+	must(t, errors.Join(s.deliver(t.Context(), mails)...))
+	if went["msg_1"] != "jane@example.com" || went["msg_2"] != "grace@example.org" {
+		t.Errorf("they went to %v", went)
 	}
 }

@@ -24,6 +24,7 @@ func (s *service) deliver(ctx context.Context, mails []mail) []error {
 				}
 				continue
 			}
+			m.address = m.recipient
 		}
 		ready, places = append(ready, m), append(places, i)
 	}

@@ -142,7 +142,7 @@ func (s *service) send(ctx context.Context, messages []due) (took bool, err erro
 	return len(ended[sent]) > 0, nil
 }
 
-// write has identity write the mails about accounts. One that nobody is owed any more is suppressed, as is what is for somebody who is forgotten; while identity does not answer, those
+// write has identity write the mails about accounts, and say where they go: no message has that. One that nobody is owed any more is suppressed, as is what is for somebody who is forgotten; while identity does not answer, those
 // wait until they are due again, and the others go. It returns those that are ready, and how many are nobody's.
 func (s *service) write(ctx context.Context, messages []due) (ready []due, suppress int, err error) {
 	var wanted []string
@@ -173,7 +173,7 @@ func (s *service) write(ctx context.Context, messages []due) (ready []due, suppr
 		case m.template != accountTemplate:
 			ready = append(ready, m)
 		case text != nil:
-			m.subject, m.body = text.GetSubject(), text.GetText()
+			m.address, m.subject, m.body = text.GetAddress(), text.GetSubject(), text.GetText()
 			ready = append(ready, m)
 		case err == nil:
 			nobodys = append(nobodys, m.messageID)

@@ -15,9 +15,9 @@ import (
 	"github.com/cleave-go/cleave/platform/db"
 )
 
-// mail is a message on its way. Its id is the same however often it is sent, so that a channel can tell a repetition. What it is about is
-// for the house alone.
-type mail struct{ messageID, recipient, about, subject, body string }
+// mail is a message on its way. Its id is the same however often it is sent, so that a channel can tell a repetition. Who the recipient is and
+// what it is about is for the house alone: a channel that leaves it sends to the address, which is empty where the house knows none.
+type mail struct{ messageID, recipient, address, about, subject, body string }
 
 // sender hands mails to a channel, and returns an error or nil for each of them. An error means that the channel is not known to have taken
 // the mail: it is sent again, unless the error is errRefused.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"connectrpc.com/connect"
 	"github.com/jackc/pgx/v5"
@@ -12,6 +11,7 @@ import (
 	ordersv1 "github.com/cleave-go/cleave/gen/cleave/orders/v1"
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/idempotency"
+	"github.com/cleave-go/cleave/platform/mailaddr"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
@@ -45,9 +45,9 @@ func checkEmail(userID, email string) error {
 	return nil
 }
 
-// insertContact writes down where to write to about an order. Capitals do not tell one address from another.
+// insertContact writes down where to write to about an order.
 func insertContact(tx tx, orderID, email string) {
-	tx.Defer("INSERT INTO contact (order_id, email) VALUES ($1, $2)", orderID, strings.ToLower(email))
+	tx.Defer("INSERT INTO contact (order_id, email) VALUES ($1, $2)", orderID, mailaddr.Fold(email))
 }
 
 func (s *service) BatchGetContacts(ctx context.Context, r *ordersv1.BatchGetContactsRequest) (*ordersv1.BatchGetContactsResponse, error) {
@@ -74,7 +74,7 @@ func (s *service) ClaimGuestOrders(ctx context.Context, r *ordersv1.ClaimGuestOr
 			), moved AS (
 				UPDATE "order" o SET user_id = $1, sequence = sequence + 1, update_time = now() FROM theirs WHERE o.id = theirs.id RETURNING o.id, o.sequence
 			) INSERT INTO transition (order_id, sequence, state, note) SELECT id, sequence, '', 'claimed by an account' FROM moved RETURNING order_id`,
-			r.GetUserId(), strings.ToLower(r.GetEmail()), rpc.GuestPrefix, maxClaimed)
+			r.GetUserId(), mailaddr.Fold(r.GetEmail()), rpc.GuestPrefix, maxClaimed)
 		claimed, err := pgx.CollectRows(rows, pgx.RowTo[string])
 		if err != nil {
 			return nil, fmt.Errorf("claim orders: %w", err)

@@ -46,6 +46,15 @@ func (u *unit) development(listener net.Listener) bool {
 	return isLoopback(listener) && u.values.String(oidcIssuer) == ""
 }
 
+// signsIn returns the issuer if that is the house itself, and "" otherwise: its tokens are for it and for no other.
+func (u *unit) signsIn() string {
+	issuer := u.values.String(oidcIssuer)
+	if issuer != u.values.String(oidcAudience) {
+		return ""
+	}
+	return issuer
+}
+
 // authenticate returns what tells the public port who calls.
 func (u *unit) authenticate(listener net.Listener) func(*http.Request) (rpc.Principal, error) {
 	if issuer := u.values.String(oidcIssuer); issuer != "" {

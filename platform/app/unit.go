@@ -289,7 +289,7 @@ func (u *unit) edge(listener net.Listener, server *rpc.Server) *edge.Edge {
 		}
 		return u.forward(name)
 	}}
-	c.Authenticate = u.authenticate(listener)
+	c.Authenticate, c.Issuer = u.authenticate(listener), u.signsIn()
 	u.guard(listener, &c)
 	door := edge.New(c)
 	u.metrics.MustRegister(door.Metrics()...)

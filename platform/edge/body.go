@@ -80,22 +80,22 @@ func discard(r *http.Request) {
 // maxRatio is how much more a compressed body can be than what is sent of it: the most that DEFLATE can do.
 const maxRatio = 1032
 
-// unfolds takes note of what a body may become where it is decompressed, until the request has been served. A few bytes a request would
-// otherwise be gigabytes.
-func (e *Edge) unfolds(h http.Header, body []byte) (done func(), refused *refusal) {
-	more := int64(0)
-	for _, name := range []string{"Content-Encoding", "Connect-Content-Encoding", "Grpc-Encoding"} {
-		if encoding := h.Get(name); encoding != "" && encoding != "identity" {
+// unfolds takes note of what a body may become where it is decompressed, until the request has been served and that is given back with
+// fold. A few bytes a request would otherwise be gigabytes.
+func (e *Edge) unfolds(h http.Header, body []byte) (more int64, refused *refusal) {
+	for _, name := range [...]string{"Content-Encoding", "Connect-Content-Encoding", "Grpc-Encoding"} {
+		if encoding := h[name]; len(encoding) > 0 && encoding[0] != "" && encoding[0] != "identity" {
 			more = min(int64(len(body))*maxRatio, rpc.MaxMessageBytes)
 		}
 	}
-	done = func() { e.held.Add(-more) }
-	if e.held.Add(more) > e.limits.HeldBytes && more > 0 {
-		done()
-		return nil, busy()
+	if more > 0 && e.held.Add(more) > e.limits.HeldBytes {
+		e.fold(more)
+		return 0, busy()
 	}
-	return done, nil
+	return more, nil
 }
+
+func (e *Edge) fold(more int64) { e.held.Add(-more) }
 
 // letGo gives back what a body took.
 func (e *Edge) letGo(body []byte) { e.held.Add(int64(-cap(body))) }

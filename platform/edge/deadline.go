@@ -25,6 +25,9 @@ func shorter(most time.Duration, header http.Header) time.Duration {
 			text = text[:len(text)-1]
 		}
 	}
+	if text == "" {
+		return most
+	}
 	// Neither protocol allows more than ten digits.
 	n, err := strconv.ParseUint(text, 10, 34)
 	if err != nil || unit == 0 || n > uint64(most/unit) {

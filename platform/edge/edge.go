@@ -38,6 +38,8 @@ type Config struct {
 	// Authenticate says who calls: nobody, if the request does not say. With an error the request is refused; an error that is not a
 	// [connect.Error] is the edge's own failure. Nil takes every caller for nobody.
 	Authenticate func(*http.Request) (rpc.Principal, error)
+	// Issuer is the URL of who signs people in, if that is a module of the house: then the shop's own pages need no token. Empty if not.
+	Issuer string
 	// Rate is how many requests a second each subject may make, and AnonymousRate each address without one; twice as many at once. Zero
 	// means any number.
 	Rate, AnonymousRate int
@@ -64,6 +66,7 @@ type Edge struct {
 	trace              bool
 	draining, stopping context.Context
 	authenticate       func(*http.Request) (rpc.Principal, error)
+	sessions           *sessions // Nil where a cookie is nothing.
 	proxies            proxies
 	origins            *origins
 
@@ -97,6 +100,7 @@ func newEdge(c Config, l limits) *Edge {
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
+	e.sessions = newSessions(c, l, e.log)
 	if e.draining == nil {
 		e.draining = context.Background()
 	}
@@ -140,13 +144,29 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer end()
 	}
 	page, visits := e.pages.find(r)
-	foreign := e.origins.check(r, visits) // Of the request as it came: REST makes a POST of everything.
-	door := func(w http.ResponseWriter, r *http.Request) { e.receive(w, r, foreign) }
-	if visits {
-		page.serve(w, r, door)
-	} else if !e.rest.serve(w, r, door) {
-		door(w, r)
+	foreign, bare := e.foreign(r, page, visits) // Of the request as it came: REST makes a POST of everything.
+	switch isBare, below := e.rest.below(r); {
+	case visits:
+		page.serve(w, r, bare, e.door(foreign))
+	case below:
+		e.rest.serve(w, r, isBare, e.door(foreign))
+	default:
+		e.receive(w, r, foreign)
 	}
+}
+
+// door returns [Edge.receive] for those who make one request of another first.
+func (e *Edge) door(foreign *refusal) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) { e.receive(w, r, foreign) }
+}
+
+// foreign refuses what comes from elsewhere and may not, and reports whether it may only without its cookies.
+func (e *Edge) foreign(r *http.Request, p page, visits bool) (refused *refusal, bare bool) {
+	refused = e.origins.check(r, visits)
+	if refused != nil && visits && p.FromAnywhere && r.Method == http.MethodPost {
+		return nil, true
+	}
+	return refused, false
 }
 
 // receive serves a request that is one of Connect, gRPC or gRPC-Web, or has become one, and refuses a foreign one.
@@ -183,11 +203,13 @@ func (e *Edge) serve(a *answer, r *http.Request, requestID, correlationID string
 	if foreign != nil {
 		return foreign
 	}
-	principal, client, err := e.admit(a, r)
+	route, ok := e.find(r)
+	// The module sees these metadata, and no header that a client could have made them of.
+	told := rpc.Metadata{Caller: rpc.EdgeCaller, RequestID: requestID, CorrelationID: correlationID, Trace: e.traceOf(r)}
+	client, err := e.admit(a, r, &told, ok && !route.page && route.maxAge == 0)
 	if err != nil {
 		return err
 	}
-	route, ok := e.find(r)
 	if !ok {
 		return e.other(a, r)
 	}
@@ -209,7 +231,7 @@ func (e *Edge) serve(a *answer, r *http.Request, requestID, correlationID string
 	if refused != nil {
 		return refused
 	}
-	defer unfolded()
+	defer e.fold(unfolded)
 	switch partly := r.Body.(type) {
 	case *restBody:
 		body, err = partly.complete(body)
@@ -228,10 +250,7 @@ func (e *Edge) serve(a *answer, r *http.Request, requestID, correlationID string
 		}
 	}
 
-	// The module sees these metadata, and no header that a client could have made them of.
-	ctx, cancel := context.WithTimeout(rpc.WithMetadata(r.Context(), rpc.Metadata{
-		Principal: principal, Caller: rpc.EdgeCaller, RequestID: requestID, CorrelationID: correlationID, Trace: e.traceOf(r),
-	}), shorter(timeout, r.Header))
+	ctx, cancel := context.WithTimeout(rpc.WithMetadata(r.Context(), told), shorter(timeout, r.Header))
 	defer cancel()
 	if route.stream {
 		defer context.AfterFunc(e.stopping, cancel)()
@@ -250,36 +269,51 @@ func (e *Edge) serve(a *answer, r *http.Request, requestID, correlationID string
 	return nil
 }
 
-// admit returns who calls and whose requests are counted, unless there are too many of them. Wrong tokens are counted where they come
-// from, and where too many come from no token is looked at.
-func (e *Edge) admit(a *answer, r *http.Request) (rpc.Principal, client, error) {
+// admit finds out who calls, and returns whose requests are counted, unless there are too many of them. A cookie counts where it may matter who
+// calls, and there is no Authorization header. Wrong tokens and cookies are counted where they come from, and where too many come from none is
+// looked at.
+func (e *Edge) admit(a *answer, r *http.Request, told *rpc.Metadata, matters bool) (client, error) {
 	now := time.Now()
 	from := client{network: e.network(r)}
-	if e.wrongTokens != nil && len(r.Header["Authorization"]) > 0 {
-		if _, wait := e.wrongTokens.look(from, now, false); wait > 0 {
-			return rpc.Principal{}, from, tooMany(wait)
+	shown, cookie := len(r.Header["Authorization"]) > 0, ""
+	var err error
+	if !shown && matters && e.sessions != nil && r.Header["Cookie"] != nil {
+		if cookie, err = e.sessions.shown(a, r); err != nil {
+			return from, err
 		}
 	}
-	principal, err := e.authenticate(r)
+	if e.wrongTokens != nil && (shown || cookie != "") {
+		if _, wait := e.wrongTokens.look(from, now, false); wait > 0 {
+			return from, tooMany(wait)
+		}
+	}
+	if cookie != "" {
+		told.Principal, err = e.sessions.find(rpc.WithMetadata(r.Context(), *told), cookie)
+		if rpc.Reason(err) == reasonEnded {
+			e.sessions.remove(a)
+		}
+	} else {
+		told.Principal, err = e.authenticate(r)
+	}
 	if err != nil {
 		if e.wrongTokens != nil && connect.CodeOf(err) == connect.CodeUnauthenticated {
 			e.wrongTokens.take(from, now)
 		}
-		return rpc.Principal{}, from, err
+		return from, err
 	}
 	caller, rate := from, e.anonymous
-	if !principal.Anonymous() && !rpc.IsGuest(principal.Subject) { // Anybody can be as many guests as he likes.
-		caller, rate = client{subject: principal.Subject}, e.signedIn
+	if !told.Principal.Anonymous() && !rpc.IsGuest(told.Principal.Subject) { // Anybody can be as many guests as he likes.
+		caller, rate = client{subject: told.Principal.Subject}, e.signedIn
 	}
 	if rate == nil {
-		return principal, caller, nil
+		return caller, nil
 	}
 	left, wait := rate.take(caller, now)
 	rate.tell(a.Header(), left, wait)
 	if wait > 0 {
-		return principal, caller, tooMany(wait)
+		return caller, tooMany(wait)
 	}
-	return principal, caller, nil
+	return caller, nil
 }
 
 // find returns where a method lives. Every method has one path, spelt in one way. One that serves pages is reached by these alone.

@@ -47,3 +47,12 @@ func Complete(message proto.Message, body, key string) (string, error) {
 	whole, err := b.complete([]byte(body))
 	return string(whole), err
 }
+
+// MaxSessions is how many browsers a generation knows, and Sessions how many are known.
+const MaxSessions = maxSessions
+
+func (e *Edge) Sessions() int {
+	e.sessions.mu.Lock()
+	defer e.sessions.mu.Unlock()
+	return len(e.sessions.young) + len(e.sessions.old)
+}

@@ -25,6 +25,9 @@ type limits struct {
 	ClientCalls, ClientStreams, ClientConnections int
 	Requests, Streams, Connections                int
 	HeldBytes                                     int64 // Of all bodies.
+
+	SessionFresh time.Duration // For how long what is known of who is signed in at a browser is believed,
+	SessionWait  time.Duration // and waited for.
 }
 
 func standard() limits {
@@ -33,6 +36,7 @@ func standard() limits {
 		Arrival: 15 * time.Second, Call: 30 * time.Second, Stream: 15 * time.Minute, Item: 10 * time.Second,
 		ClientCalls: 512, ClientStreams: 100, ClientConnections: 1024,
 		Requests: 4096, Streams: 2048, Connections: 8192, HeldBytes: 256 << 20,
+		SessionFresh: 5 * time.Second, SessionWait: 3 * time.Second,
 	}
 }
 

@@ -72,6 +72,8 @@ type door struct {
 	browse func(context.Context, *parityv1.BrowseRequest) (*parityv1.BrowseResponse, error)
 	watch  func(context.Context, *parityv1.WatchRequest, *connect.ServerStream[parityv1.WatchResponse]) error
 	visit  func(context.Context, *parityv1.VisitRequest) (*parityv1.VisitResponse, error)
+	// session says who is signed in, by the hash of a cookie.
+	session func(context.Context, *parityv1.ReadSessionRequest) (*parityv1.ReadSessionResponse, error)
 }
 
 var user = rpc.Principal{Subject: "usr_test", Roles: []string{"customer"}}
@@ -93,11 +95,10 @@ func newDoorWith(t *testing.T, far bool, change func(*edge.Config, *edge.Limits)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := server.Handle(parityv1cleave.NewParityServiceHandler(d)); err != nil {
-		t.Fatal(err)
-	}
-	if err := server.Handle(parityv1cleave.NewPageServiceHandler(d)); err != nil {
-		t.Fatal(err)
+	for _, handler := range []rpc.Handler{parityv1cleave.NewParityServiceHandler(d), parityv1cleave.NewPageServiceHandler(d), parityv1cleave.NewBrowserServiceHandler(d)} {
+		if err := server.Handle(handler); err != nil {
+			t.Fatal(err)
+		}
 	}
 	var handler http.Handler = server
 	if far {
@@ -111,7 +112,7 @@ func newDoorWith(t *testing.T, far bool, change func(*edge.Config, *edge.Limits)
 	t.Cleanup(drain)
 	d.drain = drain
 	c := edge.Config{
-		Services: []*rpc.Service{parityv1cleave.ParityService, parityv1cleave.PageService}, Route: func(string) http.Handler { return handler }, Log: quiet,
+		Services: []*rpc.Service{parityv1cleave.ParityService, parityv1cleave.PageService, parityv1cleave.BrowserService}, Route: func(string) http.Handler { return handler }, Log: quiet,
 		Draining: draining, Stopping: stopping, Authenticate: asUser,
 	}
 	d.Edge = edge.NewLimited(c, change)
@@ -137,6 +138,10 @@ func (d *door) Watch(ctx context.Context, r *parityv1.WatchRequest, stream *conn
 
 func (d *door) Visit(ctx context.Context, r *parityv1.VisitRequest) (*parityv1.VisitResponse, error) {
 	return d.visit(ctx, r)
+}
+
+func (d *door) ReadSession(ctx context.Context, r *parityv1.ReadSessionRequest) (*parityv1.ReadSessionResponse, error) {
+	return d.session(ctx, r)
 }
 
 // serve serves a handler over HTTP/1.1 and h2c.

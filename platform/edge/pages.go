@@ -91,11 +91,16 @@ func ours(cookies string) string {
 	var kept []string
 	for cookie := range strings.SplitSeq(cookies, ";") {
 		cookie = strings.TrimSpace(cookie)
-		if strings.HasPrefix(strings.TrimPrefix(cookie, "__Host-"), "cleave_") {
+		if ourCookie(cookie) {
 			kept = append(kept, cookie)
 		}
 	}
 	return strings.Join(kept, "; ")
+}
+
+// ourCookie reports whether a cookie is one that a page may set: those of the shop's other programs at the same host are theirs.
+func ourCookie(cookie string) bool {
+	return strings.HasPrefix(strings.TrimPrefix(strings.TrimSpace(cookie), "__Host-"), "cleave_")
 }
 
 // told are the headers of an answer that are the page's. All others are the door's.
@@ -104,22 +109,23 @@ var told = map[string]bool{
 	"Referrer-Policy": true, "Retry-After": true, "Set-Cookie": true, "Www-Authenticate": true,
 }
 
-// serve serves a request for the page through the door. HEAD is none: what getting a page brings about is the module's to know.
-func (p page) serve(w http.ResponseWriter, r *http.Request, door http.HandlerFunc) {
+// serve serves a request for the page through the door. HEAD is none: what getting a page brings about is the module's to know. Of what
+// comes bare the page sees no cookie, and it sets none: those of who is at the browser stay as they are.
+func (p page) serve(w http.ResponseWriter, r *http.Request, bare bool, door http.HandlerFunc) {
 	inner := r.Clone(r.Context())
 	inner.URL = &url.URL{Path: p.method.Procedure}
 	inner.RequestURI = p.method.Procedure
 	for _, name := range []string{"Accept-Encoding", "Authorization", "Content-Length", "Content-Encoding"} {
 		inner.Header.Del(name)
 	}
-	answer := &pageAnswer{ResponseWriter: w, page: p}
+	answer := &pageAnswer{ResponseWriter: w, page: p, bare: bare}
 	asked := &webv1.Request{Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery}
 	for _, name := range shown {
 		for _, value := range r.Header.Values(name) {
 			asked.Headers = append(asked.Headers, &webv1.Header{Name: name, Value: value})
 		}
 	}
-	if cookies := ours(strings.Join(r.Header.Values("Cookie"), "; ")); cookies != "" {
+	if cookies := ours(strings.Join(r.Header.Values("Cookie"), "; ")); cookies != "" && !bare {
 		asked.Headers = append(asked.Headers, &webv1.Header{Name: "Cookie", Value: cookies})
 	}
 	inner.Method = http.MethodPost
@@ -181,6 +187,7 @@ func only(message protoreflect.Message) protoreflect.FieldDescriptor {
 type pageAnswer struct {
 	http.ResponseWriter
 	page    page
+	bare    bool     // It sets no cookies.
 	refused *problem // Why the request goes no further than the door.
 
 	status int
@@ -248,7 +255,7 @@ func (a *pageAnswer) hand() {
 	seen := map[string]bool{}
 	for _, h := range response.GetHeaders() {
 		name := http.CanonicalHeaderKey(h.GetName())
-		if !told[name] {
+		if !told[name] || name == "Set-Cookie" && (a.bare || !ourCookie(h.GetValue())) {
 			continue
 		}
 		if !seen[name] {

@@ -328,3 +328,50 @@ func TestPagePaths(t *testing.T) {
 		}
 	}
 }
+
+// TestPageCookies holds that a page sets cookies of the house and no others: those of the shop's other programs at the same host are theirs.
+func TestPageCookies(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, false)
+	d.visit = page(200, "", "Set-Cookie: cleave_a=1", "Set-Cookie: sid=1", "set-cookie: __Host-cleave_b=2; Path=/", "Set-Cookie: __Secure-cleave_c=3", "Set-Cookie: =cleave_d", "Set-Cookie: x; cleave_e=1")
+	if got, want := d.ask(t, "GET", "/parity/both", "").header["Set-Cookie"], []string{"cleave_a=1", "__Host-cleave_b=2; Path=/"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("the browser is told to keep %q", got)
+	}
+}
+
+// TestPageFromAnywhere holds that pages of other sites post where a page says so, and there without the cookies of who is at the browser.
+func TestPageFromAnywhere(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, false)
+	var cookies string
+	d.visit = func(_ context.Context, r *parityv1.VisitRequest) (*parityv1.VisitResponse, error) {
+		cookies = "none"
+		for _, h := range r.GetRequest().GetHeaders() {
+			if h.GetName() == "Cookie" {
+				cookies = h.GetValue()
+			}
+		}
+		return &parityv1.VisitResponse{Response: &webv1.Response{Status: 200, Headers: []*webv1.Header{{Name: "Set-Cookie", Value: "cleave_session=other"}}}}, nil
+	}
+	for name, c := range map[string]struct {
+		verb, path, site string
+		status           int
+		cookies          string
+	}{
+		"a page of ours":           {"POST", "/parity/posted", "same-origin", 200, "cleave_session=s"},
+		"a page elsewhere":         {"POST", "/parity/posted", "cross-site", 200, "none"},
+		"a page of a sibling":      {"POST", "/parity/posted", "same-site", 200, "none"},
+		"where no other may post":  {"POST", "/parity/both", "cross-site", 403, ""},
+		"with another method":      {"PUT", "/parity/posted", "cross-site", 403, ""},
+		"to something beside that": {"POST", "/parity/posted/", "cross-site", 403, ""},
+	} {
+		cookies = ""
+		got := d.ask(t, c.verb, c.path, "x=1", "Cookie: cleave_session=s", "Sec-Fetch-Site: "+c.site, "Sec-Fetch-Mode: navigate", "Content-Type: application/x-www-form-urlencoded")
+		if got.status != c.status || cookies != c.cookies {
+			t.Errorf("%s: got %d %s, and the page saw the cookies %q", name, got.status, got.body, cookies)
+		}
+		if sets, may := got.header["Set-Cookie"] != nil, c.site == "same-origin"; sets != may {
+			t.Errorf("%s: the browser is told to keep %q", name, got.header["Set-Cookie"])
+		}
+	}
+}

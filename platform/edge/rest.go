@@ -133,14 +133,16 @@ func (x *rest) find(r *http.Request) (found *restRoute, values map[string]string
 	return nil, nil, verbs
 }
 
-// serve serves a request through the door if it is one of REST, and reports whether it is.
-func (x *rest) serve(w http.ResponseWriter, r *http.Request, door http.HandlerFunc) bool {
+// below reports whether a request is one of REST, and whether it is bare.
+func (x *rest) below(r *http.Request) (bare, below bool) {
 	root, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	root, _, _ = strings.Cut(root, ":")
-	bare, below := x.roots[root]
-	if !below || r.Method == http.MethodOptions { // Of preflights only the door knows.
-		return false
-	}
+	bare, below = x.roots[root]
+	return bare, below && r.Method != http.MethodOptions // Of preflights only the door knows.
+}
+
+// serve serves a request of REST through the door.
+func (x *rest) serve(w http.ResponseWriter, r *http.Request, bare bool, door http.HandlerFunc) {
 	answer := &restAnswer{ResponseWriter: w, request: r, bare: bare}
 	inner, wrong := x.translate(r, answer)
 	if wrong != nil {
@@ -149,7 +151,6 @@ func (x *rest) serve(w http.ResponseWriter, r *http.Request, door http.HandlerFu
 	}
 	door(answer, inner)
 	answer.finish()
-	return true
 }
 
 // translate returns the Connect request that a plain one means, or what is wrong with it.

@@ -51,6 +51,9 @@ func (d *door) ask(t *testing.T, verb, path, body string, headers ...string) ans
 	}
 	for _, header := range headers {
 		name, value, _ := strings.Cut(header, ": ")
+		if name == "Host" {
+			r.Host = value
+		}
 		r.Header.Set(name, value)
 	}
 	response, err := http.DefaultClient.Do(r)

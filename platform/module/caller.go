@@ -14,7 +14,7 @@ import (
 // the map allows the call:
 //
 //   - a module may call the services that it declares to call;
-//   - the edge may call public methods;
+//   - the edge may call public methods, and those that are for it;
 //   - a module may deliver events to those who listen to it, and subscribe at those to whom it listens.
 //
 // The procedure is the path of the request. Whether the caller is who it says is not decided here, see [Map.Holds].
@@ -34,7 +34,7 @@ func (m Map) MayCall(caller, procedure string) error {
 		return rpc.Errorf(connect.CodePermissionDenied, "", "by the map of the house %s may not call %s of %s", caller, service, callee)
 	}
 	service, method, _ := strings.Cut(strings.TrimPrefix(procedure, "/"), "/")
-	if caller == rpc.EdgeCaller && m.public(service, method) || caller != rpc.EdgeCaller && slices.Contains(m.calls(caller), service) {
+	if caller == rpc.EdgeCaller && m.forEdge(service, method) || caller != rpc.EdgeCaller && slices.Contains(m.calls(caller), service) {
 		return nil
 	}
 	return rpc.Errorf(connect.CodePermissionDenied, "", "by the map of the house %s may not call %s of %s", caller, method, service)
@@ -66,12 +66,12 @@ func (m Map) calls(caller string) []string {
 	return nil
 }
 
-// public reports whether a method is one for people and apps.
-func (m Map) public(service, method string) bool {
+// forEdge reports whether a method is one for people and apps, or for the edge itself.
+func (m Map) forEdge(service, method string) bool {
 	for _, module := range m.Modules {
 		for _, s := range module.Serves {
 			if s.Name == service {
-				return slices.Contains(s.Public, method)
+				return slices.Contains(s.Public, method) || slices.Contains(s.Edge, method)
 			}
 		}
 	}

@@ -36,6 +36,8 @@ func TestMayCall(t *testing.T) {
 
 		{"edge", "/a.v1.Things/Get", 0},
 		{"edge", "/a.v1.Things/Put", connect.CodePermissionDenied},
+		{"edge", "/a.v1.Things/Who", 0},
+		{"a", "/a.v1.Things/Who", connect.CodePermissionDenied},
 		{"edge", "/a.v1.Things/Get/", connect.CodePermissionDenied},
 		{"edge", "/a.v1.Things/Unknown", connect.CodePermissionDenied},
 		{"edge", "/c.v1.Unknown/Get", connect.CodePermissionDenied},

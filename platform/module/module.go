@@ -101,6 +101,8 @@ type MapService struct {
 	Public   []string `json:"public"`
 	Internal []string `json:"internal"`
 	Operator []string `json:"operator,omitempty"`
+	// Edge are those of the internal ones that are the edge's to call.
+	Edge []string `json:"edge,omitempty"`
 }
 
 // MapSubscription is who listens to what, on the map.
@@ -125,6 +127,9 @@ func NewMap(modules []Module) Map {
 					s.Operator = append(s.Operator, method.Name)
 				default:
 					s.Internal = append(s.Internal, method.Name)
+				}
+				if method.SessionCookie != "" {
+					s.Edge = append(s.Edge, method.Name)
 				}
 			}
 			entry.Serves = append(entry.Serves, s)

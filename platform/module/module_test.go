@@ -19,7 +19,7 @@ func service(name string, methods ...*rpc.Method) *rpc.Service {
 
 // house returns the map of two modules of which b calls a and listens to it.
 func house() (a, b Module, m Map) {
-	things := service("a.v1.Things", &rpc.Method{Name: "Get", Public: true}, &rpc.Method{Name: "Put"})
+	things := service("a.v1.Things", &rpc.Method{Name: "Get", Public: true}, &rpc.Method{Name: "Put"}, &rpc.Method{Name: "Who", SessionCookie: "cleave_session"})
 	a = Module{Name: "a", Serves: []*rpc.Service{things, service("a.v1.Empty")}}
 	b = Module{Name: "b", Serves: []*rpc.Service{service("b.v1.Other")}, Calls: []*rpc.Service{things, service("a.v1.Empty")}}
 	b.Listens = []Subscription{{Publisher: "a", Events: []proto.Message{(*parityv1.LookRequest)(nil), (*parityv1.CallRequest)(nil)}, From: event.Now}}
@@ -31,7 +31,7 @@ func TestMapSaysWhatModulesDeclare(t *testing.T) {
 	_, _, got := house()
 	want := Map{Modules: []MapModule{
 		{Name: "a", Calls: []string{}, Serves: []MapService{
-			{Name: "a.v1.Things", Public: []string{"Get"}, Internal: []string{"Put"}},
+			{Name: "a.v1.Things", Public: []string{"Get"}, Internal: []string{"Put", "Who"}, Edge: []string{"Who"}},
 			{Name: "a.v1.Empty", Public: []string{}, Internal: []string{}},
 		}},
 		{Name: "b", Calls: []string{"a.v1.Empty", "a.v1.Things"}, Serves: []MapService{

@@ -52,7 +52,10 @@ type Access struct {
 // why not.
 func (m *Method) Allow(p Principal, caller string) error {
 	if !m.Public {
-		if !m.Operator && (caller == "" || caller == EdgeCaller) {
+		if m.SessionCookie != "" && caller != EdgeCaller {
+			return Errorf(connect.CodePermissionDenied, "INTERNAL", "%s is for the edge only", m.Name)
+		}
+		if !m.Operator && m.SessionCookie == "" && (caller == "" || caller == EdgeCaller) {
 			return Errorf(connect.CodePermissionDenied, "INTERNAL", "%s is for other modules only", m.Name)
 		}
 		return nil

@@ -19,4 +19,6 @@ type Page struct {
 	Path string
 	// Get and Post say with which methods of HTTP.
 	Get, Post bool
+	// FromAnywhere says that pages of other sites may post here, without cookies.
+	FromAnywhere bool
 }

@@ -56,6 +56,8 @@ type Method struct {
 	Operator bool
 	// Access says who may call the method if it is public.
 	Access Access
+	// SessionCookie is the cookie of which the method tells the edge, and nobody else, who is signed in; "" for all others.
+	SessionCookie string
 	// Priority says how soon the edge refuses the method when there is too much.
 	Priority Priority
 

@@ -52,7 +52,7 @@ func New(m module.Map) *Chart {
 		c.Modules = append(c.Modules, Module{Name: declared.Name, Owner: declared.Owner, Services: declared.Serves})
 		for _, service := range declared.Serves {
 			serves[service.Name] = declared.Name
-			if len(service.Public) > 0 {
+			if len(service.Public)+len(service.Edge) > 0 {
 				c.Calls = append(c.Calls, Call{Caller: rpc.EdgeCaller, Module: declared.Name, Service: service.Name})
 			}
 		}

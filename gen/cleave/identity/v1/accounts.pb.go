@@ -97,8 +97,10 @@ type Account struct {
 	// How the person is called.
 	Name string `protobuf:"bytes,5,opt,name=name,proto3" json:"name,omitempty"`
 	// customer, staff, admin.
-	Roles         []string               `protobuf:"bytes,6,rep,name=roles,proto3" json:"roles,omitempty"`
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	Roles      []string               `protobuf:"bytes,6,rep,name=roles,proto3" json:"roles,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// In which language the person wants mails and pages, en or de; empty for what the browser prefers.
+	Language      string `protobuf:"bytes,8,opt,name=language,proto3" json:"language,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -180,6 +182,13 @@ func (x *Account) GetCreateTime() *timestamppb.Timestamp {
 		return x.CreateTime
 	}
 	return nil
+}
+
+func (x *Account) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
 }
 
 // GetAccountRequest asks for the caller's own account.
@@ -804,7 +813,7 @@ var File_cleave_identity_v1_accounts_proto protoreflect.FileDescriptor
 
 const file_cleave_identity_v1_accounts_proto_rawDesc = "" +
 	"\n" +
-	"!cleave/identity/v1/accounts.proto\x12\x12cleave.identity.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x02\n" +
+	"!cleave/identity/v1/accounts.proto\x12\x12cleave.identity.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x81\x03\n" +
 	"\aAccount\x12<\n" +
 	"\x02id\x18\x01 \x01(\tB,\xbaH)r'\x92\x02$usr_01a1fdad074278e680c5e4fa22541122R\x02id\x12@\n" +
 	"\x05state\x18\x02 \x01(\x0e2 .cleave.identity.v1.AccountStateB\b\xbaH\x05\x82\x01\x02(\x02R\x05state\x12.\n" +
@@ -813,7 +822,9 @@ const file_cleave_identity_v1_accounts_proto_rawDesc = "" +
 	"\x04name\x18\x05 \x01(\tB\x10\xbaH\rr\v\x92\x02\bJane DoeR\x04name\x12\x14\n" +
 	"\x05roles\x18\x06 \x03(\tR\x05roles\x12;\n" +
 	"\vcreate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\x13\n" +
+	"createTime\x12&\n" +
+	"\blanguage\x18\b \x01(\tB\n" +
+	"\xbaH\ar\x05\x92\x02\x02enR\blanguage\"\x13\n" +
 	"\x11GetAccountRequest\"K\n" +
 	"\x12GetAccountResponse\x125\n" +
 	"\aaccount\x18\x01 \x01(\v2\x1b.cleave.identity.v1.AccountR\aaccount\"@\n" +

@@ -29,7 +29,9 @@ type Mail struct {
 	MailId  string                 `protobuf:"bytes,1,opt,name=mail_id,json=mailId,proto3" json:"mail_id,omitempty"`
 	Subject string                 `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
 	// Plain text.
-	Text          string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	Text string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	// Where it goes.
+	Address       string `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -81,6 +83,13 @@ func (x *Mail) GetSubject() string {
 func (x *Mail) GetText() string {
 	if x != nil {
 		return x.Text
+	}
+	return ""
+}
+
+func (x *Mail) GetAddress() string {
+	if x != nil {
+		return x.Address
 	}
 	return ""
 }
@@ -179,11 +188,12 @@ var File_cleave_identity_v1_mails_proto protoreflect.FileDescriptor
 
 const file_cleave_identity_v1_mails_proto_rawDesc = "" +
 	"\n" +
-	"\x1ecleave/identity/v1/mails.proto\x12\x12cleave.identity.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\"M\n" +
+	"\x1ecleave/identity/v1/mails.proto\x12\x12cleave.identity.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\"g\n" +
 	"\x04Mail\x12\x17\n" +
 	"\amail_id\x18\x01 \x01(\tR\x06mailId\x12\x18\n" +
 	"\asubject\x18\x02 \x01(\tR\asubject\x12\x12\n" +
-	"\x04text\x18\x03 \x01(\tR\x04text\":\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\x12\x18\n" +
+	"\aaddress\x18\x04 \x01(\tR\aaddress\":\n" +
 	"\x11WriteMailsRequest\x12%\n" +
 	"\bmail_ids\x18\x01 \x03(\tB\n" +
 	"\xbaH\a\x92\x01\x04\x10d\x18\x01R\amailIds\"D\n" +

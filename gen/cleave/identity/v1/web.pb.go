@@ -121,23 +121,23 @@ const file_cleave_identity_v1_web_proto_rawDesc = "" +
 	"\fVisitRequest\x129\n" +
 	"\arequest\x18\x01 \x01(\v2\x1f.cleave.platform.web.v1.RequestR\arequest\"M\n" +
 	"\rVisitResponse\x12<\n" +
-	"\bresponse\x18\x01 \x01(\v2 .cleave.platform.web.v1.ResponseR\bresponse2\xd2\r\n" +
+	"\bresponse\x18\x01 \x01(\v2 .cleave.platform.web.v1.ResponseR\bresponse2\xac\x10\n" +
 	"\n" +
-	"WebService\x12\xc3\r\n" +
-	"\x05Visit\x12 .cleave.identity.v1.VisitRequest\x1a!.cleave.identity.v1.VisitResponse\"\xf4\f\xa2\xbb\x18\x04\b\x02\x10\x01»\x18\xe7\f\n" +
+	"WebService\x12\x9d\x10\n" +
+	"\x05Visit\x12 .cleave.identity.v1.VisitRequest\x1a!.cleave.identity.v1.VisitResponse\"\xce\x0f\xa2\xbb\x18\x04\b\x02\x10\x01»\x18\xc1\x0f\n" +
 	"\xa8\x01\n" +
 	"!/.well-known/openid-configuration\x10\x01\"\x15Discover the provider*XWhat OpenID Connect clients have to know of the provider (OpenID Connect Discovery 1.0).2\x10application/json\n" +
 	"\x7f\n" +
 	"\v/oauth/keys\x10\x01\"\fGet the keys*NThe public keys that tokens are signed with, as a JSON Web Key Set (RFC 7517).2\x10application/json\n" +
-	"\xb9\x01\n" +
-	"\x10/oauth/authorize\x10\x01\x18\x01\"\x12Authorize a client*\x81\x01Where a client sends a person to sign in (RFC 6749, with PKCE by S256). It leads back to the client with a code, or shows a page.2\ttext/html\n" +
+	"\xbb\x01\n" +
+	"\x10/oauth/authorize\x10\x01\x18\x01\"\x12Authorize a client*\x81\x01Where a client sends a person to sign in (RFC 6749, with PKCE by S256). It leads back to the client with a code, or shows a page.2\ttext/html8\x01\n" +
 	"}\n" +
 	"\f/oauth/token\x18\x01\"\n" +
 	"Get tokens*MTokens for a code, a refresh token, or a client's own credentials (RFC 6749).2\x10application/json\n" +
 	"\xaf\x01\n" +
 	"\x0f/oauth/userinfo\x10\x01\x18\x01\"\x19Get claims about the user*kWhat the access token allows to know about the person whom it is of (OpenID Connect Core 1.0, section 5.3).2\x10application/json\n" +
-	"}\n" +
-	"\x11/oauth/introspect\x18\x01\"\x12Introspect a token*@Whether a token of the client is good at this moment (RFC 7662).2\x10application/json\n" +
+	"\xd0\x01\n" +
+	"\x11/oauth/introspect\x18\x01\"\x12Introspect a token*\x92\x01Whether a token of the client is good at this moment (RFC 7662). A client with the scope tokens:introspect may ask about the access tokens of all.2\x10application/json\n" +
 	"\x84\x01\n" +
 	"\r/oauth/revoke\x18\x01\"\x0eRevoke a token*OEnds a token of the client, and those that came of the same sign-in (RFC 7009).2\x10application/json\n" +
 	"D\n" +
@@ -150,6 +150,10 @@ const file_cleave_identity_v1_web_proto_rawDesc = "" +
 	"\t/password\x10\x01\x18\x01\"\x11Choose a password*\x17Where these links lead.2\ttext/html\n" +
 	"v\n" +
 	"\b/devices\x10\x01\x18\x01\"\x15See signed-in devices*DThe page on which people see where they are signed in, and end that.2\ttext/html\n" +
+	"\x9b\x01\n" +
+	"\b/account\x10\x01\x18\x01\"\x1cSee and change one's account*bThe page on which people change their name and language, their password, and their e-mail address.2\ttext/html\n" +
+	"d\n" +
+	"\x06/email\x10\x01\x18\x01\"\x1cConfirm a new e-mail address*-Where the link to a new e-mail address leads.2\ttext/html\n" +
 	"W\n" +
 	"\b/signout\x10\x01\x18\x01\"\bSign out*2The page on which people sign out of this browser.2\ttext/htmlB?Z=github.com/cleave-go/cleave/gen/cleave/identity/v1;identityv1b\x06proto3"
 

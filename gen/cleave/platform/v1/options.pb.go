@@ -479,7 +479,10 @@ type Page struct {
 	Summary     string `protobuf:"bytes,4,opt,name=summary,proto3" json:"summary,omitempty"`
 	Description string `protobuf:"bytes,5,opt,name=description,proto3" json:"description,omitempty"`
 	// What it answers with, for instance text/html.
-	Produces      string `protobuf:"bytes,6,opt,name=produces,proto3" json:"produces,omitempty"`
+	Produces string `protobuf:"bytes,6,opt,name=produces,proto3" json:"produces,omitempty"`
+	// Whether pages of other sites may post here, as protocols demand whose clients post. The module then sees no cookie and sets none, so that
+	// nobody acts in the name of who is at the browser; from what comes from here it knows it by Origin and Sec-Fetch-Site.
+	FromAnywhere  bool `protobuf:"varint,7,opt,name=from_anywhere,json=fromAnywhere,proto3" json:"from_anywhere,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -556,6 +559,61 @@ func (x *Page) GetProduces() string {
 	return ""
 }
 
+func (x *Page) GetFromAnywhere() bool {
+	if x != nil {
+		return x.FromAnywhere
+	}
+	return false
+}
+
+// Session says that an internal method tells the edge who is signed in at a browser, which then need not show a token. Its request has one field,
+// bytes: the SHA-256 of the value of the cookie, which itself goes no further than the edge. Its response has one, a
+// cleave.platform.web.v1.Session. The edge calls it and nobody else, as often as every few seconds for each browser. A house has one at the most.
+type Session struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the cookie, which begins with cleave_. Behind TLS it has the prefix __Host-.
+	Cookie        string `protobuf:"bytes,1,opt,name=cookie,proto3" json:"cookie,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Session) Reset() {
+	*x = Session{}
+	mi := &file_cleave_platform_v1_options_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Session) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Session) ProtoMessage() {}
+
+func (x *Session) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_v1_options_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Session.ProtoReflect.Descriptor instead.
+func (*Session) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_v1_options_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Session) GetCookie() string {
+	if x != nil {
+		return x.Cookie
+	}
+	return ""
+}
+
 var file_cleave_platform_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
@@ -597,6 +655,14 @@ var file_cleave_platform_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 		Tag:           "bytes,50104,opt,name=pages",
 		Filename:      "cleave/platform/v1/options.proto",
 	},
+	{
+		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
+		ExtensionType: (*Session)(nil),
+		Field:         50105,
+		Name:          "cleave.platform.v1.session",
+		Tag:           "bytes,50105,opt,name=session",
+		Filename:      "cleave/platform/v1/options.proto",
+	},
 }
 
 // Extension fields to descriptorpb.MethodOptions.
@@ -621,6 +687,10 @@ var (
 	//
 	// optional cleave.platform.v1.Pages pages = 50104;
 	E_Pages = &file_cleave_platform_v1_options_proto_extTypes[4]
+	// The method tells who is signed in at a browser.
+	//
+	// optional cleave.platform.v1.Session session = 50105;
+	E_Session = &file_cleave_platform_v1_options_proto_extTypes[5]
 )
 
 var File_cleave_platform_v1_options_proto protoreflect.FileDescriptor
@@ -643,14 +713,17 @@ const file_cleave_platform_v1_options_proto_rawDesc = "" +
 	"\x05Cache\x122\n" +
 	"\amax_age\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\"7\n" +
 	"\x05Pages\x12.\n" +
-	"\x05pages\x18\x01 \x03(\v2\x18.cleave.platform.v1.PageR\x05pages\"\x98\x01\n" +
+	"\x05pages\x18\x01 \x03(\v2\x18.cleave.platform.v1.PageR\x05pages\"\xbd\x01\n" +
 	"\x04Page\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x10\n" +
 	"\x03get\x18\x02 \x01(\bR\x03get\x12\x12\n" +
 	"\x04post\x18\x03 \x01(\bR\x04post\x12\x18\n" +
 	"\asummary\x18\x04 \x01(\tR\asummary\x12 \n" +
 	"\vdescription\x18\x05 \x01(\tR\vdescription\x12\x1a\n" +
-	"\bproduces\x18\x06 \x01(\tR\bproduces*q\n" +
+	"\bproduces\x18\x06 \x01(\tR\bproduces\x12#\n" +
+	"\rfrom_anywhere\x18\a \x01(\bR\ffromAnywhere\"!\n" +
+	"\aSession\x12\x16\n" +
+	"\x06cookie\x18\x01 \x01(\tR\x06cookie*q\n" +
 	"\n" +
 	"Visibility\x12\x1a\n" +
 	"\x16VISIBILITY_UNSPECIFIED\x10\x00\x12\x17\n" +
@@ -672,7 +745,8 @@ const file_cleave_platform_v1_options_proto_rawDesc = "" +
 	"\x04rest\x12\x1e.google.protobuf.MethodOptions\x18\xb5\x87\x03 \x01(\v2\x18.cleave.platform.v1.RestR\x04rest:Q\n" +
 	"\x05cache\x12\x1e.google.protobuf.MethodOptions\x18\xb6\x87\x03 \x01(\v2\x19.cleave.platform.v1.CacheR\x05cache:Z\n" +
 	"\bpriority\x12\x1e.google.protobuf.MethodOptions\x18\xb7\x87\x03 \x01(\x0e2\x1c.cleave.platform.v1.PriorityR\bpriority:Q\n" +
-	"\x05pages\x12\x1e.google.protobuf.MethodOptions\x18\xb8\x87\x03 \x01(\v2\x19.cleave.platform.v1.PagesR\x05pagesB?Z=github.com/cleave-go/cleave/gen/cleave/platform/v1;platformv1b\x06proto3"
+	"\x05pages\x12\x1e.google.protobuf.MethodOptions\x18\xb8\x87\x03 \x01(\v2\x19.cleave.platform.v1.PagesR\x05pages:W\n" +
+	"\asession\x12\x1e.google.protobuf.MethodOptions\x18\xb9\x87\x03 \x01(\v2\x1b.cleave.platform.v1.SessionR\asessionB?Z=github.com/cleave-go/cleave/gen/cleave/platform/v1;platformv1b\x06proto3"
 
 var (
 	file_cleave_platform_v1_options_proto_rawDescOnce sync.Once
@@ -687,7 +761,7 @@ func file_cleave_platform_v1_options_proto_rawDescGZIP() []byte {
 }
 
 var file_cleave_platform_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_cleave_platform_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_cleave_platform_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_cleave_platform_v1_options_proto_goTypes = []any{
 	(Visibility)(0),                    // 0: cleave.platform.v1.Visibility
 	(Who)(0),                           // 1: cleave.platform.v1.Who
@@ -698,29 +772,32 @@ var file_cleave_platform_v1_options_proto_goTypes = []any{
 	(*Cache)(nil),                      // 6: cleave.platform.v1.Cache
 	(*Pages)(nil),                      // 7: cleave.platform.v1.Pages
 	(*Page)(nil),                       // 8: cleave.platform.v1.Page
-	(*durationpb.Duration)(nil),        // 9: google.protobuf.Duration
-	(*descriptorpb.MethodOptions)(nil), // 10: google.protobuf.MethodOptions
+	(*Session)(nil),                    // 9: cleave.platform.v1.Session
+	(*durationpb.Duration)(nil),        // 10: google.protobuf.Duration
+	(*descriptorpb.MethodOptions)(nil), // 11: google.protobuf.MethodOptions
 }
 var file_cleave_platform_v1_options_proto_depIdxs = []int32{
 	0,  // 0: cleave.platform.v1.Access.visibility:type_name -> cleave.platform.v1.Visibility
 	1,  // 1: cleave.platform.v1.Access.who:type_name -> cleave.platform.v1.Who
 	4,  // 2: cleave.platform.v1.Access.ownership:type_name -> cleave.platform.v1.Ownership
-	9,  // 3: cleave.platform.v1.Cache.max_age:type_name -> google.protobuf.Duration
+	10, // 3: cleave.platform.v1.Cache.max_age:type_name -> google.protobuf.Duration
 	8,  // 4: cleave.platform.v1.Pages.pages:type_name -> cleave.platform.v1.Page
-	10, // 5: cleave.platform.v1.access:extendee -> google.protobuf.MethodOptions
-	10, // 6: cleave.platform.v1.rest:extendee -> google.protobuf.MethodOptions
-	10, // 7: cleave.platform.v1.cache:extendee -> google.protobuf.MethodOptions
-	10, // 8: cleave.platform.v1.priority:extendee -> google.protobuf.MethodOptions
-	10, // 9: cleave.platform.v1.pages:extendee -> google.protobuf.MethodOptions
-	3,  // 10: cleave.platform.v1.access:type_name -> cleave.platform.v1.Access
-	5,  // 11: cleave.platform.v1.rest:type_name -> cleave.platform.v1.Rest
-	6,  // 12: cleave.platform.v1.cache:type_name -> cleave.platform.v1.Cache
-	2,  // 13: cleave.platform.v1.priority:type_name -> cleave.platform.v1.Priority
-	7,  // 14: cleave.platform.v1.pages:type_name -> cleave.platform.v1.Pages
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	10, // [10:15] is the sub-list for extension type_name
-	5,  // [5:10] is the sub-list for extension extendee
+	11, // 5: cleave.platform.v1.access:extendee -> google.protobuf.MethodOptions
+	11, // 6: cleave.platform.v1.rest:extendee -> google.protobuf.MethodOptions
+	11, // 7: cleave.platform.v1.cache:extendee -> google.protobuf.MethodOptions
+	11, // 8: cleave.platform.v1.priority:extendee -> google.protobuf.MethodOptions
+	11, // 9: cleave.platform.v1.pages:extendee -> google.protobuf.MethodOptions
+	11, // 10: cleave.platform.v1.session:extendee -> google.protobuf.MethodOptions
+	3,  // 11: cleave.platform.v1.access:type_name -> cleave.platform.v1.Access
+	5,  // 12: cleave.platform.v1.rest:type_name -> cleave.platform.v1.Rest
+	6,  // 13: cleave.platform.v1.cache:type_name -> cleave.platform.v1.Cache
+	2,  // 14: cleave.platform.v1.priority:type_name -> cleave.platform.v1.Priority
+	7,  // 15: cleave.platform.v1.pages:type_name -> cleave.platform.v1.Pages
+	9,  // 16: cleave.platform.v1.session:type_name -> cleave.platform.v1.Session
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	11, // [11:17] is the sub-list for extension type_name
+	5,  // [5:11] is the sub-list for extension extendee
 	0,  // [0:5] is the sub-list for field type_name
 }
 
@@ -735,8 +812,8 @@ func file_cleave_platform_v1_options_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_platform_v1_options_proto_rawDesc), len(file_cleave_platform_v1_options_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   6,
-			NumExtensions: 5,
+			NumMessages:   7,
+			NumExtensions: 6,
 			NumServices:   0,
 		},
 		GoTypes:           file_cleave_platform_v1_options_proto_goTypes,

@@ -26,6 +26,8 @@ type Account struct {
 	EmailVerified bool `json:"email_verified,omitempty"`
 	// Name holds the value of the "name" field.
 	Name string `json:"name,omitempty"`
+	// of mails and pages; empty for what the browser prefers
+	Language string `json:"language,omitempty"`
 	// PasswordHash holds the value of the "password_hash" field.
 	PasswordHash string `json:"-"`
 	// Roles holds the value of the "roles" field.
@@ -44,7 +46,7 @@ func (*Account) scanValues(columns []string) ([]any, error) {
 			values[i] = new([]byte)
 		case account.FieldEmailVerified:
 			values[i] = new(sql.NullBool)
-		case account.FieldID, account.FieldState, account.FieldEmail, account.FieldName, account.FieldPasswordHash:
+		case account.FieldID, account.FieldState, account.FieldEmail, account.FieldName, account.FieldLanguage, account.FieldPasswordHash:
 			values[i] = new(sql.NullString)
 		case account.FieldCreateTime:
 			values[i] = new(sql.NullTime)
@@ -93,6 +95,12 @@ func (_m *Account) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field name", values[i])
 			} else if value.Valid {
 				_m.Name = value.String
+			}
+		case account.FieldLanguage:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field language", values[i])
+			} else if value.Valid {
+				_m.Language = value.String
 			}
 		case account.FieldPasswordHash:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -163,6 +171,9 @@ func (_m *Account) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("name=")
 	builder.WriteString(_m.Name)
+	builder.WriteString(", ")
+	builder.WriteString("language=")
+	builder.WriteString(_m.Language)
 	builder.WriteString(", ")
 	builder.WriteString("password_hash=<sensitive>")
 	builder.WriteString(", ")

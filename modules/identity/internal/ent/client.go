@@ -21,6 +21,7 @@ import (
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/audit"
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/code"
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/consent"
+	"github.com/cleave-go/cleave/modules/identity/internal/ent/device"
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/family"
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/link"
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/mail"
@@ -48,6 +49,8 @@ type Client struct {
 	Code *CodeClient
 	// Consent is the client for interacting with the Consent builders.
 	Consent *ConsentClient
+	// Device is the client for interacting with the Device builders.
+	Device *DeviceClient
 	// Family is the client for interacting with the Family builders.
 	Family *FamilyClient
 	// Link is the client for interacting with the Link builders.
@@ -78,6 +81,7 @@ func (c *Client) init() {
 	c.Audit = NewAuditClient(c.config)
 	c.Code = NewCodeClient(c.config)
 	c.Consent = NewConsentClient(c.config)
+	c.Device = NewDeviceClient(c.config)
 	c.Family = NewFamilyClient(c.config)
 	c.Link = NewLinkClient(c.config)
 	c.Mail = NewMailClient(c.config)
@@ -183,6 +187,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		Audit:        NewAuditClient(cfg),
 		Code:         NewCodeClient(cfg),
 		Consent:      NewConsentClient(cfg),
+		Device:       NewDeviceClient(cfg),
 		Family:       NewFamilyClient(cfg),
 		Link:         NewLinkClient(cfg),
 		Mail:         NewMailClient(cfg),
@@ -215,6 +220,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		Audit:        NewAuditClient(cfg),
 		Code:         NewCodeClient(cfg),
 		Consent:      NewConsentClient(cfg),
+		Device:       NewDeviceClient(cfg),
 		Family:       NewFamilyClient(cfg),
 		Link:         NewLinkClient(cfg),
 		Mail:         NewMailClient(cfg),
@@ -250,8 +256,8 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.Account, c.Address, c.App, c.Attempt, c.Audit, c.Code, c.Consent, c.Family,
-		c.Link, c.Mail, c.RefreshToken, c.Session, c.SigningKey,
+		c.Account, c.Address, c.App, c.Attempt, c.Audit, c.Code, c.Consent, c.Device,
+		c.Family, c.Link, c.Mail, c.RefreshToken, c.Session, c.SigningKey,
 	} {
 		n.Use(hooks...)
 	}
@@ -261,8 +267,8 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.Account, c.Address, c.App, c.Attempt, c.Audit, c.Code, c.Consent, c.Family,
-		c.Link, c.Mail, c.RefreshToken, c.Session, c.SigningKey,
+		c.Account, c.Address, c.App, c.Attempt, c.Audit, c.Code, c.Consent, c.Device,
+		c.Family, c.Link, c.Mail, c.RefreshToken, c.Session, c.SigningKey,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -285,6 +291,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Code.mutate(ctx, m)
 	case *ConsentMutation:
 		return c.Consent.mutate(ctx, m)
+	case *DeviceMutation:
+		return c.Device.mutate(ctx, m)
 	case *FamilyMutation:
 		return c.Family.mutate(ctx, m)
 	case *LinkMutation:
@@ -1233,6 +1241,139 @@ func (c *ConsentClient) mutate(ctx context.Context, m *ConsentMutation) (Value, 
 	}
 }
 
+// DeviceClient is a client for the Device schema.
+type DeviceClient struct {
+	config
+}
+
+// NewDeviceClient returns a client for the Device from the given config.
+func NewDeviceClient(c config) *DeviceClient {
+	return &DeviceClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `device.Hooks(f(g(h())))`.
+func (c *DeviceClient) Use(hooks ...Hook) {
+	c.hooks.Device = append(c.hooks.Device, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `device.Intercept(f(g(h())))`.
+func (c *DeviceClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Device = append(c.inters.Device, interceptors...)
+}
+
+// Create returns a builder for creating a Device entity.
+func (c *DeviceClient) Create() *DeviceCreate {
+	mutation := newDeviceMutation(c.config, OpCreate)
+	return &DeviceCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Device entities.
+func (c *DeviceClient) CreateBulk(builders ...*DeviceCreate) *DeviceCreateBulk {
+	return &DeviceCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *DeviceClient) MapCreateBulk(slice any, setFunc func(*DeviceCreate, int)) *DeviceCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &DeviceCreateBulk{err: fmt.Errorf("calling to DeviceClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*DeviceCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &DeviceCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Device.
+func (c *DeviceClient) Update() *DeviceUpdate {
+	mutation := newDeviceMutation(c.config, OpUpdate)
+	return &DeviceUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *DeviceClient) UpdateOne(_m *Device) *DeviceUpdateOne {
+	mutation := newDeviceMutation(c.config, OpUpdateOne, withDevice(_m))
+	return &DeviceUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *DeviceClient) UpdateOneID(id int) *DeviceUpdateOne {
+	mutation := newDeviceMutation(c.config, OpUpdateOne, withDeviceID(id))
+	return &DeviceUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Device.
+func (c *DeviceClient) Delete() *DeviceDelete {
+	mutation := newDeviceMutation(c.config, OpDelete)
+	return &DeviceDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *DeviceClient) DeleteOne(_m *Device) *DeviceDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *DeviceClient) DeleteOneID(id int) *DeviceDeleteOne {
+	builder := c.Delete().Where(device.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &DeviceDeleteOne{builder}
+}
+
+// Query returns a query builder for Device.
+func (c *DeviceClient) Query() *DeviceQuery {
+	return &DeviceQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeDevice},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Device entity by its id.
+func (c *DeviceClient) Get(ctx context.Context, id int) (*Device, error) {
+	return c.Query().Where(device.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *DeviceClient) GetX(ctx context.Context, id int) *Device {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *DeviceClient) Hooks() []Hook {
+	return c.hooks.Device
+}
+
+// Interceptors returns the client interceptors.
+func (c *DeviceClient) Interceptors() []Interceptor {
+	return c.inters.Device
+}
+
+func (c *DeviceClient) mutate(ctx context.Context, m *DeviceMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&DeviceCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&DeviceUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&DeviceUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&DeviceDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Device mutation op: %q", m.Op())
+	}
+}
+
 // FamilyClient is a client for the Family schema.
 type FamilyClient struct {
 	config
@@ -2034,11 +2175,11 @@ func (c *SigningKeyClient) mutate(ctx context.Context, m *SigningKeyMutation) (V
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Account, Address, App, Attempt, Audit, Code, Consent, Family, Link, Mail,
-		RefreshToken, Session, SigningKey []ent.Hook
+		Account, Address, App, Attempt, Audit, Code, Consent, Device, Family, Link,
+		Mail, RefreshToken, Session, SigningKey []ent.Hook
 	}
 	inters struct {
-		Account, Address, App, Attempt, Audit, Code, Consent, Family, Link, Mail,
-		RefreshToken, Session, SigningKey []ent.Interceptor
+		Account, Address, App, Attempt, Audit, Code, Consent, Device, Family, Link,
+		Mail, RefreshToken, Session, SigningKey []ent.Interceptor
 	}
 )

@@ -19,6 +19,7 @@ import (
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/audit"
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/code"
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/consent"
+	"github.com/cleave-go/cleave/modules/identity/internal/ent/device"
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/family"
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/link"
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/mail"
@@ -92,6 +93,7 @@ func checkColumn(t, c string) error {
 			audit.Table:        audit.ValidColumn,
 			code.Table:         code.ValidColumn,
 			consent.Table:      consent.ValidColumn,
+			device.Table:       device.ValidColumn,
 			family.Table:       family.ValidColumn,
 			link.Table:         link.ValidColumn,
 			mail.Table:         mail.ValidColumn,

@@ -21,6 +21,8 @@ type Link struct {
 	Hash []byte `json:"-"`
 	// AccountID holds the value of the "account_id" field.
 	AccountID string `json:"account_id,omitempty"`
+	// the new address of the account; empty for a link to choose a password
+	Email string `json:"email,omitempty"`
 	// Next holds the value of the "next" field.
 	Next string `json:"next,omitempty"`
 	// ExpireTime holds the value of the "expire_time" field.
@@ -37,7 +39,7 @@ func (*Link) scanValues(columns []string) ([]any, error) {
 			values[i] = new([]byte)
 		case link.FieldID:
 			values[i] = new(sql.NullInt64)
-		case link.FieldAccountID, link.FieldNext:
+		case link.FieldAccountID, link.FieldEmail, link.FieldNext:
 			values[i] = new(sql.NullString)
 		case link.FieldExpireTime:
 			values[i] = new(sql.NullTime)
@@ -73,6 +75,12 @@ func (_m *Link) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field account_id", values[i])
 			} else if value.Valid {
 				_m.AccountID = value.String
+			}
+		case link.FieldEmail:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field email", values[i])
+			} else if value.Valid {
+				_m.Email = value.String
 			}
 		case link.FieldNext:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -126,6 +134,9 @@ func (_m *Link) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("account_id=")
 	builder.WriteString(_m.AccountID)
+	builder.WriteString(", ")
+	builder.WriteString("email=")
+	builder.WriteString(_m.Email)
 	builder.WriteString(", ")
 	builder.WriteString("next=")
 	builder.WriteString(_m.Next)

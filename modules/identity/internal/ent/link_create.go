@@ -34,6 +34,20 @@ func (_c *LinkCreate) SetAccountID(v string) *LinkCreate {
 	return _c
 }
 
+// SetEmail sets the "email" field.
+func (_c *LinkCreate) SetEmail(v string) *LinkCreate {
+	_c.mutation.SetEmail(v)
+	return _c
+}
+
+// SetNillableEmail sets the "email" field if the given value is not nil.
+func (_c *LinkCreate) SetNillableEmail(v *string) *LinkCreate {
+	if v != nil {
+		_c.SetEmail(*v)
+	}
+	return _c
+}
+
 // SetNext sets the "next" field.
 func (_c *LinkCreate) SetNext(v string) *LinkCreate {
 	_c.mutation.SetNext(v)
@@ -53,6 +67,7 @@ func (_c *LinkCreate) Mutation() *LinkMutation {
 
 // Save creates the Link in the database.
 func (_c *LinkCreate) Save(ctx context.Context) (*Link, error) {
+	_c.defaults()
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -78,6 +93,14 @@ func (_c *LinkCreate) ExecX(ctx context.Context) {
 	}
 }
 
+// defaults sets the default values of the builder before save.
+func (_c *LinkCreate) defaults() {
+	if _, ok := _c.mutation.Email(); !ok {
+		v := link.DefaultEmail
+		_c.mutation.SetEmail(v)
+	}
+}
+
 // check runs all checks and user-defined validators on the builder.
 func (_c *LinkCreate) check() error {
 	if _, ok := _c.mutation.Hash(); !ok {
@@ -85,6 +108,9 @@ func (_c *LinkCreate) check() error {
 	}
 	if _, ok := _c.mutation.AccountID(); !ok {
 		return &ValidationError{Name: "account_id", err: errors.New(`ent: missing required field "Link.account_id"`)}
+	}
+	if _, ok := _c.mutation.Email(); !ok {
+		return &ValidationError{Name: "email", err: errors.New(`ent: missing required field "Link.email"`)}
 	}
 	if _, ok := _c.mutation.Next(); !ok {
 		return &ValidationError{Name: "next", err: errors.New(`ent: missing required field "Link.next"`)}
@@ -126,6 +152,10 @@ func (_c *LinkCreate) createSpec() (*Link, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.AccountID(); ok {
 		_spec.SetField(link.FieldAccountID, field.TypeString, value)
 		_node.AccountID = value
+	}
+	if value, ok := _c.mutation.Email(); ok {
+		_spec.SetField(link.FieldEmail, field.TypeString, value)
+		_node.Email = value
 	}
 	if value, ok := _c.mutation.Next(); ok {
 		_spec.SetField(link.FieldNext, field.TypeString, value)
@@ -203,6 +233,9 @@ func (u *LinkUpsertOne) UpdateNewValues() *LinkUpsertOne {
 		}
 		if _, exists := u.create.mutation.AccountID(); exists {
 			s.SetIgnore(link.FieldAccountID)
+		}
+		if _, exists := u.create.mutation.Email(); exists {
+			s.SetIgnore(link.FieldEmail)
 		}
 		if _, exists := u.create.mutation.Next(); exists {
 			s.SetIgnore(link.FieldNext)
@@ -293,6 +326,7 @@ func (_c *LinkCreateBulk) Save(ctx context.Context) ([]*Link, error) {
 	for i := range _c.builders {
 		func(i int, root context.Context) {
 			builder := _c.builders[i]
+			builder.defaults()
 			var mut Mutator = MutateFunc(func(ctx context.Context, m Mutation) (Value, error) {
 				mutation, ok := m.(*LinkMutation)
 				if !ok {
@@ -421,6 +455,9 @@ func (u *LinkUpsertBulk) UpdateNewValues() *LinkUpsertBulk {
 			}
 			if _, exists := b.mutation.AccountID(); exists {
 				s.SetIgnore(link.FieldAccountID)
+			}
+			if _, exists := b.mutation.Email(); exists {
+				s.SetIgnore(link.FieldEmail)
 			}
 			if _, exists := b.mutation.Next(); exists {
 				s.SetIgnore(link.FieldNext)

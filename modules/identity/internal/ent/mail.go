@@ -21,6 +21,8 @@ type Mail struct {
 	AccountID string `json:"account_id,omitempty"`
 	// Kind holds the value of the "kind" field.
 	Kind string `json:"kind,omitempty"`
+	// where it goes if not to the account's address
+	Email string `json:"email,omitempty"`
 	// Language holds the value of the "language" field.
 	Language string `json:"language,omitempty"`
 	// where its reader goes on
@@ -35,7 +37,7 @@ func (*Mail) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case mail.FieldID, mail.FieldAccountID, mail.FieldKind, mail.FieldLanguage, mail.FieldNext:
+		case mail.FieldID, mail.FieldAccountID, mail.FieldKind, mail.FieldEmail, mail.FieldLanguage, mail.FieldNext:
 			values[i] = new(sql.NullString)
 		case mail.FieldExpireTime:
 			values[i] = new(sql.NullTime)
@@ -71,6 +73,12 @@ func (_m *Mail) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field kind", values[i])
 			} else if value.Valid {
 				_m.Kind = value.String
+			}
+		case mail.FieldEmail:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field email", values[i])
+			} else if value.Valid {
+				_m.Email = value.String
 			}
 		case mail.FieldLanguage:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -131,6 +139,9 @@ func (_m *Mail) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("kind=")
 	builder.WriteString(_m.Kind)
+	builder.WriteString(", ")
+	builder.WriteString("email=")
+	builder.WriteString(_m.Email)
 	builder.WriteString(", ")
 	builder.WriteString("language=")
 	builder.WriteString(_m.Language)

@@ -35,6 +35,20 @@ func (_c *MailCreate) SetKind(v string) *MailCreate {
 	return _c
 }
 
+// SetEmail sets the "email" field.
+func (_c *MailCreate) SetEmail(v string) *MailCreate {
+	_c.mutation.SetEmail(v)
+	return _c
+}
+
+// SetNillableEmail sets the "email" field if the given value is not nil.
+func (_c *MailCreate) SetNillableEmail(v *string) *MailCreate {
+	if v != nil {
+		_c.SetEmail(*v)
+	}
+	return _c
+}
+
 // SetLanguage sets the "language" field.
 func (_c *MailCreate) SetLanguage(v string) *MailCreate {
 	_c.mutation.SetLanguage(v)
@@ -66,6 +80,7 @@ func (_c *MailCreate) Mutation() *MailMutation {
 
 // Save creates the Mail in the database.
 func (_c *MailCreate) Save(ctx context.Context) (*Mail, error) {
+	_c.defaults()
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -91,6 +106,14 @@ func (_c *MailCreate) ExecX(ctx context.Context) {
 	}
 }
 
+// defaults sets the default values of the builder before save.
+func (_c *MailCreate) defaults() {
+	if _, ok := _c.mutation.Email(); !ok {
+		v := mail.DefaultEmail
+		_c.mutation.SetEmail(v)
+	}
+}
+
 // check runs all checks and user-defined validators on the builder.
 func (_c *MailCreate) check() error {
 	if _, ok := _c.mutation.AccountID(); !ok {
@@ -98,6 +121,9 @@ func (_c *MailCreate) check() error {
 	}
 	if _, ok := _c.mutation.Kind(); !ok {
 		return &ValidationError{Name: "kind", err: errors.New(`ent: missing required field "Mail.kind"`)}
+	}
+	if _, ok := _c.mutation.Email(); !ok {
+		return &ValidationError{Name: "email", err: errors.New(`ent: missing required field "Mail.email"`)}
 	}
 	if _, ok := _c.mutation.Language(); !ok {
 		return &ValidationError{Name: "language", err: errors.New(`ent: missing required field "Mail.language"`)}
@@ -151,6 +177,10 @@ func (_c *MailCreate) createSpec() (*Mail, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Kind(); ok {
 		_spec.SetField(mail.FieldKind, field.TypeString, value)
 		_node.Kind = value
+	}
+	if value, ok := _c.mutation.Email(); ok {
+		_spec.SetField(mail.FieldEmail, field.TypeString, value)
+		_node.Email = value
 	}
 	if value, ok := _c.mutation.Language(); ok {
 		_spec.SetField(mail.FieldLanguage, field.TypeString, value)
@@ -238,6 +268,9 @@ func (u *MailUpsertOne) UpdateNewValues() *MailUpsertOne {
 		}
 		if _, exists := u.create.mutation.Kind(); exists {
 			s.SetIgnore(mail.FieldKind)
+		}
+		if _, exists := u.create.mutation.Email(); exists {
+			s.SetIgnore(mail.FieldEmail)
 		}
 		if _, exists := u.create.mutation.Language(); exists {
 			s.SetIgnore(mail.FieldLanguage)
@@ -336,6 +369,7 @@ func (_c *MailCreateBulk) Save(ctx context.Context) ([]*Mail, error) {
 	for i := range _c.builders {
 		func(i int, root context.Context) {
 			builder := _c.builders[i]
+			builder.defaults()
 			var mut Mutator = MutateFunc(func(ctx context.Context, m Mutation) (Value, error) {
 				mutation, ok := m.(*MailMutation)
 				if !ok {
@@ -466,6 +500,9 @@ func (u *MailUpsertBulk) UpdateNewValues() *MailUpsertBulk {
 			}
 			if _, exists := b.mutation.Kind(); exists {
 				s.SetIgnore(mail.FieldKind)
+			}
+			if _, exists := b.mutation.Email(); exists {
+				s.SetIgnore(mail.FieldEmail)
 			}
 			if _, exists := b.mutation.Language(); exists {
 				s.SetIgnore(mail.FieldLanguage)

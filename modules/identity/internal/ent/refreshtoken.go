@@ -23,6 +23,8 @@ type RefreshToken struct {
 	FamilyID string `json:"family_id,omitempty"`
 	// ClientID holds the value of the "client_id" field.
 	ClientID string `json:"client_id,omitempty"`
+	// the token that it was given for; 0 for the first
+	ParentID int64 `json:"parent_id,omitempty"`
 	// ExpireTime holds the value of the "expire_time" field.
 	ExpireTime time.Time `json:"expire_time,omitempty"`
 	// RedeemTime holds the value of the "redeem_time" field.
@@ -37,7 +39,7 @@ func (*RefreshToken) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case refreshtoken.FieldHash:
 			values[i] = new([]byte)
-		case refreshtoken.FieldID:
+		case refreshtoken.FieldID, refreshtoken.FieldParentID:
 			values[i] = new(sql.NullInt64)
 		case refreshtoken.FieldFamilyID, refreshtoken.FieldClientID:
 			values[i] = new(sql.NullString)
@@ -81,6 +83,12 @@ func (_m *RefreshToken) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field client_id", values[i])
 			} else if value.Valid {
 				_m.ClientID = value.String
+			}
+		case refreshtoken.FieldParentID:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field parent_id", values[i])
+			} else if value.Valid {
+				_m.ParentID = value.Int64
 			}
 		case refreshtoken.FieldExpireTime:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -138,6 +146,9 @@ func (_m *RefreshToken) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("client_id=")
 	builder.WriteString(_m.ClientID)
+	builder.WriteString(", ")
+	builder.WriteString("parent_id=")
+	builder.WriteString(fmt.Sprintf("%v", _m.ParentID))
 	builder.WriteString(", ")
 	builder.WriteString("expire_time=")
 	builder.WriteString(_m.ExpireTime.Format(time.ANSIC))

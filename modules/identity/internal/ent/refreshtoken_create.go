@@ -40,6 +40,20 @@ func (_c *RefreshTokenCreate) SetClientID(v string) *RefreshTokenCreate {
 	return _c
 }
 
+// SetParentID sets the "parent_id" field.
+func (_c *RefreshTokenCreate) SetParentID(v int64) *RefreshTokenCreate {
+	_c.mutation.SetParentID(v)
+	return _c
+}
+
+// SetNillableParentID sets the "parent_id" field if the given value is not nil.
+func (_c *RefreshTokenCreate) SetNillableParentID(v *int64) *RefreshTokenCreate {
+	if v != nil {
+		_c.SetParentID(*v)
+	}
+	return _c
+}
+
 // SetExpireTime sets the "expire_time" field.
 func (_c *RefreshTokenCreate) SetExpireTime(v time.Time) *RefreshTokenCreate {
 	_c.mutation.SetExpireTime(v)
@@ -67,6 +81,7 @@ func (_c *RefreshTokenCreate) Mutation() *RefreshTokenMutation {
 
 // Save creates the RefreshToken in the database.
 func (_c *RefreshTokenCreate) Save(ctx context.Context) (*RefreshToken, error) {
+	_c.defaults()
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -92,6 +107,14 @@ func (_c *RefreshTokenCreate) ExecX(ctx context.Context) {
 	}
 }
 
+// defaults sets the default values of the builder before save.
+func (_c *RefreshTokenCreate) defaults() {
+	if _, ok := _c.mutation.ParentID(); !ok {
+		v := refreshtoken.DefaultParentID
+		_c.mutation.SetParentID(v)
+	}
+}
+
 // check runs all checks and user-defined validators on the builder.
 func (_c *RefreshTokenCreate) check() error {
 	if _, ok := _c.mutation.Hash(); !ok {
@@ -102,6 +125,9 @@ func (_c *RefreshTokenCreate) check() error {
 	}
 	if _, ok := _c.mutation.ClientID(); !ok {
 		return &ValidationError{Name: "client_id", err: errors.New(`ent: missing required field "RefreshToken.client_id"`)}
+	}
+	if _, ok := _c.mutation.ParentID(); !ok {
+		return &ValidationError{Name: "parent_id", err: errors.New(`ent: missing required field "RefreshToken.parent_id"`)}
 	}
 	if _, ok := _c.mutation.ExpireTime(); !ok {
 		return &ValidationError{Name: "expire_time", err: errors.New(`ent: missing required field "RefreshToken.expire_time"`)}
@@ -144,6 +170,10 @@ func (_c *RefreshTokenCreate) createSpec() (*RefreshToken, *sqlgraph.CreateSpec)
 	if value, ok := _c.mutation.ClientID(); ok {
 		_spec.SetField(refreshtoken.FieldClientID, field.TypeString, value)
 		_node.ClientID = value
+	}
+	if value, ok := _c.mutation.ParentID(); ok {
+		_spec.SetField(refreshtoken.FieldParentID, field.TypeInt64, value)
+		_node.ParentID = value
 	}
 	if value, ok := _c.mutation.ExpireTime(); ok {
 		_spec.SetField(refreshtoken.FieldExpireTime, field.TypeTime, value)
@@ -242,6 +272,9 @@ func (u *RefreshTokenUpsertOne) UpdateNewValues() *RefreshTokenUpsertOne {
 		}
 		if _, exists := u.create.mutation.ClientID(); exists {
 			s.SetIgnore(refreshtoken.FieldClientID)
+		}
+		if _, exists := u.create.mutation.ParentID(); exists {
+			s.SetIgnore(refreshtoken.FieldParentID)
 		}
 		if _, exists := u.create.mutation.ExpireTime(); exists {
 			s.SetIgnore(refreshtoken.FieldExpireTime)
@@ -350,6 +383,7 @@ func (_c *RefreshTokenCreateBulk) Save(ctx context.Context) ([]*RefreshToken, er
 	for i := range _c.builders {
 		func(i int, root context.Context) {
 			builder := _c.builders[i]
+			builder.defaults()
 			var mut Mutator = MutateFunc(func(ctx context.Context, m Mutation) (Value, error) {
 				mutation, ok := m.(*RefreshTokenMutation)
 				if !ok {
@@ -481,6 +515,9 @@ func (u *RefreshTokenUpsertBulk) UpdateNewValues() *RefreshTokenUpsertBulk {
 			}
 			if _, exists := b.mutation.ClientID(); exists {
 				s.SetIgnore(refreshtoken.FieldClientID)
+			}
+			if _, exists := b.mutation.ParentID(); exists {
+				s.SetIgnore(refreshtoken.FieldParentID)
 			}
 			if _, exists := b.mutation.ExpireTime(); exists {
 				s.SetIgnore(refreshtoken.FieldExpireTime)

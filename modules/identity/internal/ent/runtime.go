@@ -10,6 +10,9 @@ import (
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/audit"
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/consent"
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/family"
+	"github.com/cleave-go/cleave/modules/identity/internal/ent/link"
+	"github.com/cleave-go/cleave/modules/identity/internal/ent/mail"
+	"github.com/cleave-go/cleave/modules/identity/internal/ent/refreshtoken"
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/schema"
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/session"
 	"github.com/cleave-go/cleave/modules/identity/internal/ent/signingkey"
@@ -29,12 +32,16 @@ func init() {
 	accountDescName := accountFields[4].Descriptor()
 	// account.DefaultName holds the default value on creation for the name field.
 	account.DefaultName = accountDescName.Default.(string)
+	// accountDescLanguage is the schema descriptor for language field.
+	accountDescLanguage := accountFields[5].Descriptor()
+	// account.DefaultLanguage holds the default value on creation for the language field.
+	account.DefaultLanguage = accountDescLanguage.Default.(string)
 	// accountDescPasswordHash is the schema descriptor for password_hash field.
-	accountDescPasswordHash := accountFields[5].Descriptor()
+	accountDescPasswordHash := accountFields[6].Descriptor()
 	// account.DefaultPasswordHash holds the default value on creation for the password_hash field.
 	account.DefaultPasswordHash = accountDescPasswordHash.Default.(string)
 	// accountDescCreateTime is the schema descriptor for create_time field.
-	accountDescCreateTime := accountFields[7].Descriptor()
+	accountDescCreateTime := accountFields[8].Descriptor()
 	// account.DefaultCreateTime holds the default value on creation for the create_time field.
 	account.DefaultCreateTime = accountDescCreateTime.Default.(func() time.Time)
 	appFields := schema.App{}.Fields()
@@ -77,6 +84,24 @@ func init() {
 	familyDescCreateTime := familyFields[7].Descriptor()
 	// family.DefaultCreateTime holds the default value on creation for the create_time field.
 	family.DefaultCreateTime = familyDescCreateTime.Default.(func() time.Time)
+	linkFields := schema.Link{}.Fields()
+	_ = linkFields
+	// linkDescEmail is the schema descriptor for email field.
+	linkDescEmail := linkFields[2].Descriptor()
+	// link.DefaultEmail holds the default value on creation for the email field.
+	link.DefaultEmail = linkDescEmail.Default.(string)
+	mailFields := schema.Mail{}.Fields()
+	_ = mailFields
+	// mailDescEmail is the schema descriptor for email field.
+	mailDescEmail := mailFields[3].Descriptor()
+	// mail.DefaultEmail holds the default value on creation for the email field.
+	mail.DefaultEmail = mailDescEmail.Default.(string)
+	refreshtokenFields := schema.RefreshToken{}.Fields()
+	_ = refreshtokenFields
+	// refreshtokenDescParentID is the schema descriptor for parent_id field.
+	refreshtokenDescParentID := refreshtokenFields[3].Descriptor()
+	// refreshtoken.DefaultParentID holds the default value on creation for the parent_id field.
+	refreshtoken.DefaultParentID = refreshtokenDescParentID.Default.(int64)
 	sessionFields := schema.Session{}.Fields()
 	_ = sessionFields
 	// sessionDescCreateTime is the schema descriptor for create_time field.

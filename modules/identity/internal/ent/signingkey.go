@@ -17,7 +17,7 @@ type SigningKey struct {
 	config `json:"-"`
 	// ID of the ent.
 	ID string `json:"id,omitempty"`
-	// PKCS #8
+	// PKCS #8, or that encrypted
 	Private []byte `json:"-"`
 	// CreateTime holds the value of the "create_time" field.
 	CreateTime time.Time `json:"create_time,omitempty"`

@@ -26,6 +26,8 @@ type Tx struct {
 	Code *CodeClient
 	// Consent is the client for interacting with the Consent builders.
 	Consent *ConsentClient
+	// Device is the client for interacting with the Device builders.
+	Device *DeviceClient
 	// Family is the client for interacting with the Family builders.
 	Family *FamilyClient
 	// Link is the client for interacting with the Link builders.
@@ -176,6 +178,7 @@ func (tx *Tx) init() {
 	tx.Audit = NewAuditClient(tx.config)
 	tx.Code = NewCodeClient(tx.config)
 	tx.Consent = NewConsentClient(tx.config)
+	tx.Device = NewDeviceClient(tx.config)
 	tx.Family = NewFamilyClient(tx.config)
 	tx.Link = NewLinkClient(tx.config)
 	tx.Mail = NewMailClient(tx.config)

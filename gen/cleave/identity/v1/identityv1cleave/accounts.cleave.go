@@ -208,6 +208,7 @@ func CopyAccount(c *rpc.Copier, m *v1.Account) *v1.Account {
 	r.Name = c.String(m.Name)
 	r.Roles = c.Strings(m.Roles)
 	r.CreateTime = rpc.CopyTimestamp(c, m.CreateTime)
+	r.Language = c.String(m.Language)
 	c.Unknown(m, r)
 	c.Leave()
 	return r

@@ -68,6 +68,7 @@ func CopyMail(c *rpc.Copier, m *v1.Mail) *v1.Mail {
 	r.MailId = c.String(m.MailId)
 	r.Subject = c.String(m.Subject)
 	r.Text = c.String(m.Text)
+	r.Address = c.String(m.Address)
 	c.Unknown(m, r)
 	c.Leave()
 	return r

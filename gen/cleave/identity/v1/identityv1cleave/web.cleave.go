@@ -31,7 +31,7 @@ var WebService = &rpc.Service{
 			Pages: []rpc.Page{
 				{Path: "/.well-known/openid-configuration", Get: true, Post: false},
 				{Path: "/oauth/keys", Get: true, Post: false},
-				{Path: "/oauth/authorize", Get: true, Post: true},
+				{Path: "/oauth/authorize", Get: true, Post: true, FromAnywhere: true},
 				{Path: "/oauth/token", Get: false, Post: true},
 				{Path: "/oauth/userinfo", Get: true, Post: true},
 				{Path: "/oauth/introspect", Get: false, Post: true},
@@ -41,6 +41,8 @@ var WebService = &rpc.Service{
 				{Path: "/reset", Get: true, Post: true},
 				{Path: "/password", Get: true, Post: true},
 				{Path: "/devices", Get: true, Post: true},
+				{Path: "/account", Get: true, Post: true},
+				{Path: "/email", Get: true, Post: true},
 				{Path: "/signout", Get: true, Post: true},
 			},
 			NewRequest:    func() proto.Message { return new(v1.VisitRequest) },

@@ -75,6 +75,97 @@ func (Kind) EnumDescriptor() ([]byte, []int) {
 	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{0}
 }
 
+// ReadSessionRequest names a session.
+type ReadSessionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The SHA-256 of the cookie.
+	Hash          []byte `protobuf:"bytes,1,opt,name=hash,proto3" json:"hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadSessionRequest) Reset() {
+	*x = ReadSessionRequest{}
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadSessionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadSessionRequest) ProtoMessage() {}
+
+func (x *ReadSessionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadSessionRequest.ProtoReflect.Descriptor instead.
+func (*ReadSessionRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ReadSessionRequest) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+// ReadSessionResponse is who is signed in.
+type ReadSessionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       *v1.Session            `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadSessionResponse) Reset() {
+	*x = ReadSessionResponse{}
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadSessionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadSessionResponse) ProtoMessage() {}
+
+func (x *ReadSessionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadSessionResponse.ProtoReflect.Descriptor instead.
+func (*ReadSessionResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ReadSessionResponse) GetSession() *v1.Session {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
 // VisitRequest is what is asked for.
 type VisitRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -85,7 +176,7 @@ type VisitRequest struct {
 
 func (x *VisitRequest) Reset() {
 	*x = VisitRequest{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[0]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -97,7 +188,7 @@ func (x *VisitRequest) String() string {
 func (*VisitRequest) ProtoMessage() {}
 
 func (x *VisitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[0]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -110,7 +201,7 @@ func (x *VisitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VisitRequest.ProtoReflect.Descriptor instead.
 func (*VisitRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{0}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *VisitRequest) GetRequest() *v1.Request {
@@ -130,7 +221,7 @@ type VisitResponse struct {
 
 func (x *VisitResponse) Reset() {
 	*x = VisitResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[1]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -142,7 +233,7 @@ func (x *VisitResponse) String() string {
 func (*VisitResponse) ProtoMessage() {}
 
 func (x *VisitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[1]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -155,7 +246,7 @@ func (x *VisitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VisitResponse.ProtoReflect.Descriptor instead.
 func (*VisitResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{1}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *VisitResponse) GetResponse() *v1.Response {
@@ -175,7 +266,7 @@ type AnyoneRequest struct {
 
 func (x *AnyoneRequest) Reset() {
 	*x = AnyoneRequest{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[2]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -187,7 +278,7 @@ func (x *AnyoneRequest) String() string {
 func (*AnyoneRequest) ProtoMessage() {}
 
 func (x *AnyoneRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[2]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -200,7 +291,7 @@ func (x *AnyoneRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnyoneRequest.ProtoReflect.Descriptor instead.
 func (*AnyoneRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{2}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *AnyoneRequest) GetText() string {
@@ -221,7 +312,7 @@ type AnyoneResponse struct {
 
 func (x *AnyoneResponse) Reset() {
 	*x = AnyoneResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[3]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -233,7 +324,7 @@ func (x *AnyoneResponse) String() string {
 func (*AnyoneResponse) ProtoMessage() {}
 
 func (x *AnyoneResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[3]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -246,7 +337,7 @@ func (x *AnyoneResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnyoneResponse.ProtoReflect.Descriptor instead.
 func (*AnyoneResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{3}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *AnyoneResponse) GetOwner() string {
@@ -273,7 +364,7 @@ type SignedInRequest struct {
 
 func (x *SignedInRequest) Reset() {
 	*x = SignedInRequest{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[4]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -285,7 +376,7 @@ func (x *SignedInRequest) String() string {
 func (*SignedInRequest) ProtoMessage() {}
 
 func (x *SignedInRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[4]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -298,7 +389,7 @@ func (x *SignedInRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedInRequest.ProtoReflect.Descriptor instead.
 func (*SignedInRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{4}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SignedInRequest) GetText() string {
@@ -319,7 +410,7 @@ type SignedInResponse struct {
 
 func (x *SignedInResponse) Reset() {
 	*x = SignedInResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[5]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -331,7 +422,7 @@ func (x *SignedInResponse) String() string {
 func (*SignedInResponse) ProtoMessage() {}
 
 func (x *SignedInResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[5]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -344,7 +435,7 @@ func (x *SignedInResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedInResponse.ProtoReflect.Descriptor instead.
 func (*SignedInResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{5}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SignedInResponse) GetOwner() string {
@@ -371,7 +462,7 @@ type StaffRequest struct {
 
 func (x *StaffRequest) Reset() {
 	*x = StaffRequest{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[6]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -383,7 +474,7 @@ func (x *StaffRequest) String() string {
 func (*StaffRequest) ProtoMessage() {}
 
 func (x *StaffRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[6]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -396,7 +487,7 @@ func (x *StaffRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StaffRequest.ProtoReflect.Descriptor instead.
 func (*StaffRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{6}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *StaffRequest) GetText() string {
@@ -417,7 +508,7 @@ type StaffResponse struct {
 
 func (x *StaffResponse) Reset() {
 	*x = StaffResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[7]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -429,7 +520,7 @@ func (x *StaffResponse) String() string {
 func (*StaffResponse) ProtoMessage() {}
 
 func (x *StaffResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[7]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -442,7 +533,7 @@ func (x *StaffResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StaffResponse.ProtoReflect.Descriptor instead.
 func (*StaffResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{7}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *StaffResponse) GetOwner() string {
@@ -469,7 +560,7 @@ type OwnRequest struct {
 
 func (x *OwnRequest) Reset() {
 	*x = OwnRequest{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[8]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -481,7 +572,7 @@ func (x *OwnRequest) String() string {
 func (*OwnRequest) ProtoMessage() {}
 
 func (x *OwnRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[8]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -494,7 +585,7 @@ func (x *OwnRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnRequest.ProtoReflect.Descriptor instead.
 func (*OwnRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{8}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *OwnRequest) GetText() string {
@@ -515,7 +606,7 @@ type OwnResponse struct {
 
 func (x *OwnResponse) Reset() {
 	*x = OwnResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[9]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -527,7 +618,7 @@ func (x *OwnResponse) String() string {
 func (*OwnResponse) ProtoMessage() {}
 
 func (x *OwnResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[9]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -540,7 +631,7 @@ func (x *OwnResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnResponse.ProtoReflect.Descriptor instead.
 func (*OwnResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{9}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *OwnResponse) GetOwner() string {
@@ -567,7 +658,7 @@ type GuestsRequest struct {
 
 func (x *GuestsRequest) Reset() {
 	*x = GuestsRequest{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[10]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -579,7 +670,7 @@ func (x *GuestsRequest) String() string {
 func (*GuestsRequest) ProtoMessage() {}
 
 func (x *GuestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[10]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -592,7 +683,7 @@ func (x *GuestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuestsRequest.ProtoReflect.Descriptor instead.
 func (*GuestsRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{10}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GuestsRequest) GetText() string {
@@ -613,7 +704,7 @@ type GuestsResponse struct {
 
 func (x *GuestsResponse) Reset() {
 	*x = GuestsResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[11]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -625,7 +716,7 @@ func (x *GuestsResponse) String() string {
 func (*GuestsResponse) ProtoMessage() {}
 
 func (x *GuestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[11]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -638,7 +729,7 @@ func (x *GuestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuestsResponse.ProtoReflect.Descriptor instead.
 func (*GuestsResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{11}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GuestsResponse) GetOwner() string {
@@ -665,7 +756,7 @@ type ForgetfulRequest struct {
 
 func (x *ForgetfulRequest) Reset() {
 	*x = ForgetfulRequest{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[12]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -677,7 +768,7 @@ func (x *ForgetfulRequest) String() string {
 func (*ForgetfulRequest) ProtoMessage() {}
 
 func (x *ForgetfulRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[12]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -690,7 +781,7 @@ func (x *ForgetfulRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetfulRequest.ProtoReflect.Descriptor instead.
 func (*ForgetfulRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{12}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ForgetfulRequest) GetText() string {
@@ -711,7 +802,7 @@ type ForgetfulResponse struct {
 
 func (x *ForgetfulResponse) Reset() {
 	*x = ForgetfulResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[13]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -723,7 +814,7 @@ func (x *ForgetfulResponse) String() string {
 func (*ForgetfulResponse) ProtoMessage() {}
 
 func (x *ForgetfulResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[13]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -736,7 +827,7 @@ func (x *ForgetfulResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetfulResponse.ProtoReflect.Descriptor instead.
 func (*ForgetfulResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{13}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ForgetfulResponse) GetOwner() string {
@@ -763,7 +854,7 @@ type AccessServiceWatchRequest struct {
 
 func (x *AccessServiceWatchRequest) Reset() {
 	*x = AccessServiceWatchRequest{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[14]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -775,7 +866,7 @@ func (x *AccessServiceWatchRequest) String() string {
 func (*AccessServiceWatchRequest) ProtoMessage() {}
 
 func (x *AccessServiceWatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[14]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -788,7 +879,7 @@ func (x *AccessServiceWatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessServiceWatchRequest.ProtoReflect.Descriptor instead.
 func (*AccessServiceWatchRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{14}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AccessServiceWatchRequest) GetText() string {
@@ -809,7 +900,7 @@ type AccessServiceWatchResponse struct {
 
 func (x *AccessServiceWatchResponse) Reset() {
 	*x = AccessServiceWatchResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[15]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -821,7 +912,7 @@ func (x *AccessServiceWatchResponse) String() string {
 func (*AccessServiceWatchResponse) ProtoMessage() {}
 
 func (x *AccessServiceWatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[15]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -834,7 +925,7 @@ func (x *AccessServiceWatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessServiceWatchResponse.ProtoReflect.Descriptor instead.
 func (*AccessServiceWatchResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{15}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AccessServiceWatchResponse) GetOwner() string {
@@ -861,7 +952,7 @@ type InsideRequest struct {
 
 func (x *InsideRequest) Reset() {
 	*x = InsideRequest{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[16]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -873,7 +964,7 @@ func (x *InsideRequest) String() string {
 func (*InsideRequest) ProtoMessage() {}
 
 func (x *InsideRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[16]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -886,7 +977,7 @@ func (x *InsideRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InsideRequest.ProtoReflect.Descriptor instead.
 func (*InsideRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{16}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *InsideRequest) GetText() string {
@@ -907,7 +998,7 @@ type InsideResponse struct {
 
 func (x *InsideResponse) Reset() {
 	*x = InsideResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[17]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -919,7 +1010,7 @@ func (x *InsideResponse) String() string {
 func (*InsideResponse) ProtoMessage() {}
 
 func (x *InsideResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[17]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -932,7 +1023,7 @@ func (x *InsideResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InsideResponse.ProtoReflect.Descriptor instead.
 func (*InsideResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{17}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *InsideResponse) GetOwner() string {
@@ -979,7 +1070,7 @@ type Payload struct {
 
 func (x *Payload) Reset() {
 	*x = Payload{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[18]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -991,7 +1082,7 @@ func (x *Payload) String() string {
 func (*Payload) ProtoMessage() {}
 
 func (x *Payload) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[18]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1004,7 +1095,7 @@ func (x *Payload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Payload.ProtoReflect.Descriptor instead.
 func (*Payload) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{18}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Payload) GetText() string {
@@ -1184,7 +1275,7 @@ type CallRequest struct {
 
 func (x *CallRequest) Reset() {
 	*x = CallRequest{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[19]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1196,7 +1287,7 @@ func (x *CallRequest) String() string {
 func (*CallRequest) ProtoMessage() {}
 
 func (x *CallRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[19]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1209,7 +1300,7 @@ func (x *CallRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallRequest.ProtoReflect.Descriptor instead.
 func (*CallRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{19}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CallRequest) GetCase() string {
@@ -1261,7 +1352,7 @@ type Ruled struct {
 
 func (x *Ruled) Reset() {
 	*x = Ruled{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[20]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1273,7 +1364,7 @@ func (x *Ruled) String() string {
 func (*Ruled) ProtoMessage() {}
 
 func (x *Ruled) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[20]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1286,7 +1377,7 @@ func (x *Ruled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ruled.ProtoReflect.Descriptor instead.
 func (*Ruled) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{20}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Ruled) GetName() string {
@@ -1376,7 +1467,7 @@ type CallResponse struct {
 
 func (x *CallResponse) Reset() {
 	*x = CallResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[21]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1388,7 +1479,7 @@ func (x *CallResponse) String() string {
 func (*CallResponse) ProtoMessage() {}
 
 func (x *CallResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[21]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1401,7 +1492,7 @@ func (x *CallResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallResponse.ProtoReflect.Descriptor instead.
 func (*CallResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{21}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CallResponse) GetPayload() *Payload {
@@ -1428,7 +1519,7 @@ type BrowseRequest struct {
 
 func (x *BrowseRequest) Reset() {
 	*x = BrowseRequest{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[22]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1440,7 +1531,7 @@ func (x *BrowseRequest) String() string {
 func (*BrowseRequest) ProtoMessage() {}
 
 func (x *BrowseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[22]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1453,7 +1544,7 @@ func (x *BrowseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BrowseRequest.ProtoReflect.Descriptor instead.
 func (*BrowseRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{22}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *BrowseRequest) GetCase() string {
@@ -1475,7 +1566,7 @@ type BrowseResponse struct {
 
 func (x *BrowseResponse) Reset() {
 	*x = BrowseResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[23]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1487,7 +1578,7 @@ func (x *BrowseResponse) String() string {
 func (*BrowseResponse) ProtoMessage() {}
 
 func (x *BrowseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[23]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1500,7 +1591,7 @@ func (x *BrowseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BrowseResponse.ProtoReflect.Descriptor instead.
 func (*BrowseResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{23}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *BrowseResponse) GetText() string {
@@ -1527,7 +1618,7 @@ type LookRequest struct {
 
 func (x *LookRequest) Reset() {
 	*x = LookRequest{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[24]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1539,7 +1630,7 @@ func (x *LookRequest) String() string {
 func (*LookRequest) ProtoMessage() {}
 
 func (x *LookRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[24]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1552,7 +1643,7 @@ func (x *LookRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookRequest.ProtoReflect.Descriptor instead.
 func (*LookRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{24}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *LookRequest) GetCase() string {
@@ -1573,7 +1664,7 @@ type LookResponse struct {
 
 func (x *LookResponse) Reset() {
 	*x = LookResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[25]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1585,7 +1676,7 @@ func (x *LookResponse) String() string {
 func (*LookResponse) ProtoMessage() {}
 
 func (x *LookResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[25]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1598,7 +1689,7 @@ func (x *LookResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookResponse.ProtoReflect.Descriptor instead.
 func (*LookResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{25}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *LookResponse) GetText() string {
@@ -1626,7 +1717,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[26]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1638,7 +1729,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[26]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1651,7 +1742,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{26}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *WatchRequest) GetCase() string {
@@ -1680,7 +1771,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[27]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1692,7 +1783,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[27]
+	mi := &file_cleave_platform_parity_v1_parity_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1705,7 +1796,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{27}
+	return file_cleave_platform_parity_v1_parity_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *WatchResponse) GetIndex() int32 {
@@ -1733,7 +1824,11 @@ var File_cleave_platform_parity_v1_parity_proto protoreflect.FileDescriptor
 
 const file_cleave_platform_parity_v1_parity_proto_rawDesc = "" +
 	"\n" +
-	"&cleave/platform/parity/v1/parity.proto\x12\x19cleave.platform.parity.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a cleave/platform/web/v1/web.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"I\n" +
+	"&cleave/platform/parity/v1/parity.proto\x12\x19cleave.platform.parity.v1\x1a\x1bbuf/validate/validate.proto\x1a cleave/platform/v1/options.proto\x1a cleave/platform/web/v1/web.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"(\n" +
+	"\x12ReadSessionRequest\x12\x12\n" +
+	"\x04hash\x18\x01 \x01(\fR\x04hash\"P\n" +
+	"\x13ReadSessionResponse\x129\n" +
+	"\asession\x18\x01 \x01(\v2\x1f.cleave.platform.web.v1.SessionR\asession\"I\n" +
 	"\fVisitRequest\x129\n" +
 	"\arequest\x18\x01 \x01(\v2\x1f.cleave.platform.web.v1.RequestR\arequest\"M\n" +
 	"\rVisitResponse\x12<\n" +
@@ -1877,23 +1972,26 @@ const file_cleave_platform_parity_v1_parity_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01**\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\f\n" +
-	"\bKIND_ONE\x10\x012\x88\x04\n" +
+	"\bKIND_ONE\x10\x012\x8b\x04\n" +
 	"\rParityService\x12\x7f\n" +
 	"\x04Call\x12&.cleave.platform.parity.v1.CallRequest\x1a'.cleave.platform.parity.v1.CallResponse\"&\xa2\xbb\x18\x04\b\x02\x10\x01\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/calls/{case}\x90\x02\x02\x12b\n" +
 	"\x04Look\x12&.cleave.platform.parity.v1.LookRequest\x1a'.cleave.platform.parity.v1.LookResponse\"\t\xa2\xbb\x18\x02\b\x01\x90\x02\x01\x12\x8a\x01\n" +
 	"\x06Browse\x12(.cleave.platform.parity.v1.BrowseRequest\x1a).cleave.platform.parity.v1.BrowseResponse\"+\xa2\xbb\x18\x04\b\x02\x10\x01\xb2\xbb\x18\x04\n" +
-	"\x02\b<\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/pages/{case}\x90\x02\x01\x12\x84\x01\n" +
-	"\x05Watch\x12'.cleave.platform.parity.v1.WatchRequest\x1a(.cleave.platform.parity.v1.WatchResponse\"&\xa2\xbb\x18\x04\b\x02\x10\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/calls/{case}:watch0\x012\xca\x02\n" +
-	"\vPageService\x12\xba\x02\n" +
-	"\x05Visit\x12'.cleave.platform.parity.v1.VisitRequest\x1a(.cleave.platform.parity.v1.VisitResponse\"\xdd\x01\xa2\xbb\x18\x04\b\x02\x10\x01»\x18\xd0\x01\n" +
+	"\x02\b<\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/pages/{case}\x90\x02\x01\x12\x87\x01\n" +
+	"\x05Watch\x12'.cleave.platform.parity.v1.WatchRequest\x1a(.cleave.platform.parity.v1.WatchResponse\")\xa2\xbb\x18\x04\b\x02\x10\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/calls/{case}:watch\x90\x02\x010\x012\xcc\x02\n" +
+	"\vPageService\x12\xbc\x02\n" +
+	"\x05Visit\x12'.cleave.platform.parity.v1.VisitRequest\x1a(.cleave.platform.parity.v1.VisitResponse\"\xdf\x01\xa2\xbb\x18\x04\b\x02\x10\x01»\x18\xd2\x01\n" +
 	"E\n" +
 	"\f/parity/both\x10\x01\x18\x01\"\fVisit a page*\x18It is got and posted to.2\ttext/html\n" +
 	"A\n" +
 	"\v/parity/got\x10\x01\"\n" +
 	"Get a page*\x18Nothing is posted to it.2\n" +
 	"text/plain\n" +
-	"D\n" +
-	"\x0e/parity/posted\x18\x01\"\x0ePost to a page*\x0eIt is not got.2\x10application/json2\xb1\a\n" +
+	"F\n" +
+	"\x0e/parity/posted\x18\x01\"\x0ePost to a page*\x0eIt is not got.2\x10application/json8\x012\x9d\x01\n" +
+	"\x0eBrowserService\x12\x8a\x01\n" +
+	"\vReadSession\x12-.cleave.platform.parity.v1.ReadSessionRequest\x1a..cleave.platform.parity.v1.ReadSessionResponse\"\x1c\xa2\xbb\x18\x02\b\x01ʻ\x18\x0f\n" +
+	"\rcleave_parity\x90\x02\x012\xb1\a\n" +
 	"\rAccessService\x12g\n" +
 	"\x06Anyone\x12(.cleave.platform.parity.v1.AnyoneRequest\x1a).cleave.platform.parity.v1.AnyoneResponse\"\b\xa2\xbb\x18\x04\b\x02\x10\x01\x12m\n" +
 	"\bSignedIn\x12*.cleave.platform.parity.v1.SignedInRequest\x1a+.cleave.platform.parity.v1.SignedInResponse\"\b\xa2\xbb\x18\x04\b\x02\x10\x02\x12\x80\x01\n" +
@@ -1920,99 +2018,105 @@ func file_cleave_platform_parity_v1_parity_proto_rawDescGZIP() []byte {
 }
 
 var file_cleave_platform_parity_v1_parity_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_cleave_platform_parity_v1_parity_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_cleave_platform_parity_v1_parity_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_cleave_platform_parity_v1_parity_proto_goTypes = []any{
 	(Kind)(0),                          // 0: cleave.platform.parity.v1.Kind
-	(*VisitRequest)(nil),               // 1: cleave.platform.parity.v1.VisitRequest
-	(*VisitResponse)(nil),              // 2: cleave.platform.parity.v1.VisitResponse
-	(*AnyoneRequest)(nil),              // 3: cleave.platform.parity.v1.AnyoneRequest
-	(*AnyoneResponse)(nil),             // 4: cleave.platform.parity.v1.AnyoneResponse
-	(*SignedInRequest)(nil),            // 5: cleave.platform.parity.v1.SignedInRequest
-	(*SignedInResponse)(nil),           // 6: cleave.platform.parity.v1.SignedInResponse
-	(*StaffRequest)(nil),               // 7: cleave.platform.parity.v1.StaffRequest
-	(*StaffResponse)(nil),              // 8: cleave.platform.parity.v1.StaffResponse
-	(*OwnRequest)(nil),                 // 9: cleave.platform.parity.v1.OwnRequest
-	(*OwnResponse)(nil),                // 10: cleave.platform.parity.v1.OwnResponse
-	(*GuestsRequest)(nil),              // 11: cleave.platform.parity.v1.GuestsRequest
-	(*GuestsResponse)(nil),             // 12: cleave.platform.parity.v1.GuestsResponse
-	(*ForgetfulRequest)(nil),           // 13: cleave.platform.parity.v1.ForgetfulRequest
-	(*ForgetfulResponse)(nil),          // 14: cleave.platform.parity.v1.ForgetfulResponse
-	(*AccessServiceWatchRequest)(nil),  // 15: cleave.platform.parity.v1.AccessServiceWatchRequest
-	(*AccessServiceWatchResponse)(nil), // 16: cleave.platform.parity.v1.AccessServiceWatchResponse
-	(*InsideRequest)(nil),              // 17: cleave.platform.parity.v1.InsideRequest
-	(*InsideResponse)(nil),             // 18: cleave.platform.parity.v1.InsideResponse
-	(*Payload)(nil),                    // 19: cleave.platform.parity.v1.Payload
-	(*CallRequest)(nil),                // 20: cleave.platform.parity.v1.CallRequest
-	(*Ruled)(nil),                      // 21: cleave.platform.parity.v1.Ruled
-	(*CallResponse)(nil),               // 22: cleave.platform.parity.v1.CallResponse
-	(*BrowseRequest)(nil),              // 23: cleave.platform.parity.v1.BrowseRequest
-	(*BrowseResponse)(nil),             // 24: cleave.platform.parity.v1.BrowseResponse
-	(*LookRequest)(nil),                // 25: cleave.platform.parity.v1.LookRequest
-	(*LookResponse)(nil),               // 26: cleave.platform.parity.v1.LookResponse
-	(*WatchRequest)(nil),               // 27: cleave.platform.parity.v1.WatchRequest
-	(*WatchResponse)(nil),              // 28: cleave.platform.parity.v1.WatchResponse
-	nil,                                // 29: cleave.platform.parity.v1.Payload.CountsEntry
-	nil,                                // 30: cleave.platform.parity.v1.Payload.ChildrenEntry
-	nil,                                // 31: cleave.platform.parity.v1.Ruled.MapEntry
-	nil,                                // 32: cleave.platform.parity.v1.CallResponse.SeenEntry
-	nil,                                // 33: cleave.platform.parity.v1.WatchResponse.SeenEntry
-	(*v1.Request)(nil),                 // 34: cleave.platform.web.v1.Request
-	(*v1.Response)(nil),                // 35: cleave.platform.web.v1.Response
-	(*timestamppb.Timestamp)(nil),      // 36: google.protobuf.Timestamp
+	(*ReadSessionRequest)(nil),         // 1: cleave.platform.parity.v1.ReadSessionRequest
+	(*ReadSessionResponse)(nil),        // 2: cleave.platform.parity.v1.ReadSessionResponse
+	(*VisitRequest)(nil),               // 3: cleave.platform.parity.v1.VisitRequest
+	(*VisitResponse)(nil),              // 4: cleave.platform.parity.v1.VisitResponse
+	(*AnyoneRequest)(nil),              // 5: cleave.platform.parity.v1.AnyoneRequest
+	(*AnyoneResponse)(nil),             // 6: cleave.platform.parity.v1.AnyoneResponse
+	(*SignedInRequest)(nil),            // 7: cleave.platform.parity.v1.SignedInRequest
+	(*SignedInResponse)(nil),           // 8: cleave.platform.parity.v1.SignedInResponse
+	(*StaffRequest)(nil),               // 9: cleave.platform.parity.v1.StaffRequest
+	(*StaffResponse)(nil),              // 10: cleave.platform.parity.v1.StaffResponse
+	(*OwnRequest)(nil),                 // 11: cleave.platform.parity.v1.OwnRequest
+	(*OwnResponse)(nil),                // 12: cleave.platform.parity.v1.OwnResponse
+	(*GuestsRequest)(nil),              // 13: cleave.platform.parity.v1.GuestsRequest
+	(*GuestsResponse)(nil),             // 14: cleave.platform.parity.v1.GuestsResponse
+	(*ForgetfulRequest)(nil),           // 15: cleave.platform.parity.v1.ForgetfulRequest
+	(*ForgetfulResponse)(nil),          // 16: cleave.platform.parity.v1.ForgetfulResponse
+	(*AccessServiceWatchRequest)(nil),  // 17: cleave.platform.parity.v1.AccessServiceWatchRequest
+	(*AccessServiceWatchResponse)(nil), // 18: cleave.platform.parity.v1.AccessServiceWatchResponse
+	(*InsideRequest)(nil),              // 19: cleave.platform.parity.v1.InsideRequest
+	(*InsideResponse)(nil),             // 20: cleave.platform.parity.v1.InsideResponse
+	(*Payload)(nil),                    // 21: cleave.platform.parity.v1.Payload
+	(*CallRequest)(nil),                // 22: cleave.platform.parity.v1.CallRequest
+	(*Ruled)(nil),                      // 23: cleave.platform.parity.v1.Ruled
+	(*CallResponse)(nil),               // 24: cleave.platform.parity.v1.CallResponse
+	(*BrowseRequest)(nil),              // 25: cleave.platform.parity.v1.BrowseRequest
+	(*BrowseResponse)(nil),             // 26: cleave.platform.parity.v1.BrowseResponse
+	(*LookRequest)(nil),                // 27: cleave.platform.parity.v1.LookRequest
+	(*LookResponse)(nil),               // 28: cleave.platform.parity.v1.LookResponse
+	(*WatchRequest)(nil),               // 29: cleave.platform.parity.v1.WatchRequest
+	(*WatchResponse)(nil),              // 30: cleave.platform.parity.v1.WatchResponse
+	nil,                                // 31: cleave.platform.parity.v1.Payload.CountsEntry
+	nil,                                // 32: cleave.platform.parity.v1.Payload.ChildrenEntry
+	nil,                                // 33: cleave.platform.parity.v1.Ruled.MapEntry
+	nil,                                // 34: cleave.platform.parity.v1.CallResponse.SeenEntry
+	nil,                                // 35: cleave.platform.parity.v1.WatchResponse.SeenEntry
+	(*v1.Session)(nil),                 // 36: cleave.platform.web.v1.Session
+	(*v1.Request)(nil),                 // 37: cleave.platform.web.v1.Request
+	(*v1.Response)(nil),                // 38: cleave.platform.web.v1.Response
+	(*timestamppb.Timestamp)(nil),      // 39: google.protobuf.Timestamp
 }
 var file_cleave_platform_parity_v1_parity_proto_depIdxs = []int32{
-	34, // 0: cleave.platform.parity.v1.VisitRequest.request:type_name -> cleave.platform.web.v1.Request
-	35, // 1: cleave.platform.parity.v1.VisitResponse.response:type_name -> cleave.platform.web.v1.Response
-	29, // 2: cleave.platform.parity.v1.Payload.counts:type_name -> cleave.platform.parity.v1.Payload.CountsEntry
-	30, // 3: cleave.platform.parity.v1.Payload.children:type_name -> cleave.platform.parity.v1.Payload.ChildrenEntry
-	19, // 4: cleave.platform.parity.v1.Payload.child:type_name -> cleave.platform.parity.v1.Payload
-	19, // 5: cleave.platform.parity.v1.Payload.items:type_name -> cleave.platform.parity.v1.Payload
-	19, // 6: cleave.platform.parity.v1.Payload.choice_child:type_name -> cleave.platform.parity.v1.Payload
-	36, // 7: cleave.platform.parity.v1.Payload.time:type_name -> google.protobuf.Timestamp
-	0,  // 8: cleave.platform.parity.v1.Payload.kind:type_name -> cleave.platform.parity.v1.Kind
-	19, // 9: cleave.platform.parity.v1.CallRequest.payload:type_name -> cleave.platform.parity.v1.Payload
-	21, // 10: cleave.platform.parity.v1.CallRequest.ruled:type_name -> cleave.platform.parity.v1.Ruled
-	21, // 11: cleave.platform.parity.v1.Ruled.inner:type_name -> cleave.platform.parity.v1.Ruled
-	21, // 12: cleave.platform.parity.v1.Ruled.list:type_name -> cleave.platform.parity.v1.Ruled
-	31, // 13: cleave.platform.parity.v1.Ruled.map:type_name -> cleave.platform.parity.v1.Ruled.MapEntry
-	21, // 14: cleave.platform.parity.v1.Ruled.chosen:type_name -> cleave.platform.parity.v1.Ruled
-	19, // 15: cleave.platform.parity.v1.Ruled.payload:type_name -> cleave.platform.parity.v1.Payload
-	19, // 16: cleave.platform.parity.v1.CallResponse.payload:type_name -> cleave.platform.parity.v1.Payload
-	32, // 17: cleave.platform.parity.v1.CallResponse.seen:type_name -> cleave.platform.parity.v1.CallResponse.SeenEntry
-	33, // 18: cleave.platform.parity.v1.WatchResponse.seen:type_name -> cleave.platform.parity.v1.WatchResponse.SeenEntry
-	19, // 19: cleave.platform.parity.v1.Payload.ChildrenEntry.value:type_name -> cleave.platform.parity.v1.Payload
-	21, // 20: cleave.platform.parity.v1.Ruled.MapEntry.value:type_name -> cleave.platform.parity.v1.Ruled
-	20, // 21: cleave.platform.parity.v1.ParityService.Call:input_type -> cleave.platform.parity.v1.CallRequest
-	25, // 22: cleave.platform.parity.v1.ParityService.Look:input_type -> cleave.platform.parity.v1.LookRequest
-	23, // 23: cleave.platform.parity.v1.ParityService.Browse:input_type -> cleave.platform.parity.v1.BrowseRequest
-	27, // 24: cleave.platform.parity.v1.ParityService.Watch:input_type -> cleave.platform.parity.v1.WatchRequest
-	1,  // 25: cleave.platform.parity.v1.PageService.Visit:input_type -> cleave.platform.parity.v1.VisitRequest
-	3,  // 26: cleave.platform.parity.v1.AccessService.Anyone:input_type -> cleave.platform.parity.v1.AnyoneRequest
-	5,  // 27: cleave.platform.parity.v1.AccessService.SignedIn:input_type -> cleave.platform.parity.v1.SignedInRequest
-	7,  // 28: cleave.platform.parity.v1.AccessService.Staff:input_type -> cleave.platform.parity.v1.StaffRequest
-	9,  // 29: cleave.platform.parity.v1.AccessService.Own:input_type -> cleave.platform.parity.v1.OwnRequest
-	11, // 30: cleave.platform.parity.v1.AccessService.Guests:input_type -> cleave.platform.parity.v1.GuestsRequest
-	13, // 31: cleave.platform.parity.v1.AccessService.Forgetful:input_type -> cleave.platform.parity.v1.ForgetfulRequest
-	15, // 32: cleave.platform.parity.v1.AccessService.Watch:input_type -> cleave.platform.parity.v1.AccessServiceWatchRequest
-	17, // 33: cleave.platform.parity.v1.AccessService.Inside:input_type -> cleave.platform.parity.v1.InsideRequest
-	22, // 34: cleave.platform.parity.v1.ParityService.Call:output_type -> cleave.platform.parity.v1.CallResponse
-	26, // 35: cleave.platform.parity.v1.ParityService.Look:output_type -> cleave.platform.parity.v1.LookResponse
-	24, // 36: cleave.platform.parity.v1.ParityService.Browse:output_type -> cleave.platform.parity.v1.BrowseResponse
-	28, // 37: cleave.platform.parity.v1.ParityService.Watch:output_type -> cleave.platform.parity.v1.WatchResponse
-	2,  // 38: cleave.platform.parity.v1.PageService.Visit:output_type -> cleave.platform.parity.v1.VisitResponse
-	4,  // 39: cleave.platform.parity.v1.AccessService.Anyone:output_type -> cleave.platform.parity.v1.AnyoneResponse
-	6,  // 40: cleave.platform.parity.v1.AccessService.SignedIn:output_type -> cleave.platform.parity.v1.SignedInResponse
-	8,  // 41: cleave.platform.parity.v1.AccessService.Staff:output_type -> cleave.platform.parity.v1.StaffResponse
-	10, // 42: cleave.platform.parity.v1.AccessService.Own:output_type -> cleave.platform.parity.v1.OwnResponse
-	12, // 43: cleave.platform.parity.v1.AccessService.Guests:output_type -> cleave.platform.parity.v1.GuestsResponse
-	14, // 44: cleave.platform.parity.v1.AccessService.Forgetful:output_type -> cleave.platform.parity.v1.ForgetfulResponse
-	16, // 45: cleave.platform.parity.v1.AccessService.Watch:output_type -> cleave.platform.parity.v1.AccessServiceWatchResponse
-	18, // 46: cleave.platform.parity.v1.AccessService.Inside:output_type -> cleave.platform.parity.v1.InsideResponse
-	34, // [34:47] is the sub-list for method output_type
-	21, // [21:34] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	36, // 0: cleave.platform.parity.v1.ReadSessionResponse.session:type_name -> cleave.platform.web.v1.Session
+	37, // 1: cleave.platform.parity.v1.VisitRequest.request:type_name -> cleave.platform.web.v1.Request
+	38, // 2: cleave.platform.parity.v1.VisitResponse.response:type_name -> cleave.platform.web.v1.Response
+	31, // 3: cleave.platform.parity.v1.Payload.counts:type_name -> cleave.platform.parity.v1.Payload.CountsEntry
+	32, // 4: cleave.platform.parity.v1.Payload.children:type_name -> cleave.platform.parity.v1.Payload.ChildrenEntry
+	21, // 5: cleave.platform.parity.v1.Payload.child:type_name -> cleave.platform.parity.v1.Payload
+	21, // 6: cleave.platform.parity.v1.Payload.items:type_name -> cleave.platform.parity.v1.Payload
+	21, // 7: cleave.platform.parity.v1.Payload.choice_child:type_name -> cleave.platform.parity.v1.Payload
+	39, // 8: cleave.platform.parity.v1.Payload.time:type_name -> google.protobuf.Timestamp
+	0,  // 9: cleave.platform.parity.v1.Payload.kind:type_name -> cleave.platform.parity.v1.Kind
+	21, // 10: cleave.platform.parity.v1.CallRequest.payload:type_name -> cleave.platform.parity.v1.Payload
+	23, // 11: cleave.platform.parity.v1.CallRequest.ruled:type_name -> cleave.platform.parity.v1.Ruled
+	23, // 12: cleave.platform.parity.v1.Ruled.inner:type_name -> cleave.platform.parity.v1.Ruled
+	23, // 13: cleave.platform.parity.v1.Ruled.list:type_name -> cleave.platform.parity.v1.Ruled
+	33, // 14: cleave.platform.parity.v1.Ruled.map:type_name -> cleave.platform.parity.v1.Ruled.MapEntry
+	23, // 15: cleave.platform.parity.v1.Ruled.chosen:type_name -> cleave.platform.parity.v1.Ruled
+	21, // 16: cleave.platform.parity.v1.Ruled.payload:type_name -> cleave.platform.parity.v1.Payload
+	21, // 17: cleave.platform.parity.v1.CallResponse.payload:type_name -> cleave.platform.parity.v1.Payload
+	34, // 18: cleave.platform.parity.v1.CallResponse.seen:type_name -> cleave.platform.parity.v1.CallResponse.SeenEntry
+	35, // 19: cleave.platform.parity.v1.WatchResponse.seen:type_name -> cleave.platform.parity.v1.WatchResponse.SeenEntry
+	21, // 20: cleave.platform.parity.v1.Payload.ChildrenEntry.value:type_name -> cleave.platform.parity.v1.Payload
+	23, // 21: cleave.platform.parity.v1.Ruled.MapEntry.value:type_name -> cleave.platform.parity.v1.Ruled
+	22, // 22: cleave.platform.parity.v1.ParityService.Call:input_type -> cleave.platform.parity.v1.CallRequest
+	27, // 23: cleave.platform.parity.v1.ParityService.Look:input_type -> cleave.platform.parity.v1.LookRequest
+	25, // 24: cleave.platform.parity.v1.ParityService.Browse:input_type -> cleave.platform.parity.v1.BrowseRequest
+	29, // 25: cleave.platform.parity.v1.ParityService.Watch:input_type -> cleave.platform.parity.v1.WatchRequest
+	3,  // 26: cleave.platform.parity.v1.PageService.Visit:input_type -> cleave.platform.parity.v1.VisitRequest
+	1,  // 27: cleave.platform.parity.v1.BrowserService.ReadSession:input_type -> cleave.platform.parity.v1.ReadSessionRequest
+	5,  // 28: cleave.platform.parity.v1.AccessService.Anyone:input_type -> cleave.platform.parity.v1.AnyoneRequest
+	7,  // 29: cleave.platform.parity.v1.AccessService.SignedIn:input_type -> cleave.platform.parity.v1.SignedInRequest
+	9,  // 30: cleave.platform.parity.v1.AccessService.Staff:input_type -> cleave.platform.parity.v1.StaffRequest
+	11, // 31: cleave.platform.parity.v1.AccessService.Own:input_type -> cleave.platform.parity.v1.OwnRequest
+	13, // 32: cleave.platform.parity.v1.AccessService.Guests:input_type -> cleave.platform.parity.v1.GuestsRequest
+	15, // 33: cleave.platform.parity.v1.AccessService.Forgetful:input_type -> cleave.platform.parity.v1.ForgetfulRequest
+	17, // 34: cleave.platform.parity.v1.AccessService.Watch:input_type -> cleave.platform.parity.v1.AccessServiceWatchRequest
+	19, // 35: cleave.platform.parity.v1.AccessService.Inside:input_type -> cleave.platform.parity.v1.InsideRequest
+	24, // 36: cleave.platform.parity.v1.ParityService.Call:output_type -> cleave.platform.parity.v1.CallResponse
+	28, // 37: cleave.platform.parity.v1.ParityService.Look:output_type -> cleave.platform.parity.v1.LookResponse
+	26, // 38: cleave.platform.parity.v1.ParityService.Browse:output_type -> cleave.platform.parity.v1.BrowseResponse
+	30, // 39: cleave.platform.parity.v1.ParityService.Watch:output_type -> cleave.platform.parity.v1.WatchResponse
+	4,  // 40: cleave.platform.parity.v1.PageService.Visit:output_type -> cleave.platform.parity.v1.VisitResponse
+	2,  // 41: cleave.platform.parity.v1.BrowserService.ReadSession:output_type -> cleave.platform.parity.v1.ReadSessionResponse
+	6,  // 42: cleave.platform.parity.v1.AccessService.Anyone:output_type -> cleave.platform.parity.v1.AnyoneResponse
+	8,  // 43: cleave.platform.parity.v1.AccessService.SignedIn:output_type -> cleave.platform.parity.v1.SignedInResponse
+	10, // 44: cleave.platform.parity.v1.AccessService.Staff:output_type -> cleave.platform.parity.v1.StaffResponse
+	12, // 45: cleave.platform.parity.v1.AccessService.Own:output_type -> cleave.platform.parity.v1.OwnResponse
+	14, // 46: cleave.platform.parity.v1.AccessService.Guests:output_type -> cleave.platform.parity.v1.GuestsResponse
+	16, // 47: cleave.platform.parity.v1.AccessService.Forgetful:output_type -> cleave.platform.parity.v1.ForgetfulResponse
+	18, // 48: cleave.platform.parity.v1.AccessService.Watch:output_type -> cleave.platform.parity.v1.AccessServiceWatchResponse
+	20, // 49: cleave.platform.parity.v1.AccessService.Inside:output_type -> cleave.platform.parity.v1.InsideResponse
+	36, // [36:50] is the sub-list for method output_type
+	22, // [22:36] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_cleave_platform_parity_v1_parity_proto_init() }
@@ -2020,12 +2124,12 @@ func file_cleave_platform_parity_v1_parity_proto_init() {
 	if File_cleave_platform_parity_v1_parity_proto != nil {
 		return
 	}
-	file_cleave_platform_parity_v1_parity_proto_msgTypes[18].OneofWrappers = []any{
+	file_cleave_platform_parity_v1_parity_proto_msgTypes[20].OneofWrappers = []any{
 		(*Payload_ChoiceText)(nil),
 		(*Payload_ChoiceChild)(nil),
 		(*Payload_ChoiceData)(nil),
 	}
-	file_cleave_platform_parity_v1_parity_proto_msgTypes[20].OneofWrappers = []any{
+	file_cleave_platform_parity_v1_parity_proto_msgTypes[22].OneofWrappers = []any{
 		(*Ruled_Chosen)(nil),
 	}
 	type x struct{}
@@ -2034,9 +2138,9 @@ func file_cleave_platform_parity_v1_parity_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_platform_parity_v1_parity_proto_rawDesc), len(file_cleave_platform_parity_v1_parity_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   33,
+			NumMessages:   35,
 			NumExtensions: 0,
-			NumServices:   3,
+			NumServices:   4,
 		},
 		GoTypes:           file_cleave_platform_parity_v1_parity_proto_goTypes,
 		DependencyIndexes: file_cleave_platform_parity_v1_parity_proto_depIdxs,

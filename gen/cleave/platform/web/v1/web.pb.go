@@ -228,6 +228,69 @@ func (x *Header) GetValue() string {
 	return ""
 }
 
+// Session is who is signed in at a browser, see cleave.platform.v1.Session.
+type Session struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id, for instance usr_…; empty if nobody is, or not any more.
+	Subject string   `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	Roles   []string `protobuf:"bytes,2,rep,name=roles,proto3" json:"roles,omitempty"`
+	// What tokens of the same person say as iss.
+	Issuer        string `protobuf:"bytes,3,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Session) Reset() {
+	*x = Session{}
+	mi := &file_cleave_platform_web_v1_web_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Session) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Session) ProtoMessage() {}
+
+func (x *Session) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_platform_web_v1_web_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Session.ProtoReflect.Descriptor instead.
+func (*Session) Descriptor() ([]byte, []int) {
+	return file_cleave_platform_web_v1_web_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Session) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *Session) GetRoles() []string {
+	if x != nil {
+		return x.Roles
+	}
+	return nil
+}
+
+func (x *Session) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
 var File_cleave_platform_web_v1_web_proto protoreflect.FileDescriptor
 
 const file_cleave_platform_web_v1_web_proto_rawDesc = "" +
@@ -246,7 +309,11 @@ const file_cleave_platform_web_v1_web_proto_rawDesc = "" +
 	"\x04body\x18\x03 \x01(\fR\x04body\"2\n" +
 	"\x06Header\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05valueB>Z<github.com/cleave-go/cleave/gen/cleave/platform/web/v1;webv1b\x06proto3"
+	"\x05value\x18\x02 \x01(\tR\x05value\"Q\n" +
+	"\aSession\x12\x18\n" +
+	"\asubject\x18\x01 \x01(\tR\asubject\x12\x14\n" +
+	"\x05roles\x18\x02 \x03(\tR\x05roles\x12\x16\n" +
+	"\x06issuer\x18\x03 \x01(\tR\x06issuerB>Z<github.com/cleave-go/cleave/gen/cleave/platform/web/v1;webv1b\x06proto3"
 
 var (
 	file_cleave_platform_web_v1_web_proto_rawDescOnce sync.Once
@@ -260,11 +327,12 @@ func file_cleave_platform_web_v1_web_proto_rawDescGZIP() []byte {
 	return file_cleave_platform_web_v1_web_proto_rawDescData
 }
 
-var file_cleave_platform_web_v1_web_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_cleave_platform_web_v1_web_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_cleave_platform_web_v1_web_proto_goTypes = []any{
 	(*Request)(nil),  // 0: cleave.platform.web.v1.Request
 	(*Response)(nil), // 1: cleave.platform.web.v1.Response
 	(*Header)(nil),   // 2: cleave.platform.web.v1.Header
+	(*Session)(nil),  // 3: cleave.platform.web.v1.Session
 }
 var file_cleave_platform_web_v1_web_proto_depIdxs = []int32{
 	2, // 0: cleave.platform.web.v1.Request.headers:type_name -> cleave.platform.web.v1.Header
@@ -287,7 +355,7 @@ func file_cleave_platform_web_v1_web_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_platform_web_v1_web_proto_rawDesc), len(file_cleave_platform_web_v1_web_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -21,6 +21,8 @@ const (
 	FieldEmailVerified = "email_verified"
 	// FieldName holds the string denoting the name field in the database.
 	FieldName = "name"
+	// FieldLanguage holds the string denoting the language field in the database.
+	FieldLanguage = "language"
 	// FieldPasswordHash holds the string denoting the password_hash field in the database.
 	FieldPasswordHash = "password_hash"
 	// FieldRoles holds the string denoting the roles field in the database.
@@ -38,6 +40,7 @@ var Columns = []string{
 	FieldEmail,
 	FieldEmailVerified,
 	FieldName,
+	FieldLanguage,
 	FieldPasswordHash,
 	FieldRoles,
 	FieldCreateTime,
@@ -58,6 +61,8 @@ var (
 	DefaultEmailVerified bool
 	// DefaultName holds the default value on creation for the "name" field.
 	DefaultName string
+	// DefaultLanguage holds the default value on creation for the "language" field.
+	DefaultLanguage string
 	// DefaultPasswordHash holds the default value on creation for the "password_hash" field.
 	DefaultPasswordHash string
 	// DefaultCreateTime holds the default value on creation for the "create_time" field.
@@ -90,6 +95,11 @@ func ByEmailVerified(opts ...sql.OrderTermOption) OrderOption {
 // ByName orders the results by the name field.
 func ByName(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldName, opts...).ToFunc()
+}
+
+// ByLanguage orders the results by the language field.
+func ByLanguage(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLanguage, opts...).ToFunc()
 }
 
 // ByPasswordHash orders the results by the password_hash field.

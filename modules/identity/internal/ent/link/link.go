@@ -15,6 +15,8 @@ const (
 	FieldHash = "hash"
 	// FieldAccountID holds the string denoting the account_id field in the database.
 	FieldAccountID = "account_id"
+	// FieldEmail holds the string denoting the email field in the database.
+	FieldEmail = "email"
 	// FieldNext holds the string denoting the next field in the database.
 	FieldNext = "next"
 	// FieldExpireTime holds the string denoting the expire_time field in the database.
@@ -28,6 +30,7 @@ var Columns = []string{
 	FieldID,
 	FieldHash,
 	FieldAccountID,
+	FieldEmail,
 	FieldNext,
 	FieldExpireTime,
 }
@@ -42,6 +45,11 @@ func ValidColumn(column string) bool {
 	return false
 }
 
+var (
+	// DefaultEmail holds the default value on creation for the "email" field.
+	DefaultEmail string
+)
+
 // OrderOption defines the ordering options for the Link queries.
 type OrderOption func(*sql.Selector)
 
@@ -53,6 +61,11 @@ func ByID(opts ...sql.OrderTermOption) OrderOption {
 // ByAccountID orders the results by the account_id field.
 func ByAccountID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldAccountID, opts...).ToFunc()
+}
+
+// ByEmail orders the results by the email field.
+func ByEmail(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldEmail, opts...).ToFunc()
 }
 
 // ByNext orders the results by the next field.

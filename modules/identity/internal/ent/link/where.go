@@ -64,6 +64,11 @@ func AccountID(v string) predicate.Link {
 	return predicate.Link(sql.FieldEQ(FieldAccountID, v))
 }
 
+// Email applies equality check predicate on the "email" field. It's identical to EmailEQ.
+func Email(v string) predicate.Link {
+	return predicate.Link(sql.FieldEQ(FieldEmail, v))
+}
+
 // Next applies equality check predicate on the "next" field. It's identical to NextEQ.
 func Next(v string) predicate.Link {
 	return predicate.Link(sql.FieldEQ(FieldNext, v))
@@ -177,6 +182,71 @@ func AccountIDEqualFold(v string) predicate.Link {
 // AccountIDContainsFold applies the ContainsFold predicate on the "account_id" field.
 func AccountIDContainsFold(v string) predicate.Link {
 	return predicate.Link(sql.FieldContainsFold(FieldAccountID, v))
+}
+
+// EmailEQ applies the EQ predicate on the "email" field.
+func EmailEQ(v string) predicate.Link {
+	return predicate.Link(sql.FieldEQ(FieldEmail, v))
+}
+
+// EmailNEQ applies the NEQ predicate on the "email" field.
+func EmailNEQ(v string) predicate.Link {
+	return predicate.Link(sql.FieldNEQ(FieldEmail, v))
+}
+
+// EmailIn applies the In predicate on the "email" field.
+func EmailIn(vs ...string) predicate.Link {
+	return predicate.Link(sql.FieldIn(FieldEmail, vs...))
+}
+
+// EmailNotIn applies the NotIn predicate on the "email" field.
+func EmailNotIn(vs ...string) predicate.Link {
+	return predicate.Link(sql.FieldNotIn(FieldEmail, vs...))
+}
+
+// EmailGT applies the GT predicate on the "email" field.
+func EmailGT(v string) predicate.Link {
+	return predicate.Link(sql.FieldGT(FieldEmail, v))
+}
+
+// EmailGTE applies the GTE predicate on the "email" field.
+func EmailGTE(v string) predicate.Link {
+	return predicate.Link(sql.FieldGTE(FieldEmail, v))
+}
+
+// EmailLT applies the LT predicate on the "email" field.
+func EmailLT(v string) predicate.Link {
+	return predicate.Link(sql.FieldLT(FieldEmail, v))
+}
+
+// EmailLTE applies the LTE predicate on the "email" field.
+func EmailLTE(v string) predicate.Link {
+	return predicate.Link(sql.FieldLTE(FieldEmail, v))
+}
+
+// EmailContains applies the Contains predicate on the "email" field.
+func EmailContains(v string) predicate.Link {
+	return predicate.Link(sql.FieldContains(FieldEmail, v))
+}
+
+// EmailHasPrefix applies the HasPrefix predicate on the "email" field.
+func EmailHasPrefix(v string) predicate.Link {
+	return predicate.Link(sql.FieldHasPrefix(FieldEmail, v))
+}
+
+// EmailHasSuffix applies the HasSuffix predicate on the "email" field.
+func EmailHasSuffix(v string) predicate.Link {
+	return predicate.Link(sql.FieldHasSuffix(FieldEmail, v))
+}
+
+// EmailEqualFold applies the EqualFold predicate on the "email" field.
+func EmailEqualFold(v string) predicate.Link {
+	return predicate.Link(sql.FieldEqualFold(FieldEmail, v))
+}
+
+// EmailContainsFold applies the ContainsFold predicate on the "email" field.
+func EmailContainsFold(v string) predicate.Link {
+	return predicate.Link(sql.FieldContainsFold(FieldEmail, v))
 }
 
 // NextEQ applies the EQ predicate on the "next" field.

@@ -15,6 +15,8 @@ const (
 	FieldAccountID = "account_id"
 	// FieldKind holds the string denoting the kind field in the database.
 	FieldKind = "kind"
+	// FieldEmail holds the string denoting the email field in the database.
+	FieldEmail = "email"
 	// FieldLanguage holds the string denoting the language field in the database.
 	FieldLanguage = "language"
 	// FieldNext holds the string denoting the next field in the database.
@@ -30,6 +32,7 @@ var Columns = []string{
 	FieldID,
 	FieldAccountID,
 	FieldKind,
+	FieldEmail,
 	FieldLanguage,
 	FieldNext,
 	FieldExpireTime,
@@ -44,6 +47,11 @@ func ValidColumn(column string) bool {
 	}
 	return false
 }
+
+var (
+	// DefaultEmail holds the default value on creation for the "email" field.
+	DefaultEmail string
+)
 
 // OrderOption defines the ordering options for the Mail queries.
 type OrderOption func(*sql.Selector)
@@ -61,6 +69,11 @@ func ByAccountID(opts ...sql.OrderTermOption) OrderOption {
 // ByKind orders the results by the kind field.
 func ByKind(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldKind, opts...).ToFunc()
+}
+
+// ByEmail orders the results by the email field.
+func ByEmail(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldEmail, opts...).ToFunc()
 }
 
 // ByLanguage orders the results by the language field.

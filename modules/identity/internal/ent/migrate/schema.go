@@ -16,6 +16,7 @@ var (
 		{Name: "email", Type: field.TypeString, Nullable: true},
 		{Name: "email_verified", Type: field.TypeBool, Default: false},
 		{Name: "name", Type: field.TypeString, Default: ""},
+		{Name: "language", Type: field.TypeString, Default: ""},
 		{Name: "password_hash", Type: field.TypeString, Default: ""},
 		{Name: "roles", Type: field.TypeJSON},
 		{Name: "create_time", Type: field.TypeTime, Default: "now()"},
@@ -172,6 +173,36 @@ var (
 			},
 		},
 	}
+	// DeviceColumns holds the columns for the "device" table.
+	DeviceColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt, Increment: true},
+		{Name: "hash", Type: field.TypeBytes},
+		{Name: "account_id", Type: field.TypeString},
+		{Name: "expire_time", Type: field.TypeTime},
+	}
+	// DeviceTable holds the schema information for the "device" table.
+	DeviceTable = &schema.Table{
+		Name:       "device",
+		Columns:    DeviceColumns,
+		PrimaryKey: []*schema.Column{DeviceColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "device_hash",
+				Unique:  true,
+				Columns: []*schema.Column{DeviceColumns[1]},
+			},
+			{
+				Name:    "device_account_id",
+				Unique:  false,
+				Columns: []*schema.Column{DeviceColumns[2]},
+			},
+			{
+				Name:    "device_expire_time",
+				Unique:  false,
+				Columns: []*schema.Column{DeviceColumns[3]},
+			},
+		},
+	}
 	// FamilyColumns holds the columns for the "family" table.
 	FamilyColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString},
@@ -213,6 +244,7 @@ var (
 		{Name: "id", Type: field.TypeInt, Increment: true},
 		{Name: "hash", Type: field.TypeBytes},
 		{Name: "account_id", Type: field.TypeString},
+		{Name: "email", Type: field.TypeString, Default: ""},
 		{Name: "next", Type: field.TypeString},
 		{Name: "expire_time", Type: field.TypeTime},
 	}
@@ -235,7 +267,7 @@ var (
 			{
 				Name:    "link_expire_time",
 				Unique:  false,
-				Columns: []*schema.Column{LinkColumns[4]},
+				Columns: []*schema.Column{LinkColumns[5]},
 			},
 		},
 	}
@@ -244,6 +276,7 @@ var (
 		{Name: "id", Type: field.TypeString},
 		{Name: "account_id", Type: field.TypeString},
 		{Name: "kind", Type: field.TypeString},
+		{Name: "email", Type: field.TypeString, Default: ""},
 		{Name: "language", Type: field.TypeString},
 		{Name: "next", Type: field.TypeString},
 		{Name: "expire_time", Type: field.TypeTime},
@@ -257,7 +290,7 @@ var (
 			{
 				Name:    "mail_expire_time",
 				Unique:  false,
-				Columns: []*schema.Column{MailColumns[5]},
+				Columns: []*schema.Column{MailColumns[6]},
 			},
 		},
 	}
@@ -267,6 +300,7 @@ var (
 		{Name: "hash", Type: field.TypeBytes},
 		{Name: "family_id", Type: field.TypeString},
 		{Name: "client_id", Type: field.TypeString},
+		{Name: "parent_id", Type: field.TypeInt64, Default: 0},
 		{Name: "expire_time", Type: field.TypeTime},
 		{Name: "redeem_time", Type: field.TypeTime, Nullable: true},
 	}
@@ -284,7 +318,7 @@ var (
 			{
 				Name:    "refreshtoken_expire_time",
 				Unique:  false,
-				Columns: []*schema.Column{RefreshTokenColumns[4]},
+				Columns: []*schema.Column{RefreshTokenColumns[5]},
 			},
 			{
 				Name:    "refreshtoken_family_id",
@@ -347,6 +381,7 @@ var (
 		AuditTable,
 		CodeTable,
 		ConsentTable,
+		DeviceTable,
 		FamilyTable,
 		LinkTable,
 		MailTable,
@@ -380,6 +415,9 @@ func init() {
 	}
 	ConsentTable.Annotation = &entsql.Annotation{
 		Table: "consent",
+	}
+	DeviceTable.Annotation = &entsql.Annotation{
+		Table: "device",
 	}
 	FamilyTable.Annotation = &entsql.Annotation{
 		Table: "family",

@@ -27,6 +27,9 @@ type Code func(*sql.Selector)
 // Consent is the predicate function for consent builders.
 type Consent func(*sql.Selector)
 
+// Device is the predicate function for device builders.
+type Device func(*sql.Selector)
+
 // Family is the predicate function for family builders.
 type Family func(*sql.Selector)
 

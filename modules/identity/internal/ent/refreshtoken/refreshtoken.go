@@ -17,6 +17,8 @@ const (
 	FieldFamilyID = "family_id"
 	// FieldClientID holds the string denoting the client_id field in the database.
 	FieldClientID = "client_id"
+	// FieldParentID holds the string denoting the parent_id field in the database.
+	FieldParentID = "parent_id"
 	// FieldExpireTime holds the string denoting the expire_time field in the database.
 	FieldExpireTime = "expire_time"
 	// FieldRedeemTime holds the string denoting the redeem_time field in the database.
@@ -31,6 +33,7 @@ var Columns = []string{
 	FieldHash,
 	FieldFamilyID,
 	FieldClientID,
+	FieldParentID,
 	FieldExpireTime,
 	FieldRedeemTime,
 }
@@ -44,6 +47,11 @@ func ValidColumn(column string) bool {
 	}
 	return false
 }
+
+var (
+	// DefaultParentID holds the default value on creation for the "parent_id" field.
+	DefaultParentID int64
+)
 
 // OrderOption defines the ordering options for the RefreshToken queries.
 type OrderOption func(*sql.Selector)
@@ -61,6 +69,11 @@ func ByFamilyID(opts ...sql.OrderTermOption) OrderOption {
 // ByClientID orders the results by the client_id field.
 func ByClientID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldClientID, opts...).ToFunc()
+}
+
+// ByParentID orders the results by the parent_id field.
+func ByParentID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldParentID, opts...).ToFunc()
 }
 
 // ByExpireTime orders the results by the expire_time field.

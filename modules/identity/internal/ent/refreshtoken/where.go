@@ -69,6 +69,11 @@ func ClientID(v string) predicate.RefreshToken {
 	return predicate.RefreshToken(sql.FieldEQ(FieldClientID, v))
 }
 
+// ParentID applies equality check predicate on the "parent_id" field. It's identical to ParentIDEQ.
+func ParentID(v int64) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldEQ(FieldParentID, v))
+}
+
 // ExpireTime applies equality check predicate on the "expire_time" field. It's identical to ExpireTimeEQ.
 func ExpireTime(v time.Time) predicate.RefreshToken {
 	return predicate.RefreshToken(sql.FieldEQ(FieldExpireTime, v))
@@ -247,6 +252,46 @@ func ClientIDEqualFold(v string) predicate.RefreshToken {
 // ClientIDContainsFold applies the ContainsFold predicate on the "client_id" field.
 func ClientIDContainsFold(v string) predicate.RefreshToken {
 	return predicate.RefreshToken(sql.FieldContainsFold(FieldClientID, v))
+}
+
+// ParentIDEQ applies the EQ predicate on the "parent_id" field.
+func ParentIDEQ(v int64) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldEQ(FieldParentID, v))
+}
+
+// ParentIDNEQ applies the NEQ predicate on the "parent_id" field.
+func ParentIDNEQ(v int64) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldNEQ(FieldParentID, v))
+}
+
+// ParentIDIn applies the In predicate on the "parent_id" field.
+func ParentIDIn(vs ...int64) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldIn(FieldParentID, vs...))
+}
+
+// ParentIDNotIn applies the NotIn predicate on the "parent_id" field.
+func ParentIDNotIn(vs ...int64) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldNotIn(FieldParentID, vs...))
+}
+
+// ParentIDGT applies the GT predicate on the "parent_id" field.
+func ParentIDGT(v int64) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldGT(FieldParentID, v))
+}
+
+// ParentIDGTE applies the GTE predicate on the "parent_id" field.
+func ParentIDGTE(v int64) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldGTE(FieldParentID, v))
+}
+
+// ParentIDLT applies the LT predicate on the "parent_id" field.
+func ParentIDLT(v int64) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldLT(FieldParentID, v))
+}
+
+// ParentIDLTE applies the LTE predicate on the "parent_id" field.
+func ParentIDLTE(v int64) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldLTE(FieldParentID, v))
 }
 
 // ExpireTimeEQ applies the EQ predicate on the "expire_time" field.

@@ -37,6 +37,7 @@ func (Account) Fields() []ent.Field {
 		field.String("email").Optional().Nillable().Comment("in small letters; null when the person is forgotten"),
 		field.Bool("email_verified").Default(false),
 		field.String("name").Default(""),
+		field.String("language").Default("").Comment("of mails and pages; empty for what the browser prefers"),
 		field.String("password_hash").Default("").Sensitive(),
 		field.Strings("roles"),
 		now("create_time"),
@@ -156,6 +157,7 @@ func (RefreshToken) Fields() []ent.Field {
 		field.Bytes("hash").Immutable().Sensitive(),
 		field.String("family_id").Immutable(),
 		field.String("client_id").Immutable(),
+		field.Int64("parent_id").Immutable().Default(0).Comment("the token that it was given for; 0 for the first"),
 		field.Time("expire_time").Immutable(),
 		field.Time("redeem_time").Optional().Nillable(),
 	}
@@ -173,13 +175,30 @@ func (SigningKey) Annotations() []schema.Annotation { return table("signing_key"
 func (SigningKey) Fields() []ent.Field {
 	return []ent.Field{
 		field.String("id").Immutable(),
-		field.Bytes("private").Immutable().Sensitive().Comment("PKCS #8"),
+		field.Bytes("private").Immutable().Sensitive().Comment("PKCS #8, or that encrypted"),
 		now("create_time"),
 		field.Time("use_time").Immutable().Comment("from when on tokens are signed with it; it is published before"),
 	}
 }
 
-// Attempt counts attempts to sign in that were in vain, by account or by network.
+// Device is a browser in which somebody has signed in before, so that others who try in vain do not shut him out there.
+type Device struct{ ent.Schema }
+
+func (Device) Annotations() []schema.Annotation { return table("device") }
+
+func (Device) Fields() []ent.Field {
+	return []ent.Field{
+		field.Bytes("hash").Immutable().Sensitive().Comment("of what its cookie says"),
+		field.String("account_id").Immutable(),
+		field.Time("expire_time").Immutable(),
+	}
+}
+
+func (Device) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("hash").Unique(), index.Fields("account_id"), index.Fields("expire_time")}
+}
+
+// Attempt counts attempts to sign in that were in vain, by account, by a browser that the account knows, or by network.
 type Attempt struct{ ent.Schema }
 
 func (Attempt) Annotations() []schema.Annotation { return table("attempt") }
@@ -225,6 +244,7 @@ func (Mail) Fields() []ent.Field {
 		field.String("id").Immutable(),
 		field.String("account_id").Immutable().Comment("empty if there is no account with the address that somebody named"),
 		field.String("kind").Immutable(),
+		field.String("email").Immutable().Default("").Comment("where it goes if not to the account's address"),
 		field.String("language").Immutable(),
 		field.String("next").Immutable().Comment("where its reader goes on"),
 		field.Time("expire_time").Immutable(),
@@ -233,7 +253,8 @@ func (Mail) Fields() []ent.Field {
 
 func (Mail) Indexes() []ent.Index { return []ent.Index{index.Fields("expire_time")} }
 
-// Link is what a mail leads to: whoever has it may choose the password of an account, once.
+// Link is what a mail leads to: whoever has it may choose the password of an account, once, or whoever has the account may make an address
+// its own.
 type Link struct{ ent.Schema }
 
 func (Link) Annotations() []schema.Annotation { return table("link") }
@@ -242,6 +263,7 @@ func (Link) Fields() []ent.Field {
 	return []ent.Field{
 		field.Bytes("hash").Immutable().Sensitive(),
 		field.String("account_id").Immutable(),
+		field.String("email").Immutable().Default("").Comment("the new address of the account; empty for a link to choose a password"),
 		field.String("next").Immutable(),
 		field.Time("expire_time").Immutable(),
 	}

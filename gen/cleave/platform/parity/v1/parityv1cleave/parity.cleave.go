@@ -62,7 +62,7 @@ var ParityService = &rpc.Service{
 		{
 			Name:         "Watch",
 			Procedure:    parityv1connect.ParityServiceWatchProcedure,
-			Idempotency:  connect.IdempotencyUnknown,
+			Idempotency:  connect.IdempotencyNoSideEffects,
 			ServerStream: true,
 			Public:       true,
 			Access: rpc.Access{
@@ -130,7 +130,7 @@ var PageService = &rpc.Service{
 			Pages: []rpc.Page{
 				{Path: "/parity/both", Get: true, Post: true},
 				{Path: "/parity/got", Get: true, Post: false},
-				{Path: "/parity/posted", Get: false, Post: true},
+				{Path: "/parity/posted", Get: false, Post: true, FromAnywhere: true},
 			},
 			NewRequest:    func() proto.Message { return new(v1.VisitRequest) },
 			NewResponse:   func() proto.Message { return new(v1.VisitResponse) },
@@ -163,6 +163,49 @@ type directPageService struct {
 
 func (c *directPageService) Visit(ctx context.Context, request *v1.VisitRequest) (*v1.VisitResponse, error) {
 	return c.visit.Call(ctx, request)
+}
+
+// BrowserService describes cleave.platform.parity.v1.BrowserService.
+var BrowserService = &rpc.Service{
+	Name:   "cleave.platform.parity.v1.BrowserService",
+	Module: "parity",
+	Methods: []*rpc.Method{
+		{
+			Name:          "ReadSession",
+			Procedure:     parityv1connect.BrowserServiceReadSessionProcedure,
+			Idempotency:   connect.IdempotencyNoSideEffects,
+			SessionCookie: "cleave_parity",
+			NewRequest:    func() proto.Message { return new(v1.ReadSessionRequest) },
+			NewResponse:   func() proto.Message { return new(v1.ReadSessionResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyReadSessionRequest),
+			CheckResponse: rpc.CheckMessage(CopyReadSessionResponse),
+		},
+	},
+}
+
+// NewBrowserServiceHandler joins an implementation to BrowserService.
+func NewBrowserServiceHandler(implementation parityv1connect.BrowserServiceHandler) rpc.Handler {
+	return rpc.NewHandler(BrowserService, implementation, parityv1connect.NewBrowserServiceHandler)
+}
+
+// NewBrowserServiceClient returns the client of BrowserService for a module that declares it in Calls.
+func NewBrowserServiceClient(from *rpc.Caller) parityv1connect.BrowserServiceClient {
+	return rpc.NewClient(from, BrowserService, parityv1connect.NewBrowserServiceClient, func(local *rpc.Local, streams parityv1connect.BrowserServiceClient) parityv1connect.BrowserServiceClient {
+		return &directBrowserService{
+			BrowserServiceClient: streams,
+			readSession:          rpc.NewUnary(local, BrowserService.Methods[0], parityv1connect.BrowserServiceHandler.ReadSession, CopyReadSessionRequest, CopyReadSessionResponse),
+		}
+	})
+}
+
+// directBrowserService calls the service in this process, streams through its HTTP handler in memory.
+type directBrowserService struct {
+	parityv1connect.BrowserServiceClient
+	readSession *rpc.Unary[parityv1connect.BrowserServiceHandler, v1.ReadSessionRequest, v1.ReadSessionResponse]
+}
+
+func (c *directBrowserService) ReadSession(ctx context.Context, request *v1.ReadSessionRequest) (*v1.ReadSessionResponse, error) {
+	return c.readSession.Call(ctx, request)
 }
 
 // AccessService describes cleave.platform.parity.v1.AccessService.
@@ -341,6 +384,36 @@ func (c *directAccessService) Forgetful(ctx context.Context, request *v1.Forgetf
 
 func (c *directAccessService) Inside(ctx context.Context, request *v1.InsideRequest) (*v1.InsideResponse, error) {
 	return c.inside.Call(ctx, request)
+}
+
+// CopyReadSessionRequest copies the message for a call in this process.
+func CopyReadSessionRequest(c *rpc.Copier, m *v1.ReadSessionRequest) *v1.ReadSessionRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.ReadSessionRequest)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Hash = c.Bytes(m.Hash)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyReadSessionResponse copies the message for a call in this process.
+func CopyReadSessionResponse(c *rpc.Copier, m *v1.ReadSessionResponse) *v1.ReadSessionResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.ReadSessionResponse)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Session = webv1cleave.CopySession(c, m.Session)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
 }
 
 // CopyVisitRequest copies the message for a call in this process.

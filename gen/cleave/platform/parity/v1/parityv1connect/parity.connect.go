@@ -26,6 +26,8 @@ const (
 	ParityServiceName = "cleave.platform.parity.v1.ParityService"
 	// PageServiceName is the fully-qualified name of the PageService service.
 	PageServiceName = "cleave.platform.parity.v1.PageService"
+	// BrowserServiceName is the fully-qualified name of the BrowserService service.
+	BrowserServiceName = "cleave.platform.parity.v1.BrowserService"
 	// AccessServiceName is the fully-qualified name of the AccessService service.
 	AccessServiceName = "cleave.platform.parity.v1.AccessService"
 )
@@ -48,6 +50,9 @@ const (
 	ParityServiceWatchProcedure = "/cleave.platform.parity.v1.ParityService/Watch"
 	// PageServiceVisitProcedure is the fully-qualified name of the PageService's Visit RPC.
 	PageServiceVisitProcedure = "/cleave.platform.parity.v1.PageService/Visit"
+	// BrowserServiceReadSessionProcedure is the fully-qualified name of the BrowserService's
+	// ReadSession RPC.
+	BrowserServiceReadSessionProcedure = "/cleave.platform.parity.v1.BrowserService/ReadSession"
 	// AccessServiceAnyoneProcedure is the fully-qualified name of the AccessService's Anyone RPC.
 	AccessServiceAnyoneProcedure = "/cleave.platform.parity.v1.AccessService/Anyone"
 	// AccessServiceSignedInProcedure is the fully-qualified name of the AccessService's SignedIn RPC.
@@ -114,6 +119,7 @@ func NewParityServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			httpClient,
 			baseURL+ParityServiceWatchProcedure,
 			connect.WithSchema(parityServiceMethods.ByName("Watch")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 	}
@@ -203,6 +209,7 @@ func NewParityServiceHandler(svc ParityServiceHandler, opts ...connect.HandlerOp
 		ParityServiceWatchProcedure,
 		svc.Watch,
 		connect.WithSchema(parityServiceMethods.ByName("Watch")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	return "/cleave.platform.parity.v1.ParityService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -314,6 +321,85 @@ type UnimplementedPageServiceHandler struct{}
 
 func (UnimplementedPageServiceHandler) Visit(context.Context, *v1.VisitRequest) (*v1.VisitResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.platform.parity.v1.PageService.Visit is not implemented"))
+}
+
+// BrowserServiceClient is a client for the cleave.platform.parity.v1.BrowserService service.
+type BrowserServiceClient interface {
+	// ReadSession returns who is signed in.
+	ReadSession(context.Context, *v1.ReadSessionRequest) (*v1.ReadSessionResponse, error)
+}
+
+// NewBrowserServiceClient constructs a client for the cleave.platform.parity.v1.BrowserService
+// service. By default, it uses the Connect protocol with the binary Protobuf Codec, asks for
+// gzipped responses, and sends uncompressed requests. To use the gRPC or gRPC-Web protocols, supply
+// the connect.WithGRPC() or connect.WithGRPCWeb() options.
+//
+// The URL supplied here should be the base URL for the Connect or gRPC server (for example,
+// http://api.acme.com or https://acme.com/grpc).
+func NewBrowserServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...connect.ClientOption) BrowserServiceClient {
+	baseURL = strings.TrimRight(baseURL, "/")
+	browserServiceMethods := v1.File_cleave_platform_parity_v1_parity_proto.Services().ByName("BrowserService").Methods()
+	return &browserServiceClient{
+		readSession: connect.NewClient[v1.ReadSessionRequest, v1.ReadSessionResponse](
+			httpClient,
+			baseURL+BrowserServiceReadSessionProcedure,
+			connect.WithSchema(browserServiceMethods.ByName("ReadSession")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+	}
+}
+
+// browserServiceClient implements BrowserServiceClient.
+type browserServiceClient struct {
+	readSession *connect.Client[v1.ReadSessionRequest, v1.ReadSessionResponse]
+}
+
+// ReadSession calls cleave.platform.parity.v1.BrowserService.ReadSession.
+func (c *browserServiceClient) ReadSession(ctx context.Context, req *v1.ReadSessionRequest) (*v1.ReadSessionResponse, error) {
+	response, err := c.readSession.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// BrowserServiceHandler is an implementation of the cleave.platform.parity.v1.BrowserService
+// service.
+type BrowserServiceHandler interface {
+	// ReadSession returns who is signed in.
+	ReadSession(context.Context, *v1.ReadSessionRequest) (*v1.ReadSessionResponse, error)
+}
+
+// NewBrowserServiceHandler builds an HTTP handler from the service implementation. It returns the
+// path on which to mount the handler and the handler itself.
+//
+// By default, handlers support the Connect, gRPC, and gRPC-Web protocols with the binary Protobuf
+// and JSON codecs. They also support gzip compression.
+func NewBrowserServiceHandler(svc BrowserServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
+	browserServiceMethods := v1.File_cleave_platform_parity_v1_parity_proto.Services().ByName("BrowserService").Methods()
+	browserServiceReadSessionHandler := connect.NewUnaryHandlerSimple(
+		BrowserServiceReadSessionProcedure,
+		svc.ReadSession,
+		connect.WithSchema(browserServiceMethods.ByName("ReadSession")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	return "/cleave.platform.parity.v1.BrowserService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case BrowserServiceReadSessionProcedure:
+			browserServiceReadSessionHandler.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+// UnimplementedBrowserServiceHandler returns CodeUnimplemented from all methods.
+type UnimplementedBrowserServiceHandler struct{}
+
+func (UnimplementedBrowserServiceHandler) ReadSession(context.Context, *v1.ReadSessionRequest) (*v1.ReadSessionResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.platform.parity.v1.BrowserService.ReadSession is not implemented"))
 }
 
 // AccessServiceClient is a client for the cleave.platform.parity.v1.AccessService service.

@@ -78,3 +78,20 @@ func CopyHeader(c *rpc.Copier, m *v1.Header) *v1.Header {
 	c.Leave()
 	return r
 }
+
+// CopySession copies the message for a call in this process.
+func CopySession(c *rpc.Copier, m *v1.Session) *v1.Session {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.Session)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Subject = c.String(m.Subject)
+	r.Roles = c.Strings(m.Roles)
+	r.Issuer = c.String(m.Issuer)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
