@@ -846,9 +846,9 @@ const file_cleave_identity_v1_accounts_proto_rawDesc = "" +
 	"\x14UnlockAccountRequest\x12\x19\n" +
 	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\x02id\"N\n" +
 	"\x15UnlockAccountResponse\x125\n" +
-	"\aaccount\x18\x01 \x01(\v2\x1b.cleave.identity.v1.AccountR\aaccount\"@\n" +
-	"\x13EraseAccountRequest\x12)\n" +
-	"\bpassword\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x04\x80\x01\x01R\bpassword\"\x16\n" +
+	"\aaccount\x18\x01 \x01(\v2\x1b.cleave.identity.v1.AccountR\aaccount\"_\n" +
+	"\x13EraseAccountRequest\x12H\n" +
+	"\bpassword\x18\x01 \x01(\tB,\xbaH&r$\x10\x01\x18\x80\x04\x92\x02\x1ccorrect horse battery staple\x80\x01\x01R\bpassword\"\x16\n" +
 	"\x14EraseAccountResponse\":\n" +
 	"\x12ErasePersonRequest\x12$\n" +
 	"\asubject\x18\x01 \x01(\tB\n" +
