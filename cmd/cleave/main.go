@@ -50,7 +50,7 @@ func command() *cobra.Command {
 	root := &cobra.Command{
 		Use: "cleave", Short: "The tool beside Cleave", SilenceErrors: true, SilenceUsage: true,
 	}
-	root.AddCommand(accountsCommand(), certsCommand(), clientsCommand(), mailboxCommand(), demoCommand(), seedCommand(), couponsCommand(), eventsCommand(), keysCommand(), loadCommand(), ordersCommand(), productsCommand(), sagasCommand(),
+	root.AddCommand(accountsCommand(), certsCommand(), clientsCommand(), mailboxCommand(), demoCommand(), seedCommand(), couponsCommand(), eventsCommand(), keysCommand(), loadCommand(), ordersCommand(), peopleCommand(), productsCommand(), sagasCommand(),
 		stockCommand(), topologyCommand(), verifyCommand())
 	return root
 }

@@ -25,6 +25,9 @@ type addresses struct{ *service }
 func (s addresses) CreateAddress(ctx context.Context, r *identityv1.CreateAddressRequest) (*identityv1.CreateAddressResponse, error) {
 	owner, _ := rpc.Owner(ctx)
 	return idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*identityv1.CreateAddressResponse, error) {
+		if err := s.people.Living(ctx, tx, owner); err != nil {
+			return nil, err
+		}
 		a := proto.CloneOf(r.GetAddress()) // The request stays as it is: it is compared with what was asked before.
 		a.Id = id.New("adr")
 		// Two at once may make one more than there may be, and no more than that.

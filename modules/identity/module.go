@@ -44,6 +44,7 @@ var Module = module.Module{
 		Name: keySetting, Help: "keys of 32 bytes in base64, one on each line, to encrypt the signing keys in the database with: the first encrypts, all decrypt; without it they are kept as they are",
 		Check: func(text string) error { _, err := openVault(text); return err },
 	}},
+	Holds:      holdings,
 	Migrations: migrations,
 	Build:      build,
 }
@@ -68,6 +69,7 @@ func build(host *module.Host) ([]rpc.Handler, error) {
 		store:  db.NewStore(host.DB, func(d dialect.Driver) *ent.Client { return ent.NewClient(ent.Driver(d)) }),
 		log:    host.Log,
 		events: host.Events,
+		people: host.People,
 		jobs:   host.Jobs,
 		orders: ordersv1cleave.NewGuestServiceClient(host.Calls),
 		issuer: host.Config.String(issuerSetting),

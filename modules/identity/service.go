@@ -22,6 +22,7 @@ import (
 	"github.com/cleave-go/cleave/platform/event"
 	"github.com/cleave-go/cleave/platform/job"
 	"github.com/cleave-go/cleave/platform/mailaddr"
+	"github.com/cleave-go/cleave/platform/person"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
 
@@ -32,6 +33,7 @@ type service struct {
 	store   *db.Store[*ent.Client]
 	log     *slog.Logger
 	events  *event.Events
+	people  *person.Client
 	jobs    *job.Client
 	orders  ordersv1connect.GuestServiceClient
 	issuer  string

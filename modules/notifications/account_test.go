@@ -36,13 +36,9 @@ func (w *writer) WriteMails(_ context.Context, r *identityv1.WriteMailsRequest) 
 	return answer, nil
 }
 
-// What is mailed about an account is written when it is sent, and is nowhere but in the mail. A mail to nobody is suppressed, and while
-// identity is away the mails wait.
-func TestMailsAboutAccounts(t *testing.T) {
-	t.Parallel()
-	w := &writer{}
-	w.away.Store(1)
-	identity := module.Module{
+// module returns the module that w stands in for.
+func (w *writer) module() module.Module {
+	return module.Module{
 		Name:   "identity",
 		Serves: []*rpc.Service{identityv1cleave.MailService},
 		Migrations: fstest.MapFS{"migrations/1_create.sql": {Data: []byte(
@@ -51,7 +47,15 @@ func TestMailsAboutAccounts(t *testing.T) {
 			return []rpc.Handler{identityv1cleave.NewMailServiceHandler(w)}, nil
 		},
 	}
-	h := moduletest.Start(t, Module, orders(&guests{}), identity)
+}
+
+// What is mailed about an account is written when it is sent, and is nowhere but in the mail. A mail to nobody is suppressed, and while
+// identity is away the mails wait.
+func TestMailsAboutAccounts(t *testing.T) {
+	t.Parallel()
+	w := &writer{}
+	w.away.Store(1)
+	h := moduletest.Start(t, Module, orders(&guests{}), w.module())
 	host := h.Hosts["identity"]
 	must(t, host.DB.Tx(t.Context(), func(ctx context.Context, tx pgx.Tx) error {
 		if err := host.Events.Publish(ctx, tx, "mai_nobody", 1, &identityv1.MailOwed{MailId: "mai_nobody"}); err != nil {

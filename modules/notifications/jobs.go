@@ -75,6 +75,7 @@ type due struct {
 	mail
 	template string
 	late     bool
+	nobodys  bool   // Its recipient is forgotten.
 	origin   []byte // of which business and trace the event is
 }
 
@@ -87,9 +88,10 @@ func (s *service) takeDue(ctx context.Context) ([]due, error) {
 			least(greatest((now() - create_time) / 2, interval '10 seconds'), interval '10 minutes')
 		WHERE id IN (SELECT id FROM message WHERE state IN ('queued', 'sending') AND next_time <= now()
 			ORDER BY next_time, id LIMIT `+strconv.Itoa(maxTaken)+` FOR UPDATE SKIP LOCKED)
-		RETURNING id, template, recipient, about, subject, body, create_time < now() - $2::interval, origin`, string(sending), patience)
+		RETURNING id, template, recipient, about, subject, body, create_time < now() - $2::interval,
+			EXISTS (SELECT FROM cleave_erasure WHERE cleave_erasure.subject = recipient), origin`, string(sending), patience)
 	taken, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d due, err error) {
-		return d, row.Scan(&d.messageID, &d.template, &d.recipient, &d.about, &d.subject, &d.body, &d.late, &d.origin)
+		return d, row.Scan(&d.messageID, &d.template, &d.recipient, &d.about, &d.subject, &d.body, &d.late, &d.nobodys, &d.origin)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("take messages that are due: %w", err)
@@ -140,21 +142,21 @@ func (s *service) send(ctx context.Context, messages []due) (took bool, err erro
 	return len(ended[sent]) > 0, nil
 }
 
-// write has identity write the mails about accounts, and say where they go: no message has that. One that nobody is owed any more is suppressed; while identity does not answer, those
+// write has identity write the mails about accounts, and say where they go: no message has that. One that nobody is owed any more is suppressed, as is what is for somebody who is forgotten; while identity does not answer, those
 // wait until they are due again, and the others go. It returns those that are ready, and how many are nobody's.
 func (s *service) write(ctx context.Context, messages []due) (ready []due, suppress int, err error) {
 	var wanted []string
 	for _, m := range messages {
-		if m.template == accountTemplate {
+		if m.template == accountTemplate && !m.nobodys {
 			wanted = append(wanted, m.about)
 		}
 	}
-	if len(wanted) == 0 {
-		return messages, 0, nil
+	var answer *identityv1.WriteMailsResponse
+	if len(wanted) > 0 {
+		callCtx, cancel := context.WithTimeout(ctx, questionTimeout)
+		defer cancel()
+		answer, err = s.mails.WriteMails(callCtx, &identityv1.WriteMailsRequest{MailIds: wanted})
 	}
-	callCtx, cancel := context.WithTimeout(ctx, questionTimeout)
-	defer cancel()
-	answer, err := s.mails.WriteMails(callCtx, &identityv1.WriteMailsRequest{MailIds: wanted})
 	if err != nil {
 		s.log.LogAttrs(ctx, slog.LevelWarn, "mails are not written yet", slog.Int("mails", len(wanted)), slog.String("error", err.Error()))
 	}
@@ -166,6 +168,8 @@ func (s *service) write(ctx context.Context, messages []due) (ready []due, suppr
 	for _, m := range messages {
 		text := written[m.about]
 		switch {
+		case m.nobodys:
+			nobodys = append(nobodys, m.messageID)
 		case m.template != accountTemplate:
 			ready = append(ready, m)
 		case text != nil:

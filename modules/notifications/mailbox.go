@@ -41,8 +41,11 @@ func (b mailbox) send(ctx context.Context, mails []mail) []error {
 			columns[i] = append(columns[i], value)
 		}
 	}
+	// Whose message was anonymised meanwhile gets no mail any more. Who does that at this moment waits, and finds the mail.
 	_, err := b.pool.Exec(ctx, `INSERT INTO mail (message_id, recipient, subject, body)
-		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])`, columns[0], columns[1], columns[2], columns[3])
+		SELECT m.message_id, m.recipient, m.subject, m.body
+		FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS m (message_id, recipient, subject, body, place)
+		JOIN message ON message.id = m.message_id WHERE message.recipient <> '' ORDER BY m.place FOR SHARE OF message`, columns[0], columns[1], columns[2], columns[3])
 	if err != nil {
 		err = fmt.Errorf("put the mails into the mailbox: %w", err)
 	}

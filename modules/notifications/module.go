@@ -11,6 +11,7 @@ import (
 	"embed"
 
 	"entgo.io/ent/dialect"
+	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/proto"
 
 	identityv1 "github.com/cleave-go/cleave/gen/cleave/identity/v1"
@@ -40,13 +41,15 @@ var Module = module.Module{
 		Events: []proto.Message{
 			(*ordersv1.OrderConfirmed)(nil), (*ordersv1.OrderRejected)(nil), (*ordersv1.OrderCancelled)(nil), (*ordersv1.OrderExpired)(nil),
 			(*ordersv1.OrderPartiallyFulfilled)(nil), (*ordersv1.OrderFulfilled)(nil), (*ordersv1.OrderReturned)(nil), (*ordersv1.OrderRefunded)(nil),
+			(*ordersv1.ContactsErased)(nil),
 		},
 		From: event.Now,
 	}, {
 		Publisher: "identity",
-		Events:    []proto.Message{(*identityv1.MailOwed)(nil)},
+		Events:    []proto.Message{(*identityv1.MailOwed)(nil), (*identityv1.UserErased)(nil)},
 		From:      event.Beginning, // Identity knows which are too old to be sent.
 	}},
+	Holds:      holdings,
 	Migrations: migrations,
 	Build: func(host *module.Host) ([]rpc.Handler, error) {
 		return build(host, mailbox{host.DB.Pool()})
@@ -73,6 +76,12 @@ func build(host *module.Host, sender sender) ([]rpc.Handler, error) {
 	listen(s, host.Events, returned)
 	listen(s, host.Events, refunded)
 	listen(s, host.Events, owed)
+	event.Handle(host.Events, func(ctx context.Context, tx pgx.Tx, _ event.Event, m *identityv1.UserErased) error {
+		return host.People.Erase(ctx, tx, m.GetUserId())
+	})
+	event.Handle(host.Events, func(ctx context.Context, tx pgx.Tx, _ event.Event, m *ordersv1.ContactsErased) error {
+		return host.People.EraseLater(ctx, tx, m.GetUserId(), m.GetOrderIds())
+	})
 	return []rpc.Handler{
 		notificationsv1cleave.NewNotificationServiceHandler(s), notificationsv1cleave.NewFactServiceHandler(facts{s}),
 		notificationsv1cleave.NewMailboxServiceHandler(mailbox{host.DB.Pool()}),

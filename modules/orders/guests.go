@@ -65,6 +65,9 @@ func (s *service) BatchGetContacts(ctx context.Context, r *ordersv1.BatchGetCont
 // ClaimGuestOrders changes whose orders are, and says so in their logs. Where they are written to about them stays: it is the same address.
 func (s *service) ClaimGuestOrders(ctx context.Context, r *ordersv1.ClaimGuestOrdersRequest) (*ordersv1.ClaimGuestOrdersResponse, error) {
 	return idempotency.Tx(ctx, s.store, r, func(ctx context.Context, tx tx) (*ordersv1.ClaimGuestOrdersResponse, error) {
+		if err := s.people.Living(ctx, tx, r.GetUserId()); err != nil { // Their addresses would stay where nobody looks for them any more.
+			return nil, err
+		}
 		// They are locked in their order, so that two claims do not wait for each other in a circle.
 		rows, _ := tx.Query(ctx, `WITH theirs AS (
 				SELECT o.id FROM contact c JOIN "order" o ON o.id = c.order_id WHERE c.email = $2 AND starts_with(o.user_id, $3) ORDER BY o.id LIMIT $4 FOR UPDATE OF o

@@ -7,14 +7,17 @@ import (
 	"embed"
 
 	"entgo.io/ent/dialect"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/cleave-go/cleave/gen/cleave/catalog/v1/catalogv1cleave"
+	identityv1 "github.com/cleave-go/cleave/gen/cleave/identity/v1"
 	"github.com/cleave-go/cleave/gen/cleave/inventory/v1/inventoryv1cleave"
 	"github.com/cleave-go/cleave/gen/cleave/orders/v1/ordersv1cleave"
 	"github.com/cleave-go/cleave/gen/cleave/payments/v1/paymentsv1cleave"
 	"github.com/cleave-go/cleave/modules/orders/internal/ent"
 	"github.com/cleave-go/cleave/platform/config"
 	"github.com/cleave-go/cleave/platform/db"
+	"github.com/cleave-go/cleave/platform/event"
 	"github.com/cleave-go/cleave/platform/module"
 	"github.com/cleave-go/cleave/platform/rpc"
 	"github.com/cleave-go/cleave/platform/saga"
@@ -43,6 +46,10 @@ var Module = module.Module{
 	}, {
 		Name: shippingFees, Help: `what shipping an order costs, in minor units by currency, such as "490 EUR, 550 USD"; nothing without it`, Check: checked(parseFees),
 	}},
+	Listens: []module.Subscription{{
+		Publisher: "identity", Events: []proto.Message{(*identityv1.UserErased)(nil)}, From: event.Beginning,
+	}},
+	Holds:      holdings,
 	Migrations: migrations,
 	Build:      build,
 }
@@ -58,6 +65,7 @@ func build(host *module.Host) ([]rpc.Handler, error) {
 		catalogOr: host.Fallbacks.For(catalogv1cleave.CatalogService),
 		changes:   newChanges(),
 		events:    host.Events,
+		people:    host.People,
 		saved:     host.Config.String(savedMethod),
 
 		calculator: rates,
@@ -72,6 +80,7 @@ func build(host *module.Host) ([]rpc.Handler, error) {
 	s.sagas, s.couponSagas = saga.Register(host.Sagas, c.definition()), saga.Register(host.Sagas, c.withCoupon())
 	a := &aftermath{inventory: c.inventory, payments: c.payments, events: host.Events}
 	s.parcels, s.reversals = saga.Register(host.Sagas, a.fulfillment()), saga.Register(host.Sagas, a.reversal())
+	event.Handle(host.Events, s.forget)
 	host.Jobs.Every("orders.tidy", tidyEvery, s.tidy)
 	return []rpc.Handler{
 		ordersv1cleave.NewCartServiceHandler(s), ordersv1cleave.NewOrderServiceHandler(s), ordersv1cleave.NewFulfillmentServiceHandler(s),

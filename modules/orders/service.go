@@ -21,6 +21,7 @@ import (
 	"github.com/cleave-go/cleave/platform/idempotency"
 	"github.com/cleave-go/cleave/platform/module"
 	"github.com/cleave-go/cleave/platform/page"
+	"github.com/cleave-go/cleave/platform/person"
 	"github.com/cleave-go/cleave/platform/rpc"
 	"github.com/cleave-go/cleave/platform/saga"
 )
@@ -41,6 +42,7 @@ type service struct {
 
 	changes *changes
 	events  *event.Events
+	people  *person.Client
 	saved   string // The payment method of quick orders.
 
 	calculator calculator

@@ -11,6 +11,7 @@ import (
 	"github.com/cleave-go/cleave/gen/cleave/platform/event/v1/eventv1cleave"
 	"github.com/cleave-go/cleave/gen/cleave/platform/event/v1/eventv1connect"
 	"github.com/cleave-go/cleave/gen/cleave/platform/parity/v1/parityv1cleave"
+	"github.com/cleave-go/cleave/gen/cleave/platform/person/v1/personv1cleave"
 	"github.com/cleave-go/cleave/gen/cleave/platform/saga/v1/sagav1cleave"
 	"github.com/cleave-go/cleave/gen/cleave/platform/saga/v1/sagav1connect"
 	"github.com/cleave-go/cleave/platform/module"
@@ -36,7 +37,7 @@ func answers(t *testing.T, url, procedure string) bool {
 
 // operatorMethods returns where a port could serve what is for the operator of the module parity.
 func operatorMethods() (served, otherwise []string) {
-	for _, service := range []*rpc.Service{eventv1cleave.EventService, sagav1cleave.SagaService} {
+	for _, service := range []*rpc.Service{eventv1cleave.EventService, personv1cleave.PersonService, sagav1cleave.SagaService} {
 		for _, method := range service.Methods {
 			served, otherwise = append(served, "/modules/parity"+method.Procedure), append(otherwise, method.Procedure)
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/cleave-go/cleave/platform/health"
 	"github.com/cleave-go/cleave/platform/job"
 	"github.com/cleave-go/cleave/platform/module"
+	"github.com/cleave-go/cleave/platform/person"
 	"github.com/cleave-go/cleave/platform/resilience"
 	"github.com/cleave-go/cleave/platform/rpc"
 	"github.com/cleave-go/cleave/platform/saga"
@@ -215,7 +216,7 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 		u.metrics.MustRegister(sagas.Metrics())
 		host := &module.Host{
 			Log: log, Config: u.values, DB: databases.byModule[m.Name], Jobs: jobs, Sagas: sagas, Tasks: tasks, Calls: directory.Caller(m.Name, m.Calls),
-			Fallbacks: module.NewFallbacks(m), Metrics: prometheus.WrapRegistererWith(prometheus.Labels{"module": m.Name}, u.metrics),
+			People: person.New(databases.byModule[m.Name], m.Holds), Fallbacks: module.NewFallbacks(m), Metrics: prometheus.WrapRegistererWith(prometheus.Labels{"module": m.Name}, u.metrics),
 		}
 		host.Events, err = event.New(event.Config{
 			DB: host.DB, Jobs: jobs, Log: log, Listens: m.Listens,
@@ -231,7 +232,7 @@ func (u *unit) build(ctx context.Context, server *rpc.Server, directory *rpc.Dir
 		if err := errors.Join(host.Calls.Err(), host.Fallbacks.Check(), m.CheckHandlers(handlers), host.Events.Check()); err != nil {
 			return err
 		}
-		for _, h := range slices.Concat(handlers, host.Events.Handlers(), sagas.Handlers()) {
+		for _, h := range slices.Concat(handlers, host.Events.Handlers(), sagas.Handlers(), host.People.Handlers()) {
 			home := server
 			if h.Service.Operator() {
 				home = u.operator

@@ -18,6 +18,7 @@ import (
 	"github.com/cleave-go/cleave/platform/db"
 	"github.com/cleave-go/cleave/platform/event"
 	"github.com/cleave-go/cleave/platform/job"
+	"github.com/cleave-go/cleave/platform/person"
 	"github.com/cleave-go/cleave/platform/rpc"
 	"github.com/cleave-go/cleave/platform/saga"
 )
@@ -36,6 +37,8 @@ type Module struct {
 	Fallbacks []Fallback
 	// Listens are the events of other modules that it listens to. It handles each with event.Handle, in Build.
 	Listens []Subscription
+	// Holds is where it holds something of people. It forgets them, with Host.People, when it hears that they are to be forgotten.
+	Holds []person.Holding
 	// Settings are its own settings: CLEAVE_<MODULE>_….
 	Settings []config.Setting
 	// Migrations holds the versioned SQL of its schema in a folder migrations, in goose format.
@@ -61,6 +64,8 @@ type Host struct {
 	Fallbacks *Fallbacks
 	// Events publishes what has happened here, and hands over what has happened elsewhere.
 	Events *event.Events
+	// People forgets those of whom the module holds something.
+	People *person.Client
 	// Tasks runs what goes on after a method has answered.
 	Tasks *Tasks
 	// Metrics takes what only this module counts, and adds the name of the module. docs/guides/metrics.md lists it.

@@ -35,6 +35,7 @@ import (
 	"github.com/cleave-go/cleave/platform/event"
 	"github.com/cleave-go/cleave/platform/job"
 	"github.com/cleave-go/cleave/platform/module"
+	"github.com/cleave-go/cleave/platform/person"
 	"github.com/cleave-go/cleave/platform/postgrestest"
 	"github.com/cleave-go/cleave/platform/rpc"
 	"github.com/cleave-go/cleave/platform/saga"
@@ -227,6 +228,7 @@ func (h *House) build(m module.Module, database *db.DB) (*module.Host, error) {
 			return nil, err
 		}
 		host.Sagas = saga.New(database, host.Jobs, host.Tasks, log)
+		host.People = person.New(database, m.Holds)
 		host.Events, err = event.New(event.Config{
 			DB: database, Jobs: host.Jobs, Log: log, Listens: m.Listens,
 			Caller: func(services ...*rpc.Service) *rpc.Caller { return h.directory.Caller(m.Name, services) },
@@ -246,7 +248,7 @@ func (h *House) build(m module.Module, database *db.DB) (*module.Host, error) {
 		if err := host.Events.Check(); err != nil {
 			return nil, err
 		}
-		handlers = slices.Concat(handlers, host.Events.Handlers(), host.Sagas.Handlers())
+		handlers = slices.Concat(handlers, host.Events.Handlers(), host.Sagas.Handlers(), host.People.Handlers())
 	}
 	for _, handler := range handlers {
 		if err := h.server.Handle(handler); err != nil {

@@ -642,6 +642,173 @@ func (x *UnlockAccountResponse) GetAccount() *Account {
 	return nil
 }
 
+// EraseAccountRequest is what somebody says who wants to be forgotten. It has no request_id: there is nobody left whom an answer could be kept
+// for, and nothing may be kept that was made of a password.
+type EraseAccountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account's, once more: a token that somebody else has got hold of is not enough.
+	Password      string `protobuf:"bytes,1,opt,name=password,proto3" json:"password,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseAccountRequest) Reset() {
+	*x = EraseAccountRequest{}
+	mi := &file_cleave_identity_v1_accounts_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseAccountRequest) ProtoMessage() {}
+
+func (x *EraseAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_identity_v1_accounts_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseAccountRequest.ProtoReflect.Descriptor instead.
+func (*EraseAccountRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_identity_v1_accounts_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *EraseAccountRequest) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+// EraseAccountResponse is empty.
+type EraseAccountResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseAccountResponse) Reset() {
+	*x = EraseAccountResponse{}
+	mi := &file_cleave_identity_v1_accounts_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseAccountResponse) ProtoMessage() {}
+
+func (x *EraseAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_identity_v1_accounts_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseAccountResponse.ProtoReflect.Descriptor instead.
+func (*EraseAccountResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_identity_v1_accounts_proto_rawDescGZIP(), []int{12}
+}
+
+// ErasePersonRequest names a person.
+type ErasePersonRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The subject of the person's tokens: usr_… if there is an account.
+	Subject       string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErasePersonRequest) Reset() {
+	*x = ErasePersonRequest{}
+	mi := &file_cleave_identity_v1_accounts_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErasePersonRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErasePersonRequest) ProtoMessage() {}
+
+func (x *ErasePersonRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_identity_v1_accounts_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErasePersonRequest.ProtoReflect.Descriptor instead.
+func (*ErasePersonRequest) Descriptor() ([]byte, []int) {
+	return file_cleave_identity_v1_accounts_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ErasePersonRequest) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+// ErasePersonResponse is empty.
+type ErasePersonResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErasePersonResponse) Reset() {
+	*x = ErasePersonResponse{}
+	mi := &file_cleave_identity_v1_accounts_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErasePersonResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErasePersonResponse) ProtoMessage() {}
+
+func (x *ErasePersonResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_identity_v1_accounts_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErasePersonResponse.ProtoReflect.Descriptor instead.
+func (*ErasePersonResponse) Descriptor() ([]byte, []int) {
+	return file_cleave_identity_v1_accounts_proto_rawDescGZIP(), []int{14}
+}
+
 var File_cleave_identity_v1_accounts_proto protoreflect.FileDescriptor
 
 const file_cleave_identity_v1_accounts_proto_rawDesc = "" +
@@ -679,21 +846,30 @@ const file_cleave_identity_v1_accounts_proto_rawDesc = "" +
 	"\x14UnlockAccountRequest\x12\x19\n" +
 	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\x02id\"N\n" +
 	"\x15UnlockAccountResponse\x125\n" +
-	"\aaccount\x18\x01 \x01(\v2\x1b.cleave.identity.v1.AccountR\aaccount*\x96\x01\n" +
+	"\aaccount\x18\x01 \x01(\v2\x1b.cleave.identity.v1.AccountR\aaccount\"_\n" +
+	"\x13EraseAccountRequest\x12H\n" +
+	"\bpassword\x18\x01 \x01(\tB,\xbaH&r$\x10\x01\x18\x80\x04\x92\x02\x1ccorrect horse battery staple\x80\x01\x01R\bpassword\"\x16\n" +
+	"\x14EraseAccountResponse\":\n" +
+	"\x12ErasePersonRequest\x12$\n" +
+	"\asubject\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\asubject\"\x15\n" +
+	"\x13ErasePersonResponse*\x96\x01\n" +
 	"\fAccountState\x12\x1d\n" +
 	"\x19ACCOUNT_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15ACCOUNT_STATE_INVITED\x10\x01\x12\x18\n" +
 	"\x14ACCOUNT_STATE_ACTIVE\x10\x02\x12\x18\n" +
 	"\x14ACCOUNT_STATE_LOCKED\x10\x03\x12\x18\n" +
-	"\x14ACCOUNT_STATE_ERASED\x10\x042\x9e\x01\n" +
+	"\x14ACCOUNT_STATE_ERASED\x10\x042\xbc\x02\n" +
 	"\x0eAccountService\x12\x8b\x01\n" +
 	"\n" +
-	"GetAccount\x12%.cleave.identity.v1.GetAccountRequest\x1a&.cleave.identity.v1.GetAccountResponse\".\xa2\xbb\x18\x14\b\x02\x10\x02\"\faccount:read*\x00\x82\xd3\xe4\x93\x02\r\x12\v/v1/account\x90\x02\x012\xb6\x03\n" +
+	"GetAccount\x12%.cleave.identity.v1.GetAccountRequest\x1a&.cleave.identity.v1.GetAccountResponse\".\xa2\xbb\x18\x14\b\x02\x10\x02\"\faccount:read*\x00\x82\xd3\xe4\x93\x02\r\x12\v/v1/account\x90\x02\x01\x12\x9b\x01\n" +
+	"\fEraseAccount\x12'.cleave.identity.v1.EraseAccountRequest\x1a(.cleave.identity.v1.EraseAccountResponse\"8\xa2\xbb\x18\x15\b\x02\x10\x02\"\raccount:write*\x00\x82\xd3\xe4\x93\x02\x16:\x01*\"\x11/v1/account:erase\x90\x02\x022\xa1\x04\n" +
 	"\vDeskService\x12i\n" +
 	"\vFindAccount\x12&.cleave.identity.v1.FindAccountRequest\x1a'.cleave.identity.v1.FindAccountResponse\"\t\xa2\xbb\x18\x02\b\x03\x90\x02\x01\x12`\n" +
 	"\bSetRoles\x12#.cleave.identity.v1.SetRolesRequest\x1a$.cleave.identity.v1.SetRolesResponse\"\t\xa2\xbb\x18\x02\b\x03\x90\x02\x02\x12i\n" +
 	"\vLockAccount\x12&.cleave.identity.v1.LockAccountRequest\x1a'.cleave.identity.v1.LockAccountResponse\"\t\xa2\xbb\x18\x02\b\x03\x90\x02\x02\x12o\n" +
-	"\rUnlockAccount\x12(.cleave.identity.v1.UnlockAccountRequest\x1a).cleave.identity.v1.UnlockAccountResponse\"\t\xa2\xbb\x18\x02\b\x03\x90\x02\x02B?Z=github.com/cleave-go/cleave/gen/cleave/identity/v1;identityv1b\x06proto3"
+	"\rUnlockAccount\x12(.cleave.identity.v1.UnlockAccountRequest\x1a).cleave.identity.v1.UnlockAccountResponse\"\t\xa2\xbb\x18\x02\b\x03\x90\x02\x02\x12i\n" +
+	"\vErasePerson\x12&.cleave.identity.v1.ErasePersonRequest\x1a'.cleave.identity.v1.ErasePersonResponse\"\t\xa2\xbb\x18\x02\b\x03\x90\x02\x02B?Z=github.com/cleave-go/cleave/gen/cleave/identity/v1;identityv1b\x06proto3"
 
 var (
 	file_cleave_identity_v1_accounts_proto_rawDescOnce sync.Once
@@ -708,7 +884,7 @@ func file_cleave_identity_v1_accounts_proto_rawDescGZIP() []byte {
 }
 
 var file_cleave_identity_v1_accounts_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_cleave_identity_v1_accounts_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_cleave_identity_v1_accounts_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_cleave_identity_v1_accounts_proto_goTypes = []any{
 	(AccountState)(0),             // 0: cleave.identity.v1.AccountState
 	(*Account)(nil),               // 1: cleave.identity.v1.Account
@@ -722,28 +898,36 @@ var file_cleave_identity_v1_accounts_proto_goTypes = []any{
 	(*LockAccountResponse)(nil),   // 9: cleave.identity.v1.LockAccountResponse
 	(*UnlockAccountRequest)(nil),  // 10: cleave.identity.v1.UnlockAccountRequest
 	(*UnlockAccountResponse)(nil), // 11: cleave.identity.v1.UnlockAccountResponse
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*EraseAccountRequest)(nil),   // 12: cleave.identity.v1.EraseAccountRequest
+	(*EraseAccountResponse)(nil),  // 13: cleave.identity.v1.EraseAccountResponse
+	(*ErasePersonRequest)(nil),    // 14: cleave.identity.v1.ErasePersonRequest
+	(*ErasePersonResponse)(nil),   // 15: cleave.identity.v1.ErasePersonResponse
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
 }
 var file_cleave_identity_v1_accounts_proto_depIdxs = []int32{
 	0,  // 0: cleave.identity.v1.Account.state:type_name -> cleave.identity.v1.AccountState
-	12, // 1: cleave.identity.v1.Account.create_time:type_name -> google.protobuf.Timestamp
+	16, // 1: cleave.identity.v1.Account.create_time:type_name -> google.protobuf.Timestamp
 	1,  // 2: cleave.identity.v1.GetAccountResponse.account:type_name -> cleave.identity.v1.Account
 	1,  // 3: cleave.identity.v1.FindAccountResponse.account:type_name -> cleave.identity.v1.Account
 	1,  // 4: cleave.identity.v1.SetRolesResponse.account:type_name -> cleave.identity.v1.Account
 	1,  // 5: cleave.identity.v1.LockAccountResponse.account:type_name -> cleave.identity.v1.Account
 	1,  // 6: cleave.identity.v1.UnlockAccountResponse.account:type_name -> cleave.identity.v1.Account
 	2,  // 7: cleave.identity.v1.AccountService.GetAccount:input_type -> cleave.identity.v1.GetAccountRequest
-	4,  // 8: cleave.identity.v1.DeskService.FindAccount:input_type -> cleave.identity.v1.FindAccountRequest
-	6,  // 9: cleave.identity.v1.DeskService.SetRoles:input_type -> cleave.identity.v1.SetRolesRequest
-	8,  // 10: cleave.identity.v1.DeskService.LockAccount:input_type -> cleave.identity.v1.LockAccountRequest
-	10, // 11: cleave.identity.v1.DeskService.UnlockAccount:input_type -> cleave.identity.v1.UnlockAccountRequest
-	3,  // 12: cleave.identity.v1.AccountService.GetAccount:output_type -> cleave.identity.v1.GetAccountResponse
-	5,  // 13: cleave.identity.v1.DeskService.FindAccount:output_type -> cleave.identity.v1.FindAccountResponse
-	7,  // 14: cleave.identity.v1.DeskService.SetRoles:output_type -> cleave.identity.v1.SetRolesResponse
-	9,  // 15: cleave.identity.v1.DeskService.LockAccount:output_type -> cleave.identity.v1.LockAccountResponse
-	11, // 16: cleave.identity.v1.DeskService.UnlockAccount:output_type -> cleave.identity.v1.UnlockAccountResponse
-	12, // [12:17] is the sub-list for method output_type
-	7,  // [7:12] is the sub-list for method input_type
+	12, // 8: cleave.identity.v1.AccountService.EraseAccount:input_type -> cleave.identity.v1.EraseAccountRequest
+	4,  // 9: cleave.identity.v1.DeskService.FindAccount:input_type -> cleave.identity.v1.FindAccountRequest
+	6,  // 10: cleave.identity.v1.DeskService.SetRoles:input_type -> cleave.identity.v1.SetRolesRequest
+	8,  // 11: cleave.identity.v1.DeskService.LockAccount:input_type -> cleave.identity.v1.LockAccountRequest
+	10, // 12: cleave.identity.v1.DeskService.UnlockAccount:input_type -> cleave.identity.v1.UnlockAccountRequest
+	14, // 13: cleave.identity.v1.DeskService.ErasePerson:input_type -> cleave.identity.v1.ErasePersonRequest
+	3,  // 14: cleave.identity.v1.AccountService.GetAccount:output_type -> cleave.identity.v1.GetAccountResponse
+	13, // 15: cleave.identity.v1.AccountService.EraseAccount:output_type -> cleave.identity.v1.EraseAccountResponse
+	5,  // 16: cleave.identity.v1.DeskService.FindAccount:output_type -> cleave.identity.v1.FindAccountResponse
+	7,  // 17: cleave.identity.v1.DeskService.SetRoles:output_type -> cleave.identity.v1.SetRolesResponse
+	9,  // 18: cleave.identity.v1.DeskService.LockAccount:output_type -> cleave.identity.v1.LockAccountResponse
+	11, // 19: cleave.identity.v1.DeskService.UnlockAccount:output_type -> cleave.identity.v1.UnlockAccountResponse
+	15, // 20: cleave.identity.v1.DeskService.ErasePerson:output_type -> cleave.identity.v1.ErasePersonResponse
+	14, // [14:21] is the sub-list for method output_type
+	7,  // [7:14] is the sub-list for method input_type
 	7,  // [7:7] is the sub-list for extension type_name
 	7,  // [7:7] is the sub-list for extension extendee
 	0,  // [0:7] is the sub-list for field type_name
@@ -760,7 +944,7 @@ func file_cleave_identity_v1_accounts_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_identity_v1_accounts_proto_rawDesc), len(file_cleave_identity_v1_accounts_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   11,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

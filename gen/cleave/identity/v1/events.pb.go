@@ -68,6 +68,52 @@ func (x *UserRegistered) GetUserId() string {
 	return ""
 }
 
+// UserErased says that somebody is to be forgotten. Whoever holds anything of a person forgets it, and says so in its report.
+type UserErased struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The subject of the person's tokens. It outlives the person.
+	UserId        string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserErased) Reset() {
+	*x = UserErased{}
+	mi := &file_cleave_identity_v1_events_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserErased) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserErased) ProtoMessage() {}
+
+func (x *UserErased) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_identity_v1_events_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserErased.ProtoReflect.Descriptor instead.
+func (*UserErased) Descriptor() ([]byte, []int) {
+	return file_cleave_identity_v1_events_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *UserErased) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
 // MailOwed says that somebody is owed a mail. What is in it, and whether there is anybody to send it to, MailService knows.
 type MailOwed struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -80,7 +126,7 @@ type MailOwed struct {
 
 func (x *MailOwed) Reset() {
 	*x = MailOwed{}
-	mi := &file_cleave_identity_v1_events_proto_msgTypes[1]
+	mi := &file_cleave_identity_v1_events_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -92,7 +138,7 @@ func (x *MailOwed) String() string {
 func (*MailOwed) ProtoMessage() {}
 
 func (x *MailOwed) ProtoReflect() protoreflect.Message {
-	mi := &file_cleave_identity_v1_events_proto_msgTypes[1]
+	mi := &file_cleave_identity_v1_events_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -105,7 +151,7 @@ func (x *MailOwed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MailOwed.ProtoReflect.Descriptor instead.
 func (*MailOwed) Descriptor() ([]byte, []int) {
-	return file_cleave_identity_v1_events_proto_rawDescGZIP(), []int{1}
+	return file_cleave_identity_v1_events_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *MailOwed) GetMailId() string {
@@ -128,6 +174,9 @@ const file_cleave_identity_v1_events_proto_rawDesc = "" +
 	"\n" +
 	"\x1fcleave/identity/v1/events.proto\x12\x12cleave.identity.v1\")\n" +
 	"\x0eUserRegistered\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\"%\n" +
+	"\n" +
+	"UserErased\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\"<\n" +
 	"\bMailOwed\x12\x17\n" +
 	"\amail_id\x18\x01 \x01(\tR\x06mailId\x12\x17\n" +
@@ -145,10 +194,11 @@ func file_cleave_identity_v1_events_proto_rawDescGZIP() []byte {
 	return file_cleave_identity_v1_events_proto_rawDescData
 }
 
-var file_cleave_identity_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_cleave_identity_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_cleave_identity_v1_events_proto_goTypes = []any{
 	(*UserRegistered)(nil), // 0: cleave.identity.v1.UserRegistered
-	(*MailOwed)(nil),       // 1: cleave.identity.v1.MailOwed
+	(*UserErased)(nil),     // 1: cleave.identity.v1.UserErased
+	(*MailOwed)(nil),       // 2: cleave.identity.v1.MailOwed
 }
 var file_cleave_identity_v1_events_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
@@ -169,7 +219,7 @@ func file_cleave_identity_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_identity_v1_events_proto_rawDesc), len(file_cleave_identity_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -635,6 +635,62 @@ func (x *OrderRefunded) GetRefund() *v1.Money {
 	return nil
 }
 
+// ContactsErased says that somebody is forgotten, and that orders holds no address of his any more. Whoever has kept what was written to him as a
+// guest forgets it: it is about one of his orders. There is one event at least for everybody who is forgotten, and one for every 500 orders; its
+// subject is the person.
+type ContactsErased struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	UserId string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// What he has ordered. Not all of it need have been a guest's.
+	OrderIds      []string `protobuf:"bytes,2,rep,name=order_ids,json=orderIds,proto3" json:"order_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContactsErased) Reset() {
+	*x = ContactsErased{}
+	mi := &file_cleave_orders_v1_events_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContactsErased) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContactsErased) ProtoMessage() {}
+
+func (x *ContactsErased) ProtoReflect() protoreflect.Message {
+	mi := &file_cleave_orders_v1_events_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContactsErased.ProtoReflect.Descriptor instead.
+func (*ContactsErased) Descriptor() ([]byte, []int) {
+	return file_cleave_orders_v1_events_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ContactsErased) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *ContactsErased) GetOrderIds() []string {
+	if x != nil {
+		return x.OrderIds
+	}
+	return nil
+}
+
 var File_cleave_orders_v1_events_proto protoreflect.FileDescriptor
 
 const file_cleave_orders_v1_events_proto_rawDesc = "" +
@@ -680,7 +736,10 @@ const file_cleave_orders_v1_events_proto_rawDesc = "" +
 	"\auser_id\x18\x02 \x01(\tR\x06userId\x12\x1f\n" +
 	"\vreversal_id\x18\x03 \x01(\tR\n" +
 	"reversalId\x12-\n" +
-	"\x06refund\x18\x04 \x01(\v2\x15.cleave.type.v1.MoneyR\x06refundB;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
+	"\x06refund\x18\x04 \x01(\v2\x15.cleave.type.v1.MoneyR\x06refund\"F\n" +
+	"\x0eContactsErased\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x1b\n" +
+	"\torder_ids\x18\x02 \x03(\tR\borderIdsB;Z9github.com/cleave-go/cleave/gen/cleave/orders/v1;ordersv1b\x06proto3"
 
 var (
 	file_cleave_orders_v1_events_proto_rawDescOnce sync.Once
@@ -694,7 +753,7 @@ func file_cleave_orders_v1_events_proto_rawDescGZIP() []byte {
 	return file_cleave_orders_v1_events_proto_rawDescData
 }
 
-var file_cleave_orders_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_cleave_orders_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_cleave_orders_v1_events_proto_goTypes = []any{
 	(*OrderPlaced)(nil),             // 0: cleave.orders.v1.OrderPlaced
 	(*OrderConfirmed)(nil),          // 1: cleave.orders.v1.OrderConfirmed
@@ -706,12 +765,13 @@ var file_cleave_orders_v1_events_proto_goTypes = []any{
 	(*OrderFulfilled)(nil),          // 7: cleave.orders.v1.OrderFulfilled
 	(*OrderReturned)(nil),           // 8: cleave.orders.v1.OrderReturned
 	(*OrderRefunded)(nil),           // 9: cleave.orders.v1.OrderRefunded
-	(*v1.Money)(nil),                // 10: cleave.type.v1.Money
+	(*ContactsErased)(nil),          // 10: cleave.orders.v1.ContactsErased
+	(*v1.Money)(nil),                // 11: cleave.type.v1.Money
 }
 var file_cleave_orders_v1_events_proto_depIdxs = []int32{
-	10, // 0: cleave.orders.v1.OrderPlaced.total:type_name -> cleave.type.v1.Money
-	10, // 1: cleave.orders.v1.OrderConfirmed.total:type_name -> cleave.type.v1.Money
-	10, // 2: cleave.orders.v1.OrderRefunded.refund:type_name -> cleave.type.v1.Money
+	11, // 0: cleave.orders.v1.OrderPlaced.total:type_name -> cleave.type.v1.Money
+	11, // 1: cleave.orders.v1.OrderConfirmed.total:type_name -> cleave.type.v1.Money
+	11, // 2: cleave.orders.v1.OrderRefunded.refund:type_name -> cleave.type.v1.Money
 	3,  // [3:3] is the sub-list for method output_type
 	3,  // [3:3] is the sub-list for method input_type
 	3,  // [3:3] is the sub-list for extension type_name
@@ -730,7 +790,7 @@ func file_cleave_orders_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cleave_orders_v1_events_proto_rawDesc), len(file_cleave_orders_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -35,6 +35,22 @@ var AccountService = &rpc.Service{
 			CheckRequest:  rpc.CheckMessage(CopyGetAccountRequest),
 			CheckResponse: rpc.CheckMessage(CopyGetAccountResponse),
 		},
+		{
+			Name:        "EraseAccount",
+			Procedure:   identityv1connect.AccountServiceEraseAccountProcedure,
+			Idempotency: connect.IdempotencyIdempotent,
+			Public:      true,
+			Access: rpc.Access{
+				Who:   rpc.SignedIn,
+				Scope: "account:write",
+				Owned: true,
+			},
+			Route:         &rpc.Route{Verb: "POST", Path: "/v1/account:erase", Body: true},
+			NewRequest:    func() proto.Message { return new(v1.EraseAccountRequest) },
+			NewResponse:   func() proto.Message { return new(v1.EraseAccountResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyEraseAccountRequest),
+			CheckResponse: rpc.CheckMessage(CopyEraseAccountResponse),
+		},
 	},
 }
 
@@ -49,6 +65,7 @@ func NewAccountServiceClient(from *rpc.Caller) identityv1connect.AccountServiceC
 		return &directAccountService{
 			AccountServiceClient: streams,
 			getAccount:           rpc.NewUnary(local, AccountService.Methods[0], identityv1connect.AccountServiceHandler.GetAccount, CopyGetAccountRequest, CopyGetAccountResponse),
+			eraseAccount:         rpc.NewUnary(local, AccountService.Methods[1], identityv1connect.AccountServiceHandler.EraseAccount, CopyEraseAccountRequest, CopyEraseAccountResponse),
 		}
 	})
 }
@@ -56,11 +73,16 @@ func NewAccountServiceClient(from *rpc.Caller) identityv1connect.AccountServiceC
 // directAccountService calls the service in this process, streams through its HTTP handler in memory.
 type directAccountService struct {
 	identityv1connect.AccountServiceClient
-	getAccount *rpc.Unary[identityv1connect.AccountServiceHandler, v1.GetAccountRequest, v1.GetAccountResponse]
+	getAccount   *rpc.Unary[identityv1connect.AccountServiceHandler, v1.GetAccountRequest, v1.GetAccountResponse]
+	eraseAccount *rpc.Unary[identityv1connect.AccountServiceHandler, v1.EraseAccountRequest, v1.EraseAccountResponse]
 }
 
 func (c *directAccountService) GetAccount(ctx context.Context, request *v1.GetAccountRequest) (*v1.GetAccountResponse, error) {
 	return c.getAccount.Call(ctx, request)
+}
+
+func (c *directAccountService) EraseAccount(ctx context.Context, request *v1.EraseAccountRequest) (*v1.EraseAccountResponse, error) {
+	return c.eraseAccount.Call(ctx, request)
 }
 
 // DeskService describes cleave.identity.v1.DeskService.
@@ -108,6 +130,16 @@ var DeskService = &rpc.Service{
 			CheckRequest:  rpc.CheckMessage(CopyUnlockAccountRequest),
 			CheckResponse: rpc.CheckMessage(CopyUnlockAccountResponse),
 		},
+		{
+			Name:          "ErasePerson",
+			Procedure:     identityv1connect.DeskServiceErasePersonProcedure,
+			Idempotency:   connect.IdempotencyIdempotent,
+			Operator:      true,
+			NewRequest:    func() proto.Message { return new(v1.ErasePersonRequest) },
+			NewResponse:   func() proto.Message { return new(v1.ErasePersonResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyErasePersonRequest),
+			CheckResponse: rpc.CheckMessage(CopyErasePersonResponse),
+		},
 	},
 }
 
@@ -125,6 +157,7 @@ func NewDeskServiceClient(from *rpc.Caller) identityv1connect.DeskServiceClient 
 			setRoles:          rpc.NewUnary(local, DeskService.Methods[1], identityv1connect.DeskServiceHandler.SetRoles, CopySetRolesRequest, CopySetRolesResponse),
 			lockAccount:       rpc.NewUnary(local, DeskService.Methods[2], identityv1connect.DeskServiceHandler.LockAccount, CopyLockAccountRequest, CopyLockAccountResponse),
 			unlockAccount:     rpc.NewUnary(local, DeskService.Methods[3], identityv1connect.DeskServiceHandler.UnlockAccount, CopyUnlockAccountRequest, CopyUnlockAccountResponse),
+			erasePerson:       rpc.NewUnary(local, DeskService.Methods[4], identityv1connect.DeskServiceHandler.ErasePerson, CopyErasePersonRequest, CopyErasePersonResponse),
 		}
 	})
 }
@@ -136,6 +169,7 @@ type directDeskService struct {
 	setRoles      *rpc.Unary[identityv1connect.DeskServiceHandler, v1.SetRolesRequest, v1.SetRolesResponse]
 	lockAccount   *rpc.Unary[identityv1connect.DeskServiceHandler, v1.LockAccountRequest, v1.LockAccountResponse]
 	unlockAccount *rpc.Unary[identityv1connect.DeskServiceHandler, v1.UnlockAccountRequest, v1.UnlockAccountResponse]
+	erasePerson   *rpc.Unary[identityv1connect.DeskServiceHandler, v1.ErasePersonRequest, v1.ErasePersonResponse]
 }
 
 func (c *directDeskService) FindAccount(ctx context.Context, request *v1.FindAccountRequest) (*v1.FindAccountResponse, error) {
@@ -152,6 +186,10 @@ func (c *directDeskService) LockAccount(ctx context.Context, request *v1.LockAcc
 
 func (c *directDeskService) UnlockAccount(ctx context.Context, request *v1.UnlockAccountRequest) (*v1.UnlockAccountResponse, error) {
 	return c.unlockAccount.Call(ctx, request)
+}
+
+func (c *directDeskService) ErasePerson(ctx context.Context, request *v1.ErasePersonRequest) (*v1.ErasePersonResponse, error) {
+	return c.erasePerson.Call(ctx, request)
 }
 
 // CopyAccount copies the message for a call in this process.
@@ -321,6 +359,64 @@ func CopyUnlockAccountResponse(c *rpc.Copier, m *v1.UnlockAccountResponse) *v1.U
 		return r
 	}
 	r.Account = CopyAccount(c, m.Account)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyEraseAccountRequest copies the message for a call in this process.
+func CopyEraseAccountRequest(c *rpc.Copier, m *v1.EraseAccountRequest) *v1.EraseAccountRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.EraseAccountRequest)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Password = c.String(m.Password)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyEraseAccountResponse copies the message for a call in this process.
+func CopyEraseAccountResponse(c *rpc.Copier, m *v1.EraseAccountResponse) *v1.EraseAccountResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.EraseAccountResponse)
+	if !c.Enter(0) {
+		return r
+	}
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyErasePersonRequest copies the message for a call in this process.
+func CopyErasePersonRequest(c *rpc.Copier, m *v1.ErasePersonRequest) *v1.ErasePersonRequest {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.ErasePersonRequest)
+	if !c.Enter(0) {
+		return r
+	}
+	r.Subject = c.String(m.Subject)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
+// CopyErasePersonResponse copies the message for a call in this process.
+func CopyErasePersonResponse(c *rpc.Copier, m *v1.ErasePersonResponse) *v1.ErasePersonResponse {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.ErasePersonResponse)
+	if !c.Enter(0) {
+		return r
+	}
 	c.Unknown(m, r)
 	c.Leave()
 	return r

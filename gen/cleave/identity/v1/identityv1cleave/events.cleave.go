@@ -25,6 +25,21 @@ func CopyUserRegistered(c *rpc.Copier, m *v1.UserRegistered) *v1.UserRegistered 
 	return r
 }
 
+// CopyUserErased copies the message for a call in this process.
+func CopyUserErased(c *rpc.Copier, m *v1.UserErased) *v1.UserErased {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.UserErased)
+	if !c.Enter(0) {
+		return r
+	}
+	r.UserId = c.String(m.UserId)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}
+
 // CopyMailOwed copies the message for a call in this process.
 func CopyMailOwed(c *rpc.Copier, m *v1.MailOwed) *v1.MailOwed {
 	if m == nil {

@@ -38,6 +38,9 @@ const (
 	// AccountServiceGetAccountProcedure is the fully-qualified name of the AccountService's GetAccount
 	// RPC.
 	AccountServiceGetAccountProcedure = "/cleave.identity.v1.AccountService/GetAccount"
+	// AccountServiceEraseAccountProcedure is the fully-qualified name of the AccountService's
+	// EraseAccount RPC.
+	AccountServiceEraseAccountProcedure = "/cleave.identity.v1.AccountService/EraseAccount"
 	// DeskServiceFindAccountProcedure is the fully-qualified name of the DeskService's FindAccount RPC.
 	DeskServiceFindAccountProcedure = "/cleave.identity.v1.DeskService/FindAccount"
 	// DeskServiceSetRolesProcedure is the fully-qualified name of the DeskService's SetRoles RPC.
@@ -47,12 +50,19 @@ const (
 	// DeskServiceUnlockAccountProcedure is the fully-qualified name of the DeskService's UnlockAccount
 	// RPC.
 	DeskServiceUnlockAccountProcedure = "/cleave.identity.v1.DeskService/UnlockAccount"
+	// DeskServiceErasePersonProcedure is the fully-qualified name of the DeskService's ErasePerson RPC.
+	DeskServiceErasePersonProcedure = "/cleave.identity.v1.DeskService/ErasePerson"
 )
 
 // AccountServiceClient is a client for the cleave.identity.v1.AccountService service.
 type AccountServiceClient interface {
 	// GetAccount returns the caller's own account.
 	GetAccount(context.Context, *v1.GetAccountRequest) (*v1.GetAccountResponse, error)
+	// EraseAccount forgets the caller, here and in every other module, for good: nothing brings back who that was. Orders stay, and are
+	// nobody's any more. Tokens that are out are good for ten minutes at the most. Repeated it does nothing more. PERMISSION_DENIED with reason
+	// PASSWORD if that is not the account's; RESOURCE_EXHAUSTED with reason TOO_MANY_ATTEMPTS after ten wrong ones in a quarter of an hour;
+	// NOT_FOUND for who has signed in elsewhere than at the shop: whom the shop knows by that issuer alone the operator forgets.
+	EraseAccount(context.Context, *v1.EraseAccountRequest) (*v1.EraseAccountResponse, error)
 }
 
 // NewAccountServiceClient constructs a client for the cleave.identity.v1.AccountService service. By
@@ -73,12 +83,20 @@ func NewAccountServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		eraseAccount: connect.NewClient[v1.EraseAccountRequest, v1.EraseAccountResponse](
+			httpClient,
+			baseURL+AccountServiceEraseAccountProcedure,
+			connect.WithSchema(accountServiceMethods.ByName("EraseAccount")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // accountServiceClient implements AccountServiceClient.
 type accountServiceClient struct {
-	getAccount *connect.Client[v1.GetAccountRequest, v1.GetAccountResponse]
+	getAccount   *connect.Client[v1.GetAccountRequest, v1.GetAccountResponse]
+	eraseAccount *connect.Client[v1.EraseAccountRequest, v1.EraseAccountResponse]
 }
 
 // GetAccount calls cleave.identity.v1.AccountService.GetAccount.
@@ -90,10 +108,24 @@ func (c *accountServiceClient) GetAccount(ctx context.Context, req *v1.GetAccoun
 	return nil, err
 }
 
+// EraseAccount calls cleave.identity.v1.AccountService.EraseAccount.
+func (c *accountServiceClient) EraseAccount(ctx context.Context, req *v1.EraseAccountRequest) (*v1.EraseAccountResponse, error) {
+	response, err := c.eraseAccount.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // AccountServiceHandler is an implementation of the cleave.identity.v1.AccountService service.
 type AccountServiceHandler interface {
 	// GetAccount returns the caller's own account.
 	GetAccount(context.Context, *v1.GetAccountRequest) (*v1.GetAccountResponse, error)
+	// EraseAccount forgets the caller, here and in every other module, for good: nothing brings back who that was. Orders stay, and are
+	// nobody's any more. Tokens that are out are good for ten minutes at the most. Repeated it does nothing more. PERMISSION_DENIED with reason
+	// PASSWORD if that is not the account's; RESOURCE_EXHAUSTED with reason TOO_MANY_ATTEMPTS after ten wrong ones in a quarter of an hour;
+	// NOT_FOUND for who has signed in elsewhere than at the shop: whom the shop knows by that issuer alone the operator forgets.
+	EraseAccount(context.Context, *v1.EraseAccountRequest) (*v1.EraseAccountResponse, error)
 }
 
 // NewAccountServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -110,10 +142,19 @@ func NewAccountServiceHandler(svc AccountServiceHandler, opts ...connect.Handler
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	accountServiceEraseAccountHandler := connect.NewUnaryHandlerSimple(
+		AccountServiceEraseAccountProcedure,
+		svc.EraseAccount,
+		connect.WithSchema(accountServiceMethods.ByName("EraseAccount")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/cleave.identity.v1.AccountService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case AccountServiceGetAccountProcedure:
 			accountServiceGetAccountHandler.ServeHTTP(w, r)
+		case AccountServiceEraseAccountProcedure:
+			accountServiceEraseAccountHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -127,6 +168,10 @@ func (UnimplementedAccountServiceHandler) GetAccount(context.Context, *v1.GetAcc
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.identity.v1.AccountService.GetAccount is not implemented"))
 }
 
+func (UnimplementedAccountServiceHandler) EraseAccount(context.Context, *v1.EraseAccountRequest) (*v1.EraseAccountResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.identity.v1.AccountService.EraseAccount is not implemented"))
+}
+
 // DeskServiceClient is a client for the cleave.identity.v1.DeskService service.
 type DeskServiceClient interface {
 	// FindAccount returns the account with an id, or with an e-mail address.
@@ -137,6 +182,9 @@ type DeskServiceClient interface {
 	LockAccount(context.Context, *v1.LockAccountRequest) (*v1.LockAccountResponse, error)
 	// UnlockAccount lets an account sign in again.
 	UnlockAccount(context.Context, *v1.UnlockAccountRequest) (*v1.UnlockAccountResponse, error)
+	// ErasePerson forgets a person, here and in every other module, for good. An account keeps its id and nothing else. Somebody who signs in at
+	// another issuer has no account, and is forgotten all the same. Repeated it does nothing more.
+	ErasePerson(context.Context, *v1.ErasePersonRequest) (*v1.ErasePersonResponse, error)
 }
 
 // NewDeskServiceClient constructs a client for the cleave.identity.v1.DeskService service. By
@@ -178,6 +226,13 @@ func NewDeskServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
+		erasePerson: connect.NewClient[v1.ErasePersonRequest, v1.ErasePersonResponse](
+			httpClient,
+			baseURL+DeskServiceErasePersonProcedure,
+			connect.WithSchema(deskServiceMethods.ByName("ErasePerson")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -187,6 +242,7 @@ type deskServiceClient struct {
 	setRoles      *connect.Client[v1.SetRolesRequest, v1.SetRolesResponse]
 	lockAccount   *connect.Client[v1.LockAccountRequest, v1.LockAccountResponse]
 	unlockAccount *connect.Client[v1.UnlockAccountRequest, v1.UnlockAccountResponse]
+	erasePerson   *connect.Client[v1.ErasePersonRequest, v1.ErasePersonResponse]
 }
 
 // FindAccount calls cleave.identity.v1.DeskService.FindAccount.
@@ -225,6 +281,15 @@ func (c *deskServiceClient) UnlockAccount(ctx context.Context, req *v1.UnlockAcc
 	return nil, err
 }
 
+// ErasePerson calls cleave.identity.v1.DeskService.ErasePerson.
+func (c *deskServiceClient) ErasePerson(ctx context.Context, req *v1.ErasePersonRequest) (*v1.ErasePersonResponse, error) {
+	response, err := c.erasePerson.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // DeskServiceHandler is an implementation of the cleave.identity.v1.DeskService service.
 type DeskServiceHandler interface {
 	// FindAccount returns the account with an id, or with an e-mail address.
@@ -235,6 +300,9 @@ type DeskServiceHandler interface {
 	LockAccount(context.Context, *v1.LockAccountRequest) (*v1.LockAccountResponse, error)
 	// UnlockAccount lets an account sign in again.
 	UnlockAccount(context.Context, *v1.UnlockAccountRequest) (*v1.UnlockAccountResponse, error)
+	// ErasePerson forgets a person, here and in every other module, for good. An account keeps its id and nothing else. Somebody who signs in at
+	// another issuer has no account, and is forgotten all the same. Repeated it does nothing more.
+	ErasePerson(context.Context, *v1.ErasePersonRequest) (*v1.ErasePersonResponse, error)
 }
 
 // NewDeskServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -272,6 +340,13 @@ func NewDeskServiceHandler(svc DeskServiceHandler, opts ...connect.HandlerOption
 		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
+	deskServiceErasePersonHandler := connect.NewUnaryHandlerSimple(
+		DeskServiceErasePersonProcedure,
+		svc.ErasePerson,
+		connect.WithSchema(deskServiceMethods.ByName("ErasePerson")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/cleave.identity.v1.DeskService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case DeskServiceFindAccountProcedure:
@@ -282,6 +357,8 @@ func NewDeskServiceHandler(svc DeskServiceHandler, opts ...connect.HandlerOption
 			deskServiceLockAccountHandler.ServeHTTP(w, r)
 		case DeskServiceUnlockAccountProcedure:
 			deskServiceUnlockAccountHandler.ServeHTTP(w, r)
+		case DeskServiceErasePersonProcedure:
+			deskServiceErasePersonHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -305,4 +382,8 @@ func (UnimplementedDeskServiceHandler) LockAccount(context.Context, *v1.LockAcco
 
 func (UnimplementedDeskServiceHandler) UnlockAccount(context.Context, *v1.UnlockAccountRequest) (*v1.UnlockAccountResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.identity.v1.DeskService.UnlockAccount is not implemented"))
+}
+
+func (UnimplementedDeskServiceHandler) ErasePerson(context.Context, *v1.ErasePersonRequest) (*v1.ErasePersonResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.identity.v1.DeskService.ErasePerson is not implemented"))
 }

@@ -180,3 +180,19 @@ func CopyOrderRefunded(c *rpc.Copier, m *v1.OrderRefunded) *v1.OrderRefunded {
 	c.Leave()
 	return r
 }
+
+// CopyContactsErased copies the message for a call in this process.
+func CopyContactsErased(c *rpc.Copier, m *v1.ContactsErased) *v1.ContactsErased {
+	if m == nil {
+		return nil
+	}
+	r := new(v1.ContactsErased)
+	if !c.Enter(0) {
+		return r
+	}
+	r.UserId = c.String(m.UserId)
+	r.OrderIds = c.Strings(m.OrderIds)
+	c.Unknown(m, r)
+	c.Leave()
+	return r
+}

@@ -395,6 +395,9 @@ func init() {
 	AccountTable.Annotation = &entsql.Annotation{
 		Table: "account",
 	}
+	AccountTable.Annotation.Checks = map[string]string{
+		"erased_is_nobody": "state <> 'erased' OR (email IS NULL AND name = '' AND password_hash = '')",
+	}
 	AddressTable.Annotation = &entsql.Annotation{
 		Table: "address",
 	}

@@ -24,7 +24,11 @@ func now(name string) ent.Field {
 // Account is a person who can sign in.
 type Account struct{ ent.Schema }
 
-func (Account) Annotations() []schema.Annotation { return table("account") }
+func (Account) Annotations() []schema.Annotation {
+	return []schema.Annotation{entsql.Annotation{Table: "account", Checks: map[string]string{
+		"erased_is_nobody": "state <> 'erased' OR (email IS NULL AND name = '' AND password_hash = '')",
+	}}}
+}
 
 func (Account) Fields() []ent.Field {
 	return []ent.Field{

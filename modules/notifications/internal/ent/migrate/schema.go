@@ -29,6 +29,11 @@ var (
 				Unique:  false,
 				Columns: []*schema.Column{MailColumns[1]},
 			},
+			{
+				Name:    "mail_recipient",
+				Unique:  false,
+				Columns: []*schema.Column{MailColumns[2]},
+			},
 		},
 	}
 	// MessageColumns holds the columns for the "message" table.
@@ -69,6 +74,14 @@ var (
 				Name:    "message_recipient_id",
 				Unique:  false,
 				Columns: []*schema.Column{MessageColumns[4], MessageColumns[0]},
+			},
+			{
+				Name:    "message_about",
+				Unique:  false,
+				Columns: []*schema.Column{MessageColumns[5]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "recipient = '' OR starts_with(recipient, 'gst_')",
+				},
 			},
 		},
 	}
