@@ -13,7 +13,7 @@ var holdings = []person.Holding{{
 	Shows:     []string{"id", "template", "channel", "state", "subject", "body", "create_time"},
 	Anonymise: toNobody,
 }, {
-	Table: "mail", Of: "message_id IN (SELECT id FROM message WHERE recipient IN ('', $1))", Email: "recipient = $1", Shows: []string{"subject", "body", "create_time"},
+	Table: "mail", Of: "recipient = $1", Email: "recipient = $1", Shows: []string{"subject", "body", "create_time"},
 }, {
 	Place: "message to a guest", Table: "message", Of: "about = ANY($1) AND starts_with(recipient, 'gst_')", Later: true,
 	Anonymise: toNobody,

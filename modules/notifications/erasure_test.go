@@ -90,6 +90,12 @@ func TestForgottenWhileAMailIsOnItsWay(t *testing.T) {
 	if got := b.recipients(t); !slices.Equal(got, []string{"usr_2"}) {
 		t.Errorf("the mailbox holds mails to %q", got)
 	}
+	// One that was queued by a transaction that had not seen the erasure is not sent, and keeps nothing.
+	b.Exec(t, `INSERT INTO notifications.message (id, event_id, template, channel, recipient, state, subject, body, next_time)
+		VALUES ('msg_3', 'evt_3', 'order_expired', 'mailbox', 'usr_1', 'queued', 'Hello', 'Jane', now())`)
+	moduletest.Eventually(t, "it is made one to nobody", func() bool {
+		return moduletest.Value[string](t, b.House, "SELECT concat_ws(' ', state, recipient || subject || body) FROM notifications.message WHERE id = 'msg_3'") == "suppressed "
+	})
 	// The other way round: the mail is there, but not committed yet.
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()

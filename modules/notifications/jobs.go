@@ -142,8 +142,8 @@ func (s *service) send(ctx context.Context, messages []due) (took bool, err erro
 	return len(ended[sent]) > 0, nil
 }
 
-// write has identity write the mails about accounts, and say where they go: no message has that. One that nobody is owed any more is suppressed, as is what is for somebody who is forgotten; while identity does not answer, those
-// wait until they are due again, and the others go. It returns those that are ready, and how many are nobody's.
+// write has identity write the mails about accounts, and say where they go: no message has that. One that nobody is owed any more is
+// suppressed, as is what is for somebody who is forgotten; while identity does not answer, those wait until they are due again, and the others go. It returns those that are ready, and how many are nobody's.
 func (s *service) write(ctx context.Context, messages []due) (ready []due, suppress int, err error) {
 	var wanted []string
 	for _, m := range messages {
@@ -164,12 +164,12 @@ func (s *service) write(ctx context.Context, messages []due) (ready []due, suppr
 	for _, m := range answer.GetMails() {
 		written[m.GetMailId()] = m
 	}
-	var nobodys []string
+	var nobodys, forgotten []string
 	for _, m := range messages {
 		text := written[m.about]
 		switch {
 		case m.nobodys:
-			nobodys = append(nobodys, m.messageID)
+			forgotten = append(forgotten, m.messageID)
 		case m.template != accountTemplate:
 			ready = append(ready, m)
 		case text != nil:
@@ -179,10 +179,17 @@ func (s *service) write(ctx context.Context, messages []due) (ready []due, suppr
 			nobodys = append(nobodys, m.messageID)
 		}
 	}
-	if len(nobodys) > 0 {
-		return ready, len(nobodys), s.settle(ctx, nobodys, suppressed)
+	if len(forgotten) > 0 { // They were queued while that one was being forgotten.
+		if _, err := s.store.Pool().Exec(ctx, "UPDATE message SET "+toNobody+" WHERE id = ANY($1)", forgotten); err != nil {
+			return nil, 0, fmt.Errorf("suppress %d messages: %w", len(forgotten), err)
+		}
 	}
-	return ready, 0, nil
+	if len(nobodys) > 0 {
+		if err := s.settle(ctx, nobodys, suppressed); err != nil {
+			return nil, 0, err
+		}
+	}
+	return ready, len(nobodys) + len(forgotten), nil
 }
 
 // settle writes down what has become of messages that were being sent.

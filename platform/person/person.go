@@ -58,15 +58,15 @@ var wireDone = map[string]personv1.Done{
 	"erased": personv1.Done_DONE_ERASED, "anonymised": personv1.Done_DONE_ANONYMISED, "kept": personv1.Done_DONE_KEPT,
 }
 
-// statement returns what erases the rows for which a condition holds.
+// statement returns what erases the rows for which a condition holds, and counts them.
 func (h Holding) statement(condition string) string {
 	switch {
 	case h.Keeps:
-		return "SELECT FROM " + h.table() + " WHERE " + condition
+		return "SELECT count(*) FROM " + h.table() + " WHERE " + condition
 	case h.Anonymise != "":
-		return "UPDATE " + h.table() + " SET " + h.Anonymise + " WHERE " + condition
+		return "WITH done AS (UPDATE " + h.table() + " SET " + h.Anonymise + " WHERE " + condition + " RETURNING 1) SELECT count(*) FROM done"
 	}
-	return "DELETE FROM " + h.table() + " WHERE " + condition
+	return "WITH done AS (DELETE FROM " + h.table() + " WHERE " + condition + " RETURNING 1) SELECT count(*) FROM done"
 }
 
 func (h Holding) table() string { return pgx.Identifier{h.Table}.Sanitize() }
@@ -126,13 +126,13 @@ func (c *Client) erase(ctx context.Context, tx pgx.Tx, reported string, argument
 		if where == "" {
 			continue
 		}
-		tag, err := tx.Exec(ctx, h.statement(where), argument)
-		if err != nil {
+		var rows int64
+		if err := tx.QueryRow(ctx, h.statement(where), argument).Scan(&rows); err != nil {
 			return fmt.Errorf("forget somebody in %s: %w", h.Table, err)
 		}
 		db.Defer(tx, `INSERT INTO cleave_erasure AS e (subject, place, done, rows) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (subject, place) DO UPDATE SET rows = CASE excluded.done WHEN 'kept' THEN excluded.rows ELSE e.rows + excluded.rows END, done = excluded.done, time = now()
-			WHERE excluded.rows > 0 AND (excluded.done <> 'kept' OR excluded.rows <> e.rows)`, reported, h.place(), h.done(), tag.RowsAffected())
+			WHERE excluded.rows > 0 AND (excluded.done <> 'kept' OR excluded.rows <> e.rows)`, reported, h.place(), h.done(), rows)
 	}
 	return nil
 }
