@@ -91,9 +91,8 @@ func TestReadSession(t *testing.T) {
 		t.Errorf("with another role she has %v", roles)
 	}
 	for name, end := range map[string]func(){
-		"it has expired":      func() { b.Exec(t, "UPDATE identity.session SET expire_time = now() WHERE account_id = $1", id) },
-		"she is signed out":   func() { b.Exec(t, "DELETE FROM identity.session WHERE account_id = $1", id) },
-		"she has been erased": func() { b.Exec(t, "UPDATE identity.account SET state = 'erased' WHERE id = $1", id) },
+		"it has expired":    func() { b.Exec(t, "UPDATE identity.session SET expire_time = now() WHERE account_id = $1", id) },
+		"she is signed out": func() { b.Exec(t, "DELETE FROM identity.session WHERE account_id = $1", id) },
 		"she is locked": func() {
 			_, err := b.desk.LockAccount(moduletest.As(t, ""), &identityv1.LockAccountRequest{Id: id})
 			must(t, err)
@@ -108,6 +107,14 @@ func TestReadSession(t *testing.T) {
 		if subject, roles := read(jane); subject != "" || roles != nil {
 			t.Errorf("%s: %q %v", name, subject, roles)
 		}
+	}
+	b.Exec(t, "UPDATE identity.account SET state = 'active' WHERE id = $1", id)
+	jane.signIn(t, email, password)
+	if _, err := b.desk.ErasePerson(moduletest.As(t, ""), &identityv1.ErasePersonRequest{Subject: id}); err != nil {
+		t.Fatal(err)
+	}
+	if subject, roles := read(jane); subject != "" || roles != nil {
+		t.Errorf("she has been erased: %q %v", subject, roles)
 	}
 	orders := identityv1cleave.NewBrowserServiceClient(b.Caller("orders", identityv1cleave.BrowserService))
 	if _, err := orders.ReadSession(moduletest.As(t, ""), &identityv1.ReadSessionRequest{Hash: make([]byte, 32)}); connect.CodeOf(err) != connect.CodePermissionDenied {

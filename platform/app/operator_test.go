@@ -12,6 +12,7 @@ import (
 	"github.com/cleave-go/cleave/gen/cleave/platform/event/v1/eventv1connect"
 	"github.com/cleave-go/cleave/gen/cleave/platform/parity/v1/parityv1cleave"
 	"github.com/cleave-go/cleave/gen/cleave/platform/person/v1/personv1cleave"
+	"github.com/cleave-go/cleave/gen/cleave/platform/person/v1/personv1connect"
 	"github.com/cleave-go/cleave/gen/cleave/platform/saga/v1/sagav1cleave"
 	"github.com/cleave-go/cleave/gen/cleave/platform/saga/v1/sagav1connect"
 	"github.com/cleave-go/cleave/platform/module"
@@ -80,6 +81,7 @@ func TestOperatorServices(t *testing.T) {
 	for _, h := range []rpc.Handler{
 		eventv1cleave.NewEventServiceHandler(eventv1connect.UnimplementedEventServiceHandler{}),
 		sagav1cleave.NewSagaServiceHandler(sagav1connect.UnimplementedSagaServiceHandler{}),
+		personv1cleave.NewPersonServiceHandler(personv1connect.UnimplementedPersonServiceHandler{}),
 	} {
 		if err := careless.Handle(h.Of("parity")); err != nil {
 			t.Fatal(err)
