@@ -234,6 +234,9 @@ func (w *web) postAsk(out http.ResponseWriter, r *http.Request, name string, kin
 		return w.showForm(out, r, p)
 	}
 	_, may, err := w.attempt(r.Context(), r.RemoteAddr, "mail "+email, "")
+	if path, _, _ := strings.Cut(p.Continue, "?"); path == emailPath { // A link is kept by its hash alone. This one is good no more once the mail is used.
+		p.Continue = ""
+	}
 	if err != nil {
 		return err
 	}

@@ -172,6 +172,13 @@ func TestChangeEmail(t *testing.T) {
 	}
 	for name, link := range map[string]string{"to the address before": reset, "for an account with this one": stranger} {
 		if got := b.browser(t).get(t, link); got.status != http.StatusBadRequest {
+	for _, path := range []string{registrationPath, resetPath} { // Nor is it kept for later.
+		away := b.browser(t)
+		away.submit(t, away.get(t, withContinue(path, strings.TrimPrefix(link, issuer))), path, url.Values{"email": {"john@example.com"}})
+		if next := moduletest.Value[string](t, b.House, "SELECT next FROM identity.mail ORDER BY id DESC LIMIT 1"); next != "" {
+			t.Errorf("%s keeps %s", path, next)
+		}
+	}
 			t.Errorf("a link %s is still good: %d", name, got.status)
 		}
 	}
