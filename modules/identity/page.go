@@ -83,7 +83,9 @@ func (w *web) show(out http.ResponseWriter, r *http.Request, p page) error {
 	if p.Language = p.Preferred; p.Language == "" {
 		p.Language = languageFor(r, p.Continue+p.Request) // There is one of them at the most.
 	}
-	p.Form = w.formToken(out, r)
+	if p.Form == "" {
+		p.Form = w.formToken(out, r)
+	}
 	var text bytes.Buffer
 	if err := pageTemplate.Execute(&text, p); err != nil {
 		return err
@@ -197,9 +199,8 @@ func (w *web) postSignIn(out http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	}
-	w.setCookie(out, sessionCookie, cookie, int(sessionLife.Seconds()))
-	w.setCookie(out, deviceCookie, known, int(deviceLife.Seconds()))
-	w.setCookie(out, formCookie, "", 0) // Whoever knew it before has no part in what follows.
+	w.keep(out, cookie, known)
+	w.newForm(out) // Whoever knew it before has no part in what follows.
 	if p.Continue == "" {
 		p.Continue = devicesPath
 	}
@@ -233,10 +234,10 @@ func (w *web) postAsk(out http.ResponseWriter, r *http.Request, name string, kin
 		p.Status, p.Problem = http.StatusBadRequest, "bad_email"
 		return w.showForm(out, r, p)
 	}
-	_, may, err := w.attempt(r.Context(), r.RemoteAddr, "mail "+email, "")
 	if path, _, _ := strings.Cut(p.Continue, "?"); path == emailPath { // A link is kept by its hash alone. This one is good no more once the mail is used.
 		p.Continue = ""
 	}
+	_, may, err := w.attempt(r.Context(), r.RemoteAddr, "mail "+email, "")
 	if err != nil {
 		return err
 	}

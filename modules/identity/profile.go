@@ -41,7 +41,9 @@ func (s *service) recognise(ctx context.Context, who session, at visitor, passwo
 			audit(ctx, tx, audited{event: "password_refused", accountID: a.id, sessionID: who.id})
 			return nil
 		})
-		err = errors.Join(errRefused, err)
+		if err == nil {
+			err = errRefused
+		}
 	}
 	return a, counted, err
 }
@@ -56,30 +58,39 @@ func still(ctx context.Context, tx tx, who session, a account) (bool, error) {
 	return tag.RowsAffected() > 0, nil
 }
 
-// changePassword sets another password for somebody who is signed in and shows the one before. He is signed out everywhere else, every app has to ask him
-// again, and he is told by mail.
-func (s *service) changePassword(ctx context.Context, who session, at visitor, old, password, language string) error {
+// changePassword sets another password for somebody who is signed in and shows the one before, and returns what his browser keeps from now on: what it kept
+// before somebody else may have, too. He is signed out everywhere else, every app has to ask him again, and he is told by mail.
+func (s *service) changePassword(ctx context.Context, who session, at visitor, old, password, language string) (cookie, known string, err error) {
 	a, counted, err := s.recognise(ctx, who, at, old)
 	if err != nil {
-		return err
+		return "", "", err
 	}
 	hash, err := s.hasher.hash(ctx, password)
 	if err != nil {
-		return err
+		return "", "", err
 	}
-	return s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
-		if same, err := still(ctx, tx, who, a); err != nil || !same {
-			return errors.Join(err, errRefused)
+	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
+		same, err := still(ctx, tx, who, a)
+		if err != nil {
+			return err
+		}
+		if !same {
+			return errRefused
 		}
 		counted.succeeded(tx)
 		endLinks(tx, a.id)
 		tx.Defer("UPDATE account SET password_hash = $2 WHERE id = $1", a.id, hash)
 		tx.Defer("DELETE FROM session WHERE account_id = $1 AND id <> $2", a.id, who.id)
-		tx.Defer("DELETE FROM device WHERE account_id = $1 AND hash <> $2", a.id, hashSecret(at.known))
+		var kept []byte
+		cookie, kept = newSecret()
+		tx.Defer("UPDATE session SET hash = $2 WHERE id = $1", who.id, kept)
+		tx.Defer("DELETE FROM device WHERE account_id = $1", a.id)
+		known = know(tx, a.id, at.known)
 		tx.Defer("UPDATE family SET end_time = now() WHERE account_id = $1 AND end_time IS NULL", a.id)
 		audit(ctx, tx, audited{event: "password_changed", accountID: a.id, sessionID: who.id})
 		return s.oweTo(ctx, tx, a.id, ask{kind: passwordMail, language: language})
 	})
+	return cookie, known, err
 }
 
 // askEmail has a link mailed to an address that somebody wants for his account. If it is another account's, that one is told instead. He learns
@@ -90,8 +101,12 @@ func (s *service) askEmail(ctx context.Context, who session, at visitor, passwor
 		return err
 	}
 	return s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
-		if same, err := still(ctx, tx, who, a); err != nil || !same {
-			return errors.Join(err, errRefused)
+		same, err := still(ctx, tx, who, a)
+		if err != nil {
+			return err
+		}
+		if !same {
+			return errRefused
 		}
 		counted.succeeded(tx)
 		other, found, err := findAccount(ctx, tx, "email = $1", email)

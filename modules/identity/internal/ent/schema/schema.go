@@ -50,7 +50,7 @@ func (Session) Annotations() []schema.Annotation { return table("session") }
 func (Session) Fields() []ent.Field {
 	return []ent.Field{
 		field.String("id").Immutable(),
-		field.Bytes("hash").Immutable().Sensitive().Comment("of what its cookie says"),
+		field.Bytes("hash").Sensitive().Comment("of what its cookie says"),
 		field.String("account_id").Immutable(),
 		field.String("device").Immutable().Comment("what the browser calls itself, in few words"),
 		now("create_time"),
@@ -184,7 +184,7 @@ func (Device) Annotations() []schema.Annotation { return table("device") }
 
 func (Device) Fields() []ent.Field {
 	return []ent.Field{
-		field.Bytes("hash").Immutable().Sensitive().Comment("of what its cookie says"),
+		field.Bytes("hash").Sensitive().Comment("of what its cookie says"),
 		field.String("account_id").Immutable(),
 		field.Time("expire_time").Immutable(),
 	}
