@@ -363,6 +363,7 @@ var (
 	SigningKeyColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString},
 		{Name: "private", Type: field.TypeBytes},
+		{Name: "public", Type: field.TypeBytes, Nullable: true},
 		{Name: "create_time", Type: field.TypeTime, Default: "now()"},
 		{Name: "use_time", Type: field.TypeTime},
 	}

@@ -171,7 +171,8 @@ func (SigningKey) Annotations() []schema.Annotation { return table("signing_key"
 func (SigningKey) Fields() []ent.Field {
 	return []ent.Field{
 		field.String("id").Immutable(),
-		field.Bytes("private").Immutable().Sensitive().Comment("PKCS #8, or that encrypted"),
+		field.Bytes("private").Sensitive().Comment("PKCS #8, or that encrypted"),
+		field.Bytes("public").Optional().Comment("PKCS #1; null where a release before has made it and none since has kept it anew"),
 		now("create_time"),
 		field.Time("use_time").Immutable().Comment("from when on tokens are signed with it; it is published before"),
 	}
