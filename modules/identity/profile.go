@@ -48,14 +48,20 @@ func (s *service) recognise(ctx context.Context, who session, at visitor, passwo
 	return a, counted, err
 }
 
-// still locks the session in which somebody acts and his account, and reports whether both are as they were when he showed his password.
-func still(ctx context.Context, tx tx, who session, a account) (bool, error) {
-	tag, err := tx.Exec(ctx, "SELECT FROM account AS a JOIN session AS s ON s.account_id = a.id WHERE a.id = $1 AND a.state = $2 AND a.password_hash = $3 AND s.id = $4 FOR UPDATE",
-		a.id, string(active), a.hash, who.id)
+// still locks an account and the session in which somebody acts; errRefused if they are not as they were when he showed his password.
+func (s *service) still(ctx context.Context, tx tx, who session, a account, password string) error {
+	same, err := s.unchanged(ctx, tx, a, password, "FOR UPDATE")
 	if err != nil {
-		return false, fmt.Errorf("look at account %s again: %w", a.id, err)
+		return err
 	}
-	return tag.RowsAffected() > 0, nil
+	tag, err := tx.Exec(ctx, "SELECT FROM session WHERE id = $1 AND account_id = $2 FOR UPDATE", who.id, a.id)
+	if err != nil {
+		return fmt.Errorf("look at session %s again: %w", who.id, err)
+	}
+	if !same || tag.RowsAffected() == 0 {
+		return errRefused
+	}
+	return nil
 }
 
 // changePassword sets another password for somebody who is signed in and shows the one before, and returns what his browser keeps from now on: what it kept
@@ -70,12 +76,8 @@ func (s *service) changePassword(ctx context.Context, who session, at visitor, o
 		return "", "", err
 	}
 	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
-		same, err := still(ctx, tx, who, a)
-		if err != nil {
+		if err := s.still(ctx, tx, who, a, old); err != nil {
 			return err
-		}
-		if !same {
-			return errRefused
 		}
 		counted.succeeded(tx)
 		endLinks(tx, a.id)
@@ -101,12 +103,8 @@ func (s *service) askEmail(ctx context.Context, who session, at visitor, passwor
 		return err
 	}
 	return s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
-		same, err := still(ctx, tx, who, a)
-		if err != nil {
+		if err := s.still(ctx, tx, who, a, password); err != nil {
 			return err
-		}
-		if !same {
-			return errRefused
 		}
 		counted.succeeded(tx)
 		other, found, err := findAccount(ctx, tx, "email = $1", email)
