@@ -165,6 +165,22 @@ func TestOthersDoNotShutHerOut(t *testing.T) {
 		t.Errorf("in a browser that is known for another account: %d", got.status)
 	}
 	jane.submit(t, jane.get(t, signOutPath), signOutPath, url.Values{})
+	// Somebody else can have the same browser. He has no more attempts for that.
+	jane.signIn(t, email, "wrong password")
+	known := moduletest.Value[int64](t, b.House, "SELECT id FROM identity.device WHERE account_id = $1", b.id(t))
+	count := func() int64 {
+		return moduletest.Value[int64](t, b.House, "SELECT coalesce(sum(count), 0)::bigint FROM identity.attempt WHERE key = $1", hashSecret(fmt.Sprintf("device %d", known)))
+	}
+	if count() != 1 {
+		t.Fatalf("%d attempts are counted in her browser, want 1", count())
+	}
+	if got := jane.signIn(t, "john@example.com", password); got.status != http.StatusOK {
+		t.Fatalf("John in her browser: %d", got.status)
+	}
+	jane.signIn(t, email, "wrong password")
+	if count() != 2 {
+		t.Errorf("%d attempts are counted in her browser, want 2", count())
+	}
 	for range 2 {
 		if got := jane.signIn(t, email, password); got.status != http.StatusOK {
 			t.Fatalf("in her browser: %d", got.status)

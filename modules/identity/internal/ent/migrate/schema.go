@@ -187,9 +187,9 @@ var (
 		PrimaryKey: []*schema.Column{DeviceColumns[0]},
 		Indexes: []*schema.Index{
 			{
-				Name:    "device_hash",
+				Name:    "device_hash_account_id",
 				Unique:  true,
-				Columns: []*schema.Column{DeviceColumns[1]},
+				Columns: []*schema.Column{DeviceColumns[1], DeviceColumns[2]},
 			},
 			{
 				Name:    "device_account_id",

@@ -192,7 +192,7 @@ func (Device) Fields() []ent.Field {
 }
 
 func (Device) Indexes() []ent.Index {
-	return []ent.Index{index.Fields("hash").Unique(), index.Fields("account_id"), index.Fields("expire_time")}
+	return []ent.Index{index.Fields("hash", "account_id").Unique(), index.Fields("account_id"), index.Fields("expire_time")}
 }
 
 // Attempt counts attempts to sign in that were in vain, by account, by a browser that the account knows, or by network.
