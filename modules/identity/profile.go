@@ -102,6 +102,13 @@ func (s *service) askEmail(ctx context.Context, who session, at visitor, passwor
 	if err != nil {
 		return err
 	}
+	may, err := s.count(ctx, accountKey("mail "+email), accountAttempts)
+	if err != nil {
+		return err
+	}
+	if !may {
+		return errTooMany
+	}
 	return s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
 		if err := s.still(ctx, tx, who, a, password); err != nil {
 			return err

@@ -98,13 +98,6 @@ func (w *web) postNewEmail(r *http.Request, who session, p *page) error {
 		p.Problem = "bad_email"
 		return nil
 	}
-	_, may, err := w.attempt(r.Context(), r.RemoteAddr, "mail "+email, "")
-	if err != nil {
-		return err
-	}
-	if !may {
-		return errTooMany
-	}
 	if err := w.askEmail(r.Context(), who, w.visitor(r), r.PostForm.Get("password"), email, languageFor(r, "")); err != nil {
 		return err
 	}

@@ -148,6 +148,12 @@ func TestChangeEmail(t *testing.T) {
 	if got := ask("nothing", password); got.status != http.StatusBadRequest {
 		t.Errorf("what is no address: %d", got.status)
 	}
+	network := func() int64 { return moduletest.Value[int64](t, b.House, "SELECT max(count) FROM identity.attempt") }
+	vain := network()
+	ask("j.doe@example.org", password)
+	if network() != vain {
+		t.Errorf("%d attempts of her network are counted, and %d before she asked with the right password", network(), vain)
+	}
 	b.browser(t).ask(t, resetPath, email)
 	reset := b.link(t)
 	b.browser(t).ask(t, registrationPath, next) // Anybody can ask for an account with it.
