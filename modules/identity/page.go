@@ -249,7 +249,7 @@ func (w *web) postAsk(out http.ResponseWriter, r *http.Request, name string, kin
 	if err := w.owe(r.Context(), ask{kind: kind, email: email, language: languageFor(r, p.Continue), next: p.Continue}); err != nil {
 		return err
 	}
-	return w.show(out, r, page{Name: "mailed", Notice: "mailed_text"})
+	return w.show(out, r, page{Name: "mailed", Notice: "mailed_text", Continue: p.Continue})
 }
 
 func (w *web) showPassword(out http.ResponseWriter, r *http.Request) error {
@@ -259,14 +259,14 @@ func (w *web) showPassword(out http.ResponseWriter, r *http.Request) error {
 // passwordForm shows where somebody chooses a password, or that the link is old. To look at the page spends no link: programs that check mails do
 // that, too.
 func (w *web) passwordForm(out http.ResponseWriter, r *http.Request, p page) error {
-	email, ok, err := w.followed(r.Context(), p.Token)
+	email, continued, ok, err := w.followed(r.Context(), p.Token)
 	if err != nil {
 		return err
 	}
 	if !ok {
 		return w.show(out, r, page{Name: "wrong", Status: http.StatusBadRequest, Problem: "old_link"})
 	}
-	p.Email = email
+	p.Email, p.Continue = email, next(continued)
 	return w.show(out, r, p)
 }
 
@@ -275,7 +275,7 @@ func (w *web) postPassword(out http.ResponseWriter, r *http.Request) error {
 		return w.oldForm(out, r)
 	}
 	p := page{Name: "choose_password", Status: http.StatusBadRequest, Token: r.PostForm.Get("token"), Person: strings.TrimSpace(r.PostForm.Get("name"))}
-	email, ok, err := w.followed(r.Context(), p.Token) // Without a link nothing is hashed.
+	email, _, ok, err := w.followed(r.Context(), p.Token) // Without a link nothing is hashed.
 	if err != nil {
 		return err
 	}
