@@ -350,59 +350,33 @@ func TestSignInTakesThePlace(t *testing.T) {
 	}
 }
 
-// A flood of attempts, of which each would take 19 MiB, leaves the memory as it is and somebody else signs in meanwhile. No other test runs beside
-// this one, which looks at the memory of the process.
-func TestFloodLeavesMemoryFlat(t *testing.T) { //nolint:paralleltest // See above.
-	b := setup(t)
-	b.jane(t)
-	s := &service{store: storeOf(b), hasher: newHasher()}
-	const flood = 1000
-	runtime.GC()
-	var before runtime.MemStats
-	runtime.ReadMemStats(&before)
-	var all sync.WaitGroup
-	var mu sync.Mutex
-	refused, busy := 0, 0
-	for i := range flood {
-		all.Go(func() {
-			_, _, err := s.signIn(t.Context(), visitor{network: fmt.Sprintf("10.0.%d.%d/32", i/250, i%250)}, fmt.Sprintf("user%d@example.com", i), "wrong password")
-			mu.Lock()
-			defer mu.Unlock()
-			switch {
-			case errors.Is(err, errRefused):
-				refused++
-			case errors.Is(err, errBusy):
-				busy++
-			default:
-				t.Error(err)
+// Half the processors hash passwords at the most, and who would wait too long for one is told so. How a whole shop bears a flood is in test/flood_test.go.
+func TestHasherIsBounded(t *testing.T) {
+	t.Parallel()
+	h := newHasher()
+	if most := max(1, runtime.GOMAXPROCS(0)/2); cap(h.slots) > most {
+		t.Errorf("%d hash at once, want %d at the most", cap(h.slots), most)
+	}
+	for range cap(h.slots) {
+		h.slots <- struct{}{}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var waiting sync.WaitGroup
+	for range maxWaiting {
+		waiting.Go(func() {
+			if _, err := h.hash(ctx, password); !errors.Is(err, context.Canceled) {
+				t.Errorf("somebody waits: %v", err)
 			}
 		})
 	}
-	done := make(chan struct{})
-	go func() { all.Wait(); close(done) }()
-	most := uint64(0)
-	for running := true; running; {
-		select {
-		case <-done:
-			running = false
-		case <-time.After(5 * time.Millisecond):
-			var m runtime.MemStats
-			runtime.ReadMemStats(&m)
-			most = max(most, m.HeapInuse)
-		}
+	for h.waiting.Load() < maxWaiting {
+		time.Sleep(time.Millisecond)
 	}
-	if refused+busy != flood || refused == 0 {
-		t.Errorf("%d were refused and %d met somebody busy, of %d", refused, busy, flood)
+	if _, err := h.hash(ctx, password); !errors.Is(err, errBusy) {
+		t.Errorf("one more: %v, want %v", err, errBusy)
 	}
-	// What hashing may take, and as much again that is not collected yet, as with what was there before; and some for what waits.
-	limit := 2*(before.HeapInuse+uint64(cap(s.hasher.slots))*hashMemory<<10) + 32<<20
-	t.Logf("%d MiB before, %d at the most, %d allowed", before.HeapInuse>>20, most>>20, limit>>20)
-	if most > limit {
-		t.Errorf("%d MiB were in use at once, want no more than %d", most>>20, limit>>20)
-	}
-	if got := b.browser(t).signIn(t, email, password); got.status != http.StatusOK {
-		t.Errorf("somebody else: %d", got.status)
-	}
+	cancel()
+	waiting.Wait()
 }
 
 // Somebody sees where she is signed in and ends it, and with it what apps have got there. Others' sessions are not hers.
