@@ -243,6 +243,14 @@ func TestConsent(t *testing.T) {
 			t.Errorf("%s in a form: %d, led to %v", name, got.status, got.location)
 		}
 	}
+	b.Exec(t, "DELETE FROM identity.consent")
+	p.config.Scopes = nil
+	for range 2 { // She can be asked again, also for nothing.
+		page := jane.get(t, p.url(oauth2.SetAuthURLParam("prompt", "consent")))
+		if got := jane.submit(t, page, authorizePath, url.Values{"decision": {"allow"}}); got.location == nil || !got.location.Query().Has("code") {
+			t.Errorf("for no scopes she says yes: %d, led to %v", got.status, got.location)
+		}
+	}
 }
 
 // Keys are published before they sign, and for as long as what they have signed is good. No token fails on the way.

@@ -73,13 +73,21 @@ func (s *service) readKey(keyID string, kept []byte) (*rsa.PrivateKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the key %s: %w", keyID, err)
 	}
-	parsed, err := x509.ParsePKCS8PrivateKey(text)
+	private, err := parseKey(text)
 	if err != nil {
 		return nil, fmt.Errorf("read the key %s: %w", keyID, err)
 	}
+	return private, nil
+}
+
+func parseKey(text []byte) (*rsa.PrivateKey, error) {
+	parsed, err := x509.ParsePKCS8PrivateKey(text)
+	if err != nil {
+		return nil, err
+	}
 	private, ok := parsed.(*rsa.PrivateKey)
 	if !ok {
-		return nil, fmt.Errorf("the key %s is a %T", keyID, parsed)
+		return nil, fmt.Errorf("it is a %T", parsed)
 	}
 	return private, nil
 }
@@ -97,41 +105,46 @@ func (k *signer) sign(typ string, claims []byte) (string, error) {
 	return signed.CompactSerialize()
 }
 
-// keySet returns the public halves of all keys: of those that sign, that will, and that have. It reads the private half of each
-// once. It says also what time it is by the clock that tokens are made by.
+// keySet returns the public halves of all keys: of those that sign, that will, and that have. The vault is not needed for them. It says also what
+// time it is by the clock that tokens are made by.
 func (s *service) keySet(ctx context.Context) (set jose.JSONWebKeySet, now time.Time, err error) {
-	key, err := s.signer(ctx) // Whoever asks first shall find one.
-	if err != nil {
-		return set, now, err
-	}
 	set.Keys = []jose.JSONWebKey{}
-	var before jose.JSONWebKeySet
-	if known := s.published.Load(); known != nil {
-		before = *known
-	}
-	ids := []string{}
-	for _, key := range before.Keys {
-		ids = append(ids, key.KeyID)
-	}
-	rows, _ := s.store.Pool().Query(ctx, "SELECT id, CASE WHEN id <> ALL($1) THEN private END FROM signing_key ORDER BY id", ids)
-	var keyID string
-	var kept []byte
-	_, err = pgx.ForEachRow(rows, []any{&keyID, &kept}, func() error {
-		if known := before.Key(keyID); len(known) > 0 {
-			set.Keys = append(set.Keys, known[0])
-			return nil
-		}
-		private, err := s.readKey(keyID, kept)
-		if err == nil {
-			set.Keys = append(set.Keys, jose.JSONWebKey{Key: private.Public(), KeyID: keyID, Algorithm: string(jose.RS256), Use: "sig"})
-		}
+	read := func() error {
+		rows, _ := s.store.Pool().Query(ctx, "SELECT id, public, CASE WHEN public IS NULL THEN private END, now() FROM signing_key ORDER BY id")
+		var keyID string
+		var public, kept []byte
+		_, err := pgx.ForEachRow(rows, []any{&keyID, &public, &kept, &now}, func() error {
+			key, err := s.readPublic(keyID, public, kept)
+			set.Keys = append(set.Keys, jose.JSONWebKey{Key: key, KeyID: keyID, Algorithm: string(jose.RS256), Use: "sig"})
+			return err
+		})
 		return err
-	})
+	}
+	if err = read(); err == nil && len(set.Keys) == 0 { // Whoever asks first shall find one.
+		if err = s.rotateKeys(ctx); err == nil {
+			err = read()
+		}
+	}
 	if err != nil {
 		return set, now, fmt.Errorf("load the signing keys: %w", err)
 	}
-	s.published.Store(&set)
-	return set, key.now, nil
+	return set, now, nil
+}
+
+// readPublic returns the public half of a signing key: of the private one where it is not kept by itself.
+func (s *service) readPublic(keyID string, public, kept []byte) (*rsa.PublicKey, error) {
+	if public == nil {
+		private, err := s.readKey(keyID, kept)
+		if err != nil {
+			return nil, err
+		}
+		return &private.PublicKey, nil
+	}
+	key, err := x509.ParsePKCS1PublicKey(public)
+	if err != nil {
+		return nil, fmt.Errorf("read the public half of the key %s: %w", keyID, err)
+	}
+	return key, nil
 }
 
 // rotateKeys makes a key when there is none, or the last one is old, removes those whose tokens have expired, and has the others kept as the
@@ -160,30 +173,42 @@ func (s *service) rotateKeys(ctx context.Context) error {
 
 // sealKeys keeps keys anew that are not kept as the vault does now.
 func (s *service) sealKeys(ctx context.Context) error {
-	if len(s.vault) == 0 { // Then they stay as they are.
-		return nil
-	}
-	rows, _ := s.store.Pool().Query(ctx, "SELECT id, private FROM signing_key")
+	rows, _ := s.store.Pool().Query(ctx, "SELECT id, private, public IS NOT NULL FROM signing_key")
 	type keptKey struct {
-		id   string
-		kept []byte
+		id        string
+		kept      []byte
+		published bool
 	}
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (key keptKey, err error) {
-		return key, row.Scan(&key.id, &key.kept)
+		return key, row.Scan(&key.id, &key.kept, &key.published)
 	})
 	if err != nil {
 		return fmt.Errorf("load the signing keys: %w", err)
 	}
 	for _, key := range all {
 		text, current, err := s.vault.open(key.id, key.kept)
-		if err == nil && !current {
-			_, err = s.store.Pool().Exec(ctx, "UPDATE signing_key SET private = $2 WHERE id = $1 AND private = $3", key.id, s.vault.seal(key.id, text), key.kept)
+		if current && key.published || err != nil && len(s.vault) == 0 { // Without a key what is encrypted stays so.
+			continue
+		}
+		if err == nil {
+			err = s.keepKey(ctx, key.id, key.kept, text)
 		}
 		if err != nil {
-			return fmt.Errorf("encrypt the key %s: %w", key.id, err)
+			return fmt.Errorf("keep the key %s anew: %w", key.id, err)
 		}
 	}
 	return nil
+}
+
+// keepKey keeps a key, if it is still kept as it was.
+func (s *service) keepKey(ctx context.Context, keyID string, kept, text []byte) error {
+	private, err := parseKey(text)
+	if err != nil {
+		return err
+	}
+	_, err = s.store.Pool().Exec(ctx, "UPDATE signing_key SET private = $2, public = $3 WHERE id = $1 AND private = $4",
+		keyID, s.vault.seal(keyID, text), x509.MarshalPKCS1PublicKey(&private.PublicKey), kept)
+	return err
 }
 
 // addKey makes a key, unless there is one that is younger than an age: another replica was faster. The first one signs at once.
@@ -201,9 +226,9 @@ func (s *service) addKey(ctx context.Context, age time.Duration) error {
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtext('cleave.identity.signing_key'))"); err != nil {
 			return fmt.Errorf("lock the signing keys: %w", err)
 		}
-		tag, err := tx.Exec(ctx, `INSERT INTO signing_key (id, private, use_time)
-			SELECT $1, $2, CASE WHEN EXISTS (SELECT FROM signing_key) THEN now() + $4::interval ELSE now() END
-			WHERE NOT EXISTS (SELECT FROM signing_key WHERE use_time > now() - $3::interval)`, keyID, s.vault.seal(keyID, text), age, keyAhead)
+		tag, err := tx.Exec(ctx, `INSERT INTO signing_key (id, private, public, use_time)
+			SELECT $1, $2, $5, CASE WHEN EXISTS (SELECT FROM signing_key) THEN now() + $4::interval ELSE now() END
+			WHERE NOT EXISTS (SELECT FROM signing_key WHERE use_time > now() - $3::interval)`, keyID, s.vault.seal(keyID, text), age, keyAhead, x509.MarshalPKCS1PublicKey(&private.PublicKey))
 		if err != nil {
 			return fmt.Errorf("write a signing key: %w", err)
 		}

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -138,10 +139,17 @@ func endLinks(tx tx, accountID string) {
 	tx.Defer("DELETE FROM mail WHERE account_id = $1 AND kind = ANY($2)", accountID, linked)
 }
 
-// followed returns whose password whoever has a link may choose, and whether the link is good.
-func (s *service) followed(ctx context.Context, secret string) (email string, ok bool, err error) {
-	a, ok, err := findAccount(ctx, s.store.Pool(), "id = (SELECT account_id FROM link WHERE hash = $1 AND email = '' AND expire_time > now()) AND state IN ('invited', 'active')", hashSecret(secret))
-	return a.email, ok, err
+// followed returns whose password whoever has a link may choose and where he goes on then, and whether the link is good.
+func (s *service) followed(ctx context.Context, secret string) (email, next string, ok bool, err error) {
+	err = s.store.Pool().QueryRow(ctx, `SELECT coalesce(a.email, ''), l.next FROM link AS l JOIN account AS a ON a.id = l.account_id
+		WHERE l.hash = $1 AND l.email = '' AND l.expire_time > now() AND a.state IN ('invited', 'active')`, hashSecret(secret)).Scan(&email, &next)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", "", false, nil
+	}
+	if err != nil {
+		return "", "", false, fmt.Errorf("load a link: %w", err)
+	}
+	return email, next, true, nil
 }
 
 // choosePassword sets the password of an account for whoever has a link to it, once: all links to the account are spent by it, and those in mails that are owed. The address is

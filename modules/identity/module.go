@@ -41,7 +41,7 @@ var Module = module.Module{
 		Name: issuerSetting, Default: "http://127.0.0.1:8080",
 		Help: "URL of the public port as people and apps know it, without a slash at the end: the issuer and the audience of the tokens. Behind TLS it must be the https:// URL, or cookies go without Secure and links in mails lead nowhere", Check: checkIssuer,
 	}, {
-		Name: keySetting, Help: "keys of 32 bytes in base64, one on each line, to encrypt the signing keys in the database with: the first encrypts, all decrypt; without it they are kept as they are",
+		Name: keySetting, Help: "keys of 32 bytes in base64, one on each line, to encrypt the signing keys in the database with: the first encrypts, all decrypt; without any, or with plain as the first line, they are kept as they are",
 		Check: func(text string) error { _, err := openVault(text); return err },
 	}},
 	Holds:      holdings,

@@ -83,7 +83,9 @@ func (w *web) show(out http.ResponseWriter, r *http.Request, p page) error {
 	if p.Language = p.Preferred; p.Language == "" {
 		p.Language = languageFor(r, p.Continue+p.Request) // There is one of them at the most.
 	}
-	p.Form = w.formToken(out, r)
+	if p.Form == "" {
+		p.Form = w.formToken(out, r)
+	}
 	var text bytes.Buffer
 	if err := pageTemplate.Execute(&text, p); err != nil {
 		return err
@@ -197,9 +199,8 @@ func (w *web) postSignIn(out http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	}
-	w.setCookie(out, sessionCookie, cookie, int(sessionLife.Seconds()))
-	w.setCookie(out, deviceCookie, known, int(deviceLife.Seconds()))
-	w.setCookie(out, formCookie, "", 0) // Whoever knew it before has no part in what follows.
+	w.keep(out, cookie, known)
+	w.newForm(out) // Whoever knew it before has no part in what follows.
 	if p.Continue == "" {
 		p.Continue = devicesPath
 	}
@@ -233,6 +234,9 @@ func (w *web) postAsk(out http.ResponseWriter, r *http.Request, name string, kin
 		p.Status, p.Problem = http.StatusBadRequest, "bad_email"
 		return w.showForm(out, r, p)
 	}
+	if path, _, _ := strings.Cut(p.Continue, "?"); path == emailPath { // A link is kept by its hash alone. This one is good no more once the mail is used.
+		p.Continue = ""
+	}
 	_, may, err := w.attempt(r.Context(), r.RemoteAddr, "mail "+email, "")
 	if err != nil {
 		return err
@@ -245,7 +249,7 @@ func (w *web) postAsk(out http.ResponseWriter, r *http.Request, name string, kin
 	if err := w.owe(r.Context(), ask{kind: kind, email: email, language: languageFor(r, p.Continue), next: p.Continue}); err != nil {
 		return err
 	}
-	return w.show(out, r, page{Name: "mailed", Notice: "mailed_text"})
+	return w.show(out, r, page{Name: "mailed", Notice: "mailed_text", Continue: p.Continue})
 }
 
 func (w *web) showPassword(out http.ResponseWriter, r *http.Request) error {
@@ -255,14 +259,14 @@ func (w *web) showPassword(out http.ResponseWriter, r *http.Request) error {
 // passwordForm shows where somebody chooses a password, or that the link is old. To look at the page spends no link: programs that check mails do
 // that, too.
 func (w *web) passwordForm(out http.ResponseWriter, r *http.Request, p page) error {
-	email, ok, err := w.followed(r.Context(), p.Token)
+	email, continued, ok, err := w.followed(r.Context(), p.Token)
 	if err != nil {
 		return err
 	}
 	if !ok {
 		return w.show(out, r, page{Name: "wrong", Status: http.StatusBadRequest, Problem: "old_link"})
 	}
-	p.Email = email
+	p.Email, p.Continue = email, next(continued)
 	return w.show(out, r, p)
 }
 
@@ -271,7 +275,7 @@ func (w *web) postPassword(out http.ResponseWriter, r *http.Request) error {
 		return w.oldForm(out, r)
 	}
 	p := page{Name: "choose_password", Status: http.StatusBadRequest, Token: r.PostForm.Get("token"), Person: strings.TrimSpace(r.PostForm.Get("name"))}
-	email, ok, err := w.followed(r.Context(), p.Token) // Without a link nothing is hashed.
+	email, _, ok, err := w.followed(r.Context(), p.Token) // Without a link nothing is hashed.
 	if err != nil {
 		return err
 	}

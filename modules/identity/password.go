@@ -15,7 +15,8 @@ import (
 )
 
 // The cost of a hash: one of the settings that OWASP's Password Storage Cheat Sheet advises for Argon2id. A hash says what it was made with,
-// so that the cost can be raised.
+// so that the cost can be raised. Until somebody has signed in again his is of another cost than that of nobody, and who measures a refusal
+// learns that there is an account.
 const (
 	hashTime    = 2
 	hashMemory  = 19 << 10 // KiB

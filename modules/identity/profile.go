@@ -41,45 +41,58 @@ func (s *service) recognise(ctx context.Context, who session, at visitor, passwo
 			audit(ctx, tx, audited{event: "password_refused", accountID: a.id, sessionID: who.id})
 			return nil
 		})
-		err = errors.Join(errRefused, err)
+		if err == nil {
+			err = errRefused
+		}
 	}
 	return a, counted, err
 }
 
-// still locks the session in which somebody acts and his account, and reports whether both are as they were when he showed his password.
-func still(ctx context.Context, tx tx, who session, a account) (bool, error) {
-	tag, err := tx.Exec(ctx, "SELECT FROM account AS a JOIN session AS s ON s.account_id = a.id WHERE a.id = $1 AND a.state = $2 AND a.password_hash = $3 AND s.id = $4 FOR UPDATE",
-		a.id, string(active), a.hash, who.id)
-	if err != nil {
-		return false, fmt.Errorf("look at account %s again: %w", a.id, err)
-	}
-	return tag.RowsAffected() > 0, nil
-}
-
-// changePassword sets another password for somebody who is signed in and shows the one before. He is signed out everywhere else, every app has to ask him
-// again, and he is told by mail.
-func (s *service) changePassword(ctx context.Context, who session, at visitor, old, password, language string) error {
-	a, counted, err := s.recognise(ctx, who, at, old)
+// still locks an account and the session in which somebody acts; errRefused if they are not as they were when he showed his password.
+func (s *service) still(ctx context.Context, tx tx, who session, a account, password string) error {
+	same, err := s.unchanged(ctx, tx, a, password, "FOR UPDATE")
 	if err != nil {
 		return err
+	}
+	tag, err := tx.Exec(ctx, "SELECT FROM session WHERE id = $1 AND account_id = $2 FOR UPDATE", who.id, a.id)
+	if err != nil {
+		return fmt.Errorf("look at session %s again: %w", who.id, err)
+	}
+	if !same || tag.RowsAffected() == 0 {
+		return errRefused
+	}
+	return nil
+}
+
+// changePassword sets another password for somebody who is signed in and shows the one before, and returns what his browser keeps from now on: what it kept
+// before somebody else may have, too. He is signed out everywhere else, every app has to ask him again, and he is told by mail.
+func (s *service) changePassword(ctx context.Context, who session, at visitor, old, password, language string) (cookie, known string, err error) {
+	a, counted, err := s.recognise(ctx, who, at, old)
+	if err != nil {
+		return "", "", err
 	}
 	hash, err := s.hasher.hash(ctx, password)
 	if err != nil {
-		return err
+		return "", "", err
 	}
-	return s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
-		if same, err := still(ctx, tx, who, a); err != nil || !same {
-			return errors.Join(err, errRefused)
+	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
+		if err := s.still(ctx, tx, who, a, old); err != nil {
+			return err
 		}
 		counted.succeeded(tx)
 		endLinks(tx, a.id)
 		tx.Defer("UPDATE account SET password_hash = $2 WHERE id = $1", a.id, hash)
 		tx.Defer("DELETE FROM session WHERE account_id = $1 AND id <> $2", a.id, who.id)
-		tx.Defer("DELETE FROM device WHERE account_id = $1 AND hash <> $2", a.id, hashSecret(at.known))
+		var kept []byte
+		cookie, kept = newSecret()
+		tx.Defer("UPDATE session SET hash = $2 WHERE id = $1", who.id, kept)
+		tx.Defer("DELETE FROM device WHERE account_id = $1", a.id)
+		known = know(tx, a.id, at.known)
 		tx.Defer("UPDATE family SET end_time = now() WHERE account_id = $1 AND end_time IS NULL", a.id)
 		audit(ctx, tx, audited{event: "password_changed", accountID: a.id, sessionID: who.id})
 		return s.oweTo(ctx, tx, a.id, ask{kind: passwordMail, language: language})
 	})
+	return cookie, known, err
 }
 
 // askEmail has a link mailed to an address that somebody wants for his account. If it is another account's, that one is told instead. He learns
@@ -89,9 +102,16 @@ func (s *service) askEmail(ctx context.Context, who session, at visitor, passwor
 	if err != nil {
 		return err
 	}
+	may, err := s.count(ctx, accountKey("mail "+email), accountAttempts)
+	if err != nil {
+		return err
+	}
+	if !may {
+		return errTooMany
+	}
 	return s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
-		if same, err := still(ctx, tx, who, a); err != nil || !same {
-			return errors.Join(err, errRefused)
+		if err := s.still(ctx, tx, who, a, password); err != nil {
+			return err
 		}
 		counted.succeeded(tx)
 		other, found, err := findAccount(ctx, tx, "email = $1", email)

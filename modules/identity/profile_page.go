@@ -42,7 +42,7 @@ func (w *web) postAccount(out http.ResponseWriter, r *http.Request) error {
 	case "profile":
 		err = w.postProfile(r.Context(), who, r.PostForm, &p)
 	case "password":
-		err = w.postNewPassword(r, who, &p)
+		err = w.postNewPassword(out, r, who, &p)
 	case "email":
 		err = w.postNewEmail(r, who, &p)
 	}
@@ -77,14 +77,19 @@ func (w *web) postProfile(ctx context.Context, who session, form url.Values, p *
 	return w.setProfile(ctx, who.account.id, name, language)
 }
 
-func (w *web) postNewPassword(r *http.Request, who session, p *page) error {
+func (w *web) postNewPassword(out http.ResponseWriter, r *http.Request, who session, p *page) error {
 	password := r.PostForm.Get("new")
 	if checkPassword(password, who.account.email) != nil {
 		p.Problem = "bad_password"
 		return nil
 	}
-	p.Notice = "password_changed"
-	return w.changePassword(r.Context(), who, w.visitor(r), r.PostForm.Get("password"), password, languageFor(r, ""))
+	cookie, known, err := w.changePassword(r.Context(), who, w.visitor(r), r.PostForm.Get("password"), password, languageFor(r, ""))
+	if err != nil {
+		return err
+	}
+	w.keep(out, cookie, known)
+	p.Notice, p.Form = "password_changed", w.newForm(out)
+	return nil
 }
 
 func (w *web) postNewEmail(r *http.Request, who session, p *page) error {
@@ -92,13 +97,6 @@ func (w *web) postNewEmail(r *http.Request, who session, p *page) error {
 	if err != nil {
 		p.Problem = "bad_email"
 		return nil
-	}
-	_, may, err := w.attempt(r.Context(), r.RemoteAddr, "mail "+email, "")
-	if err != nil {
-		return err
-	}
-	if !may {
-		return errTooMany
 	}
 	if err := w.askEmail(r.Context(), who, w.visitor(r), r.PostForm.Get("password"), email, languageFor(r, "")); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -31,6 +32,10 @@ func TestChangePassword(t *testing.T) {
 	phone.signIn(t, email, password)
 	p := b.party(t, "offline_access")
 	apps := []*oauth2.Token{p.tokens(t, jane), p.tokens(t, phone)}
+	thief := b.browser(t)
+	at, err := url.Parse(issuer)
+	must(t, err)
+	thief.Jar.SetCookies(at, jane.Jar.Cookies(at))
 	b.browser(t).ask(t, resetPath, email)
 	reset := b.link(t)
 	for _, c := range []struct {
@@ -57,6 +62,12 @@ func TestChangePassword(t *testing.T) {
 	if got := phone.get(t, devicesPath); strings.Contains(got.body, email) {
 		t.Error("she is still signed in elsewhere")
 	}
+	if got := thief.get(t, devicesPath); strings.Contains(got.body, email) {
+		t.Error("who has copied her cookies is still signed in")
+	}
+	if got := jane.change(t, "profile", url.Values{"name": {"Jane Doe"}}); got.status != http.StatusOK {
+		t.Errorf("she goes on: %d %s", got.status, got.body)
+	}
 	for i, token := range apps {
 		if _, err := p.config.TokenSource(p.ctx, &oauth2.Token{RefreshToken: token.RefreshToken}).Token(); !isWrong(err, "invalid_grant") {
 			t.Errorf("app %d stays signed in: %v", i, err)
@@ -67,6 +78,15 @@ func TestChangePassword(t *testing.T) {
 	}
 	if old, now := b.browser(t).signIn(t, email, password), b.browser(t).signIn(t, email, newer); old.status != http.StatusUnauthorized || now.status != http.StatusOK {
 		t.Errorf("the old password: %d, the new one: %d", old.status, now.status)
+	}
+	for range accountAttempts + 1 {
+		thief.signIn(t, email, "wrong password")
+	}
+	if got := thief.signIn(t, email, newer); got.status != http.StatusTooManyRequests {
+		t.Errorf("who has copied her cookies, after ten wrong ones: %d", got.status)
+	}
+	if got := b.browser(t).signIn(t, email, newer); got.status != http.StatusTooManyRequests {
+		t.Errorf("what he has tried is not counted with others': %d", got.status)
 	}
 	// Whoever finds her browser cannot try for ever.
 	for range accountAttempts {
@@ -128,6 +148,12 @@ func TestChangeEmail(t *testing.T) {
 	if got := ask("nothing", password); got.status != http.StatusBadRequest {
 		t.Errorf("what is no address: %d", got.status)
 	}
+	network := func() int64 { return moduletest.Value[int64](t, b.House, "SELECT max(count) FROM identity.attempt") }
+	vain := network()
+	ask("j.doe@example.org", password)
+	if network() != vain {
+		t.Errorf("%d attempts of her network are counted, and %d before she asked with the right password", network(), vain)
+	}
 	b.browser(t).ask(t, resetPath, email)
 	reset := b.link(t)
 	b.browser(t).ask(t, registrationPath, next) // Anybody can ask for an account with it.
@@ -151,6 +177,13 @@ func TestChangeEmail(t *testing.T) {
 	}
 	if got := b.browser(t).get(t, link); !strings.Contains(got.body, `action="/signin"`) {
 		t.Errorf("nobody follows it: %d %s", got.status, got.body)
+	}
+	for _, path := range []string{registrationPath, resetPath} { // Nor is it kept for later.
+		away := b.browser(t)
+		away.submit(t, away.get(t, withContinue(path, strings.TrimPrefix(link, issuer))), path, url.Values{"email": {"john@example.com"}})
+		if next := moduletest.Value[string](t, b.House, "SELECT next FROM identity.mail ORDER BY id DESC LIMIT 1"); next != "" {
+			t.Errorf("%s keeps %s", path, next)
+		}
 	}
 	for range 2 { // To look spends it not.
 		if got := jane.get(t, link); !strings.Contains(got.body, next) {
@@ -194,7 +227,31 @@ func TestChangeEmail(t *testing.T) {
 	if got := jane.submit(t, jane.get(t, link), emailPath, url.Values{}); got.status != http.StatusBadRequest {
 		t.Errorf("an address that is another's by now: %d", got.status)
 	}
-	if n := moduletest.Value[int64](t, b.House, "SELECT count(*) FROM identity.cleave_event WHERE cleave_event::text ILIKE '%jane%' OR cleave_event::text ILIKE '%example.%'"); n != 0 {
+	if n := moduletest.Value[int64](t, b.House, "SELECT count(*) FROM identity.cleave_event WHERE encode(data, 'escape') ILIKE '%jane%' OR encode(data, 'escape') ILIKE '%example.%'"); n != 0 {
 		t.Error("an event tells of the person")
+	}
+}
+
+// What the database cannot do is no wrong password.
+func TestFailureIsNoWrongPassword(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.jane(t)
+	s := &service{store: storeOf(b), hasher: newHasher()}
+	who := session{id: moduletest.Value[string](t, b.House, "SELECT id FROM identity.session"), account: account{id: b.id(t), email: email}}
+	for table, typed := range map[string]string{"session": password, "audit": "wrong password"} {
+		b.Exec(t, "ALTER TABLE identity."+table+" RENAME TO away")
+		for name, err := range map[string]error{
+			"password": func() error {
+				_, _, err := s.changePassword(t.Context(), who, visitor{}, typed, newer, "en")
+				return err
+			}(),
+			"address": s.askEmail(t.Context(), who, visitor{}, typed, "jane.doe@example.org", "en"),
+		} {
+			if err == nil || errors.Is(err, errRefused) {
+				t.Errorf("without the table %s another %s: %v", table, name, err)
+			}
+		}
+		b.Exec(t, "ALTER TABLE identity.away RENAME TO "+table)
 	}
 }

@@ -262,10 +262,18 @@ func TestLocales(t *testing.T) {
 	at := b.browser(t)
 	page := at.get(t, p.url(oauth2.SetAuthURLParam("ui_locales", "de")))
 	next := hidden.FindAllStringSubmatch(page.body, -1)[1][2]
-	at.submit(t, at.get(t, resetPath+"?"+url.Values{"continue": {strings.ReplaceAll(next, "&amp;", "&")}}.Encode()), resetPath, url.Values{"email": {email}})
-	if m := b.mail(t); m.GetSubject() != texts["de"]["mail reset"] {
+	mailed := at.submit(t, at.get(t, resetPath+"?"+url.Values{"continue": {strings.ReplaceAll(next, "&amp;", "&")}}.Encode()), resetPath, url.Values{"email": {email}})
+	m := b.mail(t)
+	if m.GetSubject() != texts["de"]["mail reset"] {
 		t.Errorf("she is mailed %q", m.GetSubject())
 	}
+	link := inMail.FindString(m.GetText())
+	for name, got := range map[string]seen{"it was sent": mailed, "a password is chosen": at.get(t, link), "that one is too short": at.choose(t, link, "short"), "it is chosen": at.choose(t, link, newer)} {
+		if got.header.Get("Content-Language") != "de" {
+			t.Errorf("that %s is told in %s", name, got.header.Get("Content-Language"))
+		}
+	}
+	jane.signIn(t, email, newer)
 	jane.change(t, "profile", url.Values{"language": {"en"}})
 	if got := jane.get(t, p.url(oauth2.SetAuthURLParam("ui_locales", "de"))); got.header.Get("Content-Language") != "en" {
 		t.Errorf("who wants English is asked in %s", got.header.Get("Content-Language"))

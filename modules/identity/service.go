@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-	"github.com/go-jose/go-jose/v4"
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -40,8 +39,6 @@ type service struct {
 	hasher  *hasher
 	vault   vault
 	signing atomic.Pointer[signer]
-	// published is what was last published.
-	published atomic.Pointer[jose.JSONWebKeySet]
 }
 
 // account is a row.

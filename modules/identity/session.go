@@ -59,13 +59,11 @@ func (s *service) signIn(ctx context.Context, at visitor, email, password string
 	refused := false
 	err = s.store.Tx(ctx, func(ctx context.Context, tx tx) error {
 		if refused = !right; !refused {
-			// The hash has taken its time: the account may have been locked or have got another password meanwhile. Who does that waits for this
-			// transaction now, and ends the session.
-			tag, err := tx.Exec(ctx, "SELECT FROM account WHERE id = $1 AND state = $2 AND password_hash = $3 FOR SHARE", a.id, string(active), a.hash)
+			same, err := s.unchanged(ctx, tx, a, password, "FOR SHARE")
 			if err != nil {
 				return err
 			}
-			refused = tag.RowsAffected() == 0
+			refused = !same
 		}
 		if refused {
 			audit(ctx, tx, audited{event: "sign_in_refused", accountID: a.id})
@@ -92,6 +90,16 @@ func (s *service) signIn(ctx context.Context, at visitor, email, password string
 	}
 	s.renewHash(ctx, a, password)
 	return cookie, known, nil
+}
+
+// unchanged locks an account for which somebody has shown the right password, and reports whether it still is. The hash has taken its time: the account may
+// have been locked or have got another password meanwhile. Who does that waits for this transaction now, and ends the session.
+func (s *service) unchanged(ctx context.Context, tx tx, shown account, password, lock string) (bool, error) {
+	a, found, err := findAccount(ctx, tx, "id = $1 AND state = 'active' "+lock, shown.id)
+	if err != nil || !found || a.hash == shown.hash {
+		return found, err
+	}
+	return s.hasher.verify(ctx, a.hash, password) // Somebody may have shown it elsewhere, and have had it hashed anew.
 }
 
 // renewHash hashes a password anew that is known to be right, if it was hashed at another cost than passwords are now. If that fails the

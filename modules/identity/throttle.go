@@ -20,7 +20,7 @@ func accountKey(email string) []byte { return hashSecret("account " + email) }
 const (
 	// deviceLife is for how long a browser is known in which somebody has signed in.
 	deviceLife = 180 * 24 * time.Hour
-	// maxDevices is how many an account knows, the latest ones.
+	// maxDevices is how many an account knows, the latest ones, and how many accounts stay known in a browser.
 	maxDevices = 50
 )
 
@@ -39,14 +39,14 @@ func (s *service) attempt(ctx context.Context, network, email, device string) (a
 	}
 	at.account = accountKey(email)
 	if device != "" {
-		known := false
-		err = s.store.Pool().QueryRow(ctx, `SELECT EXISTS (SELECT FROM device AS d JOIN account AS a ON a.id = d.account_id
-			WHERE d.hash = $1 AND d.expire_time > now() AND a.email = $2)`, hashSecret(device), email).Scan(&known)
+		var known int64
+		err = s.store.Pool().QueryRow(ctx, `SELECT coalesce(max(d.id), 0) FROM device AS d JOIN account AS a ON a.id = d.account_id
+			WHERE d.hash = $1 AND d.expire_time > now() AND a.email = $2`, hashSecret(device), email).Scan(&known)
 		if err != nil {
 			return at, false, fmt.Errorf("look whether a browser is known: %w", err)
 		}
-		if known {
-			at.account = hashSecret("device " + device)
+		if known > 0 { // It may be known to others, too, who sign in there: their success is not this one's.
+			at.account = hashSecret(fmt.Sprintf("device %d", known))
 		}
 	}
 	may, err = s.count(ctx, at.account, accountAttempts)
@@ -60,10 +60,11 @@ func (at tally) succeeded(tx tx) {
 	tx.Defer("UPDATE attempt SET count = count - 1 WHERE key = $1 AND count > 0", at.network)
 }
 
-// know makes a browser known to an account and returns what it keeps, instead of what it had.
+// know makes a browser known to an account and returns what it keeps, instead of what it had. Other accounts that know it still do.
 func know(tx tx, accountID, device string) string {
 	next, hash := newSecret()
-	tx.Defer("DELETE FROM device WHERE hash = $1", hashSecret(device))
+	tx.Defer("DELETE FROM device WHERE hash = $1 AND account_id = $2", hashSecret(device), accountID)
+	tx.Defer("UPDATE device SET hash = $2 WHERE id IN (SELECT id FROM device WHERE hash = $1 ORDER BY id DESC LIMIT $3)", hashSecret(device), hash, maxDevices)
 	tx.Defer("DELETE FROM device WHERE id IN (SELECT id FROM device WHERE account_id = $1 ORDER BY id DESC OFFSET $2)", accountID, maxDevices-1)
 	tx.Defer("INSERT INTO device (hash, account_id, expire_time) VALUES ($1, $2, now() + $3::interval)", hash, accountID, deviceLife)
 	return next

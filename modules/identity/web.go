@@ -100,6 +100,12 @@ func (w *web) setCookie(out http.ResponseWriter, name, value string, seconds int
 	})
 }
 
+// keep has a browser keep what somebody is signed in and known by there.
+func (w *web) keep(out http.ResponseWriter, cookie, known string) {
+	w.setCookie(out, sessionCookie, cookie, int(sessionLife.Seconds()))
+	w.setCookie(out, deviceCookie, known, int(deviceLife.Seconds()))
+}
+
 func (w *web) cookie(r *http.Request, name string) string {
 	c, err := r.Cookie(w.cookieName(name))
 	if err != nil {
@@ -121,11 +127,16 @@ func (w *web) session(r *http.Request) (session, bool, error) {
 // formToken returns what a form of this browser has to say, so that no page elsewhere can post one, and sets the cookie that it is compared
 // with. The edge refuses what comes from another origin as well; this holds for browsers that do not say where something comes from.
 func (w *web) formToken(out http.ResponseWriter, r *http.Request) string {
-	token := w.cookie(r, formCookie)
-	if len(token) != 43 {
-		token, _ = newSecret()
-		w.setCookie(out, formCookie, token, 0)
+	if token := w.cookie(r, formCookie); len(token) == 43 {
+		return token
 	}
+	return w.newForm(out)
+}
+
+// newForm has the forms of this browser say something else from now on.
+func (w *web) newForm(out http.ResponseWriter) string {
+	token, _ := newSecret()
+	w.setCookie(out, formCookie, token, 0)
 	return token
 }
 

@@ -174,6 +174,18 @@ type (
 	}
 )
 
+// SetHash sets the "hash" field.
+func (u *DeviceUpsert) SetHash(v []byte) *DeviceUpsert {
+	u.Set(device.FieldHash, v)
+	return u
+}
+
+// UpdateHash sets the "hash" field to the value that was provided on create.
+func (u *DeviceUpsert) UpdateHash() *DeviceUpsert {
+	u.SetExcluded(device.FieldHash)
+	return u
+}
+
 // UpdateNewValues updates the mutable fields using the new values that were set on create.
 // Using this option is equivalent to using:
 //
@@ -185,9 +197,6 @@ type (
 func (u *DeviceUpsertOne) UpdateNewValues() *DeviceUpsertOne {
 	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
 	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		if _, exists := u.create.mutation.Hash(); exists {
-			s.SetIgnore(device.FieldHash)
-		}
 		if _, exists := u.create.mutation.AccountID(); exists {
 			s.SetIgnore(device.FieldAccountID)
 		}
@@ -223,6 +232,20 @@ func (u *DeviceUpsertOne) Update(set func(*DeviceUpsert)) *DeviceUpsertOne {
 		set(&DeviceUpsert{UpdateSet: update})
 	}))
 	return u
+}
+
+// SetHash sets the "hash" field.
+func (u *DeviceUpsertOne) SetHash(v []byte) *DeviceUpsertOne {
+	return u.Update(func(s *DeviceUpsert) {
+		s.SetHash(v)
+	})
+}
+
+// UpdateHash sets the "hash" field to the value that was provided on create.
+func (u *DeviceUpsertOne) UpdateHash() *DeviceUpsertOne {
+	return u.Update(func(s *DeviceUpsert) {
+		s.UpdateHash()
+	})
 }
 
 // Exec executes the query.
@@ -400,9 +423,6 @@ func (u *DeviceUpsertBulk) UpdateNewValues() *DeviceUpsertBulk {
 	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
 	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
 		for _, b := range u.create.builders {
-			if _, exists := b.mutation.Hash(); exists {
-				s.SetIgnore(device.FieldHash)
-			}
 			if _, exists := b.mutation.AccountID(); exists {
 				s.SetIgnore(device.FieldAccountID)
 			}
@@ -439,6 +459,20 @@ func (u *DeviceUpsertBulk) Update(set func(*DeviceUpsert)) *DeviceUpsertBulk {
 		set(&DeviceUpsert{UpdateSet: update})
 	}))
 	return u
+}
+
+// SetHash sets the "hash" field.
+func (u *DeviceUpsertBulk) SetHash(v []byte) *DeviceUpsertBulk {
+	return u.Update(func(s *DeviceUpsert) {
+		s.SetHash(v)
+	})
+}
+
+// UpdateHash sets the "hash" field to the value that was provided on create.
+func (u *DeviceUpsertBulk) UpdateHash() *DeviceUpsertBulk {
+	return u.Update(func(s *DeviceUpsert) {
+		s.UpdateHash()
+	})
 }
 
 // Exec executes the query.

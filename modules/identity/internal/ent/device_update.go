@@ -28,6 +28,12 @@ func (_u *DeviceUpdate) Where(ps ...predicate.Device) *DeviceUpdate {
 	return _u
 }
 
+// SetHash sets the "hash" field.
+func (_u *DeviceUpdate) SetHash(v []byte) *DeviceUpdate {
+	_u.mutation.SetHash(v)
+	return _u
+}
+
 // Mutation returns the DeviceMutation object of the builder.
 func (_u *DeviceUpdate) Mutation() *DeviceMutation {
 	return _u.mutation
@@ -75,6 +81,9 @@ func (_u *DeviceUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			}
 		}
 	}
+	if value, ok := _u.mutation.Hash(); ok {
+		_spec.SetField(device.FieldHash, field.TypeBytes, value)
+	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -95,6 +104,12 @@ type DeviceUpdateOne struct {
 	hooks     []Hook
 	mutation  *DeviceMutation
 	modifiers []func(*sql.UpdateBuilder)
+}
+
+// SetHash sets the "hash" field.
+func (_u *DeviceUpdateOne) SetHash(v []byte) *DeviceUpdateOne {
+	_u.mutation.SetHash(v)
+	return _u
 }
 
 // Mutation returns the DeviceMutation object of the builder.
@@ -173,6 +188,9 @@ func (_u *DeviceUpdateOne) sqlSave(ctx context.Context) (_node *Device, err erro
 				ps[i](selector)
 			}
 		}
+	}
+	if value, ok := _u.mutation.Hash(); ok {
+		_spec.SetField(device.FieldHash, field.TypeBytes, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Device{config: _u.config}

@@ -8036,6 +8036,7 @@ type SigningKeyMutation struct {
 	typ           string
 	id            *string
 	private       *[]byte
+	public        *[]byte
 	create_time   *time.Time
 	use_time      *time.Time
 	clearedFields map[string]struct{}
@@ -8184,6 +8185,55 @@ func (m *SigningKeyMutation) ResetPrivate() {
 	m.private = nil
 }
 
+// SetPublic sets the "public" field.
+func (m *SigningKeyMutation) SetPublic(b []byte) {
+	m.public = &b
+}
+
+// Public returns the value of the "public" field in the mutation.
+func (m *SigningKeyMutation) Public() (r []byte, exists bool) {
+	v := m.public
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPublic returns the old "public" field's value of the SigningKey entity.
+// If the SigningKey object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SigningKeyMutation) OldPublic(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPublic is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPublic requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPublic: %w", err)
+	}
+	return oldValue.Public, nil
+}
+
+// ClearPublic clears the value of the "public" field.
+func (m *SigningKeyMutation) ClearPublic() {
+	m.public = nil
+	m.clearedFields[signingkey.FieldPublic] = struct{}{}
+}
+
+// PublicCleared returns if the "public" field was cleared in this mutation.
+func (m *SigningKeyMutation) PublicCleared() bool {
+	_, ok := m.clearedFields[signingkey.FieldPublic]
+	return ok
+}
+
+// ResetPublic resets all changes to the "public" field.
+func (m *SigningKeyMutation) ResetPublic() {
+	m.public = nil
+	delete(m.clearedFields, signingkey.FieldPublic)
+}
+
 // SetCreateTime sets the "create_time" field.
 func (m *SigningKeyMutation) SetCreateTime(t time.Time) {
 	m.create_time = &t
@@ -8290,9 +8340,12 @@ func (m *SigningKeyMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *SigningKeyMutation) Fields() []string {
-	fields := make([]string, 0, 3)
+	fields := make([]string, 0, 4)
 	if m.private != nil {
 		fields = append(fields, signingkey.FieldPrivate)
+	}
+	if m.public != nil {
+		fields = append(fields, signingkey.FieldPublic)
 	}
 	if m.create_time != nil {
 		fields = append(fields, signingkey.FieldCreateTime)
@@ -8310,6 +8363,8 @@ func (m *SigningKeyMutation) Field(name string) (ent.Value, bool) {
 	switch name {
 	case signingkey.FieldPrivate:
 		return m.Private()
+	case signingkey.FieldPublic:
+		return m.Public()
 	case signingkey.FieldCreateTime:
 		return m.CreateTime()
 	case signingkey.FieldUseTime:
@@ -8325,6 +8380,8 @@ func (m *SigningKeyMutation) OldField(ctx context.Context, name string) (ent.Val
 	switch name {
 	case signingkey.FieldPrivate:
 		return m.OldPrivate(ctx)
+	case signingkey.FieldPublic:
+		return m.OldPublic(ctx)
 	case signingkey.FieldCreateTime:
 		return m.OldCreateTime(ctx)
 	case signingkey.FieldUseTime:
@@ -8344,6 +8401,13 @@ func (m *SigningKeyMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetPrivate(v)
+		return nil
+	case signingkey.FieldPublic:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPublic(v)
 		return nil
 	case signingkey.FieldCreateTime:
 		v, ok := value.(time.Time)
@@ -8388,7 +8452,11 @@ func (m *SigningKeyMutation) AddField(name string, value ent.Value) error {
 // ClearedFields returns all nullable fields that were cleared during this
 // mutation.
 func (m *SigningKeyMutation) ClearedFields() []string {
-	return nil
+	var fields []string
+	if m.FieldCleared(signingkey.FieldPublic) {
+		fields = append(fields, signingkey.FieldPublic)
+	}
+	return fields
 }
 
 // FieldCleared returns a boolean indicating if a field with the given name was
@@ -8401,6 +8469,11 @@ func (m *SigningKeyMutation) FieldCleared(name string) bool {
 // ClearField clears the value of the field with the given name. It returns an
 // error if the field is not defined in the schema.
 func (m *SigningKeyMutation) ClearField(name string) error {
+	switch name {
+	case signingkey.FieldPublic:
+		m.ClearPublic()
+		return nil
+	}
 	return fmt.Errorf("unknown SigningKey nullable field %s", name)
 }
 
@@ -8410,6 +8483,9 @@ func (m *SigningKeyMutation) ResetField(name string) error {
 	switch name {
 	case signingkey.FieldPrivate:
 		m.ResetPrivate()
+		return nil
+	case signingkey.FieldPublic:
+		m.ResetPublic()
 		return nil
 	case signingkey.FieldCreateTime:
 		m.ResetCreateTime()

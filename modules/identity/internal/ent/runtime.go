@@ -111,7 +111,7 @@ func init() {
 	signingkeyFields := schema.SigningKey{}.Fields()
 	_ = signingkeyFields
 	// signingkeyDescCreateTime is the schema descriptor for create_time field.
-	signingkeyDescCreateTime := signingkeyFields[2].Descriptor()
+	signingkeyDescCreateTime := signingkeyFields[3].Descriptor()
 	// signingkey.DefaultCreateTime holds the default value on creation for the create_time field.
 	signingkey.DefaultCreateTime = signingkeyDescCreateTime.Default.(func() time.Time)
 }

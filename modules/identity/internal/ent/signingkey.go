@@ -19,6 +19,8 @@ type SigningKey struct {
 	ID string `json:"id,omitempty"`
 	// PKCS #8, or that encrypted
 	Private []byte `json:"-"`
+	// PKCS #1; null where a release before has made it and none since has kept it anew
+	Public []byte `json:"public,omitempty"`
 	// CreateTime holds the value of the "create_time" field.
 	CreateTime time.Time `json:"create_time,omitempty"`
 	// from when on tokens are signed with it; it is published before
@@ -31,7 +33,7 @@ func (*SigningKey) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case signingkey.FieldPrivate:
+		case signingkey.FieldPrivate, signingkey.FieldPublic:
 			values[i] = new([]byte)
 		case signingkey.FieldID:
 			values[i] = new(sql.NullString)
@@ -63,6 +65,12 @@ func (_m *SigningKey) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field private", values[i])
 			} else if value != nil {
 				_m.Private = *value
+			}
+		case signingkey.FieldPublic:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field public", values[i])
+			} else if value != nil {
+				_m.Public = *value
 			}
 		case signingkey.FieldCreateTime:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -113,6 +121,9 @@ func (_m *SigningKey) String() string {
 	builder.WriteString("SigningKey(")
 	builder.WriteString(fmt.Sprintf("id=%v, ", _m.ID))
 	builder.WriteString("private=<sensitive>")
+	builder.WriteString(", ")
+	builder.WriteString("public=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Public))
 	builder.WriteString(", ")
 	builder.WriteString("create_time=")
 	builder.WriteString(_m.CreateTime.Format(time.ANSIC))

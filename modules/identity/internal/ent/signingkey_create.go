@@ -29,6 +29,12 @@ func (_c *SigningKeyCreate) SetPrivate(v []byte) *SigningKeyCreate {
 	return _c
 }
 
+// SetPublic sets the "public" field.
+func (_c *SigningKeyCreate) SetPublic(v []byte) *SigningKeyCreate {
+	_c.mutation.SetPublic(v)
+	return _c
+}
+
 // SetCreateTime sets the "create_time" field.
 func (_c *SigningKeyCreate) SetCreateTime(v time.Time) *SigningKeyCreate {
 	_c.mutation.SetCreateTime(v)
@@ -147,6 +153,10 @@ func (_c *SigningKeyCreate) createSpec() (*SigningKey, *sqlgraph.CreateSpec) {
 		_spec.SetField(signingkey.FieldPrivate, field.TypeBytes, value)
 		_node.Private = value
 	}
+	if value, ok := _c.mutation.Public(); ok {
+		_spec.SetField(signingkey.FieldPublic, field.TypeBytes, value)
+		_node.Public = value
+	}
 	if value, ok := _c.mutation.CreateTime(); ok {
 		_spec.SetField(signingkey.FieldCreateTime, field.TypeTime, value)
 		_node.CreateTime = value
@@ -207,6 +217,36 @@ type (
 	}
 )
 
+// SetPrivate sets the "private" field.
+func (u *SigningKeyUpsert) SetPrivate(v []byte) *SigningKeyUpsert {
+	u.Set(signingkey.FieldPrivate, v)
+	return u
+}
+
+// UpdatePrivate sets the "private" field to the value that was provided on create.
+func (u *SigningKeyUpsert) UpdatePrivate() *SigningKeyUpsert {
+	u.SetExcluded(signingkey.FieldPrivate)
+	return u
+}
+
+// SetPublic sets the "public" field.
+func (u *SigningKeyUpsert) SetPublic(v []byte) *SigningKeyUpsert {
+	u.Set(signingkey.FieldPublic, v)
+	return u
+}
+
+// UpdatePublic sets the "public" field to the value that was provided on create.
+func (u *SigningKeyUpsert) UpdatePublic() *SigningKeyUpsert {
+	u.SetExcluded(signingkey.FieldPublic)
+	return u
+}
+
+// ClearPublic clears the value of the "public" field.
+func (u *SigningKeyUpsert) ClearPublic() *SigningKeyUpsert {
+	u.SetNull(signingkey.FieldPublic)
+	return u
+}
+
 // UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
 // Using this option is equivalent to using:
 //
@@ -223,9 +263,6 @@ func (u *SigningKeyUpsertOne) UpdateNewValues() *SigningKeyUpsertOne {
 	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
 		if _, exists := u.create.mutation.ID(); exists {
 			s.SetIgnore(signingkey.FieldID)
-		}
-		if _, exists := u.create.mutation.Private(); exists {
-			s.SetIgnore(signingkey.FieldPrivate)
 		}
 		if _, exists := u.create.mutation.CreateTime(); exists {
 			s.SetIgnore(signingkey.FieldCreateTime)
@@ -262,6 +299,41 @@ func (u *SigningKeyUpsertOne) Update(set func(*SigningKeyUpsert)) *SigningKeyUps
 		set(&SigningKeyUpsert{UpdateSet: update})
 	}))
 	return u
+}
+
+// SetPrivate sets the "private" field.
+func (u *SigningKeyUpsertOne) SetPrivate(v []byte) *SigningKeyUpsertOne {
+	return u.Update(func(s *SigningKeyUpsert) {
+		s.SetPrivate(v)
+	})
+}
+
+// UpdatePrivate sets the "private" field to the value that was provided on create.
+func (u *SigningKeyUpsertOne) UpdatePrivate() *SigningKeyUpsertOne {
+	return u.Update(func(s *SigningKeyUpsert) {
+		s.UpdatePrivate()
+	})
+}
+
+// SetPublic sets the "public" field.
+func (u *SigningKeyUpsertOne) SetPublic(v []byte) *SigningKeyUpsertOne {
+	return u.Update(func(s *SigningKeyUpsert) {
+		s.SetPublic(v)
+	})
+}
+
+// UpdatePublic sets the "public" field to the value that was provided on create.
+func (u *SigningKeyUpsertOne) UpdatePublic() *SigningKeyUpsertOne {
+	return u.Update(func(s *SigningKeyUpsert) {
+		s.UpdatePublic()
+	})
+}
+
+// ClearPublic clears the value of the "public" field.
+func (u *SigningKeyUpsertOne) ClearPublic() *SigningKeyUpsertOne {
+	return u.Update(func(s *SigningKeyUpsert) {
+		s.ClearPublic()
+	})
 }
 
 // Exec executes the query.
@@ -447,9 +519,6 @@ func (u *SigningKeyUpsertBulk) UpdateNewValues() *SigningKeyUpsertBulk {
 			if _, exists := b.mutation.ID(); exists {
 				s.SetIgnore(signingkey.FieldID)
 			}
-			if _, exists := b.mutation.Private(); exists {
-				s.SetIgnore(signingkey.FieldPrivate)
-			}
 			if _, exists := b.mutation.CreateTime(); exists {
 				s.SetIgnore(signingkey.FieldCreateTime)
 			}
@@ -486,6 +555,41 @@ func (u *SigningKeyUpsertBulk) Update(set func(*SigningKeyUpsert)) *SigningKeyUp
 		set(&SigningKeyUpsert{UpdateSet: update})
 	}))
 	return u
+}
+
+// SetPrivate sets the "private" field.
+func (u *SigningKeyUpsertBulk) SetPrivate(v []byte) *SigningKeyUpsertBulk {
+	return u.Update(func(s *SigningKeyUpsert) {
+		s.SetPrivate(v)
+	})
+}
+
+// UpdatePrivate sets the "private" field to the value that was provided on create.
+func (u *SigningKeyUpsertBulk) UpdatePrivate() *SigningKeyUpsertBulk {
+	return u.Update(func(s *SigningKeyUpsert) {
+		s.UpdatePrivate()
+	})
+}
+
+// SetPublic sets the "public" field.
+func (u *SigningKeyUpsertBulk) SetPublic(v []byte) *SigningKeyUpsertBulk {
+	return u.Update(func(s *SigningKeyUpsert) {
+		s.SetPublic(v)
+	})
+}
+
+// UpdatePublic sets the "public" field to the value that was provided on create.
+func (u *SigningKeyUpsertBulk) UpdatePublic() *SigningKeyUpsertBulk {
+	return u.Update(func(s *SigningKeyUpsert) {
+		s.UpdatePublic()
+	})
+}
+
+// ClearPublic clears the value of the "public" field.
+func (u *SigningKeyUpsertBulk) ClearPublic() *SigningKeyUpsertBulk {
+	return u.Update(func(s *SigningKeyUpsert) {
+		s.ClearPublic()
+	})
 }
 
 // Exec executes the query.

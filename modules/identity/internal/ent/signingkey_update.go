@@ -28,6 +28,24 @@ func (_u *SigningKeyUpdate) Where(ps ...predicate.SigningKey) *SigningKeyUpdate 
 	return _u
 }
 
+// SetPrivate sets the "private" field.
+func (_u *SigningKeyUpdate) SetPrivate(v []byte) *SigningKeyUpdate {
+	_u.mutation.SetPrivate(v)
+	return _u
+}
+
+// SetPublic sets the "public" field.
+func (_u *SigningKeyUpdate) SetPublic(v []byte) *SigningKeyUpdate {
+	_u.mutation.SetPublic(v)
+	return _u
+}
+
+// ClearPublic clears the value of the "public" field.
+func (_u *SigningKeyUpdate) ClearPublic() *SigningKeyUpdate {
+	_u.mutation.ClearPublic()
+	return _u
+}
+
 // Mutation returns the SigningKeyMutation object of the builder.
 func (_u *SigningKeyUpdate) Mutation() *SigningKeyMutation {
 	return _u.mutation
@@ -75,6 +93,15 @@ func (_u *SigningKeyUpdate) sqlSave(ctx context.Context) (_node int, err error) 
 			}
 		}
 	}
+	if value, ok := _u.mutation.Private(); ok {
+		_spec.SetField(signingkey.FieldPrivate, field.TypeBytes, value)
+	}
+	if value, ok := _u.mutation.Public(); ok {
+		_spec.SetField(signingkey.FieldPublic, field.TypeBytes, value)
+	}
+	if _u.mutation.PublicCleared() {
+		_spec.ClearField(signingkey.FieldPublic, field.TypeBytes)
+	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -95,6 +122,24 @@ type SigningKeyUpdateOne struct {
 	hooks     []Hook
 	mutation  *SigningKeyMutation
 	modifiers []func(*sql.UpdateBuilder)
+}
+
+// SetPrivate sets the "private" field.
+func (_u *SigningKeyUpdateOne) SetPrivate(v []byte) *SigningKeyUpdateOne {
+	_u.mutation.SetPrivate(v)
+	return _u
+}
+
+// SetPublic sets the "public" field.
+func (_u *SigningKeyUpdateOne) SetPublic(v []byte) *SigningKeyUpdateOne {
+	_u.mutation.SetPublic(v)
+	return _u
+}
+
+// ClearPublic clears the value of the "public" field.
+func (_u *SigningKeyUpdateOne) ClearPublic() *SigningKeyUpdateOne {
+	_u.mutation.ClearPublic()
+	return _u
 }
 
 // Mutation returns the SigningKeyMutation object of the builder.
@@ -173,6 +218,15 @@ func (_u *SigningKeyUpdateOne) sqlSave(ctx context.Context) (_node *SigningKey, 
 				ps[i](selector)
 			}
 		}
+	}
+	if value, ok := _u.mutation.Private(); ok {
+		_spec.SetField(signingkey.FieldPrivate, field.TypeBytes, value)
+	}
+	if value, ok := _u.mutation.Public(); ok {
+		_spec.SetField(signingkey.FieldPublic, field.TypeBytes, value)
+	}
+	if _u.mutation.PublicCleared() {
+		_spec.ClearField(signingkey.FieldPublic, field.TypeBytes)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &SigningKey{config: _u.config}

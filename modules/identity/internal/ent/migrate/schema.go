@@ -187,9 +187,9 @@ var (
 		PrimaryKey: []*schema.Column{DeviceColumns[0]},
 		Indexes: []*schema.Index{
 			{
-				Name:    "device_hash",
+				Name:    "device_hash_account_id",
 				Unique:  true,
-				Columns: []*schema.Column{DeviceColumns[1]},
+				Columns: []*schema.Column{DeviceColumns[1], DeviceColumns[2]},
 			},
 			{
 				Name:    "device_account_id",
@@ -363,6 +363,7 @@ var (
 	SigningKeyColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString},
 		{Name: "private", Type: field.TypeBytes},
+		{Name: "public", Type: field.TypeBytes, Nullable: true},
 		{Name: "create_time", Type: field.TypeTime, Default: "now()"},
 		{Name: "use_time", Type: field.TypeTime},
 	}

@@ -54,7 +54,7 @@ func (Session) Annotations() []schema.Annotation { return table("session") }
 func (Session) Fields() []ent.Field {
 	return []ent.Field{
 		field.String("id").Immutable(),
-		field.Bytes("hash").Immutable().Sensitive().Comment("of what its cookie says"),
+		field.Bytes("hash").Sensitive().Comment("of what its cookie says"),
 		field.String("account_id").Immutable(),
 		field.String("device").Immutable().Comment("what the browser calls itself, in few words"),
 		now("create_time"),
@@ -175,7 +175,8 @@ func (SigningKey) Annotations() []schema.Annotation { return table("signing_key"
 func (SigningKey) Fields() []ent.Field {
 	return []ent.Field{
 		field.String("id").Immutable(),
-		field.Bytes("private").Immutable().Sensitive().Comment("PKCS #8, or that encrypted"),
+		field.Bytes("private").Sensitive().Comment("PKCS #8, or that encrypted"),
+		field.Bytes("public").Optional().Comment("PKCS #1; null where a release before has made it and none since has kept it anew"),
 		now("create_time"),
 		field.Time("use_time").Immutable().Comment("from when on tokens are signed with it; it is published before"),
 	}
@@ -188,14 +189,14 @@ func (Device) Annotations() []schema.Annotation { return table("device") }
 
 func (Device) Fields() []ent.Field {
 	return []ent.Field{
-		field.Bytes("hash").Immutable().Sensitive().Comment("of what its cookie says"),
+		field.Bytes("hash").Sensitive().Comment("of what its cookie says"),
 		field.String("account_id").Immutable(),
 		field.Time("expire_time").Immutable(),
 	}
 }
 
 func (Device) Indexes() []ent.Index {
-	return []ent.Index{index.Fields("hash").Unique(), index.Fields("account_id"), index.Fields("expire_time")}
+	return []ent.Index{index.Fields("hash", "account_id").Unique(), index.Fields("account_id"), index.Fields("expire_time")}
 }
 
 // Attempt counts attempts to sign in that were in vain, by account, by a browser that the account knows, or by network.

@@ -15,6 +15,8 @@ const (
 	FieldID = "id"
 	// FieldPrivate holds the string denoting the private field in the database.
 	FieldPrivate = "private"
+	// FieldPublic holds the string denoting the public field in the database.
+	FieldPublic = "public"
 	// FieldCreateTime holds the string denoting the create_time field in the database.
 	FieldCreateTime = "create_time"
 	// FieldUseTime holds the string denoting the use_time field in the database.
@@ -27,6 +29,7 @@ const (
 var Columns = []string{
 	FieldID,
 	FieldPrivate,
+	FieldPublic,
 	FieldCreateTime,
 	FieldUseTime,
 }

@@ -69,6 +69,11 @@ func Private(v []byte) predicate.SigningKey {
 	return predicate.SigningKey(sql.FieldEQ(FieldPrivate, v))
 }
 
+// Public applies equality check predicate on the "public" field. It's identical to PublicEQ.
+func Public(v []byte) predicate.SigningKey {
+	return predicate.SigningKey(sql.FieldEQ(FieldPublic, v))
+}
+
 // CreateTime applies equality check predicate on the "create_time" field. It's identical to CreateTimeEQ.
 func CreateTime(v time.Time) predicate.SigningKey {
 	return predicate.SigningKey(sql.FieldEQ(FieldCreateTime, v))
@@ -117,6 +122,56 @@ func PrivateLT(v []byte) predicate.SigningKey {
 // PrivateLTE applies the LTE predicate on the "private" field.
 func PrivateLTE(v []byte) predicate.SigningKey {
 	return predicate.SigningKey(sql.FieldLTE(FieldPrivate, v))
+}
+
+// PublicEQ applies the EQ predicate on the "public" field.
+func PublicEQ(v []byte) predicate.SigningKey {
+	return predicate.SigningKey(sql.FieldEQ(FieldPublic, v))
+}
+
+// PublicNEQ applies the NEQ predicate on the "public" field.
+func PublicNEQ(v []byte) predicate.SigningKey {
+	return predicate.SigningKey(sql.FieldNEQ(FieldPublic, v))
+}
+
+// PublicIn applies the In predicate on the "public" field.
+func PublicIn(vs ...[]byte) predicate.SigningKey {
+	return predicate.SigningKey(sql.FieldIn(FieldPublic, vs...))
+}
+
+// PublicNotIn applies the NotIn predicate on the "public" field.
+func PublicNotIn(vs ...[]byte) predicate.SigningKey {
+	return predicate.SigningKey(sql.FieldNotIn(FieldPublic, vs...))
+}
+
+// PublicGT applies the GT predicate on the "public" field.
+func PublicGT(v []byte) predicate.SigningKey {
+	return predicate.SigningKey(sql.FieldGT(FieldPublic, v))
+}
+
+// PublicGTE applies the GTE predicate on the "public" field.
+func PublicGTE(v []byte) predicate.SigningKey {
+	return predicate.SigningKey(sql.FieldGTE(FieldPublic, v))
+}
+
+// PublicLT applies the LT predicate on the "public" field.
+func PublicLT(v []byte) predicate.SigningKey {
+	return predicate.SigningKey(sql.FieldLT(FieldPublic, v))
+}
+
+// PublicLTE applies the LTE predicate on the "public" field.
+func PublicLTE(v []byte) predicate.SigningKey {
+	return predicate.SigningKey(sql.FieldLTE(FieldPublic, v))
+}
+
+// PublicIsNil applies the IsNil predicate on the "public" field.
+func PublicIsNil() predicate.SigningKey {
+	return predicate.SigningKey(sql.FieldIsNull(FieldPublic))
+}
+
+// PublicNotNil applies the NotNil predicate on the "public" field.
+func PublicNotNil() predicate.SigningKey {
+	return predicate.SigningKey(sql.FieldNotNull(FieldPublic))
 }
 
 // CreateTimeEQ applies the EQ predicate on the "create_time" field.
