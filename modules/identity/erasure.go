@@ -68,6 +68,10 @@ func (s desk) ErasePerson(ctx context.Context, r *identityv1.ErasePersonRequest)
 	if rpc.IsGuest(r.GetSubject()) {
 		return nil, rpc.Errorf(connect.CodeInvalidArgument, "GUEST", "a guest is known by an e-mail address alone: erase that")
 	}
+	// Who is forgotten is written down for good, where nobody can take it out again. The error does not repeat it.
+	if strings.Contains(r.GetSubject(), "@") {
+		return nil, rpc.Errorf(connect.CodeInvalidArgument, "EMAIL", "this is an e-mail address: name the account by its id, or use --email to forget what is known by the address alone")
+	}
 	return &identityv1.ErasePersonResponse{}, s.erase(ctx, r.GetSubject(), "")
 }
 
