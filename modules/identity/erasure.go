@@ -13,12 +13,12 @@ import (
 )
 
 // holdings are where the module holds something of people. Codes and the mails of strangers are not among them: they have ids alone, and are
-// gone in two days.
+// gone in two days. Sessions come first: whoever allows an app something holds the one in which he does, so what he writes is seen by what follows.
 var holdings = []person.Holding{
+	{Table: "session", Of: "account_id = $1", Shows: []string{"id", "device", "create_time", "expire_time"}},
 	{Table: "address", Of: "account_id = $1", Shows: []string{"id", "name", "lines", "postal_code", "city", "region", "country"}},
 	{Table: "refresh_token", Of: "family_id IN (SELECT id FROM family WHERE account_id = $1)"},
 	{Table: "family", Of: "account_id = $1", Shows: []string{"client_id", "scopes", "auth_time", "create_time", "expire_time", "end_time"}},
-	{Table: "session", Of: "account_id = $1", Shows: []string{"id", "device", "create_time", "expire_time"}},
 	{Table: "device", Of: "account_id = $1"},
 	{Table: "consent", Of: "account_id = $1", Shows: []string{"client_id", "scopes", "create_time"}},
 	{Table: "link", Of: "account_id = $1"},

@@ -1,7 +1,10 @@
 package identity
 
 import (
+	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"connectrpc.com/connect"
@@ -132,5 +135,53 @@ func TestErasePerson(t *testing.T) {
 	b.Exec(t, "INSERT INTO identity.account (id, state, roles) VALUES ('usr_gone', 'erased', '[]')")
 	if _, err := b.Hosts["identity"].DB.Pool().Exec(t.Context(), "UPDATE account SET name = 'Jane' WHERE id = 'usr_gone'"); err == nil || !strings.Contains(err.Error(), "erased_is_nobody") {
 		t.Errorf("somebody who is forgotten gets a name: %v", err)
+	}
+}
+
+// What she allows an app while she is being erased is gone with her, whichever comes first.
+func TestErasePersonWhoAllows(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, holds string // A table that holds up whichever comes first, when it has done most.
+		erasedFirst bool
+	}{{"before", "code", false}, {"meanwhile", "mail", true}} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.app(t, func(r *identityv1.PutClientRequest) { r.Client.Trusted = false })
+			at := b.jane(t)
+			id := b.id(t)
+			asked := at.get(t, b.party(t).url())
+			held, err := b.Hosts["identity"].DB.Pool().Begin(t.Context())
+			must(t, err)
+			defer func() { _ = held.Rollback(t.Context()) }()
+			_, err = held.Exec(t.Context(), "LOCK TABLE "+c.holds+" IN SHARE MODE")
+			must(t, err)
+			steps := []func(){
+				func() { at.submit(t, asked, authorizePath, url.Values{"decision": {"allow"}}) },
+				func() {
+					if _, err := b.desk.ErasePerson(moduletest.As(t, ""), &identityv1.ErasePersonRequest{Subject: id}); err != nil {
+						t.Error(err)
+					}
+				},
+			}
+			if c.erasedFirst {
+				slices.Reverse(steps)
+			}
+			var both sync.WaitGroup
+			for i, step := range steps {
+				both.Go(step)
+				moduletest.Eventually(t, "each waits", func() bool {
+					return moduletest.Value[int](t, b.House, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") > i
+				})
+			}
+			must(t, held.Commit(t.Context()))
+			both.Wait()
+			for _, table := range []string{"session", "family", "consent"} {
+				if n := moduletest.Value[int](t, b.House, "SELECT count(*) FROM identity."+table); n != 0 {
+					t.Errorf("%s has %d rows of hers", table, n)
+				}
+			}
+		})
 	}
 }
