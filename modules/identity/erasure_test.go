@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"connectrpc.com/connect"
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/oauth2"
 
 	identityv1 "github.com/cleave-go/cleave/gen/cleave/identity/v1"
@@ -183,5 +184,24 @@ func TestErasePersonWhoAllows(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What is somebody's is found by an index, however much there is of others.
+func TestHoldingsHaveAnIndex(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	tx, err := b.Hosts["identity"].DB.Pool().Begin(t.Context())
+	must(t, err)
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	_, err = tx.Exec(t.Context(), "SET LOCAL enable_seqscan = off") // What is planned all the same has no other way.
+	must(t, err)
+	for _, h := range holdings {
+		rows, _ := tx.Query(t.Context(), "EXPLAIN SELECT FROM "+h.Table+" WHERE "+strings.ReplaceAll(h.Of, "$1", "'usr_1'"))
+		plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		must(t, err)
+		if all := strings.Join(plan, "\n"); strings.Contains(all, "Seq Scan") {
+			t.Errorf("%s is read as a whole:\n%s", h.Table, all)
+		}
 	}
 }
