@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -46,19 +47,14 @@ func (s *service) EraseAccount(ctx context.Context, r *identityv1.EraseAccountRe
 		return &identityv1.EraseAccountResponse{}, nil
 	}
 	// A token that somebody else has got hold of shall not be what passwords are tried with.
-	_, may, err := s.attempt(ctx, "", a.email, "")
-	if err != nil {
-		return nil, db.Unavailable(err)
-	}
-	if !may {
+	a, _, err = s.recognise(ctx, session{account: a}, visitor{}, r.GetPassword())
+	switch {
+	case errors.Is(err, errTooMany):
 		return nil, rpc.Errorf(connect.CodeResourceExhausted, "TOO_MANY_ATTEMPTS", "there were too many attempts: wait for a quarter of an hour")
-	}
-	right, err := s.hasher.verify(ctx, a.hash, r.GetPassword())
-	if err != nil {
-		return nil, db.Unavailable(err)
-	}
-	if !right {
+	case errors.Is(err, errRefused):
 		return nil, rpc.Errorf(connect.CodePermissionDenied, "PASSWORD", "this is not the password of the account")
+	case err != nil:
+		return nil, db.Unavailable(err)
 	}
 	return &identityv1.EraseAccountResponse{}, s.erase(ctx, owner, a.hash)
 }

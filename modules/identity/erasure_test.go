@@ -40,6 +40,9 @@ func TestEraseAccount(t *testing.T) {
 	if b.id(t) != id {
 		t.Fatal("she is gone")
 	}
+	if n := moduletest.Value[int64](t, b.House, "SELECT count(*) FROM identity.audit WHERE event = 'password_refused' AND account_id = $1", id); n != 1 {
+		t.Errorf("the audit log says %d times that the password was wrong", n)
+	}
 	for range 2 {
 		_, err = b.client.EraseAccount(jane, &identityv1.EraseAccountRequest{Password: password})
 		must(t, err)
