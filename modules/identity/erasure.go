@@ -22,8 +22,8 @@ var holdings = []person.Holding{
 	{Table: "family", Of: "account_id = $1", Shows: []string{"client_id", "scopes", "auth_time", "create_time", "expire_time", "end_time"}},
 	{Table: "device", Of: "account_id = $1"},
 	{Table: "consent", Of: "account_id = $1", Shows: []string{"client_id", "scopes", "create_time"}},
-	{Table: "link", Of: "account_id = $1"},
-	{Table: "mail", Of: "account_id = $1", Shows: []string{"id", "kind", "language", "expire_time"}},
+	{Table: "link", Of: "account_id = $1", Email: "email = $1"}, // Whoever has the account may only want the address.
+	{Table: "mail", Of: "account_id = $1", Email: "email = $1", Shows: []string{"id", "kind", "language", "expire_time"}},
 	{Table: "audit", Of: "account_id = $1", Shows: []string{"event", "client_id", "session_id", "create_time"}, Keeps: true},
 	{
 		Table: "account", Of: "id = $1", Shows: []string{"id", "state", "email", "email_verified", "name", "roles", "create_time"},

@@ -13,6 +13,8 @@ import (
 
 	identityv1 "github.com/cleave-go/cleave/gen/cleave/identity/v1"
 	"github.com/cleave-go/cleave/gen/cleave/identity/v1/identityv1cleave"
+	personv1 "github.com/cleave-go/cleave/gen/cleave/platform/person/v1"
+	"github.com/cleave-go/cleave/gen/cleave/platform/person/v1/personv1cleave"
 	"github.com/cleave-go/cleave/platform/moduletest"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
@@ -140,6 +142,24 @@ func TestErasePerson(t *testing.T) {
 	if _, err := b.Hosts["identity"].DB.Pool().Exec(t.Context(), "UPDATE account SET name = 'Jane' WHERE id = 'usr_gone'"); err == nil || !strings.Contains(err.Error(), "erased_is_nobody") {
 		t.Errorf("somebody who is forgotten gets a name: %v", err)
 	}
+}
+
+// An address that somebody wants for an account is forgotten by itself, and the account stays.
+func TestEraseWantedEmail(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	jane := b.jane(t)
+	jane.change(t, "email", url.Values{"email": {"grace@example.org"}, "password": {password}})
+	if m := b.mail(t); m.GetAddress() != "grace@example.org" { // It brings a link.
+		t.Fatalf("%v is mailed", m)
+	}
+	operator := personv1cleave.NewPersonServiceClient(b.Caller("operator", personv1cleave.PersonService.Of("identity")).At("identity"))
+	_, err := operator.EraseEmail(moduletest.As(t, ""), &personv1.EraseEmailRequest{Email: "Grace@example.org", ErasureId: "ers_" + strings.Repeat("0", 32)})
+	must(t, err)
+	if n := moduletest.Value[int64](t, b.House, "SELECT (SELECT count(*) FROM identity.link AS r WHERE r::text LIKE '%grace%') + (SELECT count(*) FROM identity.mail AS r WHERE r::text LIKE '%grace%')"); n != 0 {
+		t.Errorf("%d rows have the address", n)
+	}
+	b.id(t) // Jane is there.
 }
 
 // What she allows an app while she is being erased is gone with her, whichever comes first.
