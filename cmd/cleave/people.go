@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -72,7 +73,7 @@ func (p *people) all(ctx context.Context) ([]personHolder, error) {
 }
 
 func (p *people) erase() *cobra.Command {
-	var email string
+	var email, erasureID string
 	c := &cobra.Command{
 		Use:   "erase PERSON",
 		Short: "Have a person forgotten, for good: nothing brings it back",
@@ -80,14 +81,15 @@ func (p *people) erase() *cobra.Command {
 says when all have.
 
 With --email it forgets what is known by an e-mail address alone: where guests wanted to be written to about their orders, and
-what they were mailed. An account with that address stays: name it by its id.`,
+what they were mailed. An account with that address stays: name it by its id. It says first what the report is kept under: repeated
+with that as --erasure it completes the same report.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if (email == "") == (len(args) == 0) {
+			if (email == "") == (len(args) == 0) || email == "" && erasureID != "" {
 				return errors.New("name a person, or an e-mail address with --email")
 			}
 			if email != "" {
-				return p.eraseEmail(cmd, email)
+				return p.eraseEmail(cmd, email, cmp.Or(erasureID, id.New("ers")))
 			}
 			base, err := p.own(cmd.Context(), "identity")
 			if err != nil {
@@ -102,15 +104,16 @@ what they were mailed. An account with that address stays: name it by its id.`,
 		},
 	}
 	c.Flags().StringVar(&email, "email", "", "forget what is known by this address alone")
+	c.Flags().StringVar(&erasureID, "erasure", "", "complete the report of this erasure of the address, ers_…, instead of beginning another")
 	return c
 }
 
-func (p *people) eraseEmail(cmd *cobra.Command, email string) error {
+func (p *people) eraseEmail(cmd *cobra.Command, email, erasureID string) error {
 	all, err := p.all(cmd.Context())
 	if err != nil {
 		return err
 	}
-	erasureID := id.New("ers")
+	fmt.Fprintf(cmd.ErrOrStderr(), "To see the report again: cleave people report %s\n", erasureID)
 	table := p.table(cmd)
 	defer table.end()
 	// Backwards, so that orders comes before notifications: that asks it for the address before it writes.
@@ -118,13 +121,12 @@ func (p *people) eraseEmail(cmd *cobra.Command, email string) error {
 	for _, h := range all {
 		answer, err := h.EraseEmail(cmd.Context(), &personv1.EraseEmailRequest{Email: email, ErasureId: erasureID})
 		if err != nil {
-			return fmt.Errorf("%s: %w; do it again", h.module, told(err))
+			return fmt.Errorf("%s: %w; do it again with --erasure %s", h.module, told(err), erasureID)
 		}
 		if err := p.print(table, h.module, answer.GetErasures()); err != nil {
 			return err
 		}
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "To see this again: cleave people report %s\n", erasureID)
 	return nil
 }
 

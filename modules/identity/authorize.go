@@ -219,8 +219,9 @@ func (w *web) consent(out http.ResponseWriter, r *http.Request) error {
 	case r.PostForm.Get("decision") != "allow":
 		return w.leadWrong(out, a, &wrongRequest{"access_denied", "the person has not allowed it"})
 	}
-	_, err = w.store.Pool().Exec(r.Context(), `INSERT INTO consent (account_id, client_id, scopes) VALUES ($1, $2, $3)
-		ON CONFLICT (account_id, client_id) DO UPDATE SET scopes = (SELECT coalesce(jsonb_agg(DISTINCT scope), '[]') FROM jsonb_array_elements(consent.scopes || excluded.scopes) AS scope)`, who.account.id, a.client.id, list(a.scopes))
+	// If the session has ended meanwhile grant says so.
+	_, err = w.store.Pool().Exec(r.Context(), `INSERT INTO consent (account_id, client_id, scopes) SELECT account_id, $2, $3::jsonb FROM session WHERE id = $1 AND expire_time > now() FOR SHARE
+		ON CONFLICT (account_id, client_id) DO UPDATE SET scopes = (SELECT coalesce(jsonb_agg(DISTINCT scope), '[]') FROM jsonb_array_elements(consent.scopes || excluded.scopes) AS scope)`, who.id, a.client.id, list(a.scopes))
 	if err != nil {
 		return fmt.Errorf("write down what somebody allows: %w", err)
 	}

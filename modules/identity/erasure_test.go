@@ -1,14 +1,20 @@
 package identity
 
 import (
+	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"connectrpc.com/connect"
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/oauth2"
 
 	identityv1 "github.com/cleave-go/cleave/gen/cleave/identity/v1"
 	"github.com/cleave-go/cleave/gen/cleave/identity/v1/identityv1cleave"
+	personv1 "github.com/cleave-go/cleave/gen/cleave/platform/person/v1"
+	"github.com/cleave-go/cleave/gen/cleave/platform/person/v1/personv1cleave"
 	"github.com/cleave-go/cleave/platform/moduletest"
 	"github.com/cleave-go/cleave/platform/rpc"
 )
@@ -35,6 +41,9 @@ func TestEraseAccount(t *testing.T) {
 	}
 	if b.id(t) != id {
 		t.Fatal("she is gone")
+	}
+	if n := moduletest.Value[int64](t, b.House, "SELECT count(*) FROM identity.audit WHERE event = 'password_refused' AND account_id = $1", id); n != 1 {
+		t.Errorf("the audit log says %d times that the password was wrong", n)
 	}
 	for range 2 {
 		_, err = b.client.EraseAccount(jane, &identityv1.EraseAccountRequest{Password: password})
@@ -121,16 +130,101 @@ func TestErasePerson(t *testing.T) {
 	if left := moduletest.Value[int64](t, b.House, "SELECT (SELECT count(*) FROM identity.address) + (SELECT count(*) FROM identity.account WHERE email IS NOT NULL)"); left != 0 {
 		t.Errorf("%d rows are left", left)
 	}
-	if told := moduletest.Value[int64](t, b.House, "SELECT count(*) FROM identity.cleave_event WHERE type = 'identity.v1.UserErased'"); told != 2 {
-		t.Errorf("others are told %d times", told)
-	}
-	for subject, want := range map[string]connect.Code{"usr_mistyped": connect.CodeNotFound, "gst_1": connect.CodeInvalidArgument} {
+	for subject, want := range map[string]connect.Code{"usr_mistyped": connect.CodeNotFound, "gst_1": connect.CodeInvalidArgument, "John@example.com": connect.CodeInvalidArgument} {
 		if _, err := b.desk.ErasePerson(operator, &identityv1.ErasePersonRequest{Subject: subject}); connect.CodeOf(err) != want {
 			t.Errorf("%s: %v, want %s", subject, err, want)
 		}
 	}
+	if told := moduletest.Value[int64](t, b.House, "SELECT count(*) FROM identity.cleave_event WHERE type = 'identity.v1.UserErased'"); told != 2 {
+		t.Errorf("others are told %d times", told)
+	}
 	b.Exec(t, "INSERT INTO identity.account (id, state, roles) VALUES ('usr_gone', 'erased', '[]')")
 	if _, err := b.Hosts["identity"].DB.Pool().Exec(t.Context(), "UPDATE account SET name = 'Jane' WHERE id = 'usr_gone'"); err == nil || !strings.Contains(err.Error(), "erased_is_nobody") {
 		t.Errorf("somebody who is forgotten gets a name: %v", err)
+	}
+}
+
+// An address that somebody wants for an account is forgotten by itself, and the account stays.
+func TestEraseWantedEmail(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	jane := b.jane(t)
+	jane.change(t, "email", url.Values{"email": {"grace@example.org"}, "password": {password}})
+	if m := b.mail(t); m.GetAddress() != "grace@example.org" { // It brings a link.
+		t.Fatalf("%v is mailed", m)
+	}
+	operator := personv1cleave.NewPersonServiceClient(b.Caller("operator", personv1cleave.PersonService.Of("identity")).At("identity"))
+	_, err := operator.EraseEmail(moduletest.As(t, ""), &personv1.EraseEmailRequest{Email: "Grace@example.org", ErasureId: "ers_" + strings.Repeat("0", 32)})
+	must(t, err)
+	if n := moduletest.Value[int64](t, b.House, "SELECT (SELECT count(*) FROM identity.link AS r WHERE r::text LIKE '%grace%') + (SELECT count(*) FROM identity.mail AS r WHERE r::text LIKE '%grace%')"); n != 0 {
+		t.Errorf("%d rows have the address", n)
+	}
+	b.id(t) // Jane is there.
+}
+
+// What she allows an app while she is being erased is gone with her, whichever comes first.
+func TestErasePersonWhoAllows(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, holds string // A table that holds up whichever comes first, when it has done most.
+		erasedFirst bool
+	}{{"before", "code", false}, {"meanwhile", "mail", true}} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.app(t, func(r *identityv1.PutClientRequest) { r.Client.Trusted = false })
+			at := b.jane(t)
+			id := b.id(t)
+			asked := at.get(t, b.party(t).url())
+			held, err := b.Hosts["identity"].DB.Pool().Begin(t.Context())
+			must(t, err)
+			defer func() { _ = held.Rollback(t.Context()) }()
+			_, err = held.Exec(t.Context(), "LOCK TABLE "+c.holds+" IN SHARE MODE")
+			must(t, err)
+			steps := []func(){
+				func() { at.submit(t, asked, authorizePath, url.Values{"decision": {"allow"}}) },
+				func() {
+					if _, err := b.desk.ErasePerson(moduletest.As(t, ""), &identityv1.ErasePersonRequest{Subject: id}); err != nil {
+						t.Error(err)
+					}
+				},
+			}
+			if c.erasedFirst {
+				slices.Reverse(steps)
+			}
+			var both sync.WaitGroup
+			for i, step := range steps {
+				both.Go(step)
+				moduletest.Eventually(t, "each waits", func() bool {
+					return moduletest.Value[int](t, b.House, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") > i
+				})
+			}
+			must(t, held.Commit(t.Context()))
+			both.Wait()
+			for _, table := range []string{"session", "family", "consent"} {
+				if n := moduletest.Value[int](t, b.House, "SELECT count(*) FROM identity."+table); n != 0 {
+					t.Errorf("%s has %d rows of hers", table, n)
+				}
+			}
+		})
+	}
+}
+
+// What is somebody's is found by an index, however much there is of others.
+func TestHoldingsHaveAnIndex(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	tx, err := b.Hosts["identity"].DB.Pool().Begin(t.Context())
+	must(t, err)
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	_, err = tx.Exec(t.Context(), "SET LOCAL enable_seqscan = off") // What is planned all the same has no other way.
+	must(t, err)
+	for _, h := range holdings {
+		rows, _ := tx.Query(t.Context(), "EXPLAIN SELECT FROM "+h.Table+" WHERE "+strings.ReplaceAll(h.Of, "$1", "'usr_1'"))
+		plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		must(t, err)
+		if all := strings.Join(plan, "\n"); strings.Contains(all, "Seq Scan") {
+			t.Errorf("%s is read as a whole:\n%s", h.Table, all)
+		}
 	}
 }

@@ -288,6 +288,11 @@ var (
 		PrimaryKey: []*schema.Column{MailColumns[0]},
 		Indexes: []*schema.Index{
 			{
+				Name:    "mail_account_id",
+				Unique:  false,
+				Columns: []*schema.Column{MailColumns[1]},
+			},
+			{
 				Name:    "mail_expire_time",
 				Unique:  false,
 				Columns: []*schema.Column{MailColumns[6]},

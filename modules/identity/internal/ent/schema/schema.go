@@ -252,7 +252,9 @@ func (Mail) Fields() []ent.Field {
 	}
 }
 
-func (Mail) Indexes() []ent.Index { return []ent.Index{index.Fields("expire_time")} }
+func (Mail) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("account_id"), index.Fields("expire_time")}
+}
 
 // Link is what a mail leads to: whoever has it may choose the password of an account, once, or whoever has the account may make an address
 // its own.
