@@ -134,7 +134,7 @@ func forgets(t *testing.T, h *moduletest.House, name string) {
 	ctx := moduletest.As(t, "")
 	host := h.Hosts[name]
 	operator := personv1cleave.NewPersonServiceClient(h.Caller("operator", personv1cleave.PersonService.Of(name)).At(name))
-	stream, err := operator.Export(ctx, &personv1.ExportRequest{Subject: "usr_nobody"})
+	stream, err := operator.StreamExport(ctx, &personv1.StreamExportRequest{Subject: "usr_nobody"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -214,7 +214,7 @@ the export is not whole.`,
 
 // export writes what a module holds of a person as it comes, so that it need not fit into memory.
 func (h personHolder) export(ctx context.Context, out io.Writer, subject string) error {
-	stream, err := h.Export(ctx, &personv1.ExportRequest{Subject: subject})
+	stream, err := h.StreamExport(ctx, &personv1.StreamExportRequest{Subject: subject})
 	if err != nil {
 		return err
 	}

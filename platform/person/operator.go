@@ -61,11 +61,11 @@ func (s operatorService) report(ctx context.Context, subject string) ([]*personv
 	return erasures, nil
 }
 
-// Export reads a page by one statement, so that no connection waits for whoever reads the export.
-func (s operatorService) Export(ctx context.Context, r *personv1.ExportRequest, stream *connect.ServerStream[personv1.ExportResponse]) error {
+// StreamExport reads a page by one statement, so that no connection waits for whoever reads the export.
+func (s operatorService) StreamExport(ctx context.Context, r *personv1.StreamExportRequest, stream *connect.ServerStream[personv1.StreamExportResponse]) error {
 	for _, h := range s.holdings {
 		for after := ""; len(h.Shows) > 0 && !h.Later; {
-			page := &personv1.ExportResponse{Place: h.place()}
+			page := &personv1.StreamExportResponse{Place: h.place()}
 			rows, _ := s.db.Pool().Query(ctx, fmt.Sprintf(`SELECT place_in_export, to_jsonb(shown) FROM (
 					SELECT %[1]s::text COLLATE "C" AS place_in_export, * FROM %[2]s WHERE (%[3]s) AND %[1]s::text COLLATE "C" > $2 ORDER BY 1 LIMIT $3
 				) AS page, LATERAL (SELECT %[4]s) AS shown ORDER BY place_in_export`,

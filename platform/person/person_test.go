@@ -87,7 +87,7 @@ func written(erasures []*personv1.Erasure) string {
 // export returns how many rows of a person each place has, and all of them.
 func (b *bundle) export(t *testing.T, subject string) (counts map[string]int, all string) {
 	t.Helper()
-	stream, err := b.operator("club").Export(moduletest.As(t, ""), &personv1.ExportRequest{Subject: subject})
+	stream, err := b.operator("club").StreamExport(moduletest.As(t, ""), &personv1.StreamExportRequest{Subject: subject})
 	must(t, err)
 	defer stream.Close()
 	counts = map[string]int{}

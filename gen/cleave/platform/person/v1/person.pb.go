@@ -253,28 +253,28 @@ func (x *GetReportResponse) GetErasures() []*Erasure {
 	return nil
 }
 
-// ExportRequest names a person.
-type ExportRequest struct {
+// StreamExportRequest names a person.
+type StreamExportRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Subject       string                 `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *ExportRequest) Reset() {
-	*x = ExportRequest{}
+func (x *StreamExportRequest) Reset() {
+	*x = StreamExportRequest{}
 	mi := &file_cleave_platform_person_v1_person_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *ExportRequest) String() string {
+func (x *StreamExportRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*ExportRequest) ProtoMessage() {}
+func (*StreamExportRequest) ProtoMessage() {}
 
-func (x *ExportRequest) ProtoReflect() protoreflect.Message {
+func (x *StreamExportRequest) ProtoReflect() protoreflect.Message {
 	mi := &file_cleave_platform_person_v1_person_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -286,20 +286,20 @@ func (x *ExportRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use ExportRequest.ProtoReflect.Descriptor instead.
-func (*ExportRequest) Descriptor() ([]byte, []int) {
+// Deprecated: Use StreamExportRequest.ProtoReflect.Descriptor instead.
+func (*StreamExportRequest) Descriptor() ([]byte, []int) {
 	return file_cleave_platform_person_v1_person_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *ExportRequest) GetSubject() string {
+func (x *StreamExportRequest) GetSubject() string {
 	if x != nil {
 		return x.Subject
 	}
 	return ""
 }
 
-// ExportResponse has some rows of one place.
-type ExportResponse struct {
+// StreamExportResponse has some rows of one place.
+type StreamExportResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Place string                 `protobuf:"bytes,1,opt,name=place,proto3" json:"place,omitempty"`
 	// Each is an object in JSON.
@@ -308,20 +308,20 @@ type ExportResponse struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *ExportResponse) Reset() {
-	*x = ExportResponse{}
+func (x *StreamExportResponse) Reset() {
+	*x = StreamExportResponse{}
 	mi := &file_cleave_platform_person_v1_person_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *ExportResponse) String() string {
+func (x *StreamExportResponse) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*ExportResponse) ProtoMessage() {}
+func (*StreamExportResponse) ProtoMessage() {}
 
-func (x *ExportResponse) ProtoReflect() protoreflect.Message {
+func (x *StreamExportResponse) ProtoReflect() protoreflect.Message {
 	mi := &file_cleave_platform_person_v1_person_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -333,19 +333,19 @@ func (x *ExportResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use ExportResponse.ProtoReflect.Descriptor instead.
-func (*ExportResponse) Descriptor() ([]byte, []int) {
+// Deprecated: Use StreamExportResponse.ProtoReflect.Descriptor instead.
+func (*StreamExportResponse) Descriptor() ([]byte, []int) {
 	return file_cleave_platform_person_v1_person_proto_rawDescGZIP(), []int{4}
 }
 
-func (x *ExportResponse) GetPlace() string {
+func (x *StreamExportResponse) GetPlace() string {
 	if x != nil {
 		return x.Place
 	}
 	return ""
 }
 
-func (x *ExportResponse) GetRows() []string {
+func (x *StreamExportResponse) GetRows() []string {
 	if x != nil {
 		return x.Rows
 	}
@@ -466,11 +466,11 @@ const file_cleave_platform_person_v1_person_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\asubject\"k\n" +
 	"\x11GetReportResponse\x12\x16\n" +
 	"\x06places\x18\x01 \x03(\tR\x06places\x12>\n" +
-	"\berasures\x18\x02 \x03(\v2\".cleave.platform.person.v1.ErasureR\berasures\"5\n" +
-	"\rExportRequest\x12$\n" +
+	"\berasures\x18\x02 \x03(\v2\".cleave.platform.person.v1.ErasureR\berasures\";\n" +
+	"\x13StreamExportRequest\x12$\n" +
 	"\asubject\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\asubject\":\n" +
-	"\x0eExportResponse\x12\x14\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\asubject\"@\n" +
+	"\x14StreamExportResponse\x12\x14\n" +
 	"\x05place\x18\x01 \x01(\tR\x05place\x12\x12\n" +
 	"\x04rows\x18\x02 \x03(\tR\x04rows\"o\n" +
 	"\x11EraseEmailRequest\x12 \n" +
@@ -484,10 +484,10 @@ const file_cleave_platform_person_v1_person_proto_rawDesc = "" +
 	"\x10DONE_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vDONE_ERASED\x10\x01\x12\x13\n" +
 	"\x0fDONE_ANONYMISED\x10\x02\x12\r\n" +
-	"\tDONE_KEPT\x10\x032\xe4\x02\n" +
+	"\tDONE_KEPT\x10\x032\xf6\x02\n" +
 	"\rPersonService\x12q\n" +
-	"\tGetReport\x12+.cleave.platform.person.v1.GetReportRequest\x1a,.cleave.platform.person.v1.GetReportResponse\"\t\xa2\xbb\x18\x02\b\x03\x90\x02\x01\x12j\n" +
-	"\x06Export\x12(.cleave.platform.person.v1.ExportRequest\x1a).cleave.platform.person.v1.ExportResponse\"\t\xa2\xbb\x18\x02\b\x03\x90\x02\x010\x01\x12t\n" +
+	"\tGetReport\x12+.cleave.platform.person.v1.GetReportRequest\x1a,.cleave.platform.person.v1.GetReportResponse\"\t\xa2\xbb\x18\x02\b\x03\x90\x02\x01\x12|\n" +
+	"\fStreamExport\x12..cleave.platform.person.v1.StreamExportRequest\x1a/.cleave.platform.person.v1.StreamExportResponse\"\t\xa2\xbb\x18\x02\b\x03\x90\x02\x010\x01\x12t\n" +
 	"\n" +
 	"EraseEmail\x12,.cleave.platform.person.v1.EraseEmailRequest\x1a-.cleave.platform.person.v1.EraseEmailResponse\"\t\xa2\xbb\x18\x02\b\x03\x90\x02\x02BDZBgithub.com/cleave-go/cleave/gen/cleave/platform/person/v1;personv1b\x06proto3"
 
@@ -510,8 +510,8 @@ var file_cleave_platform_person_v1_person_proto_goTypes = []any{
 	(*Erasure)(nil),               // 1: cleave.platform.person.v1.Erasure
 	(*GetReportRequest)(nil),      // 2: cleave.platform.person.v1.GetReportRequest
 	(*GetReportResponse)(nil),     // 3: cleave.platform.person.v1.GetReportResponse
-	(*ExportRequest)(nil),         // 4: cleave.platform.person.v1.ExportRequest
-	(*ExportResponse)(nil),        // 5: cleave.platform.person.v1.ExportResponse
+	(*StreamExportRequest)(nil),   // 4: cleave.platform.person.v1.StreamExportRequest
+	(*StreamExportResponse)(nil),  // 5: cleave.platform.person.v1.StreamExportResponse
 	(*EraseEmailRequest)(nil),     // 6: cleave.platform.person.v1.EraseEmailRequest
 	(*EraseEmailResponse)(nil),    // 7: cleave.platform.person.v1.EraseEmailResponse
 	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
@@ -522,10 +522,10 @@ var file_cleave_platform_person_v1_person_proto_depIdxs = []int32{
 	1, // 2: cleave.platform.person.v1.GetReportResponse.erasures:type_name -> cleave.platform.person.v1.Erasure
 	1, // 3: cleave.platform.person.v1.EraseEmailResponse.erasures:type_name -> cleave.platform.person.v1.Erasure
 	2, // 4: cleave.platform.person.v1.PersonService.GetReport:input_type -> cleave.platform.person.v1.GetReportRequest
-	4, // 5: cleave.platform.person.v1.PersonService.Export:input_type -> cleave.platform.person.v1.ExportRequest
+	4, // 5: cleave.platform.person.v1.PersonService.StreamExport:input_type -> cleave.platform.person.v1.StreamExportRequest
 	6, // 6: cleave.platform.person.v1.PersonService.EraseEmail:input_type -> cleave.platform.person.v1.EraseEmailRequest
 	3, // 7: cleave.platform.person.v1.PersonService.GetReport:output_type -> cleave.platform.person.v1.GetReportResponse
-	5, // 8: cleave.platform.person.v1.PersonService.Export:output_type -> cleave.platform.person.v1.ExportResponse
+	5, // 8: cleave.platform.person.v1.PersonService.StreamExport:output_type -> cleave.platform.person.v1.StreamExportResponse
 	7, // 9: cleave.platform.person.v1.PersonService.EraseEmail:output_type -> cleave.platform.person.v1.EraseEmailResponse
 	7, // [7:10] is the sub-list for method output_type
 	4, // [4:7] is the sub-list for method input_type

@@ -30,15 +30,15 @@ var PersonService = &rpc.Service{
 			CheckResponse: rpc.CheckMessage(CopyGetReportResponse),
 		},
 		{
-			Name:          "Export",
-			Procedure:     personv1connect.PersonServiceExportProcedure,
+			Name:          "StreamExport",
+			Procedure:     personv1connect.PersonServiceStreamExportProcedure,
 			Idempotency:   connect.IdempotencyNoSideEffects,
 			ServerStream:  true,
 			Operator:      true,
-			NewRequest:    func() proto.Message { return new(v1.ExportRequest) },
-			NewResponse:   func() proto.Message { return new(v1.ExportResponse) },
-			CheckRequest:  rpc.CheckMessage(CopyExportRequest),
-			CheckResponse: rpc.CheckMessage(CopyExportResponse),
+			NewRequest:    func() proto.Message { return new(v1.StreamExportRequest) },
+			NewResponse:   func() proto.Message { return new(v1.StreamExportResponse) },
+			CheckRequest:  rpc.CheckMessage(CopyStreamExportRequest),
+			CheckResponse: rpc.CheckMessage(CopyStreamExportResponse),
 		},
 		{
 			Name:          "EraseEmail",
@@ -141,12 +141,12 @@ func CopyGetReportResponse(c *rpc.Copier, m *v1.GetReportResponse) *v1.GetReport
 	return r
 }
 
-// CopyExportRequest copies the message for a call in this process.
-func CopyExportRequest(c *rpc.Copier, m *v1.ExportRequest) *v1.ExportRequest {
+// CopyStreamExportRequest copies the message for a call in this process.
+func CopyStreamExportRequest(c *rpc.Copier, m *v1.StreamExportRequest) *v1.StreamExportRequest {
 	if m == nil {
 		return nil
 	}
-	r := new(v1.ExportRequest)
+	r := new(v1.StreamExportRequest)
 	if !c.Enter(0) {
 		return r
 	}
@@ -156,12 +156,12 @@ func CopyExportRequest(c *rpc.Copier, m *v1.ExportRequest) *v1.ExportRequest {
 	return r
 }
 
-// CopyExportResponse copies the message for a call in this process.
-func CopyExportResponse(c *rpc.Copier, m *v1.ExportResponse) *v1.ExportResponse {
+// CopyStreamExportResponse copies the message for a call in this process.
+func CopyStreamExportResponse(c *rpc.Copier, m *v1.StreamExportResponse) *v1.StreamExportResponse {
 	if m == nil {
 		return nil
 	}
-	r := new(v1.ExportResponse)
+	r := new(v1.StreamExportResponse)
 	if !c.Enter(0) {
 		return r
 	}

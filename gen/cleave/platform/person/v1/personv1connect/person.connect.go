@@ -35,8 +35,9 @@ const (
 const (
 	// PersonServiceGetReportProcedure is the fully-qualified name of the PersonService's GetReport RPC.
 	PersonServiceGetReportProcedure = "/cleave.platform.person.v1.PersonService/GetReport"
-	// PersonServiceExportProcedure is the fully-qualified name of the PersonService's Export RPC.
-	PersonServiceExportProcedure = "/cleave.platform.person.v1.PersonService/Export"
+	// PersonServiceStreamExportProcedure is the fully-qualified name of the PersonService's
+	// StreamExport RPC.
+	PersonServiceStreamExportProcedure = "/cleave.platform.person.v1.PersonService/StreamExport"
 	// PersonServiceEraseEmailProcedure is the fully-qualified name of the PersonService's EraseEmail
 	// RPC.
 	PersonServiceEraseEmailProcedure = "/cleave.platform.person.v1.PersonService/EraseEmail"
@@ -46,8 +47,8 @@ const (
 type PersonServiceClient interface {
 	// GetReport returns what the module holds of people at all, and what it has done to that for one person.
 	GetReport(context.Context, *v1.GetReportRequest) (*v1.GetReportResponse, error)
-	// Export returns what the module holds of a person, place by place.
-	Export(context.Context, *v1.ExportRequest) (*connect.ServerStreamForClient[v1.ExportResponse], error)
+	// StreamExport returns what the module holds of a person, place by place.
+	StreamExport(context.Context, *v1.StreamExportRequest) (*connect.ServerStreamForClient[v1.StreamExportResponse], error)
 	// EraseEmail forgets what the module knows by nothing but an e-mail address: whoever has it may have no account. The report is under the id of
 	// the erasure, which the operator chooses, so that the address is in none. Repeated it erases what has come since.
 	EraseEmail(context.Context, *v1.EraseEmailRequest) (*v1.EraseEmailResponse, error)
@@ -71,10 +72,10 @@ func NewPersonServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
-		export: connect.NewClient[v1.ExportRequest, v1.ExportResponse](
+		streamExport: connect.NewClient[v1.StreamExportRequest, v1.StreamExportResponse](
 			httpClient,
-			baseURL+PersonServiceExportProcedure,
-			connect.WithSchema(personServiceMethods.ByName("Export")),
+			baseURL+PersonServiceStreamExportProcedure,
+			connect.WithSchema(personServiceMethods.ByName("StreamExport")),
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
@@ -90,9 +91,9 @@ func NewPersonServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 
 // personServiceClient implements PersonServiceClient.
 type personServiceClient struct {
-	getReport  *connect.Client[v1.GetReportRequest, v1.GetReportResponse]
-	export     *connect.Client[v1.ExportRequest, v1.ExportResponse]
-	eraseEmail *connect.Client[v1.EraseEmailRequest, v1.EraseEmailResponse]
+	getReport    *connect.Client[v1.GetReportRequest, v1.GetReportResponse]
+	streamExport *connect.Client[v1.StreamExportRequest, v1.StreamExportResponse]
+	eraseEmail   *connect.Client[v1.EraseEmailRequest, v1.EraseEmailResponse]
 }
 
 // GetReport calls cleave.platform.person.v1.PersonService.GetReport.
@@ -104,9 +105,9 @@ func (c *personServiceClient) GetReport(ctx context.Context, req *v1.GetReportRe
 	return nil, err
 }
 
-// Export calls cleave.platform.person.v1.PersonService.Export.
-func (c *personServiceClient) Export(ctx context.Context, req *v1.ExportRequest) (*connect.ServerStreamForClient[v1.ExportResponse], error) {
-	return c.export.CallServerStream(ctx, connect.NewRequest(req))
+// StreamExport calls cleave.platform.person.v1.PersonService.StreamExport.
+func (c *personServiceClient) StreamExport(ctx context.Context, req *v1.StreamExportRequest) (*connect.ServerStreamForClient[v1.StreamExportResponse], error) {
+	return c.streamExport.CallServerStream(ctx, connect.NewRequest(req))
 }
 
 // EraseEmail calls cleave.platform.person.v1.PersonService.EraseEmail.
@@ -122,8 +123,8 @@ func (c *personServiceClient) EraseEmail(ctx context.Context, req *v1.EraseEmail
 type PersonServiceHandler interface {
 	// GetReport returns what the module holds of people at all, and what it has done to that for one person.
 	GetReport(context.Context, *v1.GetReportRequest) (*v1.GetReportResponse, error)
-	// Export returns what the module holds of a person, place by place.
-	Export(context.Context, *v1.ExportRequest, *connect.ServerStream[v1.ExportResponse]) error
+	// StreamExport returns what the module holds of a person, place by place.
+	StreamExport(context.Context, *v1.StreamExportRequest, *connect.ServerStream[v1.StreamExportResponse]) error
 	// EraseEmail forgets what the module knows by nothing but an e-mail address: whoever has it may have no account. The report is under the id of
 	// the erasure, which the operator chooses, so that the address is in none. Repeated it erases what has come since.
 	EraseEmail(context.Context, *v1.EraseEmailRequest) (*v1.EraseEmailResponse, error)
@@ -143,10 +144,10 @@ func NewPersonServiceHandler(svc PersonServiceHandler, opts ...connect.HandlerOp
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
-	personServiceExportHandler := connect.NewServerStreamHandlerSimple(
-		PersonServiceExportProcedure,
-		svc.Export,
-		connect.WithSchema(personServiceMethods.ByName("Export")),
+	personServiceStreamExportHandler := connect.NewServerStreamHandlerSimple(
+		PersonServiceStreamExportProcedure,
+		svc.StreamExport,
+		connect.WithSchema(personServiceMethods.ByName("StreamExport")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
@@ -161,8 +162,8 @@ func NewPersonServiceHandler(svc PersonServiceHandler, opts ...connect.HandlerOp
 		switch r.URL.Path {
 		case PersonServiceGetReportProcedure:
 			personServiceGetReportHandler.ServeHTTP(w, r)
-		case PersonServiceExportProcedure:
-			personServiceExportHandler.ServeHTTP(w, r)
+		case PersonServiceStreamExportProcedure:
+			personServiceStreamExportHandler.ServeHTTP(w, r)
 		case PersonServiceEraseEmailProcedure:
 			personServiceEraseEmailHandler.ServeHTTP(w, r)
 		default:
@@ -178,8 +179,8 @@ func (UnimplementedPersonServiceHandler) GetReport(context.Context, *v1.GetRepor
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cleave.platform.person.v1.PersonService.GetReport is not implemented"))
 }
 
-func (UnimplementedPersonServiceHandler) Export(context.Context, *v1.ExportRequest, *connect.ServerStream[v1.ExportResponse]) error {
-	return connect.NewError(connect.CodeUnimplemented, errors.New("cleave.platform.person.v1.PersonService.Export is not implemented"))
+func (UnimplementedPersonServiceHandler) StreamExport(context.Context, *v1.StreamExportRequest, *connect.ServerStream[v1.StreamExportResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("cleave.platform.person.v1.PersonService.StreamExport is not implemented"))
 }
 
 func (UnimplementedPersonServiceHandler) EraseEmail(context.Context, *v1.EraseEmailRequest) (*v1.EraseEmailResponse, error) {
