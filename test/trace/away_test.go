@@ -36,7 +36,7 @@ func strangerHasNothingRecorded(t *testing.T, binaries *topology.Binaries) {
 		t.Errorf("the line %q is of the trace %q, want the client's", line.GetBody().GetStringValue(), got)
 	}
 	h.Unit("all").Process().Expect(t, `"correlation_id":"trace-test","trace_id":"`+ofClient+`"`) // It may be written a moment after it is sent.
-	h.Unit("all").Process().Stop(t) // It sends what it has before it ends.
+	h.Unit("all").Process().Stop(t)                                                              // It sends what it has before it ends.
 	if spans := receiver.All(); len(spans) > 0 {
 		t.Errorf("%d spans came", len(spans))
 	}
