@@ -1,21 +1,17 @@
 package inventory
 
 import (
-	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"connectrpc.com/connect"
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	inventoryv1 "github.com/cleave-go/cleave/gen/cleave/inventory/v1"
 	"github.com/cleave-go/cleave/platform/moduletest"
-	"github.com/cleave-go/cleave/platform/rpc"
 )
 
 func TestReserveTakesAllOrNothing(t *testing.T) {
@@ -303,199 +299,4 @@ func TestUnknownReservation(t *testing.T) {
 			t.Errorf("%s: %v, want not found", name, err)
 		}
 	}
-}
-
-func TestAdjustStockKeepsWhatIsReserved(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.receive(t, line{"a", 5}, line{"b", 5})
-	b.hold(t, line{"a", 3})
-	refused(t, b.adjust(line{"b", 1}, line{"a", -3}), "STOCK_BELOW_RESERVED")
-	refused(t, b.adjust(line{"unknown", -1}), "STOCK_BELOW_RESERVED")
-	b.available(t, "a", 2)
-	b.available(t, "b", 5) // All or nothing.
-	if err := b.adjust(line{"a", -2}); err != nil {
-		t.Error(err)
-	}
-	if err := b.adjust(line{"a", -3}, line{"a", 4}); err != nil { // It is what comes out that counts.
-		t.Error(err)
-	}
-	b.available(t, "a", 1)
-	b.consistent(t)
-}
-
-func TestAdjustStockAnswersWhatCanBeSold(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.receive(t, line{"a", 5})
-	b.hold(t, line{"a", 2})
-	answer, err := b.client.AdjustStock(b.ctx, &inventoryv1.AdjustStockRequest{RequestId: "1", Adjustments: []*inventoryv1.StockAdjustment{
-		{Sku: "b", Delta: 7}, {Sku: "a", Delta: 1}, {Sku: "a", Delta: 1},
-	}})
-	want := []*inventoryv1.Availability{{Sku: "a", Available: 5}, {Sku: "b", Available: 7}}
-	if err != nil || !slices.EqualFunc(answer.GetAvailabilities(), want, func(a, b *inventoryv1.Availability) bool { return proto.Equal(a, b) }) {
-		t.Errorf("%v, %v, want %v", answer, err, want)
-	}
-}
-
-// Every change of the stock leaves a movement that says why, and which nobody can change.
-func TestMovements(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.receive(t, line{"a", 5}, line{"b", 2}, line{"a", -1})
-	refused(t, b.adjust(line{"a", -100}), "STOCK_BELOW_RESERVED")
-	got := moduletest.Query[string](t, b.House, "SELECT sku || delta || ' ' || reason FROM inventory.movement ORDER BY id")
-	if want := []string{"a5 as the test wants it", "b2 as the test wants it", "a-1 as the test wants it"}; !slices.Equal(got, want) {
-		t.Errorf("movements %q, want %q", got, want)
-	}
-	for _, statement := range []string{"UPDATE movement SET delta = 0", "DELETE FROM movement", "TRUNCATE movement", "DROP TABLE movement"} {
-		_, err := b.Hosts["inventory"].DB.Pool().Exec(b.ctx, statement)
-		if sqlState(err) != "42501" {
-			t.Errorf("the module, %s: %v, want insufficient privilege", statement, err)
-		}
-	}
-}
-
-// What is shipped goes, what is returned comes, and both can be traced to the reservation.
-func TestShippingMovesStock(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.receive(t, line{"a", 5}, line{"b", 5})
-	back, broken := b.hold(t, line{"b", 1}, line{"a", 2}), b.hold(t, line{"a", 1})
-	for _, id := range []string{back, broken} {
-		must(t, b.commit(id))
-		must(t, b.ship(id))
-	}
-	b.available(t, "a", 2)
-	b.available(t, "b", 4)
-	must(t, b.giveBack(back))
-	_, err := b.client.ReturnReservation(b.ctx, &inventoryv1.ReturnReservationRequest{RequestId: "broken", Id: broken, Discard: true})
-	must(t, err)
-	b.available(t, "a", 4)
-	b.available(t, "b", 5)
-	got := moduletest.Query[string](t, b.House, "SELECT sku || delta || ' ' || reason || ' ' || reservation_id FROM inventory.movement WHERE reservation_id IS NOT NULL ORDER BY id")
-	want := []string{"a-2 shipped " + back, "b-1 shipped " + back, "a-1 shipped " + broken, "a2 returned " + back, "b1 returned " + back}
-	if !slices.Equal(got, want) {
-		t.Errorf("movements %q, want %q", got, want)
-	}
-	b.consistent(t)
-}
-
-// Whatever the program does wrong, the database sells nothing that is not there.
-func TestDatabaseRefusesImpossibleStock(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.receive(t, line{"a", 5})
-	id := b.hold(t, line{"a", 3})
-	pool := b.Hosts["inventory"].DB.Pool()
-	for _, statement := range []string{
-		"UPDATE stock SET reserved = 6", "UPDATE stock SET reserved = -1", "UPDATE stock SET on_hand = 2", "UPDATE stock SET on_hand = -1, reserved = -1",
-		"INSERT INTO stock (sku, on_hand, reserved) VALUES ('b', 0, 1)",
-		"INSERT INTO reservation_line (reservation_id, sku, quantity) VALUES ('" + id + "', 'b', 0)",
-		"UPDATE reservation_line SET quantity = -1",
-	} {
-		if _, err := pool.Exec(b.ctx, statement, pgx.QueryExecModeSimpleProtocol); sqlState(err) != "23514" {
-			t.Errorf("%s: %v, want a check violation", statement, err)
-		}
-	}
-}
-
-func TestAvailabilityAnswersInTheOrderOfTheQuestion(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.receive(t, line{"a", 5}, line{"b", 2})
-	answer, err := b.client.BatchGetAvailability(b.ctx, &inventoryv1.BatchGetAvailabilityRequest{Skus: []string{"b", "unknown", "a", "b"}})
-	want := []*inventoryv1.Availability{{Sku: "b", Available: 2}, {Sku: "unknown"}, {Sku: "a", Available: 5}, {Sku: "b", Available: 2}}
-	if err != nil || !slices.EqualFunc(answer.GetAvailabilities(), want, func(a, b *inventoryv1.Availability) bool { return proto.Equal(a, b) }) {
-		t.Errorf("%v, %v, want %v", answer, err, want)
-	}
-}
-
-func sqlState(err error) string {
-	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) {
-		return pgErr.Code
-	}
-	return ""
-}
-
-// A reservation may go in several parcels, of which parts come back, and of which some never goes.
-func TestShippingInParts(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.receive(t, line{"a", 10}, line{"b", 10})
-	id := b.hold(t, line{"a", 3}, line{"b", 2})
-	if err := b.commit(id); err != nil {
-		t.Fatal(err)
-	}
-	first := &inventoryv1.ShipReservationRequest{RequestId: "parcel 1", Id: id, Lines: messages([]line{{"a", 1}, {"b", 1}, {"a", 1}})}
-	for range 2 { // The repetition ships nothing.
-		answer, err := b.client.ShipReservation(b.ctx, first)
-		if err != nil || answer.GetReservation().GetState() != inventoryv1.ReservationState_RESERVATION_STATE_COMMITTED {
-			t.Fatalf("%v, %v, want it committed still", answer, err)
-		}
-	}
-	if got := moduletest.Query[string](t, b.House, "SELECT sku || delta FROM inventory.movement WHERE reservation_id = $1 ORDER BY id", id); !slices.Equal(got, []string{"a-2", "b-1"}) {
-		t.Errorf("what has gone is written down as %v", got)
-	}
-	_, err := b.client.ShipReservation(b.ctx, &inventoryv1.ShipReservationRequest{RequestId: "too many", Id: id, Lines: messages([]line{{"a", 2}})})
-	refused(t, err, "TOO_MANY")
-	_, err = b.client.ReturnReservation(b.ctx, &inventoryv1.ReturnReservationRequest{RequestId: "never went", Id: id, Lines: messages([]line{{"a", 3}})})
-	refused(t, err, "TOO_MANY")
-	refused(t, b.release(id), "PARTLY_SHIPPED")
-	if _, err := b.client.ReturnReservation(b.ctx, &inventoryv1.ReturnReservationRequest{RequestId: "back", Id: id, Lines: messages([]line{{"a", 1}})}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.client.ReleaseReservation(b.ctx, &inventoryv1.ReleaseReservationRequest{RequestId: "not wanted", Id: id, Lines: messages([]line{{"a", 1}})}); err != nil {
-		t.Fatal(err)
-	}
-	b.consistent(t)
-	b.available(t, "a", 9) // Ten, of which one is with somebody.
-	b.available(t, "b", 8) // One has gone, and one is to go.
-	if err := b.ship(id); err != nil {
-		t.Fatal(err)
-	}
-	if got := b.stateOf(t, id); got != inventoryv1.ReservationState_RESERVATION_STATE_SHIPPED {
-		t.Errorf("it is %s", got)
-	}
-	if err := b.giveBack(id); err != nil {
-		t.Fatal(err)
-	}
-	if got := b.stateOf(t, id); got != inventoryv1.ReservationState_RESERVATION_STATE_RETURNED {
-		t.Errorf("it is %s", got)
-	}
-	b.available(t, "a", 10)
-	b.available(t, "b", 10)
-	b.consistent(t)
-}
-
-// Whoever ships the same pieces at once, they go once.
-func TestPartsAreShippedOnce(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.receive(t, line{"a", 10})
-	id := b.hold(t, line{"a", 3})
-	if err := b.commit(id); err != nil {
-		t.Fatal(err)
-	}
-	shipped := make(chan error, 8)
-	for range cap(shipped) {
-		go func() {
-			_, err := b.client.ShipReservation(b.ctx, &inventoryv1.ShipReservationRequest{RequestId: b.requestID(), Id: id, Lines: messages([]line{{"a", 1}})})
-			shipped <- err
-		}()
-	}
-	gone := 0
-	for range cap(shipped) {
-		if err := <-shipped; err == nil {
-			gone++
-		} else if reason := rpc.Reason(err); reason != "TOO_MANY" && reason != "RESERVATION_STATE_SHIPPED" {
-			t.Error(err)
-		}
-	}
-	if gone != 3 {
-		t.Errorf("3 pieces were shipped %d times", gone)
-	}
-	b.available(t, "a", 7)
-	b.consistent(t)
 }
